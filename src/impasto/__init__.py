@@ -1,0 +1,1 @@
+"""Neural style transfer: optimisation, fast networks and arbitrary style in one tool."""

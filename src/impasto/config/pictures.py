@@ -1,0 +1,54 @@
+"""Options of sizes, colours and output files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from impasto.core.options import Choice, Doc, Options, Range
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeOptions(Options):
+    """Size of the output; the first that is given of exact, megapixels, short side, long side counts."""
+
+    size: Annotated[int, Doc("Long side of the output in pixels; 0 keeps the content's size."), Range(0, 100_000)] = 512
+    short_side: Annotated[int | None, Doc("Short side of the output in pixels."), Range(1, 100_000)] = None
+    megapixels: Annotated[float | None, Doc("Area of the output in millions of pixels."), Range(0.0001, 1000)] = None
+    exact: Annotated[tuple[int, int] | None, Doc("Width and height of the output in pixels."), Range(1, 100_000)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColourOptions(Options):
+    """What happens to the colours."""
+
+    keep_colours: Annotated[
+        str,
+        Doc("Keep the content's chroma under the output's luminance (yiq or lab)."),
+        Choice(("no", "yiq", "lab")),
+    ] = "no"
+    keep_luminance: Annotated[
+        str, Doc("Keep the content's luminance under the output's chroma."), Choice(("no", "yiq", "lab"))
+    ] = "no"
+    match_style: Annotated[
+        str,
+        Doc("Before painting, give the style pictures the content's colours."),
+        Choice(("no", "histogram", "covariance")),
+    ] = "no"
+    match_output: Annotated[
+        str,
+        Doc("After painting, give the output the content's colours."),
+        Choice(("no", "histogram", "covariance")),
+    ] = "no"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(Options):
+    """What is written, and how."""
+
+    bits: Annotated[int, Doc("Bits a channel: 8, or 16 for PNG and TIFF."), Range(8, 16)] = 8
+    quality: Annotated[int, Doc("Quality of JPEG, WebP and AVIF."), Range(1, 100)] = 95
+    sidecar: Annotated[bool, Doc("Write the recipe beside the output as JSON, too.")] = False
+    snapshots: Annotated[int, Doc("Keep a picture every so many steps; 0 keeps none."), Range(0)] = 0
+    animation: Annotated[Path | None, Doc("Write the painting as it grows: a .gif or .mp4 file.")] = None

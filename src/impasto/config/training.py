@@ -1,0 +1,46 @@
+"""Options of training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from impasto.core.options import Choice, Doc, Options, Range
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions(Options):
+    """How a network is trained, whatever the task."""
+
+    steps: Annotated[int, Doc("Number of optimiser steps."), Range(1)] = 6000
+    batch_size: Annotated[int, Doc("Pictures a step."), Range(1, 4096)] = 32
+    optimizer: Annotated[str, Doc("Optimiser."), Choice(("adamw", "adam", "sgd"))] = "adamw"
+    learning_rate: Annotated[float, Doc("Highest learning rate, reached after the warm-up."), Range(0)] = 2e-3
+    schedule: Annotated[str, Doc("How the learning rate falls."), Choice(("cosine", "constant"))] = "cosine"
+    warmup_steps: Annotated[int, Doc("Steps in which the learning rate climbs from zero."), Range(0)] = 50
+    weight_decay: Annotated[float, Doc("Weight decay; not applied to biases and norms."), Range(0, 1)] = 1e-4
+    clip_norm: Annotated[float, Doc("Longest gradient; 0 does not clip."), Range(0)] = 5.0
+    precision: Annotated[str, Doc("Arithmetic of forward and backward."), Choice(("bfloat16", "float32"))] = "bfloat16"
+    average_decay: Annotated[float, Doc("Decay of the averaged weights (EMA); 0 keeps none."), Range(0, 0.99999)] = 0.998
+    checkpoint_every: Annotated[int, Doc("Steps between checkpoints."), Range(1)] = 250
+    log_every: Annotated[int, Doc("Steps between lines of the log."), Range(1)] = 20
+    seed: Annotated[int, Doc("Seed of weights, order and crops."), Range(0)] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneOptions(Options):
+    """Training of an encoder: classification on labelled pictures, or distillation from a teacher."""
+
+    data: Annotated[
+        tuple[Path, ...],
+        Doc("Folders of pictures (classification: a folder a class, or a CSV with the columns path and class)."),
+    ] = ()
+    validation: Annotated[Path | None, Doc("CSV or folder that is measured and never trained on.")] = None
+    teacher: Annotated[str | None, Doc("Encoder to distil from: a name or a file. None: classification.")] = None
+    start_from: Annotated[str | None, Doc("Encoder whose weights to begin with: a name or a file.")] = None
+    crop_px: Annotated[int, Doc("Side of the square that the network sees."), Range(32, 1024)] = 128
+    short_side_px: Annotated[int, Doc("Pictures are kept at this short side."), Range(32, 2048)] = 160
+    smallest_crop: Annotated[float, Doc("Smallest crop, as a part of the short side."), Range(0.1, 1)] = 0.5
+    score_weight: Annotated[float, Doc("Weight of the teacher's class scores against its features."), Range(0)] = 0.2
+    temperature: Annotated[float, Doc("Temperature of the class scores (Hinton 2015)."), Range(0.1, 100)] = 2.0

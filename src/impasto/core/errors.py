@@ -1,0 +1,86 @@
+"""Every error that impasto raises on purpose.
+
+The message says what was found, what was needed and what to do, on one line: the command line prints it as it is and
+exits with `exit_code`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ImpastoError(Exception):
+    """Base of all errors that a user can cause and mend."""
+
+    exit_code = 1
+
+
+class OptionError(ImpastoError):
+    """An option has a value outside its range, or options contradict each other."""
+
+    exit_code = 2
+
+
+class UnknownName(OptionError):
+    """A name (layer, loss, encoder, style…) that no table has."""
+
+    @classmethod
+    def of(cls, kind: str, name: str, known: Iterable[str]) -> UnknownName:
+        """The error for `name`, with the nearest known name and the list of all."""
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return cls(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}.")
+
+
+class ImageError(ImpastoError):
+    """A picture that cannot be used."""
+
+
+class ImageUnreadable(ImageError):
+    """The file is missing, truncated, or not a picture."""
+
+
+class ImageUnwritable(ImageError):
+    """The picture cannot be stored: no such format, too large for it, or the folder or disk refuses."""
+
+
+class ImageTooSmall(ImageError):
+    """The picture has too few pixels for what is asked."""
+
+
+class ImageTooLarge(ImageError):
+    """The picture has more pixels than the limit (a decompression bomb, or no memory for it)."""
+
+
+class WeightsError(ImpastoError):
+    """A weight file that cannot be used."""
+
+
+class WeightsMismatch(WeightsError):
+    """Keys or shapes differ from those of the network; the message lists every difference."""
+
+
+class ChecksumMismatch(WeightsError):
+    """The bytes are not those that the catalogue promises."""
+
+
+class DownloadFailed(WeightsError):
+    """The server did not deliver; what was received is kept for the next try."""
+
+
+class MissingExtra(ImpastoError):
+    """An optional package is not installed; the message names the command that installs it."""
+
+
+class DataError(ImpastoError):
+    """A training folder or list without usable pictures or labels."""
+
+
+class NotFinite(ImpastoError):
+    """A loss or a picture became NaN or infinite and backing off did not help."""
+
+
+class StateError(ImpastoError):
+    """A saved state, checkpoint or recipe that does not fit what is asked."""

@@ -1,0 +1,1 @@
+"""Image to `{layer name: features}`."""

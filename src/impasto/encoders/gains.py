@@ -1,0 +1,39 @@
+"""Factors that make one pooling give features as strong as the other's."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.encoders.vgg import Vgg
+
+
+def natural_noise(size_px: int, *, count: int, seed: int) -> Tensor:
+    """Pictures `(count, 3, size, size)` with the 1/f spectrum of photographs (Field 1987), in `[0, 1]`."""
+    generator = torch.Generator().manual_seed(seed)
+    white = torch.randn(count, 3, size_px, size_px, generator=generator)
+    fy, fx = torch.fft.fftfreq(size_px)[:, None], torch.fft.rfftfreq(size_px)[None]
+    falling = 1 / torch.sqrt(fx**2 + fy**2).clamp(min=1 / size_px)
+    picture = torch.fft.irfft2(torch.fft.rfft2(white) * falling, s=(size_px, size_px))
+    picture = (picture - picture.mean((2, 3), keepdim=True)) / picture.std((2, 3), keepdim=True)
+    return (0.45 + 0.2 * picture).clamp(0, 1)
+
+
+@torch.no_grad()
+def measured_gains(vgg: Vgg, pooling: str) -> tuple[float, ...]:
+    """For each pooling of `vgg`, how much stronger its native kind is than `pooling`, in root mean square.
+
+    Measured stage by stage on 1/f noise. With these factors every stage sees features of the strength that its weights
+    were trained for.
+    """
+    image = natural_noise(128, count=2, seed=0)
+    gains: list[float] = []
+    for stage, (_, count) in enumerate(vgg.stages[:-1], start=1):
+        native = vgg(image, [f"pool{stage}"])[f"pool{stage}"]
+        before = vgg(image, [f"relu{stage}_{count}"])[f"relu{stage}_{count}"]
+        other = F.avg_pool2d(before, 2) if pooling == "average" else F.max_pool2d(before, 2)
+        gains.append(math.sqrt(native.square().mean() / other.square().mean().clamp(min=1e-12)))
+    return tuple(gains)

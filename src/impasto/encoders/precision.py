@@ -1,0 +1,31 @@
+"""Which arithmetic an encoder runs in."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def chosen(precision: str, device: str = "cpu") -> torch.dtype:
+    """The data type for `precision`; `auto` is bfloat16 where the processor multiplies it natively, else float32.
+
+    Measured on a processor with AVX-512 BF16 (`benchmarks/`): twice as fast as float32, and the final loss,
+    evaluated in float32, differs by less than two float32 runs with different memory layouts do.
+    """
+    if precision == "float32":
+        return torch.float32
+    if precision == "bfloat16":
+        return torch.bfloat16
+    return torch.bfloat16 if has_bfloat16(device) else torch.float32
+
+
+def has_bfloat16(device: str = "cpu") -> bool:
+    """Whether this device multiplies bfloat16 natively (and not by emulation, which is slower than float32)."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device != "cpu":
+        return False
+    return bool(torch.cpu._is_avx512_bf16_supported())

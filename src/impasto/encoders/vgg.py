@@ -1,0 +1,188 @@
+"""The VGG family: stages of 3×3 convolutions with ReLU, a 2×2 pooling between stages (Simonyan & Zisserman 2014)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from impasto.core.errors import ImageTooSmall, UnknownName
+
+Pooling = Literal["max", "average"]
+Matrix = Sequence[Sequence[float]]
+
+STAGES: dict[str, tuple[tuple[int, int], ...]] = {
+    "vgg16": ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)),
+    "vgg19": ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4)),
+    "compact-vgg": ((32, 2), (64, 2), (128, 3), (256, 2), (256, 1)),
+}
+"""`(width, number of convolutions)` of each stage."""
+
+_LAYER = re.compile(r"(conv|relu)(\d+)_(\d+)|pool(\d+)")
+
+
+class Place(NamedTuple):
+    """Where a layer's features are: after the `conv`-th convolution of `stage` (1-based)."""
+
+    stage: int
+    conv: int
+    kind: str
+
+
+class Vgg(nn.Module):
+    """A VGG up to its last convolution; `vgg(image, layers)` gives features by layer name.
+
+    Layer names are `conv1_1` (before the ReLU), `relu1_1` (after it) and `pool1`. Input is RGB in `[0, 1]`,
+    `(b, 3, h, w)`; the colour map `matrix @ rgb + offset` that the weights expect is applied inside.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[tuple[int, int]],
+        *,
+        matrix: Matrix = ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+        offset: Sequence[float] = (0, 0, 0),
+        padding: Literal["zeros", "reflect"] = "zeros",
+        pooling: Pooling = "max",
+        pool_gain: Sequence[float] | None = None,
+        ceil_mode: bool = False,
+        batch_norm: bool = False,
+    ) -> None:
+        """`pool_gain` multiplies what each pooling gives: average pooling of features trained with max pooling
+        comes out weaker, and deeper layers then see too little (`encoders.gains` measures the factors)."""
+        super().__init__()
+        self.stages = tuple((int(w), int(n)) for w, n in stages)
+        self.padding, self.pooling, self.ceil_mode = padding, pooling, ceil_mode
+        self.pool_gain = tuple(pool_gain) if pool_gain is not None else (1.0,) * (len(self.stages) - 1)
+        self.register_buffer("matrix", torch.tensor(matrix, dtype=torch.float32)[:, :, None, None], persistent=False)
+        self.register_buffer("offset", torch.tensor(offset, dtype=torch.float32), persistent=False)
+        self.convs, self.norms = nn.ModuleDict(), nn.ModuleDict()
+        width = 3
+        for s, (wide, count) in enumerate(self.stages, start=1):
+            for i in range(1, count + 1):
+                self.convs[f"conv{s}_{i}"] = nn.Conv2d(width, wide, 3)
+                if batch_norm:
+                    self.norms[f"conv{s}_{i}"] = nn.BatchNorm2d(wide)
+                width = wide
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Every layer name, shallow to deep."""
+        names: list[str] = []
+        for s, (_, count) in enumerate(self.stages, start=1):
+            for i in range(1, count + 1):
+                names += [f"conv{s}_{i}", f"relu{s}_{i}"]
+            if s < len(self.stages):
+                names.append(f"pool{s}")
+        return tuple(names)
+
+    def width(self, layer: str) -> int:
+        """Number of channels of a layer."""
+        return self.stages[self.place(layer).stage - 1][0]
+
+    def stride(self, layer: str) -> int:
+        """Pixels of the image per feature pixel."""
+        place = self.place(layer)
+        return int(2 ** (place.stage - (place.kind != "pool")))
+
+    def place(self, layer: str) -> Place:
+        """Where a layer is; `UnknownName` for one that this network has not."""
+        match = _LAYER.fullmatch(layer)
+        if match is None or layer not in self.layers:
+            raise UnknownName.of("layer", layer, self.layers)
+        if match[4] is not None:
+            return Place(int(match[4]), self.stages[int(match[4]) - 1][1], "pool")
+        return Place(int(match[2]), int(match[3]), match[1])
+
+    def smallest_px(self, layers: Iterable[str]) -> int:
+        """Shortest image side from which every layer still gets at least 2 pixels (what reflection padding needs)."""
+        return 2 * max((self.stride(name) for name in layers), default=1)
+
+    def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Features of the named layers; nothing deeper than the deepest of them is computed.
+
+        Raises `ImageTooSmall` where the picture has fewer pixels than `smallest_px(layers)` on a side.
+        """
+        wanted = set(layers)
+        depth = max((self.place(name) for name in wanted), default=Place(0, 0, ""))
+        self._check_size(image, wanted)
+        found: dict[str, Tensor] = {}
+        with torch.autocast(image.device.type, enabled=False):  # bf16 has fewer steps than 8-bit pixels: centre first
+            x = F.conv2d(image, self.matrix.to(image.dtype), self.offset.to(image.dtype))  # type: ignore[operator]
+        for s, (_, count) in enumerate(self.stages, start=1):
+            for i in range(1, count + 1):
+                if (s, i) > depth[:2]:
+                    return found
+                x = self._conv(x, f"conv{s}_{i}")
+                if f"conv{s}_{i}" in wanted:
+                    found[f"conv{s}_{i}"] = x
+                x = F.relu(x)
+                if f"relu{s}_{i}" in wanted:
+                    found[f"relu{s}_{i}"] = x
+            if s < len(self.stages) and (depth.stage > s or f"pool{s}" in wanted):
+                x = self._pool(x, s)
+                if f"pool{s}" in wanted:
+                    found[f"pool{s}"] = x
+        return found
+
+    def _check_size(self, image: Tensor, layers: set[str]) -> None:
+        h, w = image.shape[-2:]
+        if min(h, w) < (need := self.smallest_px(layers)):
+            deepest = max(layers, key=self.place)
+            raise ImageTooSmall(f"the picture is {w}×{h} px here; {deepest} needs {need} px a side. Use a larger size.")
+
+    def _conv(self, x: Tensor, name: str) -> Tensor:
+        mode = "constant" if self.padding == "zeros" else "reflect"
+        x = self.convs[name](F.pad(x, (1, 1, 1, 1), mode=mode))
+        return self.norms[name](x) if name in self.norms else x
+
+    def _pool(self, x: Tensor, stage: int) -> Tensor:
+        if self.pooling == "max":
+            return F.max_pool2d(x, 2, ceil_mode=self.ceil_mode)
+        x = F.avg_pool2d(x, 2, ceil_mode=self.ceil_mode)
+        gain = self.pool_gain[stage - 1]
+        return x if gain == 1.0 else x * gain
+
+    def load_convs(self, tensors: dict[str, Tensor]) -> None:
+        """Set the convolutions from canonical keys (`conv1_1.weight`, `conv1_1.bias`)."""
+        self.convs.load_state_dict({k: v.float() for k, v in tensors.items()})
+
+    @torch.no_grad()
+    def convs_folded(self) -> dict[str, Tensor]:
+        """Canonical tensors with the batch norms (their running statistics) folded into the convolutions."""
+        tensors: dict[str, Tensor] = {}
+        for name, conv in self.convs.items():
+            weight, bias = conv.weight, conv.bias  # type: ignore[union-attr]
+            if name in self.norms:
+                weight, bias = _folded(weight, bias, self.norms[name])  # type: ignore[arg-type]
+            tensors[f"{name}.weight"], tensors[f"{name}.bias"] = weight.clone(), bias.clone()  # type: ignore[operator]
+        return tensors
+
+
+def _folded(weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    mean, var = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert var is not None
+    scale = norm.weight / torch.sqrt(var + norm.eps)
+    return weight * scale[:, None, None, None], (bias - mean) * scale + norm.bias
+
+
+@torch.no_grad()
+def give_batch_norm(vgg: Vgg, images: Tensor) -> None:
+    """Put batch norms into a network that has none without changing what it computes on `images`.
+
+    Each norm's statistics are those of its convolution's output there, and its scale and shift undo them. So a
+    folded network can be trained on as if the norms had never been folded away.
+    """
+    for name, conv in vgg.convs.items():
+        features = vgg(images, [name])[name].float()
+        var, mean = torch.var_mean(features, dim=(0, 2, 3), correction=0)
+        norm = nn.BatchNorm2d(conv.out_channels)  # type: ignore[arg-type]
+        norm.running_mean, norm.running_var = mean.clone(), var.clone()
+        norm.weight.copy_(torch.sqrt(var + norm.eps))
+        norm.bias.copy_(mean)
+        vgg.norms[name] = norm.train(vgg.training)

@@ -1,0 +1,136 @@
+"""Colour of one picture carried to another.
+
+All functions take and give pictures `(b, 3, h, w)`, sRGB-encoded in `[0, 1]`, and work on a copy without gradient. What
+falls outside the sRGB gamut is clamped, which shifts the statistics: a strongly coloured reference on a bright or dark
+picture is therefore met only nearly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skimage import color, exposure
+from torch import Tensor
+
+from impasto.core.errors import ImageError, UnknownName
+
+Floats = NDArray[np.float64]
+
+# Added to the variances. It stands for about one 8-bit level of noise, so that a direction in which a picture has no
+# colour at all is not blown up to the reference's range.
+_VARIANCE_FLOOR = 1e-5
+
+
+def luminance(image: Tensor) -> Tensor:
+    """Luma Y of YIQ, `(b, 3, h, w)` to `(b, 1, h, w)` in `[0, 1]`; a grey picture gives its grey."""
+    return _like(image, color.rgb2yiq(_channels_last(image))[..., :1])
+
+
+def with_luminance_of(image: Tensor, luminance_from: Tensor, *, space: str = "yiq") -> Tensor:
+    """The chroma of `image` under the luminance of `luminance_from`; both of one size, else `ImageError`.
+
+    To keep a content's colours: `with_luminance_of(content, output)`; to keep its luminance: `with_luminance_of(output,
+    content)`. In "yiq" a pixel that would leave the gamut loses saturation and keeps hue and luminance exactly; in
+    "lab" it is clamped, and its lightness shifts.
+    Gatys et al. 2016, "Preserving color in neural artistic style transfer", arXiv:1606.05897, section 3.2.
+    """
+    if space not in _JOINS:
+        raise UnknownName.of("luminance space", space, _JOINS)
+    if image.shape != luminance_from.shape:
+        found = f"{_size(image)} and {_size(luminance_from)}"
+        raise ImageError(f"the pictures are {found}; luminance moves between pictures of one size. Resize one.")
+    return _like(image, _JOINS[space](_channels_last(image), _channels_last(luminance_from)))
+
+
+def matched_histogram(image: Tensor, reference: Tensor) -> Tensor:
+    """`image` with the value distribution of `reference` in each channel; sizes may differ.
+
+    `reference` holds one picture, or one for each of `image`.
+    """
+    return _matched(image, reference, _histogram)
+
+
+def matched_covariance(image: Tensor, reference: Tensor) -> Tensor:
+    """`image` with the colour mean and covariance of `reference`, by a linear map of colours; sizes may differ.
+
+    The map is the symmetric one, `Σ_reference^½ Σ_image^-½`. Both covariances are raised by 1e-5 on the diagonal, so
+    that a flat picture becomes the reference's mean colour. `reference` holds one picture, or one for each of `image`.
+    Gatys et al. 2017, "Controlling perceptual factors in neural style transfer", section 5; Sun & Saenko 2016, "Deep
+    CORAL", with symmetric roots.
+    """
+    return _matched(image, reference, _covariance)
+
+
+COLOUR_MATCHES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "histogram": matched_histogram,
+    "covariance": matched_covariance,
+}
+
+
+def _matched(image: Tensor, reference: Tensor, match: Callable[[Floats, Floats], Floats]) -> Tensor:
+    if reference.shape[0] not in (1, image.shape[0]):
+        raise ImageError(f"{reference.shape[0]} references for {image.shape[0]} pictures; give 1 or one for each.")
+    references = _channels_last(reference.expand(image.shape[0], -1, -1, -1))
+    pairs = zip(_channels_last(image), references, strict=True)
+    return _like(image, np.stack([match(one, other) for one, other in pairs]))
+
+
+def _histogram(image: Floats, reference: Floats) -> Floats:
+    matched: Floats = exposure.match_histograms(image, reference, channel_axis=-1)
+    return matched
+
+
+def _covariance(image: Floats, reference: Floats) -> Floats:
+    pixels, targets = image.reshape(-1, 3), reference.reshape(-1, 3)
+    linear = _root(targets, 0.5) @ _root(pixels, -0.5)
+    moved: Floats = (pixels - pixels.mean(axis=0)) @ linear.T + targets.mean(axis=0)
+    return moved.reshape(image.shape)
+
+
+def _root(pixels: Floats, exponent: float) -> Floats:
+    """Symmetric power of the covariance of `(n, 3)` colours; divided by n, so that one pixel is no special case."""
+    centred = pixels - pixels.mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(pixels))
+    power: Floats = (vectors * (values.clip(min=0) + _VARIANCE_FLOOR) ** exponent) @ vectors.T
+    return power
+
+
+def _join_yiq(chroma: Floats, light: Floats) -> Floats:
+    joined = color.rgb2yiq(chroma)
+    luma = color.rgb2yiq(light)[..., :1]
+    joined[..., :1] = luma
+    away = color.yiq2rgb(joined) - luma
+    room = np.where(away > 0, 1 - luma, luma) / np.maximum(np.abs(away), 1e-12)
+    inside: Floats = luma + away * np.minimum(room.min(axis=-1, keepdims=True), 1)
+    return inside
+
+
+def _join_lab(chroma: Floats, light: Floats) -> Floats:
+    joined = color.rgb2lab(chroma)
+    joined[..., 0] = color.rgb2lab(light)[..., 0]
+    # Above this, Z is negative: no colour has it, and skimage warns.
+    joined[..., 2] = np.minimum(joined[..., 2], 200 * (joined[..., 0] + 16) / 116)
+    rgb: Floats = color.lab2rgb(joined)
+    return rgb
+
+
+_JOINS: dict[str, Callable[[Floats, Floats], Floats]] = {"yiq": _join_yiq, "lab": _join_lab}
+
+
+def _channels_last(image: Tensor) -> Floats:
+    pixels: Floats = image.detach().to("cpu", torch.float64).clamp(0, 1).permute(0, 2, 3, 1).contiguous().numpy()
+    return pixels
+
+
+def _like(image: Tensor, pixels: Floats) -> Tensor:
+    """`(b, h, w, c)` back to a float32 picture on the device of `image`, clamped."""
+    moved = np.ascontiguousarray(np.moveaxis(pixels.clip(0, 1), -1, 1), dtype=np.float32)
+    return torch.from_numpy(moved).to(image.device)
+
+
+def _size(image: Tensor) -> str:
+    batch, _, height, width = image.shape
+    return f"{width}×{height} px (batch {batch})"

@@ -1,0 +1,214 @@
+"""Picture files to arrays: upright, sRGB, alpha apart, at the depth the file has."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from impasto.core.errors import ImageTooLarge, ImageUnreadable, ImpastoError
+from impasto.core.extras import optional
+from impasto.image import metadata, profiles, sixteen_bit
+from impasto.image.formats import FORMATS
+
+Samples = NDArray[Any]
+
+_PILLOW_FORMATS = tuple(kind.name for kind in FORMATS if kind.name != "HEIF")
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_PNG_DEPTH_BYTE = 24
+_ORIENTATION = 274
+_pillow_limit = threading.Lock()
+
+# EXIF orientation: how to turn `(h, w, c)` upright.
+_TURNS: dict[int, Callable[[Samples], Samples]] = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, k=-1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a, k=1),
+}
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded file. Arrays are uint8, uint16, or float32 in `[0, 1]`."""
+
+    rgb: Samples  # (h, w, 3)
+    alpha: Samples | None  # (h, w, 1)
+    bits: int
+    notes: dict[str, str]
+
+
+def decoded(path: Path, max_pixels: int) -> Decoded:
+    """The first picture of a file; raises as `files.read` says."""
+    with _opened(path) as (file, start):
+        if start.startswith(_TIFF_STARTS):
+            deep = _deep_tiff(file, max_pixels)
+            if deep is not None:
+                return deep
+        return _by_pillow(file, start, max_pixels)
+
+
+def notes_in(path: Path) -> dict[str, str]:
+    """The notes of a file, without decoding its pixels."""
+    with _opened(path) as (file, start):
+        if start.startswith(_TIFF_STARTS):
+            return _tiff_notes(file)
+        return metadata.notes_of(_image(file, start))
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[IO[bytes], bytes]]:
+    """The open file and its first bytes; whatever goes wrong inside becomes one of our errors, naming `path`."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(32)
+            file.seek(0)
+            if not start:
+                raise ImageUnreadable("is empty (0 bytes); a picture is needed.")
+            yield file, start
+    except ImpastoError as error:
+        raise type(error)(f"{path} {error}") from error
+    except FileNotFoundError as error:
+        raise ImageUnreadable(f"{path} does not exist; check its name and folder.") from error
+    except IsADirectoryError as error:
+        raise ImageUnreadable(f"{path} is a folder; a picture file is needed.") from error
+    except PermissionError as error:
+        found = "is a folder" if path.is_dir() else "may not be read (permission denied)"
+        raise ImageUnreadable(f"{path} {found}; a readable picture file is needed.") from error
+    except UnidentifiedImageError as error:
+        names = ", ".join((*_PILLOW_FORMATS, "HEIC"))
+        raise ImageUnreadable(f"{path} is not a picture in a known format ({names}), or is damaged.") from error
+    except MemoryError as error:
+        raise ImageTooLarge(f"{path} does not fit into memory; shrink the picture.") from error
+    except Exception as error:  # decoders fed with damaged bytes raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageUnreadable(f"{path} is damaged or cut short ({reason}); copy or save it again.") from error
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        size, limit = f"{width}×{height} px ({width * height / 1e6:.4g} megapixels)", f"{max_pixels / 1e6:.4g}"
+        raise ImageTooLarge(f"is {size}; at most {limit} megapixels are read. Shrink it or raise the limit.")
+
+
+def _image(file: IO[bytes], start: bytes) -> Any:
+    """The opened, not yet decoded Pillow picture (or pillow-heif file)."""
+    file.seek(0)
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS and b"avif" not in start[8:]:
+        return optional("pillow_heif", "heic", "is a HEIC picture and").open_heif(file)
+    with _pillow_limit:  # our own limit, from the caller, takes the place of Pillow's global one
+        kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(file, formats=_PILLOW_FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = kept
+
+
+def _by_pillow(file: IO[bytes], start: bytes, max_pixels: int) -> Decoded:
+    image = _image(file, start)
+    width, height = image.size
+    _check_size(width, height, max_pixels)
+    image = image if isinstance(image, Image.Image) else image.to_pillow()
+    notes = metadata.notes_of(image)
+    image.load()
+    icc, turn = image.info.get("icc_profile"), _orientation(image)
+    if image.format == "PNG":
+        file.seek(0)
+        data = file.read()
+        if data[_PNG_DEPTH_BYTE] == 16:
+            deep = _deep(sixteen_bit.png_samples(data), icc, turn, notes)
+            return _shallow(image, icc, turn, notes) if deep is None else deep
+    return _shallow(image, icc, turn, notes)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1 to 8; 1 when the EXIF block is damaged."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        return 1
+
+
+def _shallow(image: Image.Image, icc: bytes | None, turn: int, notes: dict[str, str]) -> Decoded:
+    colour, alpha = _apart(image)
+    rgb = _turned(np.asarray(profiles.srgb_picture(colour, icc)), turn)
+    return Decoded(rgb, None if alpha is None else _turned(np.asarray(alpha)[..., None], turn), 8, notes)
+
+
+def _apart(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Colour (L, RGB, CMYK or LAB) and alpha (L) of any 8-bit picture; transparent pixels keep their colour."""
+    if image.mode == "La":
+        image = image.convert("LA")
+    elif image.has_transparency_data and image.mode not in ("LA", "RGBA"):
+        image = image.convert("RGBA")
+    if image.mode in ("LA", "RGBA"):
+        return image.convert(image.mode[:-1]), image.getchannel("A")
+    if image.mode in ("L", "RGB", "CMYK", "LAB"):
+        return image, None
+    if image.mode.startswith(("I", "F")):
+        raise ImageUnreadable(f"holds samples of an unusual depth (mode {image.mode}); save it with 8 or 16 bits.")
+    return image.convert("L" if image.mode == "1" else "RGB"), None
+
+
+def _deep_tiff(file: IO[bytes], max_pixels: int) -> Decoded | None:
+    """A TIFF of more than 8 bits; None for the others, which Pillow reads."""
+    with _tiff_page(file) as page:
+        if page is None:
+            return None
+        _check_size(page.imagewidth, page.imagelength, max_pixels)
+        samples = sixteen_bit.tiff_samples(page, file) if sixteen_bit.tiff_is_deep(page) else None
+        return None if samples is None else _deep(samples, *sixteen_bit.tiff_tags(page), _notes_of_page(page))
+
+
+def _tiff_notes(file: IO[bytes]) -> dict[str, str]:
+    with _tiff_page(file) as page:
+        return {} if page is None else _notes_of_page(page)
+
+
+@contextlib.contextmanager
+def _tiff_page(file: IO[bytes]) -> Iterator[Any]:
+    import tifffile
+
+    file.seek(0)
+    try:
+        tiff = tifffile.TiffFile(file)
+        page = tiff.pages.first
+    except tifffile.TiffFileError:
+        yield None
+        return
+    with tiff:
+        yield page
+
+
+def _notes_of_page(page: Any) -> dict[str, str]:
+    return metadata.from_text(page.description, "description")
+
+
+def _deep(samples: Samples, icc: bytes | None, turn: int, notes: dict[str, str]) -> Decoded | None:
+    """None when the profile can only be applied at 8 bits."""
+    has_alpha = samples.shape[-1] in (2, 4)
+    colour, alpha = (samples[..., :-1], samples[..., -1:]) if has_alpha else (samples, None)
+    if icc:
+        greatest = 1 if colour.dtype.kind == "f" else np.iinfo(colour.dtype).max
+        rgb: Samples | None = profiles.srgb_floats(colour.astype(np.float32) / np.float32(greatest), icc)
+    else:
+        rgb = np.broadcast_to(colour, (*colour.shape[:2], 3))
+    if rgb is None:
+        return None
+    return Decoded(_turned(rgb, turn), None if alpha is None else _turned(alpha, turn), 16, notes)
+
+
+def _turned(samples: Samples, orientation: int) -> Samples:
+    turn = _TURNS.get(orientation)
+    return samples if turn is None else turn(samples)

@@ -1,0 +1,155 @@
+"""Picture files: the only place where bytes on disk become pixels and go back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from impasto.core.errors import ImageError, ImageUnwritable, OptionError
+from impasto.core.paths import written_whole
+from impasto.image import metadata, sixteen_bit
+from impasto.image.decoding import decoded, notes_in
+from impasto.image.formats import (
+    READABLE_SUFFIXES,
+    Format,
+    carries_notes,
+    check_writable,
+    pictures_in,
+    writable_format,
+)
+from impasto.image.pixels import from_bytes, to_bytes
+from impasto.image.profiles import srgb_profile
+
+__all__ = [
+    "READABLE_SUFFIXES",
+    "Picture",
+    "carries_notes",
+    "check_writable",
+    "pictures_in",
+    "read",
+    "read_notes",
+    "write",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture as it was read: upright, RGB, sRGB-encoded, in `[0, 1]`."""
+
+    pixels: Tensor  # (1, 3, h, w) float32
+    alpha: Tensor | None = None  # (1, 1, h, w) float32; None when the file has no alpha
+    bits: int = 8  # depth of the file, 8 or 16
+    notes: Mapping[str, str] = field(default_factory=dict)  # text found in the file
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[-2], self.pixels.shape[-1]
+
+
+def read(path: str | Path, *, max_pixels: int = 200_000_000) -> Picture:
+    """The first picture of a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or (with the extra "heic") HEIC file.
+
+    Turned upright as EXIF says, converted to sRGB by its ICC profile (a broken profile, or one for another kind of
+    picture, is ignored), alpha apart (transparent pixels keep their colour). Grey, palette, 1-bit, CMYK and Lab become
+    RGB. PNG and TIFF keep 16 bits; a TIFF of tiles in LZW, or a 16-bit picture whose profile has no matrix form, comes
+    back with 8 bits, and `bits` says so. Float TIFF is taken as sRGB-encoded in `[0, 1]`.
+
+    Raises `ImageUnreadable` (missing, a folder, empty, cut short, no picture), `ImageTooLarge` before anything is
+    decoded when the file claims more than `max_pixels`, `MissingExtra` for HEIC without its package.
+    """
+    result = decoded(Path(path), max_pixels)
+    alpha = None if result.alpha is None else from_bytes(result.alpha)
+    return Picture(from_bytes(result.rgb), alpha, result.bits, result.notes)
+
+
+def read_notes(path: str | Path) -> dict[str, str]:
+    """The text in a picture file, without decoding its pixels: what `write` put there, and what others left."""
+    return notes_in(Path(path))
+
+
+def write(
+    path: str | Path,
+    pixels: Tensor,
+    *,
+    alpha: Tensor | None = None,
+    bits: int = 8,
+    quality: int = 95,
+    notes: Mapping[str, str] | None = None,
+) -> None:
+    """Store `(1, 3, h, w)` or grey `(1, 1, h, w)` pixels in the format of the suffix, whole or not at all.
+
+    Clamped and rounded to the nearest level, tagged sRGB (GIF and BMP have no tag). `bits=16` is for PNG and TIFF.
+    `quality`, 1 to 100, is for JPEG, WebP and AVIF. JPEG and BMP have no alpha: the picture is laid over white. GIF
+    reduces to 256 colours and alpha to on or off. `notes` go into the metadata; formats where `carries_notes` is false
+    drop them.
+
+    Raises `OptionError` (suffix, bits, quality, names of notes), `NotFinite`, `ImageUnwritable`, and `ImageError` when
+    the shapes do not fit.
+    """
+    path = Path(path)
+    check_writable(path, bits, size_hw=(int(pixels.shape[-2]), int(pixels.shape[-1])))
+    if not 1 <= quality <= 100:
+        raise OptionError(f"quality is {quality}; it must be between 1 and 100.")
+    kind, texts = writable_format(path, bits), metadata.checked(notes or {})
+    samples = to_bytes(_stored(pixels, alpha, keep_alpha=kind.alpha), bits=bits)[0]
+    try:
+        with written_whole(path) as temporary:
+            if kind.name == "TIFF":
+                sixteen_bit.write_tiff(temporary, samples, texts)
+            elif bits == 16:
+                temporary.write_bytes(sixteen_bit.png_file(samples, texts))
+            else:
+                temporary.write_bytes(_encoded(kind, samples, quality, texts))
+    except OSError as error:
+        raise ImageUnwritable(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _stored(pixels: Tensor, alpha: Tensor | None, *, keep_alpha: bool) -> Tensor:
+    """`(1, 3 or 4, h, w)`: the channels that go into the file."""
+    if pixels.ndim != 4 or pixels.shape[0] != 1 or pixels.shape[1] not in (1, 3) or 0 in pixels.shape:
+        raise ImageError(f"pixels have shape {tuple(pixels.shape)}; (1, 3, h, w) is needed to store a picture.")
+    rgb = pixels.detach().float().expand(-1, 3, -1, -1)
+    if alpha is None:
+        return rgb
+    if alpha.shape != (1, 1, *pixels.shape[-2:]):
+        shapes = f"{tuple(alpha.shape)} for pixels {tuple(pixels.shape)}"
+        raise ImageError(f"alpha has shape {shapes}; (1, 1, h, w) of the same size is needed.")
+    alpha = alpha.detach().to(rgb)
+    if keep_alpha:
+        return torch.cat([rgb, alpha], dim=1)
+    return torch.lerp(torch.ones_like(rgb), rgb.clamp(0, 1), alpha.clamp(0, 1))
+
+
+def _encoded(kind: Format, samples: NDArray[np.uint8], quality: int, notes: dict[str, str]) -> bytes:
+    """The bytes of an 8-bit file by Pillow."""
+    buffer = io.BytesIO()
+    Image.fromarray(samples).save(buffer, format=kind.name, **_settings(kind.name, quality, notes))
+    return buffer.getvalue()
+
+
+def _settings(name: str, quality: int, notes: dict[str, str]) -> dict[str, Any]:
+    """What Pillow's writer of a format is told."""
+    if name == "PNG":
+        return {"pnginfo": metadata.png_text(notes)}
+    if name == "GIF":
+        return {"comment": metadata.as_text(notes).encode("ascii")} if notes else {}
+    if name == "BMP":
+        return {}
+    common = {"quality": quality, "icc_profile": srgb_profile()}
+    if name == "JPEG":
+        sampling = {"subsampling": "4:4:4"} if quality >= 90 else {}
+        return {**common, **sampling, "optimize": True, "extra": metadata.jpeg_comments(notes)}
+    exif = {"exif": metadata.exif_comment(notes)} if notes else {}
+    if name == "AVIF":
+        return {**common, **exif, "subsampling": "4:4:4" if quality >= 90 else "4:2:0"}
+    return {**common, **exif, "exact": True}

@@ -1,0 +1,75 @@
+"""Masks that say how much of a style falls where: `(1, 1, h, w)` in `[0, 1]`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from skimage import filters
+from torch import Tensor
+
+from impasto.core.errors import ImageError, OptionError
+from impasto.image.colour import luminance
+from impasto.image.files import read
+from impasto.image.resize import SizeHW, resized
+
+
+def read_mask(path: str | Path, size_hw: SizeHW) -> Tensor:
+    """A mask `(1, 1, h, w)` from a picture, resized: its alpha where that varies, else its luminance (white is 1).
+
+    A mask that is black everywhere raises `ImageError`; an unreadable file raises as `files.read` does.
+    """
+    picture = read(path)
+    mask = picture.alpha
+    if mask is None or bool((mask == mask.flatten()[0]).all()):
+        mask = luminance(picture.pixels)
+    mask = resized(mask, size_hw, mode="bilinear")
+    _check_not_empty(mask, f"the mask {path}")
+    return mask
+
+
+def feathered(mask: Tensor, radius_px: float) -> Tensor:
+    """`(b, 1, h, w)` blurred by a Gaussian of standard deviation `radius_px`; 0 changes nothing.
+
+    Mirrored at the border: a constant mask stays constant. Values stay in `[0, 1]`. Without gradient.
+    """
+    if not radius_px >= 0:
+        raise OptionError(f"the feather radius is {radius_px:g} px; it must be 0 or more.")
+    if radius_px == 0:
+        return mask
+    sigma = (0, 0, radius_px, radius_px)
+    gaussian: Any = filters.gaussian  # skimage gives it no types
+    blurred = gaussian(mask.detach().cpu().double().numpy(), sigma=sigma, mode="reflect", preserve_range=True)
+    return torch.from_numpy(blurred).to(mask.device, mask.dtype).clamp(0, 1)
+
+
+def normalised(masks: Sequence[Tensor]) -> Tensor:
+    """Masks `(1, 1, h, w)` of one size as shares `(n, 1, h, w)` that sum to 1 at every pixel.
+
+    A pixel that no mask covers is shared equally. No mask, an all-black one or differing sizes raise `ImageError`.
+    """
+    if not masks:
+        raise ImageError("no mask is given; one or more are needed.")
+    for index, mask in enumerate(masks):
+        if mask.shape != masks[0].shape or mask.shape[:2] != (1, 1):
+            shapes = f"{tuple(mask.shape)} and {tuple(masks[0].shape)}"
+            raise ImageError(f"mask {index + 1} and mask 1 have shapes {shapes}; (1, 1, h, w) of one size is needed.")
+        _check_not_empty(mask, f"mask {index + 1}")
+    stacked = torch.cat(list(masks))  # (n, 1, h, w)
+    total = stacked.sum(dim=0, keepdim=True)
+    bare = total < 1e-6
+    return torch.where(bare, torch.full_like(stacked, 1 / len(masks)), stacked / total.masked_fill(bare, 1))
+
+
+def pooled(mask: Tensor, size_hw: SizeHW) -> Tensor:
+    """`(b, 1, h, w)` averaged over areas to the size of a feature map; shares that sum to 1 still do."""
+    return F.adaptive_avg_pool2d(mask, size_hw)
+
+
+def _check_not_empty(mask: Tensor, name: str) -> None:
+    if not bool((mask > 0).any()):
+        height, width = mask.shape[-2:]
+        raise ImageError(f"{name} is black everywhere at {width}×{height} px; paint white where the style shall go.")

@@ -1,0 +1,95 @@
+"""Sizes as plain arithmetic, and antialiased resampling. Every size is `(h, w)` in pixels."""
+
+from __future__ import annotations
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.core.errors import OptionError
+
+SizeHW = tuple[int, int]
+
+
+def fit(
+    size_hw: SizeHW,
+    *,
+    long_side_px: int | None = None,
+    short_side_px: int | None = None,
+    megapixels: float | None = None,
+    exact_hw: SizeHW | None = None,
+    enlarge: bool = True,
+) -> SizeHW:
+    """The size that meets at most one wish; without a wish, `size_hw` itself.
+
+    The aspect is kept to the nearest pixel (not with `exact_hw`, which is taken as it is) and no side falls under 1 px.
+    One megapixel is 10⁶ pixels. `enlarge=False` gives `size_hw` back where the wish would make it larger. Two wishes,
+    or one that is not above zero, raise `OptionError`.
+    """
+    _check_size(size_hw, "the size")
+    wishes = {"long_side_px": long_side_px, "short_side_px": short_side_px, "megapixels": megapixels}
+    given = {name: wish for name, wish in wishes.items() if wish is not None}
+    if len(given) + (exact_hw is not None) > 1:
+        names = [*given, *(["exact_hw"] if exact_hw is not None else [])]
+        raise OptionError(f"{' and '.join(names)} are given together; give one of them.")
+    for name, wish in given.items():
+        if not (wish > 0 and math.isfinite(wish)):
+            raise OptionError(f"{name} is {wish:g}; it must be above 0.")
+    if exact_hw is not None:
+        _check_size(exact_hw, "exact_hw")
+        return exact_hw
+    height, width = size_hw
+    scale = 1.0
+    if long_side_px is not None:
+        scale = long_side_px / max(size_hw)
+    elif short_side_px is not None:
+        scale = short_side_px / min(size_hw)
+    elif megapixels is not None:
+        scale = math.sqrt(megapixels * 1e6 / (height * width))
+    if scale > 1 and not enlarge:
+        return size_hw
+    return _scaled(size_hw, scale)
+
+
+def resized(image: Tensor, size_hw: SizeHW, *, mode: str = "bicubic", clamp: bool = True) -> Tensor:
+    """`(b, c, h, w)` resampled to `size_hw`, antialiased when it shrinks; the same tensor when the size is right.
+
+    `mode` is "bicubic" or "bilinear". Bicubic overshoots at edges: `clamp` brings it back to `[0, 1]`; pass
+    `clamp=False` for anything that is no picture.
+    """
+    _check_size(size_hw, "the size")
+    if tuple(image.shape[-2:]) == tuple(size_hw):
+        return image
+    result = F.interpolate(image, size=size_hw, mode=mode, align_corners=False, antialias=True)
+    return result.clamp(0, 1) if clamp else result
+
+
+def pyramid_sizes(size_hw: SizeHW, *, smallest_px: int, factor: float) -> list[SizeHW]:
+    """Sizes from coarse to fine, each about `factor` times the one before, the last exactly `size_hw`.
+
+    `smallest_px` bounds the long side of the coarsest from below; a picture no larger than that gives one size. Long
+    sides rise strictly, short sides never fall. `factor` must be above 1.
+    """
+    _check_size(size_hw, "the size")
+    if not (factor > 1 and math.isfinite(factor)):
+        raise OptionError(f"the pyramid's factor is {factor:g}; it must be above 1.")
+    if smallest_px < 1:
+        raise OptionError(f"the pyramid's smallest side is {smallest_px} px; it must be 1 or more.")
+    sizes, scale = [size_hw], 1 / factor
+    while scale * max(size_hw) >= smallest_px:
+        smaller = _scaled(size_hw, scale)
+        if max(smaller) < max(sizes[-1]):
+            sizes.append(smaller)
+        scale /= factor
+    return sizes[::-1]
+
+
+def _scaled(size_hw: SizeHW, scale: float) -> SizeHW:
+    height, width = size_hw
+    return max(1, math.floor(height * scale + 0.5)), max(1, math.floor(width * scale + 0.5))
+
+
+def _check_size(size_hw: SizeHW, name: str) -> None:
+    if len(size_hw) != 2 or min(size_hw) < 1:
+        raise OptionError(f"{name} is {tuple(size_hw)}; height and width of 1 px or more are needed.")

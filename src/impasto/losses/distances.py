@@ -1,0 +1,116 @@
+"""Distances between features or statistics: `(found, target) -> scalar`, 0 when equal.
+
+The first axis is the batch; a target of batch 1 serves every found item. Means are over all numbers, so that neither
+size nor batch changes the scale.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from impasto.losses.precision import full_precision
+from impasto.losses.statistics import Statistic
+
+Reduction = Literal["mean", "sum", "each"]
+"""Mean or sum over all numbers; `each` gives the mean of each batch item, `(b,)`."""
+
+NOTHING = 1e-12
+"""A target whose root mean square is smaller than this has no size of its own to be compared with."""
+
+
+class Distance(Protocol):
+    """A distance between two tensors `(b, …)`."""
+
+    def __call__(self, found: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+        """A scalar, or `(b,)` for `each`."""
+
+
+class StatisticDistance(Protocol):
+    """A distance between two statistics: a scalar, the mean over the batch."""
+
+    def __call__(self, found: Statistic, target: Statistic) -> Tensor:
+        """Zero when equal, about 1 when `found` is as far from `target` as nothing is."""
+
+
+@full_precision
+def l2(found: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    """Squared difference."""
+    return reduced((found - target).square(), reduction)
+
+
+@full_precision
+def l1(found: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    """Absolute difference."""
+    return reduced((found - target).abs(), reduction)
+
+
+@full_precision
+def huber(found: Tensor, target: Tensor, *, reduction: Reduction = "mean", delta: float = 1.0) -> Tensor:
+    """Half the squared difference below `delta`, and `delta` times the difference less `delta`/2 above it."""
+    size = (found - target).abs()
+    return reduced(torch.where(size < delta, size.square() / 2, delta * (size - delta / 2)), reduction)
+
+
+@full_precision
+def coral(found: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    """Squared Frobenius distance of covariances `(b, c, c)`, divided by 4 c².
+
+    Sun & Saenko, Deep CORAL: Correlation Alignment for Deep Domain Adaptation, 2016, eq. 1.
+    """
+    return l2(found, target, reduction=reduction) / 4
+
+
+def relative(distance: Distance) -> Distance:
+    """`distance` divided by the distance from nothing (zeros) to the target, for each batch item.
+
+    So 0 is equal and 1 is as far as nothing, whatever the layer's scale. Both sides are first divided by the target's
+    root mean square, which makes the threshold of `huber` relative too. For l2 this is mean((f-t)²) / mean(t²), for l1
+    mean|f-t| / mean|t|. A target of zeros has no size: the distance is then absolute. The size carries no gradient.
+    """
+
+    @full_precision
+    def scaled(found: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+        size = target.detach().flatten(1).square().mean(1).sqrt()  # (b,)
+        empty = size < NOTHING
+        size = torch.where(empty, 1, size).view(-1, *[1] * (target.ndim - 1))
+        unit = target / size
+        norm = distance(torch.zeros_like(unit), unit.detach(), reduction="each")
+        ratio = distance(found / size, unit, reduction="each") / torch.where(empty, 1, norm)
+        return reduced(ratio, reduction)
+
+    return scaled
+
+
+def joined(distance: Distance) -> StatisticDistance:
+    """`distance` over all parts of a statistic as one vector; for parts that have the same unit."""
+
+    def over_all(found: Statistic, target: Statistic) -> Tensor:
+        return distance(_row(found), _row(target))
+
+    return over_all
+
+
+def of_first(distance: Distance) -> StatisticDistance:
+    """`distance` over the first part of a statistic; the others are ignored."""
+
+    def over_first(found: Statistic, target: Statistic) -> Tensor:
+        return distance(found[0], target[0])
+
+    return over_first
+
+
+def reduced(values: Tensor, reduction: Reduction) -> Tensor:
+    """`(b, …)` to a scalar, or to `(b,)` for `each`."""
+    if reduction == "each":
+        return values.reshape(values.shape[0], -1).mean(1)
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f"reduction is {reduction!r}; 'mean', 'sum' or 'each' is needed.")
+    return values.mean() if reduction == "mean" else values.sum()
+
+
+def _row(statistic: Statistic) -> Tensor:
+    """All parts as `(b, n)`."""
+    return torch.cat([part.flatten(1) for part in statistic], dim=1)

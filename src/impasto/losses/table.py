@@ -1,0 +1,126 @@
+"""Every loss by name. A new style loss is one function and one row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from impasto.losses import gaussians, statistics
+from impasto.losses.distances import Distance, StatisticDistance, coral, huber, joined, l1, l2, of_first, relative
+from impasto.losses.gatys import gatys_style
+from impasto.losses.smoothness import laplacian_match, total_variation
+from impasto.losses.statistics import Statistic
+
+
+class StatisticOf(Protocol):
+    """A function in `statistics`."""
+
+    def __call__(self, feats: Tensor, weights: Tensor | None = None) -> Statistic:
+        """The statistic of `feats (b, c, h, w)` under spatial `weights (b|1, 1, h, w)`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleLoss:
+    """A statistic and the distance between two of them.
+
+    Rows of `STYLE_LOSSES` are relative: 0 is equal, about 1 is as far from the target as no features at all.
+    """
+
+    name: str
+    statistic: StatisticOf
+    distance: StatisticDistance
+    about: str
+    paper: str
+    prepare: Callable[[Statistic], Statistic] | None = None
+
+    def ready(self, target: Statistic) -> Statistic:
+        """The target's statistic (or a mixture of several) with the work done that needs doing only once."""
+        return target if self.prepare is None else self.prepare(target)
+
+    def target(self, feats: Tensor, weights: Tensor | None = None) -> Statistic:
+        """The ready statistic of a style picture's features, without gradient."""
+        with torch.no_grad():
+            return self.ready(self.statistic(feats, weights))
+
+    def __call__(self, feats: Tensor, target: Statistic, *, weights: Tensor | None = None) -> Tensor:
+        """The loss of `feats` against a ready `target`, a scalar."""
+        return self.distance(self.statistic(feats, weights), target)
+
+
+_ROWS = (
+    StyleLoss(
+        name="gram",
+        statistic=statistics.gram,
+        distance=joined(relative(l2)),
+        about="which features occur together; the classic",
+        paper="Gatys et al. 2016",
+    ),
+    StyleLoss(
+        name="mean-std",
+        statistic=statistics.mean_std,
+        distance=joined(relative(l2)),
+        about="mean and spread of each feature; cheap, softer textures",
+        paper="Huang & Belongie 2017",
+    ),
+    StyleLoss(
+        name="covariance",
+        statistic=statistics.covariance,
+        distance=gaussians.relative_moments,
+        about="features that vary together, and their means apart",
+        paper="Li et al., Demystifying Neural Style Transfer, 2017",
+    ),
+    StyleLoss(
+        name="wasserstein2",
+        statistic=statistics.covariance,
+        distance=gaussians.relative_bures,
+        prepare=gaussians.prepared,
+        about="transport between Gaussians of the same mean and covariance; fewer washed-out patches than gram",
+        paper="Olkin & Pukelsheim 1982",
+    ),
+    StyleLoss(
+        name="coral",
+        statistic=statistics.covariance,
+        distance=of_first(relative(coral)),
+        about="features that vary together, means left free",
+        paper="Sun & Saenko 2016",
+    ),
+    StyleLoss(
+        name="histogram",
+        statistic=statistics.histogram,
+        distance=joined(relative(l2)),
+        about="the whole distribution of each feature alone",
+        paper="Risser et al. 2017",
+    ),
+    StyleLoss(
+        name="sliced",
+        statistic=statistics.sliced,
+        distance=joined(relative(l2)),
+        about="the whole joint distribution, along many directions; slow on large pictures",
+        paper="Heitz et al. 2021",
+    ),
+)
+
+STYLE_LOSSES: dict[str, StyleLoss] = {row.name: row for row in _ROWS}
+
+GATYS = StyleLoss(
+    name="gatys",
+    statistic=statistics.gram,
+    distance=lambda found, target: gatys_style(found[0], target[0]),
+    about="the paper's own absolute style loss; its content loss is gatys.gatys_content",
+    paper="Gatys et al. 2016, eq. 4",
+)
+"""Absolute, so it is no row: weights tuned for the rows do not fit it."""
+
+CONTENT_LOSSES: dict[str, Distance] = {"l2": relative(l2), "l1": relative(l1), "huber": relative(huber)}
+"""Distances of features `(b, c, h, w)`, relative to the content's own size: 0 is equal, 1 is as far as nothing."""
+
+SMOOTHNESS_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "total-variation": lambda image, content: total_variation(image),
+    "total-variation-l1": lambda image, content: total_variation(image, power=1),
+    "laplacian": lambda image, content: laplacian_match(image, content),
+}
+"""Losses `(image, content) -> scalar` of pixels `(b, 3, h, w)`; total variation looks at the image only."""

@@ -1,0 +1,1 @@
+"""Measures of a result: how much content it kept, how much style and colour it took."""

@@ -1,0 +1,1 @@
+"""Encoder, losses and weights together: one callable that gives a total and its named parts."""

@@ -1,0 +1,1 @@
+"""Stylizers: two verbs, `prepare` and `paint`."""

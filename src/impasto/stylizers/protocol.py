@@ -1,0 +1,82 @@
+"""What every stylizer is: `prepare` once, `paint` often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from torch import Tensor
+
+from impasto.core.errors import OptionError
+
+Code = TypeVar("Code")
+
+
+@dataclass(frozen=True)
+class Style:
+    """One style of a mix.
+
+    `picture` `(1, 3, h, w)` in `[0, 1]`; `weight` is relative to the other styles'; `scale` is the size of the style
+    picture's strokes against the default (2: twice as large); `mask` `(1, 1, h, w)` in `[0, 1]` is the region of the
+    content that this style paints, of any size.
+    """
+
+    picture: Tensor
+    weight: float = 1.0
+    scale: float = 1.0
+    mask: Tensor | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Mix:
+    """One or several styles. With masks, each style paints its own region; every style has one, or none has."""
+
+    styles: tuple[Style, ...]
+
+    def __post_init__(self) -> None:
+        if not self.styles:
+            raise OptionError("no style is given. Name at least one: --style picture.jpg")
+        if sum(style.weight for style in self.styles) <= 0:
+            raise OptionError("the style weights add up to 0 or less; at least one must count.")
+        masked = [style.mask is not None for style in self.styles]
+        if any(masked) and not all(masked):
+            raise OptionError("some styles have a mask and some have none. Give each style a mask, or none.")
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The weights, scaled to sum 1; with masks, each style's own weight."""
+        if self.styles[0].mask is not None:
+            return tuple(style.weight for style in self.styles)
+        total = sum(style.weight for style in self.styles)
+        return tuple(style.weight / total for style in self.styles)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of painting.
+
+    `index` counts from 1 to `total` over all scales; `size_hw` is the canvas's size now; `losses` are the weighted
+    parts; `image` `(1, 3, h, w)` in `[0, 1]` is the picture so far, at the canvas's size; `note` says what a person should
+    know of this step (a guard that acted).
+    """
+
+    index: int
+    total: int
+    size_hw: tuple[int, int]
+    image: Tensor
+    losses: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+
+
+class Stylizer(Protocol[Code]):
+    """Two verbs, no hidden state."""
+
+    def prepare(self, mix: Mix) -> Code:
+        """What painting needs to know of the styles; dear, and done once."""
+        ...
+
+    def paint(self, content: Tensor, code: Code, *, strength: float = 1.0) -> Iterator[Step]:
+        """Paint `content` `(1, 3, h, w)`; the last step carries the result. `strength` 0 gives the content back."""
+        ...

@@ -1,0 +1,138 @@
+"""The objective of one scale: what the canvas of this size is to come near to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from impasto.config.optimise import LossOptions
+from impasto.core.errors import OptionError, UnknownName
+from impasto.encoders.table import Encoder
+from impasto.image.masks import normalised, pooled
+from impasto.image.resize import fit, resized
+from impasto.losses import distances, gatys
+from impasto.losses.smoothness import laplacian_match, total_variation
+from impasto.losses.table import CONTENT_LOSSES, GATYS, STYLE_LOSSES, StyleLoss
+from impasto.objective.perceptual import ContentTerm, Perceptual, PixelTerm, StyleTerm, out_of_range
+from impasto.stylizers.protocol import Mix, Style
+
+RANGE_WEIGHT = 100.0  # holds pixels in [0, 1]: at 10, up to 2 % of the pixels were clipped on saving, at 100 none
+FLOOR = 0.05  # a layer of the content that is this near to the style already is not magnified further
+
+
+def checked(losses: LossOptions, encoder: Encoder) -> None:
+    """Raise where options name a layer or loss that there is not, or give too few or many layer weights."""
+    encoder.smallest_px([*losses.content_layers, *losses.style_layers])
+    style_loss(losses.style_loss)
+    layer_weights(losses)
+    if losses.content_weight == 0 and losses.style_weight == 0:
+        raise OptionError("--content-weight and --style-weight are both 0: there is nothing to paint after.")
+
+
+def style_loss(name: str) -> StyleLoss:
+    """The style loss of that name."""
+    rows = STYLE_LOSSES | {"gatys": GATYS}
+    if name not in rows:
+        raise UnknownName.of("style loss", name, rows)
+    return rows[name]
+
+
+def layer_weights(losses: LossOptions) -> tuple[float, ...]:
+    """The weight of each style layer; relative ones are scaled to sum 1."""
+    given, count = losses.style_layer_weights, len(losses.style_layers)
+    if len(given) == 1:
+        given = given * count
+    if len(given) != count:
+        raise OptionError(f"--style-layer-weights has {len(given)} numbers; {count} style layers need {count}, or one.")
+    if losses.balance == "absolute":
+        return given
+    total = sum(given)
+    if total <= 0:
+        raise OptionError("--style-layer-weights add up to 0; at least one layer must count.")
+    return tuple(weight / total for weight in given)
+
+
+def objective_for(
+    content: Tensor, mix: Mix, *, encoder: Encoder, losses: LossOptions, strength: float = 1.0
+) -> Perceptual:
+    """The objective for a canvas of the size of `content` `(1, 3, h, w)`.
+
+    With the relative balance, each style term is divided by its value at the content picture: 1 is a picture that took
+    nothing of the style yet, 0 one that took all of it. Content terms are relative to the size of their features. So the
+    same weights mean the same for every picture, layer, size and encoder.
+    """
+    with torch.no_grad():
+        layers = {*losses.content_layers, *losses.style_layers}
+        feats = encoder(content, layers)
+        style = _style_terms(feats, content, mix, encoder=encoder, losses=losses, strength=strength)
+    keep = tuple(
+        ContentTerm(name, feats[name].float(), losses.content_weight / len(losses.content_layers), _content_distance(losses))
+        for name in losses.content_layers
+        if losses.content_weight > 0
+    )
+    return Perceptual(encoder, keep, style, _pixel_terms(content, losses, strength=strength))
+
+
+def _content_distance(losses: LossOptions) -> distances.Distance:
+    if losses.balance == "relative":
+        return partial(CONTENT_LOSSES[losses.content_loss], reduction=losses.content_reduction)
+    if losses.style_loss == "gatys" and losses.content_loss == "l2":
+        return gatys.gatys_content
+    plain = {"l2": distances.l2, "l1": distances.l1, "huber": distances.huber}
+    return partial(plain[losses.content_loss], reduction=losses.content_reduction)
+
+
+def _style_terms(
+    feats: dict[str, Tensor], content: Tensor, mix: Mix, *, encoder: Encoder, losses: LossOptions, strength: float
+) -> tuple[StyleTerm, ...]:
+    weight = losses.style_weight * strength**2
+    if weight == 0:
+        return ()
+    loss, masks = style_loss(losses.style_loss), _masks(mix.styles, content)
+    terms = []
+    for style, share, mask in zip(mix.styles, mix.shares, masks, strict=True):
+        picture = at_scale(style, content.shape[-2:])
+        style_feats = encoder(picture, losses.style_layers)
+        for layer, part in zip(losses.style_layers, layer_weights(losses), strict=True):
+            region = None if mask is None else pooled(mask, tuple(feats[layer].shape[-2:]))  # type: ignore[arg-type]
+            term = StyleTerm(layer, loss.target(style_feats[layer]), weight * share * part, loss, region)
+            terms.append(_relative(term, feats) if losses.balance == "relative" else term)
+    return tuple(terms)
+
+
+def _relative(term: StyleTerm, feats: dict[str, Tensor]) -> StyleTerm:
+    start = float(term.loss(feats[term.layer], term.target, weights=term.mask))
+    return StyleTerm(term.layer, term.target, term.weight / max(start, FLOOR), term.loss, term.mask)
+
+
+def _masks(styles: Sequence[Style], content: Tensor) -> list[Tensor | None]:
+    given = [style.mask for style in styles if style.mask is not None]
+    if not given:
+        return [None] * len(styles)
+    size = (content.shape[-2], content.shape[-1])
+    return list(normalised([resized(mask, size, mode="bilinear") for mask in given]).split(1))
+
+
+def at_scale(style: Style, canvas_hw: Sequence[int]) -> Tensor:
+    """The style picture at the size that gives its strokes the scale asked for on a canvas of `canvas_hw`.
+
+    Its long side is `scale` times the canvas's; it is never enlarged, since there are no finer strokes to be had.
+    """
+    h, w = style.picture.shape[-2:]
+    long_side = max(1, round(max(canvas_hw) * style.scale))
+    return resized(style.picture, fit((h, w), long_side_px=long_side, enlarge=False))
+
+
+def _pixel_terms(content: Tensor, losses: LossOptions, *, strength: float) -> tuple[PixelTerm, ...]:
+    terms = []
+    if losses.tv_weight * strength > 0:
+        terms.append(PixelTerm("tv", losses.tv_weight * min(strength, 1.0), total_variation))
+    if losses.laplacian_weight > 0:
+        laplacian = partial(laplacian_match, content=content)
+        terms.append(PixelTerm("laplacian", losses.laplacian_weight, laplacian))
+    if losses.balance == "relative":
+        terms.append(PixelTerm("range", RANGE_WEIGHT, out_of_range))
+    return tuple(terms)

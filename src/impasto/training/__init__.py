@@ -1,0 +1,1 @@
+"""Training: data, one `fit` loop, and the tasks."""

@@ -1,0 +1,142 @@
+"""Training of an encoder: by the classes of labelled pictures, or by a teacher's features and class scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from impasto.encoders.vgg import Vgg, give_batch_norm
+from impasto.training.data import Batch
+
+PAIRS = {"relu2_2": "conv1", "relu3_3": "fire4", "relu4_2": "fire8", "relu5_1": "fire9"}
+"""Our layers and those of SqueezeNet 1.0 with the same stride."""
+
+
+class Teacher(Protocol):
+    """An encoder whose features, and class scores where it has any, are to be matched."""
+
+    def width(self, layer: str) -> int:
+        """Number of channels of a layer."""
+        ...
+
+    def __call__(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Features by layer name."""
+        ...
+
+
+class Student(nn.Module):
+    """The encoder with a 1×1 convolution for each teacher layer and a linear head for class scores."""
+
+    def __init__(self, encoder: Vgg, *, widths: Mapping[str, int], classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.ModuleDict({name: nn.Conv2d(encoder.width(name), w, 1) for name, w in widths.items()})
+        self.deepest = encoder.layers[-1]
+        self.scores = nn.Linear(encoder.width(self.deepest), classes) if classes else None
+
+    def forward(self, image: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Features mapped to the teacher's widths, and class scores `(b, classes)`."""
+        feats = self.encoder(image, [*self.heads, self.deepest])
+        mapped = {name: head(feats[name]) for name, head in self.heads.items()}
+        pooled = feats[self.deepest].mean(dim=(2, 3))
+        return mapped, None if self.scores is None else self.scores(pooled)
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Cross-entropy over the classes of labelled pictures (how R. Simonyan's VGG was trained, in small)."""
+
+    encoder: Vgg
+    classes: int
+
+    def build(self) -> nn.Module:
+        """The encoder with a linear head."""
+        return Student(self.encoder, widths={}, classes=self.classes)
+
+    def loss(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Mean cross-entropy in nats."""
+        _, scores = module(batch.images.to(memory_format=torch.channels_last))
+        assert batch.labels is not None
+        return {"classes": F.cross_entropy(scores.float(), batch.labels)}
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Mean and standard deviation of each channel of a teacher's layer, `(c,)`."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __call__(self, feats: Tensor) -> Tensor:
+        """Standardised features, clamped at ±8 so that rare peaks do not rule the loss."""
+        return ((feats.float() - self.mean[:, None, None]) / self.std[:, None, None]).clamp(-8, 8)
+
+
+@torch.no_grad()
+def channel_norms(teacher: Teacher, images: Tensor, layers: Sequence[str]) -> dict[str, Norm]:
+    """The statistics of a teacher's channels on some pictures; channels that never fire get a standard deviation of 1."""
+    norms = {}
+    for name, feats in teacher(images, layers).items():
+        std, mean = torch.std_mean(feats.float(), dim=(0, 2, 3))
+        norms[name] = Norm(mean, torch.where(std > 1e-4 * std.max(), std, torch.ones_like(std)))
+    return norms
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Squared error to a teacher's standardised features, and the divergence of its class scores (Hinton 2015)."""
+
+    encoder: Vgg
+    teacher: Teacher
+    norms: Mapping[str, Norm]
+    pairs: Mapping[str, str]
+    score_layer: str | None
+    score_weight: float = 0.2
+    temperature: float = 2.0
+
+    def build(self) -> nn.Module:
+        """The encoder with its heads."""
+        widths = {ours: self.teacher.width(theirs) for ours, theirs in self.pairs.items()}
+        classes = self.teacher.width(self.score_layer) if self.score_layer else 0
+        return Student(self.encoder, widths=widths, classes=classes)
+
+    def targets(self, images: Tensor) -> dict[str, Tensor]:
+        """The teacher's features and scores, without gradients."""
+        layers = [*self.pairs.values(), *([self.score_layer] if self.score_layer else [])]
+        with torch.inference_mode():
+            return self.teacher(images, layers)
+
+    def loss(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """One part for each layer and one for the scores."""
+        images = batch.images.to(memory_format=torch.channels_last)
+        targets = self.targets(images)
+        mapped, scores = module(images)
+        parts = {ours: feature_error(mapped[ours], self.norms[t](targets[t])) for ours, t in self.pairs.items()}
+        if self.score_layer and scores is not None:
+            wanted = targets[self.score_layer].float().flatten(1)
+            parts["scores"] = self.score_weight * self._divergence(scores.float(), wanted)
+        return parts
+
+    def _divergence(self, scores: Tensor, wanted: Tensor) -> Tensor:
+        t = self.temperature
+        found, target = F.log_softmax(scores / t, dim=1), F.log_softmax(wanted / t, dim=1)
+        return F.kl_div(found, target, reduction="batchmean", log_target=True) * t**2
+
+
+def feature_error(found: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error; the target is resized where a stride leaves another number of pixels."""
+    if found.shape[-2:] != target.shape[-2:]:
+        target = F.interpolate(target, found.shape[-2:], mode="bilinear", align_corners=False)
+    return F.mse_loss(found.float(), target)
+
+
+def resumed_norms(encoder: Vgg, images: Tensor) -> Vgg:
+    """`encoder` with batch norms for training: fresh ones change nothing about what it computes on `images`."""
+    if not encoder.norms:
+        give_batch_norm(encoder, images)
+    return encoder

@@ -1,0 +1,77 @@
+"""Training pictures: a set in memory, and crops of it that are a pure function of seed and step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from impasto.core.errors import DataError
+from impasto.image.pixels import from_bytes
+from impasto.image.resize import resized
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures `(b, 3, px, px)` in `[0, 1]`, which of the set they are, and their classes where there are any."""
+
+    images: Tensor
+    indices: Tensor
+    labels: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Random square crops, scaled to one size and mirrored half of the time.
+
+    `crops(step)` depends on `seed` and `step` only, so a training run that is stopped and resumed sees the same
+    pictures as one that is not. `pictures` are `(h, w, 3)` bytes; `odds` says how often each is drawn.
+    """
+
+    pictures: Sequence[Bytes]
+    batch_size: int
+    crop_px: int
+    seed: int
+    smallest_crop: float = 0.5
+    labels: Sequence[int] | None = None
+    odds: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.pictures:
+            raise DataError("no picture to train on. Give a folder that has some.")
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of this step."""
+        draw = np.random.default_rng((self.seed, step))
+        p = None if self.odds is None else np.asarray(self.odds) / np.sum(self.odds)
+        chosen = draw.choice(len(self.pictures), self.batch_size, p=p)
+        images = torch.cat([self._crop(self.pictures[i], draw) for i in chosen])
+        labels = None if self.labels is None else torch.tensor([self.labels[i] for i in chosen])
+        return Batch(images, torch.from_numpy(chosen), labels)
+
+    def _crop(self, picture: Bytes, draw: np.random.Generator) -> Tensor:
+        h, w = picture.shape[:2]
+        side = int(round(min(h, w) * draw.uniform(self.smallest_crop, 1.0)))
+        top, left = draw.integers(0, h - side + 1), draw.integers(0, w - side + 1)
+        cut = picture[top : top + side, left : left + side]
+        if draw.random() < 0.5:
+            cut = cut[:, ::-1]
+        return resized(from_bytes(np.ascontiguousarray(cut)), (self.crop_px, self.crop_px))
+
+
+def centre_crop(picture: Bytes, side_px: int) -> Tensor:
+    """The middle square of a picture, scaled to `side_px`: what is measured. `(1, 3, side_px, side_px)`."""
+    h, w = picture.shape[:2]
+    side = min(h, w)
+    top, left = (h - side) // 2, (w - side) // 2
+    cut = np.ascontiguousarray(picture[top : top + side, left : left + side])
+    return resized(from_bytes(cut), (side_px, side_px))
+
+
+Batches = Callable[[int], Batch]

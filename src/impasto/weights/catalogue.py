@@ -1,0 +1,228 @@
+"""Which weights there are, where they come from, and where they are on this machine."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from impasto.core.errors import ChecksumMismatch, DownloadFailed, OptionError, UnknownName, WeightsError
+from impasto.core.paths import cache_dir
+from impasto.weights.download import Progress, check_digest, download
+
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".model", ".ckpt", ".bin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One row of the catalogue.
+
+    `dialect` is the reader's name, `sha256` the digest in hex or the published first digits of it (8 or more),
+    `bundled` the file's name when it comes with the package.
+    """
+
+    name: str
+    kind: str
+    dialect: str
+    urls: tuple[str, ...] = ()
+    sha256: str | None = None
+    size_bytes: int | None = None
+    licence: str
+    about: str
+    bundled: str | None = None
+
+    def __post_init__(self) -> None:
+        check_digest(self.sha256, self.name)
+        if (self.bundled is None) == (not self.urls):
+            raise OptionError(f"catalogue entry {self.name!r} needs either urls or a bundled file.")
+
+    @property
+    def file_name(self) -> str:
+        """The file's name in the package or in the cache folder."""
+        return self.bundled if self.bundled is not None else self.urls[0].rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """Weights that are on this machine."""
+
+    name: str
+    path: Path
+    origin: Literal["bundled", "downloaded", "imported"]
+    size_bytes: int
+
+
+_UMICH = "https://web.eecs.umich.edu/~justincj/models/"
+_JOHNSON_S3 = "https://s3-us-west-2.amazonaws.com/jcjohns-models/"
+_TORCHVISION_LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet"
+_OXFORD_LICENCE = "CC BY 4.0 (Simonyan and Zisserman, Oxford VGG); trained on ImageNet"
+
+CATALOGUE: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            name="compact-vgg",
+            kind="encoder",
+            dialect="impasto",
+            licence="MIT",
+            about="our own compact VGG; comes with the package, needs no network connection",
+            bundled="compact-vgg.safetensors",
+        ),
+        Entry(
+            name="vgg16",
+            kind="encoder",
+            dialect="torchvision-vgg",
+            urls=("https://download.pytorch.org/models/vgg16-397923af.pth",),
+            sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+            size_bytes=553_433_881,
+            licence=_TORCHVISION_LICENCE,
+            about="VGG-16 as trained by torchvision",
+        ),
+        Entry(
+            name="vgg19",
+            kind="encoder",
+            dialect="torchvision-vgg",
+            urls=("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",),
+            sha256="dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
+            size_bytes=574_673_361,
+            licence=_TORCHVISION_LICENCE,
+            about="VGG-19 as trained by torchvision",
+        ),
+        Entry(
+            name="vgg16-caffe",
+            kind="encoder",
+            dialect="caffe-vgg",
+            urls=(_UMICH + "vgg16-00b39a1b.pth", _JOHNSON_S3 + "vgg16-00b39a1b.pth"),
+            sha256="00b39a1b",
+            licence=_OXFORD_LICENCE,
+            about="the original VGG-16 of 2014, converted from Caffe by Justin Johnson",
+        ),
+        Entry(
+            name="vgg19-caffe",
+            kind="encoder",
+            dialect="caffe-vgg",
+            urls=(_UMICH + "vgg19-d01eb7cb.pth", _JOHNSON_S3 + "vgg19-d01eb7cb.pth"),
+            sha256="d01eb7cb",
+            licence=_OXFORD_LICENCE,
+            about="the original VGG-19 of 2014, converted from Caffe by Justin Johnson (used by neural-style-pt)",
+        ),
+        Entry(
+            name="vgg19-normalised",
+            kind="encoder",
+            dialect="adain-vgg",
+            urls=("https://github.com/naoto0804/pytorch-AdaIN/releases/download/v0.0.0/vgg_normalised.pth",),
+            licence="see source",
+            about="VGG-19 rescaled to unit mean activation, with reflection padding: the encoder of AdaIN",
+        ),
+        Entry(
+            name="vgg19-gatys",
+            kind="encoder",
+            dialect="gatys-vgg",
+            urls=("https://bethgelab.org/media/uploads/pytorch_models/vgg_conv.pth",),
+            licence="see source",
+            about="the VGG-19 of Leon Gatys' own PyTorch code (the server has probably dropped it)",
+        ),
+    )
+}
+
+
+def located(name_or_path: str | Path, *, progress: Progress | None = None, allow_unverified: bool = False) -> Path:
+    """The file of a catalogue name, an imported name, or a path; downloaded into the cache folder when it must be.
+
+    The server that the environment's `IMPASTO_MIRROR` names (a base address; the file name is appended) is tried first;
+    `IMPASTO_OFFLINE=1` forbids any connection. `allow_unverified` accepts files without a published checksum.
+    Raises `UnknownName`, or `WeightsError` when the file cannot be had.
+    """
+    path = Path(os.path.expanduser(name_or_path))
+    if os.path.isfile(path):  # false, not an error, for what no path can be
+        return path
+    name = str(name_or_path)
+    entry = CATALOGUE.get(name)
+    if entry is not None:
+        return _bundled(entry) if entry.bundled is not None else _cached(entry, progress, allow_unverified)
+    if path.name != name or path.suffix in WEIGHT_SUFFIXES:
+        raise WeightsError(f"there is no weight file {name}; give a path that exists, or a name of the catalogue.")
+    mine = _imported_names()
+    if name not in mine:
+        raise UnknownName.of("weights", name, {*CATALOGUE, *mine})
+    return imported_path(name)
+
+
+def imported_path(name: str) -> Path:
+    """Where the imported weights `name` are kept. Raises `OptionError` for a name that cannot be one."""
+    if name in CATALOGUE:
+        raise OptionError(f"{name!r} is a name of the catalogue; choose another for your import.")
+    if not _may_name(name):
+        raise OptionError(
+            f"{name!r} cannot name weights; use letters, digits and . _ + -, first a letter or digit, no file ending."
+        )
+    return _imported_folder() / f"{name}.safetensors"
+
+
+def installed() -> list[Installed]:
+    """All weights that are on this machine, whole: bundled, then downloaded, then imported, each by name."""
+    found = []
+    for entry in sorted(CATALOGUE.values(), key=lambda e: (e.bundled is None, e.name)):
+        path = _bundled_path(entry.bundled) if entry.bundled is not None else cache_dir() / entry.file_name
+        origin: Literal["bundled", "downloaded"] = "downloaded" if entry.bundled is None else "bundled"
+        if path.is_file():
+            found.append(Installed(name=entry.name, path=path, origin=origin, size_bytes=path.stat().st_size))
+    for name in _imported_names():
+        path = imported_path(name)
+        found.append(Installed(name=name, path=path, origin="imported", size_bytes=path.stat().st_size))
+    return found
+
+
+def entry_of(sha256: str) -> Entry | None:
+    """The catalogue's row for a file with this whole digest."""
+    rows = (entry for entry in CATALOGUE.values() if entry.sha256 is not None)
+    return next((entry for entry in rows if sha256.startswith(str(entry.sha256).lower())), None)
+
+
+def _bundled(entry: Entry) -> Path:
+    path = _bundled_path(entry.file_name)
+    if not path.is_file():
+        raise WeightsError(f"{entry.file_name} is missing from this installation; install impasto again.")
+    return path
+
+
+def _bundled_path(file_name: str) -> Path:
+    return Path(str(importlib.resources.files("impasto.weights"))) / "files" / file_name
+
+
+def _cached(entry: Entry, progress: Progress | None, allow_unverified: bool) -> Path:
+    target = cache_dir() / entry.file_name
+    if target.is_file():
+        size_bytes = target.stat().st_size
+        if entry.size_bytes is not None and size_bytes != entry.size_bytes:
+            raise ChecksumMismatch(
+                f"{target} has {size_bytes} bytes; {entry.name} has {entry.size_bytes}. Delete it to fetch it again."
+            )
+        return target
+    if os.environ.get("IMPASTO_OFFLINE", "0") not in ("", "0"):
+        raise DownloadFailed(
+            f"{entry.name} is not on this machine and IMPASTO_OFFLINE forbids to fetch it. "
+            f"Put {entry.file_name} into {cache_dir()}, or use compact-vgg."
+        )
+    mirror = os.environ.get("IMPASTO_MIRROR", "")
+    mirrored = (f"{mirror.rstrip('/')}/{entry.file_name}",) if mirror else ()
+    download(
+        (*mirrored, *entry.urls), target, sha256=entry.sha256, progress=progress, allow_unverified=allow_unverified
+    )
+    return target
+
+
+def _imported_folder() -> Path:
+    return cache_dir() / "imported"
+
+
+def _imported_names() -> list[str]:
+    files = _imported_folder().glob("*.safetensors")
+    return sorted(file.stem for file in files if _may_name(file.stem) and file.stem not in CATALOGUE)
+
+
+def _may_name(name: str) -> bool:
+    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name)) and not name.endswith(WEIGHT_SUFFIXES)

@@ -1,0 +1,126 @@
+"""Opening a weight file: safetensors or PyTorch checkpoint, told apart by content, never by name."""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from impasto.core.errors import WeightsError
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params")
+_PREFIXES = ("module.", "_orig_mod.")
+_DEEPEST_WRAP = 4
+_FORBIDDEN = re.compile(r"(?:Unsupported global: GLOBAL|Unsupported class|Trying to \w+ unsupported GLOBAL) ([\w.]+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a weight file holds: its tensors on the CPU, and its metadata (empty for PyTorch checkpoints)."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each tensor."""
+        return {key: tuple(tensor.shape) for key, tensor in self.tensors.items()}
+
+
+def opened(path: Path) -> Contents:
+    """The tensors of a file. Wrapping dicts and the `module.` of parallel training are taken off.
+
+    Python objects in a checkpoint are never unpickled. Raises `WeightsError`. The tensors may be mapped from the file:
+    clone what is kept.
+    """
+    head = _head(path)
+    if _is_safetensors(head, path):
+        return _safetensors(path)
+    found = _state(_unpickled(path), path)
+    named = {key: value for key, value in found.items() if isinstance(key, str)}
+    tensors = {key: value.detach() for key, value in named.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise WeightsError(f"{path.name} holds no tensors by name; a state dict is needed.")
+    return Contents(tensors=_without_prefixes(tensors))
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes, when they do not show already that the file is no weight file."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}.") from error
+    if not head:
+        raise WeightsError(f"{path.name} is empty; download it again.")
+    if head.lstrip()[:1] == b"<":
+        raise WeightsError(f"{path.name} is a web page, not weights (a server's error page?); download it again.")
+    if head.startswith(b"version https://git-lfs"):
+        raise WeightsError(f"{path.name} is a Git LFS pointer, not the weights; fetch them with git lfs pull.")
+    return head
+
+
+def _is_safetensors(head: bytes, path: Path) -> bool:
+    header_bytes = int.from_bytes(head[:8], "little")
+    fits = head[8:9] == b"{" and 8 + header_bytes <= path.stat().st_size
+    return fits or path.suffix == ".safetensors"
+
+
+def _safetensors(path: Path) -> Contents:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return Contents(
+                tensors={key: file.get_tensor(key) for key in file.keys()},  # noqa: SIM118 (not a dict)
+                metadata=dict(file.metadata() or {}),
+            )
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path.name} is damaged or no safetensors file ({error}); download it again.") from error
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on old pickle protocols
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # a broken pickle can raise anything
+        raise WeightsError(_reason(str(error), path.name)) from error
+
+
+def _reason(message: str, name: str) -> str:
+    """One line for what `torch.load` says in many."""
+    if "TorchScript" in message:
+        return f"{name} is a TorchScript program; save its state_dict() with torch.save and use that."
+    culprit = _FORBIDDEN.search(message)
+    if culprit:
+        return (
+            f"{name} holds Python objects ({culprit[1]}), and unpickling those can run any code; "
+            "only tensors are read. Where you trust it, save its state_dict() with torch.save and use that."
+        )
+    return f"{name} is damaged, or neither safetensors nor a PyTorch checkpoint; download it again."
+
+
+def _state(found: Any, path: Path) -> Mapping[Any, Any]:
+    for _ in range(_DEEPEST_WRAP):
+        if not isinstance(found, Mapping):
+            break
+        inner = next((found[key] for key in _WRAPPERS if isinstance(found.get(key), Mapping)), None)
+        if inner is None:
+            return found
+        found = inner
+    if not isinstance(found, Mapping):
+        raise WeightsError(f"{path.name} holds a {type(found).__name__}; a dict of named tensors is needed.")
+    return found
+
+
+def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in tensors)), None):
+        tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+    return {re.sub(r"^features\.module\.", "features.", key): tensor for key, tensor in tensors.items()}

@@ -1,0 +1,215 @@
+"""Fetching one file over HTTP: resumed, verified, and in place only when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from impasto.core.errors import ChecksumMismatch, DownloadFailed, OptionError, WeightsError
+from impasto.core.paths import sha256_of
+from impasto.weights.locking import held
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes that are here and the bytes that there will be (`None`: the server does not say)."""
+
+_PASSING = {408, 425, 429}  # with all 5xx: worth another try
+
+
+class _Interrupted(Exception):
+    """This connection did not deliver; the next one may."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    target: Path
+    sha256: str | None
+    progress: Progress | None
+    timeout_s: float
+    attempts: int
+    backoff_s: float
+    allow_unverified: bool
+
+    @property
+    def part(self) -> Path:
+        return self.target.with_name(self.target.name + ".part")
+
+
+def download(
+    urls: str | Sequence[str],
+    target: Path,
+    *,
+    sha256: str | None,
+    progress: Progress | None = None,
+    timeout_s: float = 30.0,
+    attempts: int = 4,
+    backoff_s: float = 1.0,
+    allow_unverified: bool = False,
+) -> str:
+    """Fetch `target` from the first of `urls` that delivers it; the sha256 of its bytes.
+
+    `sha256` is the digest in hex or its first 8 or more digits. With `None` the file is refused after the transfer, and
+    the error tells its digest, unless `allow_unverified`. A `target` that is there already and fits is kept.
+    What arrives is kept in `target` + `.part` and continued by the next try or call. A server is given up after
+    `attempts` connections in a row that brought nothing new; between them `backoff_s` and its doubles pass.
+    `timeout_s` limits one wait for the server, not the transfer. Raises `DownloadFailed`, `ChecksumMismatch` (the file
+    is removed), or `WeightsError` for a file that nobody can verify.
+    """
+    check_digest(sha256, target.name)
+    job = _Job(
+        target=target,
+        sha256=sha256.lower() if sha256 else None,
+        progress=progress,
+        timeout_s=timeout_s,
+        attempts=attempts,
+        backoff_s=backoff_s,
+        allow_unverified=allow_unverified,
+    )
+    with _disk_errors_told(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with held(target.with_name(f".{target.name}.lock")):
+            return _kept(job) or _from_any((urls,) if isinstance(urls, str) else tuple(urls), job)
+
+
+def check_digest(sha256: str | None, where: str) -> None:
+    """Raise `OptionError` unless `sha256` is `None` or 8 to 64 hex digits."""
+    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{8,64}", sha256):
+        raise OptionError(f"the sha256 of {where} is {sha256!r}; 8 to 64 hex digits are needed.")
+
+
+def _kept(job: _Job) -> str | None:
+    """The digest of a target that is there already (another process may have fetched it meanwhile) and fits."""
+    if not job.target.is_file():
+        return None
+    digest = sha256_of(job.target)
+    fits = job.allow_unverified if job.sha256 is None else digest.startswith(job.sha256)
+    return digest if fits else None
+
+
+def _from_any(urls: Sequence[str], job: _Job) -> str:
+    failures: list[WeightsError] = []
+    for url in urls:
+        try:
+            return _from_one(url, job)
+        except (DownloadFailed, ChecksumMismatch) as error:
+            failures.append(error)
+    kind = ChecksumMismatch if any(isinstance(f, ChecksumMismatch) for f in failures) else DownloadFailed
+    reasons = " ".join(str(failure) for failure in failures)
+    raise kind(reasons or f"there is no address to fetch {job.target.name} from.")
+
+
+def _from_one(url: str, job: _Job) -> str:
+    while True:
+        continued = _size_bytes(job.part) > 0
+        _fill(url, job)
+        try:
+            return _settled(url, job)
+        except ChecksumMismatch:
+            if not continued:
+                raise  # else the beginning, from an earlier call or another server, may be what is wrong: once more
+
+
+def _settled(url: str, job: _Job) -> str:
+    """Verify the received file and move it into place."""
+    digest = sha256_of(job.part)
+    if job.sha256 is None and not job.allow_unverified:
+        raise WeightsError(
+            f"nobody publishes a checksum for {job.target.name}; from {url} its sha256 is {digest}. "
+            "Compare it with a source you trust, then pass allow_unverified=True."
+        )
+    if job.sha256 is not None and not digest.startswith(job.sha256):
+        size_bytes = _size_bytes(job.part)
+        job.part.unlink()
+        raise ChecksumMismatch(
+            f"{url} gave {size_bytes} bytes with sha256 {digest}; {job.sha256} was promised. They are removed: "
+            "try again, or import a copy that you trust."
+        )
+    job.part.replace(job.target)
+    return digest
+
+
+def _fill(url: str, job: _Job) -> None:
+    """Receive until the part file is whole, over as many connections as that takes."""
+    most, failures = _size_bytes(job.part), 0
+    with httpx.Client(timeout=job.timeout_s, follow_redirects=True) as client:
+        while True:
+            try:
+                return _receive(url, job, client)
+            except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL) as error:
+                raise DownloadFailed(f"cannot fetch {url!r}: {error}.") from error
+            except (httpx.TransportError, _Interrupted) as error:
+                here = _size_bytes(job.part)
+                failures = 0 if here > most else failures + 1
+                most = max(most, here)
+                if failures >= job.attempts:
+                    reason = str(error) or type(error).__name__
+                    raise DownloadFailed(
+                        f"cannot fetch {url}: {reason}. {here} bytes are kept; try again later to go on from there."
+                    ) from error
+                time.sleep(job.backoff_s * 2 ** max(failures - 1, 0))
+
+
+def _receive(url: str, job: _Job, client: httpx.Client) -> None:
+    """One connection: append to the part file, or start it over where the server cannot go on."""
+    start = _size_bytes(job.part)
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    with client.stream("GET", url, headers=headers) as response:
+        goes_on, total = _answer(response, start)
+        if start and response.status_code == 416 and total == start:
+            return  # an earlier call received all of it
+        if start and (response.status_code == 416 or (response.status_code == 206 and not goes_on)):
+            job.part.unlink()
+            raise _Interrupted("the server cannot go on where the last try ended")
+        _check_status(response, url)
+        done = start if goes_on else 0
+        with job.part.open("ab" if goes_on else "wb") as file:
+            for chunk in response.iter_raw():
+                file.write(chunk)
+                done += len(chunk)
+                if job.progress is not None:
+                    job.progress(done, total)
+    if total is not None and done != total:
+        raise _Interrupted(f"{done} of {total} bytes came")
+
+
+def _answer(response: httpx.Response, start: int) -> tuple[bool, int | None]:
+    """Whether the body begins at `start`, and the size of the whole file in bytes where the server says it."""
+    said = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
+    if said is not None:
+        begin, size = said.groups()
+        total = int(size) if size != "*" else None
+        return response.status_code == 206 and begin is not None and int(begin) == start, total
+    length = response.headers.get("Content-Length", "")
+    return False, int(length) if response.status_code == 200 and length.isdigit() else None
+
+
+def _check_status(response: httpx.Response, url: str) -> None:
+    code = response.status_code
+    if code in _PASSING or code >= 500:
+        raise _Interrupted(f"the server answers {code} {response.reason_phrase}")
+    if code not in (200, 206):
+        raise DownloadFailed(
+            f"{url} answers {code} {response.reason_phrase}: the file is not there (any more). "
+            "Get a copy elsewhere and import it."
+        )
+
+
+def _size_bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+@contextlib.contextmanager
+def _disk_errors_told(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        advice = "Set IMPASTO_CACHE to a folder that can hold it."
+        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+            raise DownloadFailed(f"no space left in {target.parent} for {target.name}. Free some. {advice}") from error
+        raise DownloadFailed(f"cannot write {target}: {error.strerror or error}. {advice}") from error

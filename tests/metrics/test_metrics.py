@@ -1,0 +1,185 @@
+"""Laws of the measures, with a two-layer encoder drawn by code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+import torch
+from skimage.color import lab2rgb
+from torch import Tensor
+from torch.nn import functional
+
+from impasto.core.errors import ImageTooSmall, OptionError, UnknownName
+from impasto.metrics.features import content_distance, style_distance
+from impasto.metrics.pixels import colour_distance, ssim
+from impasto.metrics.table import METRICS, measured, reference_rows
+
+LAYERS = ("relu1", "relu2")
+
+
+class TinyEncoder:
+    """Two random 3×3 convolutions; counts its calls."""
+
+    def __init__(self) -> None:
+        draw = torch.Generator().manual_seed(0)
+        self.first, self.second = torch.randn(6, 3, 3, 3, generator=draw), torch.randn(8, 6, 3, 3, generator=draw)
+        self.calls = 0
+
+    def __call__(self, image: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
+        self.calls += 1
+        first = functional.conv2d(image, self.first, padding=1).relu()
+        second = functional.conv2d(functional.avg_pool2d(first, 2), self.second, padding=1).relu()
+        return {name: feats for name, feats in zip(LAYERS, (first, second), strict=True) if name in layers}
+
+
+def stripes(height: int, width: int) -> Tensor:
+    """A style: red and yellow, fine."""
+    across = (torch.arange(width) % 4 < 2).float().expand(height, width)
+    return torch.stack([torch.ones(height, width) * 0.9, across, torch.zeros(height, width)]).unsqueeze(0)
+
+
+def scene(height: int, width: int) -> Tensor:
+    """A content: a bright disc on a blue slope."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+    disc = (x.square() + y.square() < 0.4).float()
+    return torch.stack([disc * 0.8, disc * 0.8, (y + 1) / 2]).unsqueeze(0)
+
+
+def of_lab(*lab: float, size: int = 8) -> Tensor:
+    colour = torch.from_numpy(lab2rgb([[lab]])).float()  # (1, 1, 3)
+    return colour.permute(2, 0, 1).unsqueeze(0).expand(1, 3, size, size)
+
+
+def every_measure(output: Tensor, content: Tensor, style: Tensor) -> dict[str, float]:
+    return measured(output, content, style, TinyEncoder(), content_layers=LAYERS[1:], style_layers=LAYERS)
+
+
+def test_content_distance_is_zero_for_a_copy_and_positive_else() -> None:
+    content, encoder = scene(20, 24), TinyEncoder()
+    assert content_distance(content, content, encoder, LAYERS) == 0
+    assert content_distance(stripes(20, 24), content, encoder, LAYERS) > 0.1
+
+
+def test_content_distance_takes_an_output_of_another_size() -> None:
+    content, encoder = scene(20, 24), TinyEncoder()
+    larger = content_distance(scene(40, 48), content, encoder, LAYERS)
+    assert 0 < larger < 0.3 * content_distance(stripes(20, 24), content, encoder, LAYERS)
+
+
+@pytest.mark.parametrize("loss", ["gram", "sliced"])
+def test_style_distance_is_zero_for_a_copy_and_nearly_for_another_crop(loss: str) -> None:
+    style, encoder = stripes(32, 32), TinyEncoder()
+    far = style_distance(scene(32, 32), style, encoder, LAYERS, loss=loss)
+    assert style_distance(style, style, encoder, LAYERS, loss=loss) == pytest.approx(0, abs=1e-6)
+    assert style_distance(stripes(24, 48), style, encoder, LAYERS, loss=loss) < 0.1 * far
+
+
+def test_style_distance_names_the_nearest_loss() -> None:
+    with pytest.raises(UnknownName, match="'gram'"):
+        style_distance(stripes(8, 8), stripes(8, 8), TinyEncoder(), LAYERS, loss="gramm")
+
+
+@pytest.mark.parametrize("distance", [content_distance, style_distance])
+def test_measuring_in_no_layer_is_refused(distance) -> None:
+    with pytest.raises(OptionError, match="no layers"):
+        distance(scene(8, 8), scene(8, 8), TinyEncoder(), ())
+
+
+@pytest.mark.parametrize("other", [(60.0, 0.0, 0.0), (50.0, 20.0, 0.0), (50.0, 0.0, -20.0), (55.0, 10.0, 10.0)])
+def test_flat_pictures_are_as_far_as_their_colours(other: tuple[float, float, float]) -> None:
+    grey = (50.0, 0.0, 0.0)
+    expected = sum((a - b) ** 2 for a, b in zip(grey, other, strict=True)) ** 0.5
+    assert colour_distance(of_lab(*grey), of_lab(*other, size=5)) == pytest.approx(expected, rel=0.03)
+
+
+def test_colour_distance_ignores_place_and_size_but_not_shares() -> None:
+    style = stripes(16, 16)
+    assert colour_distance(style.flip(3).mT, style) == pytest.approx(0, abs=1e-3)
+    assert colour_distance(stripes(8, 24), style) == pytest.approx(0, abs=1e-3)
+    assert colour_distance(style[..., :3], style) > 5
+
+
+def test_colour_distance_is_symmetric() -> None:
+    one, other = scene(12, 12), stripes(16, 16)
+    assert colour_distance(one, other) == pytest.approx(colour_distance(other, one), rel=1e-4)
+
+
+def test_ssim_is_one_for_a_copy_and_falls_with_noise() -> None:
+    content = scene(24, 24)
+    noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(0))
+    values = [ssim(content + strength * noise, content) for strength in (0.0, 0.05, 0.3)]
+    assert values[0] == pytest.approx(1)
+    assert values == sorted(values, reverse=True)
+    assert values[2] < 0.8
+
+
+def test_ssim_of_a_batch_is_the_mean_of_its_items() -> None:
+    content = torch.cat([scene(16, 16), stripes(16, 16)])
+    output = torch.cat([scene(16, 16), scene(16, 16)])
+    assert ssim(output, content) == pytest.approx((1 + ssim(scene(16, 16), stripes(16, 16))) / 2)
+
+
+def test_ssim_works_at_seven_pixels_and_says_so_below() -> None:
+    assert ssim(scene(7, 7), scene(7, 7)) == pytest.approx(1)
+    with pytest.raises(ImageTooSmall, match="9×6 px; SSIM needs 7 px"):
+        ssim(scene(6, 9), scene(6, 9))
+
+
+def test_measures_everything_in_the_table_as_plain_numbers() -> None:
+    values = every_measure(scene(20, 24), stripes(20, 24), stripes(16, 16))
+    assert list(values) == list(METRICS)
+    assert all(type(value) is float for value in values.values())
+
+
+def test_every_row_says_what_it_is() -> None:
+    for metric in METRICS.values():
+        assert metric.about
+        assert metric.better in ("low", "high")
+
+
+def test_the_copies_mark_the_ends_of_each_scale() -> None:
+    content, style = scene(24, 28), stripes(32, 20)
+    rows = reference_rows(
+        (content + stripes(24, 28)) / 2,
+        content,
+        style,
+        TinyEncoder(),
+        content_layers=LAYERS[1:],
+        style_layers=LAYERS,
+    )
+    assert list(rows) == ["output", "content copy", "style copy"]
+    assert rows["content copy"]["content"] == 0
+    assert rows["content copy"]["ssim"] == pytest.approx(1)
+    for name, metric in METRICS.items():
+        best = min if metric.better == "low" else max
+        copies = {row: rows[row][name] for row in ("content copy", "style copy")}
+        expected = "content copy" if name in ("content", "ssim") else "style copy"
+        assert best(copies, key=copies.__getitem__) == expected, name
+
+
+def test_an_output_of_another_size_is_measured_at_the_contents_size() -> None:
+    content, style = scene(20, 24), stripes(16, 16)
+    values = every_measure(scene(40, 48), content, style)
+    assert values["ssim"] > 0.9
+    assert values["content"] < 0.2
+
+
+def test_features_are_computed_once_a_picture() -> None:
+    encoder = TinyEncoder()
+    measured(scene(16, 16), stripes(16, 16), scene(20, 20), encoder, content_layers=LAYERS, style_layers=LAYERS)
+    assert encoder.calls == 3
+
+
+def test_pictures_are_left_alone_and_carry_no_gradient() -> None:
+    output = scene(16, 16).requires_grad_()
+    before = output.detach().clone()
+    every_measure(output, stripes(16, 16), stripes(16, 16))
+    assert output.grad is None
+    assert torch.equal(output.detach(), before)
+
+
+def test_values_outside_the_range_count_as_clamped() -> None:
+    wild = scene(16, 16) * 3 - 1
+    assert colour_distance(wild, stripes(8, 8)) == pytest.approx(colour_distance(wild.clamp(0, 1), stripes(8, 8)))
+    assert ssim(wild, scene(16, 16)) == pytest.approx(ssim(wild.clamp(0, 1), scene(16, 16)))
