@@ -1,1 +1,16 @@
 """Neural style transfer: optimisation, fast networks and arbitrary style in one tool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """What `impasto.api` offers, imported when it is asked for, so that `import impasto` stays quick."""
+    if name.startswith("_"):
+        raise AttributeError(name)
+    from impasto import api
+
+    return getattr(api, name)

@@ -99,6 +99,16 @@ def test_without_ranges_it_is_given_up_too(served: Served, target: Path) -> None
 def test_a_range_that_begins_elsewhere_is_not_appended(served: Served, target: Path) -> None:
     served.wrong_range, served.cuts = True, [1000]
     fetch(served, target)
+    assert [asked for _, asked in served.asked] == [None, "bytes=1000-", None]
+    assert only_the_file_is_left(target)
+
+
+def test_a_short_answer_is_noticed_by_the_range_it_names(served: Served, target: Path) -> None:
+    target.parent.mkdir()
+    part(target).write_bytes(BODY[:1000])
+    served.says_length, served.cuts = False, [500]
+    fetch(served, target)
+    assert [asked for _, asked in served.asked] == ["bytes=1000-", "bytes=1500-"]
     assert only_the_file_is_left(target)
 
 
@@ -253,6 +263,26 @@ def test_the_lock_lets_one_in(tmp_path: Path) -> None:
         thread.join()
     assert most == 1
     assert not (tmp_path / "lock").exists()
+
+
+def test_the_lock_file_of_the_last_holder_does_not_count(tmp_path: Path) -> None:
+    inside, most = 0, 0
+
+    def stay() -> None:
+        nonlocal inside, most
+        with held(tmp_path / "lock"):
+            inside += 1
+            most = max(most, inside)
+            time.sleep(0.2)
+            inside -= 1
+
+    waiting = threading.Thread(target=stay)
+    with held(tmp_path / "lock"):
+        waiting.start()
+        time.sleep(0.05)  # it has opened the file that is removed now
+    stay()
+    waiting.join()
+    assert most == 1
 
 
 def test_the_server_here_does_cut(served: Served, target: Path) -> None:

@@ -17,7 +17,9 @@ class LossOptions(Options):
 
     encoder: Annotated[str, Doc("Encoder: a name of `impasto models list`, or a weight file.")] = "compact-vgg"
     pooling: Annotated[
-        str, Doc("Pooling of the encoder; native is what its weights were trained with."), Choice(("native", "max", "average"))
+        str,
+        Doc("Pooling of the encoder; native is what its weights were trained with."),
+        Choice(("native", "max", "average")),
     ] = "native"
     content_layers: Annotated[tuple[str, ...], Doc("Layers whose features keep the content.")] = ("relu3_2", "relu4_2")
     content_loss: Annotated[str, Doc("Distance of content features."), Choice(("l2", "l1", "huber"))] = "l2"
@@ -36,7 +38,9 @@ class LossOptions(Options):
     style_loss: Annotated[str, Doc("Statistic and distance of the style: a name of the style loss table.")] = "gram"
     style_weight: Annotated[float, Doc("Weight of the style."), Range(0)] = 10.0
     tv_weight: Annotated[float, Doc("Weight of total variation, which smooths."), Range(0)] = 0.3
-    laplacian_weight: Annotated[float, Doc("Weight of the Laplacian loss, which keeps the content's edges."), Range(0)] = 0.0
+    laplacian_weight: Annotated[
+        float, Doc("Weight of the Laplacian loss, which keeps the content's edges."), Range(0)
+    ] = 0.0
     balance: Annotated[
         str,
         Doc(
@@ -54,18 +58,26 @@ class OptimiseOptions(Options):
     init: Annotated[str, Doc("What the canvas starts as."), Choice(INITS)] = "content"
     init_picture: Annotated[Path | None, Doc("The picture that `--init picture` starts from.")] = None
     optimizer: Annotated[str, Doc("Optimiser of the pixels."), Choice(("lbfgs", "adam"))] = "lbfgs"
-    learning_rate: Annotated[float, Doc("Step of Adam in pixel values; L-BFGS searches its own."), Range(1e-5, 1)] = 0.02
-    steps: Annotated[tuple[int, ...], Doc("Steps at each scale, coarse to fine; the last number serves all finer."), Range(1)] = (
+    learning_rate: Annotated[float, Doc("Step of Adam in pixel values; L-BFGS searches its own."), Range(1e-5, 1)] = (
+        0.02
+    )
+    steps: Annotated[
+        tuple[int, ...], Doc("Steps at each scale, coarse to fine; the last number serves all finer."), Range(1)
+    ] = (
         60,
         40,
         20,
     )
-    scales: Annotated[int, Doc("Scales of the pyramid; 1 paints at full size only. 0 chooses by the size."), Range(0, 12)] = 0
+    scales: Annotated[
+        int, Doc("Scales of the pyramid; 1 paints at full size only. 0 chooses by the size."), Range(0, 12)
+    ] = 0
     scale_factor: Annotated[float, Doc("Ratio of a scale to the one before."), Range(1.1, 4)] = 2.0
     smallest_px: Annotated[int, Doc("Long side of the coarsest scale."), Range(32)] = 128
     history: Annotated[int, Doc("Steps that L-BFGS remembers."), Range(1, 200)] = 20
     precision: Annotated[
-        str, Doc("Arithmetic of the encoder; auto takes what this processor is fastest at."), Choice(("auto", "float32", "bfloat16"))
+        str,
+        Doc("Arithmetic of the encoder; auto takes what this processor is fastest at."),
+        Choice(("auto", "float32", "bfloat16")),
     ] = "auto"
     average_decay: Annotated[float, Doc("Decay of Adam's averaged canvas; 0 keeps none."), Range(0, 0.9999)] = 0.9
     seed: Annotated[int, Doc("Seed of noise and projections."), Range(0)] = 0

@@ -22,7 +22,9 @@ class FitOptions(Options):
     weight_decay: Annotated[float, Doc("Weight decay; not applied to biases and norms."), Range(0, 1)] = 1e-4
     clip_norm: Annotated[float, Doc("Longest gradient; 0 does not clip."), Range(0)] = 5.0
     precision: Annotated[str, Doc("Arithmetic of forward and backward."), Choice(("bfloat16", "float32"))] = "bfloat16"
-    average_decay: Annotated[float, Doc("Decay of the averaged weights (EMA); 0 keeps none."), Range(0, 0.99999)] = 0.998
+    average_decay: Annotated[float, Doc("Decay of the averaged weights (EMA); 0 keeps none."), Range(0, 0.99999)] = (
+        0.998
+    )
     checkpoint_every: Annotated[int, Doc("Steps between checkpoints."), Range(1)] = 250
     log_every: Annotated[int, Doc("Steps between lines of the log."), Range(1)] = 20
     seed: Annotated[int, Doc("Seed of weights, order and crops."), Range(0)] = 0
@@ -36,6 +38,9 @@ class BackboneOptions(Options):
         tuple[Path, ...],
         Doc("Folders of pictures (classification: a folder a class, or a CSV with the columns path and class)."),
     ] = ()
+    data_weights: Annotated[
+        tuple[float, ...], Doc("How often pictures of each source are drawn; one number serves all."), Range(0)
+    ] = (1.0,)
     validation: Annotated[Path | None, Doc("CSV or folder that is measured and never trained on.")] = None
     teacher: Annotated[str | None, Doc("Encoder to distil from: a name or a file. None: classification.")] = None
     start_from: Annotated[str | None, Doc("Encoder whose weights to begin with: a name or a file.")] = None

@@ -29,19 +29,23 @@ class Doc:
 
 @dataclass(frozen=True)
 class Range:
-    """Closed interval of allowed numbers; `None` leaves a side open. NaN is never allowed."""
+    """Closed interval of allowed numbers; `None` leaves a side open. NaN and infinity are never allowed."""
 
     low: float | None = None
     high: float | None = None
 
     def check(self, name: str, value: float) -> None:
-        """Raise `OptionError` when `value` lies outside."""
+        """Raise `OptionError` when `value` lies outside or is no number."""
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise OptionError(f"{name} is {value!r}; a number is needed.")
         below = self.low is not None and value < self.low
         above = self.high is not None and value > self.high
-        if math.isnan(value) or below or above:
+        if not math.isfinite(value) or below or above:
             raise OptionError(f"{name} is {value:g}; it must be {self}.")
 
     def __str__(self) -> str:
+        if self.low is None and self.high is None:
+            return "a finite number"
         if self.high is None:
             return f"{self.low:g} or more"
         if self.low is None:
@@ -60,13 +64,20 @@ class Choice:
         if value not in self.names:
             raise UnknownName.of(name, value, self.names)
 
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.names)}"
+
 
 class Options:
-    """Base of all option dataclasses: checks the ranges of its fields when it is made."""
+    """Base of all option dataclasses: checks the types and ranges of its fields when it is made.
+
+    A list given for a tuple becomes one, a whole number given for a float becomes one, and a string given for a path.
+    """
 
     def __post_init__(self) -> None:
         for field, hint in annotated_fields(type(self)):
-            value = getattr(self, field.name)
+            value = _typed(hint, getattr(self, field.name), flag(field.name))
+            object.__setattr__(self, field.name, value)
             items = value if isinstance(value, tuple) else (value,)
             for rule in rules(hint):
                 for item in items:
@@ -102,16 +113,26 @@ def rules(hint: Any) -> list[Range | Choice]:
 def help_text(hint: Any) -> str:
     """The help in an annotated type, with its range or names appended."""
     docs = [m.text for m in getattr(hint, "__metadata__", ()) if isinstance(m, Doc)]
-    return " ".join(docs)
+    return " ".join([*docs, *(f"({rule})" for rule in rules(hint))])
 
 
 def from_dict(cls: type[T], data: Mapping[str, Any], where: str = "options") -> T:
-    """An options object from plain values; unknown keys and wrong types raise, missing keys take their defaults."""
+    """An options object from plain values; unknown keys and wrong types raise, missing keys take their defaults.
+
+    Raises `UnknownName` or `OptionError`, the latter also where a key without a default is missing.
+    """
     hints = {field.name: hint for field, hint in annotated_fields(cls)}
     for key in data:
         if key not in hints:
             raise UnknownName.of(f"key in {where}", key, hints)
+    absent = [field.name for field, _ in annotated_fields(cls) if field.name not in data and not _has_default(field)]
+    if absent:
+        raise OptionError(f"{where} lacks {', '.join(absent)}, which have no default.")
     return cls(**{k: _typed(hints[k], v, f"{where}.{k}") for k, v in data.items()})
+
+
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
 
 
 def _plain(value: Any) -> Any:
@@ -143,10 +164,12 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
         if len(kinds) != len(value):
             raise OptionError(f"{where} has {len(value)} values; {len(kinds)} are needed.")
         return tuple(_typed(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        if isinstance(value, hint):
+            return value
         if not isinstance(value, Mapping):
             raise OptionError(f"{where} is {value!r}; a table is needed.")
-        return from_dict(typing.cast(type, hint), value, where)
+        return from_dict(hint, value, where)
     return _scalar(hint, value, where)
 
 
@@ -164,9 +187,16 @@ def _scalar(hint: Any, value: Any, where: str) -> Any:
         Choice(typing.get_args(hint)).check(where, value)
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _as_float(value, where)
     if isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     if isinstance(hint, type) and hint not in (bool, int, float, str) and isinstance(value, str):
         return hint(value)
     raise OptionError(f"{where} is {value!r}; {getattr(hint, '__name__', hint)} is needed.")
+
+
+def _as_float(value: int, where: str) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise OptionError(f"{where} has {len(str(abs(value)))} digits; that is too large.") from error

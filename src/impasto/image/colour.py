@@ -99,10 +99,9 @@ def _root(pixels: Floats, exponent: float) -> Floats:
 
 
 def _join_yiq(chroma: Floats, light: Floats) -> Floats:
-    joined = color.rgb2yiq(chroma)
+    # YIQ is linear and grey lies on its Y axis: to replace Y is to move all three channels by one amount.
     luma = color.rgb2yiq(light)[..., :1]
-    joined[..., :1] = luma
-    away = color.yiq2rgb(joined) - luma
+    away = chroma - color.rgb2yiq(chroma)[..., :1]
     room = np.where(away > 0, 1 - luma, luma) / np.maximum(np.abs(away), 1e-12)
     inside: Floats = luma + away * np.minimum(room.min(axis=-1, keepdims=True), 1)
     return inside

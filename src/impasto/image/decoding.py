@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -54,8 +55,7 @@ def decoded(path: Path, max_pixels: int) -> Decoded:
     with _opened(path) as (file, start):
         if start.startswith(_TIFF_STARTS):
             deep = _deep_tiff(file, max_pixels)
-            if deep is not None:
-                return deep
+            return deep or replace(_by_pillow(file, start, max_pixels), notes=_tiff_notes(file))
         return _by_pillow(file, start, max_pixels)
 
 
@@ -110,7 +110,8 @@ def _image(file: IO[bytes], start: bytes) -> Any:
     with _pillow_limit:  # our own limit, from the caller, takes the place of Pillow's global one
         kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(file, formats=_PILLOW_FORMATS)
+            with warnings.catch_warnings(action="ignore"):  # about damaged EXIF, which we do without
+                return Image.open(file, formats=_PILLOW_FORMATS)
         finally:
             Image.MAX_IMAGE_PIXELS = kept
 

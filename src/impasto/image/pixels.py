@@ -1,6 +1,6 @@
 """Value ranges: bytes to floats and back, and the colour maps that pretrained networks expect.
 
-No other module but `files` knows a number such as 255 or 0.485.
+No other module knows a number such as 255 or 0.485.
 """
 
 from __future__ import annotations

@@ -46,6 +46,7 @@ class Optimised:
     losses: LossOptions = LossOptions()
     options: OptimiseOptions = OptimiseOptions()
     init_picture: Tensor | None = None
+    resume: Paused | None = None  # a `pause()` of the same content, mix and options, to go on from
 
     def prepare(self, mix: Mix) -> Mix:
         """The mix itself, once options and pictures are known to fit: targets depend on the size of the canvas."""
@@ -69,10 +70,9 @@ class Optimised:
         sizes = [size for size in sizes if min(size) >= need]
         return sizes[-self.options.scales :] if self.options.scales else sizes
 
-    def paint(
-        self, content: Tensor, code: Mix, *, strength: float = 1.0, resume: Paused | None = None
-    ) -> Iterator[PaintedStep]:
-        """Yield every step of every scale. `resume` goes on from a `pause()` of the same content, code and options."""
+    def paint(self, content: Tensor, code: Mix, *, strength: float = 1.0) -> Iterator[PaintedStep]:
+        """Yield every step of every scale that is left to do."""
+        resume = self.resume
         sizes = self.sizes((content.shape[-2], content.shape[-1]))
         if strength == 0:
             yield PaintedStep(1, 1, sizes[-1], content.clamp(0, 1))
@@ -132,5 +132,3 @@ class Optimised:
                 note,
                 pause=lambda index=index: Paused(scale, index, minimiser.state()),  # type: ignore[misc]
             )
-
-

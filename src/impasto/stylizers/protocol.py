@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -59,7 +59,7 @@ class Step:
 
     `index` counts from 1 to `total` over all scales; `size_hw` is the canvas's size now; `losses` are the weighted
     parts; `image` `(1, 3, h, w)` in `[0, 1]` is the picture so far, at the canvas's size; `note` says what a person should
-    know of this step (a guard that acted).
+    know of this step (a guard that acted). Wrappers put functions of pictures into `finish`.
     """
 
     index: int
@@ -68,6 +68,14 @@ class Step:
     image: Tensor
     losses: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    finish: tuple[Callable[[Tensor], Tensor], ...] = ()
+
+    def picture(self) -> Tensor:
+        """The picture as it would be saved now: `image` with what the wrappers do to it, which is not done unasked."""
+        image = self.image
+        for function in self.finish:
+            image = function(image)
+        return image
 
 
 class Stylizer(Protocol[Code]):

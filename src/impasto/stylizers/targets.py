@@ -61,15 +61,17 @@ def objective_for(
     """The objective for a canvas of the size of `content` `(1, 3, h, w)`.
 
     With the relative balance, each style term is divided by its value at the content picture: 1 is a picture that took
-    nothing of the style yet, 0 one that took all of it. Content terms are relative to the size of their features. So the
-    same weights mean the same for every picture, layer, size and encoder.
+    nothing of the style yet, 0 one that took all of it. Content terms are relative to the size of their features. So
+    the same weights mean the same for every picture, layer, size and encoder.
     """
     with torch.no_grad():
         layers = {*losses.content_layers, *losses.style_layers}
         feats = encoder(content, layers)
         style = _style_terms(feats, content, mix, encoder=encoder, losses=losses, strength=strength)
     keep = tuple(
-        ContentTerm(name, feats[name].float(), losses.content_weight / len(losses.content_layers), _content_distance(losses))
+        ContentTerm(
+            name, feats[name].float(), losses.content_weight / len(losses.content_layers), _content_distance(losses)
+        )
         for name in losses.content_layers
         if losses.content_weight > 0
     )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto.encoders.vgg import Vgg, give_batch_norm
+from impasto.encoders.vgg import Vgg
 from impasto.training.data import Batch
 
 PAIRS = {"relu2_2": "conv1", "relu3_3": "fire4", "relu4_2": "fire8", "relu5_1": "fire9"}
@@ -49,7 +49,7 @@ class Student(nn.Module):
 
 @dataclass(frozen=True)
 class Classification:
-    """Cross-entropy over the classes of labelled pictures (how R. Simonyan's VGG was trained, in small)."""
+    """Cross-entropy over the classes of labelled pictures (Simonyan & Zisserman 2014)."""
 
     encoder: Vgg
     classes: int
@@ -79,7 +79,7 @@ class Norm:
 
 @torch.no_grad()
 def channel_norms(teacher: Teacher, images: Tensor, layers: Sequence[str]) -> dict[str, Norm]:
-    """The statistics of a teacher's channels on some pictures; channels that never fire get a standard deviation of 1."""
+    """The statistics of a teacher's channels on some pictures; a channel that never fires has a deviation of 1."""
     norms = {}
     for name, feats in teacher(images, layers).items():
         std, mean = torch.std_mean(feats.float(), dim=(0, 2, 3))
@@ -133,10 +133,3 @@ def feature_error(found: Tensor, target: Tensor) -> Tensor:
     if found.shape[-2:] != target.shape[-2:]:
         target = F.interpolate(target, found.shape[-2:], mode="bilinear", align_corners=False)
     return F.mse_loss(found.float(), target)
-
-
-def resumed_norms(encoder: Vgg, images: Tensor) -> Vgg:
-    """`encoder` with batch norms for training: fresh ones change nothing about what it computes on `images`."""
-    if not encoder.norms:
-        give_batch_norm(encoder, images)
-    return encoder

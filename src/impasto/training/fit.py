@@ -169,6 +169,13 @@ def restore(state: Trained, path: Path, options: FitOptions) -> None:
     state.average, state.step, state.skipped = kept["average"], kept["step"], kept["skipped"]
 
 
+def averaged(path: Path) -> dict[str, Tensor]:
+    """The averaged weights of a checkpoint, or its plain ones where none were kept."""
+    kept = torch.load(path, map_location="cpu", weights_only=True)
+    found: dict[str, Tensor] = kept["average"] or kept["module"]
+    return found
+
+
 def _log(path: Path, progress: Progress) -> None:
     row = {"step": progress.step, "learning_rate": progress.learning_rate, "skipped": progress.skipped}
     path.parent.mkdir(parents=True, exist_ok=True)

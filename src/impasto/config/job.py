@@ -1,0 +1,52 @@
+"""One picture to be made: everything that decides how it looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from impasto.config.optimise import LossOptions, OptimiseOptions
+from impasto.config.pictures import ColourOptions, SizeOptions
+from impasto.core.options import Choice, Doc, Options, Range
+
+METHODS = ("optimise",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleSource(Options):
+    """A style of the mix, by file."""
+
+    source: Annotated[str, Doc("Picture whose style is taken.")]
+    weight: Annotated[float, Doc("Share of this style against the others."), Range(0)] = 1.0
+    scale: Annotated[float, Doc("Size of its strokes; 1 lays the picture over the whole output."), Range(0.05, 20)] = (
+        1.0
+    )
+    mask: Annotated[Path | None, Doc("Region that this style paints: white in a grey picture, or its alpha.")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaintOptions(Options):
+    """The options that every family of stylizers shares."""
+
+    strength: Annotated[
+        float, Doc("How much style: 0 gives the content back, 1 is the default, more is stronger."), Range(0, 10)
+    ] = 1.0
+    method: Annotated[str, Doc("Family; auto follows from what the styles are."), Choice(("auto", *METHODS))] = "auto"
+    feather: Annotated[float, Doc("Softness of the masks' edges, in parts of the long side."), Range(0, 0.5)] = 0.02
+    alpha: Annotated[
+        str, Doc("The content's transparency: keep it, or lay the picture over white."), Choice(("keep", "drop"))
+    ] = "keep"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Options):
+    """One content, its styles and all options; what a recipe holds."""
+
+    content: Annotated[str, Doc("Picture to repaint.")]
+    styles: Annotated[tuple[StyleSource, ...], Doc("Styles of the mix.")]
+    paint: PaintOptions = field(default_factory=PaintOptions)
+    size: SizeOptions = field(default_factory=SizeOptions)
+    colour: ColourOptions = field(default_factory=ColourOptions)
+    losses: LossOptions = field(default_factory=LossOptions)
+    optimise: OptimiseOptions = field(default_factory=OptimiseOptions)

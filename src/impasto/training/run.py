@@ -1,0 +1,224 @@
+"""Training runs from options to a weight file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.config.training import BackboneOptions, FitOptions
+from impasto.core.errors import DataError, OptionError
+from impasto.encoders import table
+from impasto.encoders.scaling import layer_means, unit_mean
+from impasto.encoders.squeezenet import SqueezeNet
+from impasto.encoders.vgg import STAGES, Vgg, give_batch_norm
+from impasto.image.pixels import PREPROCESS
+from impasto.training import backbone, measures
+from impasto.training.data import Batch, Crops
+from impasto.training.fit import Progress, averaged, fit
+from impasto.training.pictures import Listed, PictureSet, decoded, listed
+from impasto.weights.card import Card, save
+
+SAMPLE = 64  # pictures that channel statistics are taken on
+PREPROCESSED = "imagenet-rgb"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task with its pictures."""
+
+    task: backbone.Distillation | backbone.Classification
+    encoder: Vgg
+    crops: Crops
+    train: PictureSet
+    held_out: PictureSet | None
+
+
+def train_backbone(options: BackboneOptions, fitting: FitOptions, folder: Path) -> Iterator[Progress]:
+    """Train the compact VGG and write `encoder.safetensors` with its card into `folder`.
+
+    By distillation with `options.teacher`, by classification without. Stopped and called again with the same folder,
+    it goes on from the last checkpoint, exactly. Raises `DataError`, `OptionError`, `NotFinite`, `StateError`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    prepared = prepare(options, fitting)
+    with ThreadPoolExecutor(1) as pool:
+        yield from fit(prepared.task, Ahead(prepared.crops, pool), fitting, folder=folder)
+    export(prepared, options, fitting, folder=folder)
+
+
+class Ahead:
+    """Batches by step, the next one made while the last is trained on."""
+
+    def __init__(self, crops: Crops, pool: ThreadPoolExecutor) -> None:
+        self._crops, self._pool = crops, pool
+        self._next: dict[int, Future[Batch]] = {}
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of this step."""
+        waiting = self._next.pop(step, None)
+        self._next = {step + 1: self._pool.submit(self._crops, step + 1)}
+        return waiting.result() if waiting else self._crops(step)
+
+
+def prepare(options: BackboneOptions, fitting: FitOptions) -> Prepared:
+    """Read the pictures and build the task."""
+    if not options.data:
+        raise OptionError("--data is missing: name at least one folder of pictures, or a CSV.")
+    kept_out = listed(options.validation) if options.validation is not None else []
+    items, odds = _items(options, without={item.path.resolve() for item in kept_out})
+    train = decoded(items, short_side_px=options.short_side_px, odds=odds)
+    crops = Crops(
+        train.pictures,
+        fitting.batch_size,
+        options.crop_px,
+        fitting.seed,
+        smallest_crop=options.smallest_crop,
+        labels=train.labels,
+        odds=train.odds,
+    )
+    sample = sampled(crops)
+    encoder = _encoder(options, fitting, sample)
+    held_out = None
+    if kept_out:
+        held_out = decoded(kept_out, short_side_px=options.short_side_px, classes=train.classes or None)
+    task = _distillation(encoder, options, sample) if options.teacher else _classification(encoder, train)
+    return Prepared(task, encoder, crops, train, held_out)
+
+
+def _items(options: BackboneOptions, *, without: set[Path]) -> tuple[list[Listed], list[float]]:
+    """The pictures of all sources but those of the validation, and how often each is drawn."""
+    weights = options.data_weights * len(options.data) if len(options.data_weights) == 1 else options.data_weights
+    if len(weights) != len(options.data):
+        raise OptionError(
+            f"--data-weights has {len(weights)} numbers; {len(options.data)} sources need as many, or one."
+        )
+    items, odds = [], []
+    for source, weight in zip(options.data, weights, strict=True):
+        here = [item for item in listed(source) if item.path.resolve() not in without]
+        items += here
+        odds += [weight] * len(here)
+    return items, odds
+
+
+def sampled(crops: Crops) -> Tensor:
+    """Pictures `(64, 3, px, px)` that channel statistics are taken on: crops of steps that no training reaches."""
+    batches = -(-SAMPLE // crops.batch_size)
+    return torch.cat([crops(2**40 + i).images for i in range(batches)])[:SAMPLE]
+
+
+def _encoder(options: BackboneOptions, fitting: FitOptions, sample: Tensor) -> Vgg:
+    colour = PREPROCESS[PREPROCESSED]
+    torch.manual_seed(fitting.seed)
+    encoder = Vgg(
+        STAGES["compact-vgg"],
+        matrix=colour.matrix,
+        offset=colour.offset,
+        padding="reflect",
+        pooling="average",
+        batch_norm=options.start_from is None,
+    )
+    if options.start_from is not None:
+        start = table.loaded(options.start_from, precision="float32")
+        if not isinstance(start.net, Vgg) or start.net.stages != encoder.stages:
+            raise OptionError(f"--start-from {options.start_from} is not a compact VGG.")
+        encoder.load_convs(start.net.convs_folded())
+        give_batch_norm(encoder, sample)
+    return encoder
+
+
+def _classification(encoder: Vgg, train: PictureSet) -> backbone.Classification:
+    if train.labels is None or len(train.classes) < 2:
+        raise DataError("classification needs pictures of at least two classes: a folder a class, or a CSV with them.")
+    return backbone.Classification(encoder, len(train.classes))
+
+
+def _distillation(encoder: Vgg, options: BackboneOptions, sample: Tensor) -> backbone.Distillation:
+    assert options.teacher is not None
+    teacher = table.loaded(options.teacher)
+    if isinstance(teacher.net, SqueezeNet):
+        teacher.net.conv1_padding = 3  # so that its features line up with those of a network that keeps its borders
+        pairs, scores = backbone.PAIRS, "scores"
+    else:
+        pairs = {name: name for name in backbone.PAIRS if name in teacher.layers}
+        scores = None
+    norms = backbone.channel_norms(teacher, sample, list(pairs.values()))
+    return backbone.Distillation(
+        encoder, teacher, norms, pairs, scores, score_weight=options.score_weight, temperature=options.temperature
+    )
+
+
+def export(prepared: Prepared, options: BackboneOptions, fitting: FitOptions, *, folder: Path) -> Path:
+    """Fold the batch norms of the averaged weights, scale to unit mean, measure, and write encoder and card."""
+    student = prepared.task.build()
+    student.load_state_dict(averaged(folder / "checkpoint.pt"))
+    student.eval()
+    sample = sampled(prepared.crops)
+    found = _measured(student, prepared, options)
+    folded = Vgg(prepared.encoder.stages, **_same(prepared.encoder))
+    folded.load_convs(prepared.encoder.convs_folded())  # the student's own encoder
+    folded.load_convs(unit_mean(folded, sample))
+    card = Card(
+        kind="encoder",
+        name="compact-vgg",
+        network={
+            "architecture": "vgg",
+            "stages": [list(stage) for stage in folded.stages],
+            "padding": "reflect",
+            "pooling": "average",
+            "ceil_mode": False,
+        },
+        preprocess=PREPROCESSED,
+        licence="MIT",
+        source="impasto train backbone",
+        training=_told(options, fitting, prepared),
+        measures=found,
+        notes="Batch norm folded; every channel has mean 1 after its ReLU on training pictures.",
+        layer_scale=dict(layer_means(folded, sample)),
+    )
+    tensors = {k: v.half() if k.endswith(".weight") else v.float() for k, v in folded.convs_folded().items()}
+    save(path := folder / "encoder.safetensors", tensors, card)
+    return path
+
+
+def _same(encoder: Vgg) -> dict[str, Any]:
+    colour = PREPROCESS[PREPROCESSED]
+    return {
+        "matrix": colour.matrix,
+        "offset": colour.offset,
+        "padding": encoder.padding,
+        "pooling": encoder.pooling,
+    }
+
+
+def _measured(student: Any, prepared: Prepared, options: BackboneOptions) -> dict[str, Any]:
+    if prepared.held_out is None:
+        return {}
+    pictures, labels = prepared.held_out.pictures, prepared.held_out.labels
+    found: dict[str, Any] = {"pictures": len(pictures)}
+    if isinstance(prepared.task, backbone.Distillation):
+        found["teacher"] = measures.teacher_agreement(student, prepared.task, pictures, options.crop_px)
+    elif labels is not None:
+        found["class_accuracy"] = measures.class_accuracy(student, pictures, labels, options.crop_px)
+    if labels is not None and prepared.train.labels is not None:
+        known = (prepared.train.pictures, prepared.train.labels)
+        found["probe_accuracy"] = measures.probe_accuracy(
+            student.encoder, known, (pictures, labels), px=options.crop_px
+        )
+    return found
+
+
+def _told(options: BackboneOptions, fitting: FitOptions, prepared: Prepared) -> dict[str, Any]:
+    """What a card says of the training: options without folders, which mean nothing elsewhere, and counts."""
+    told = options.to_dict() | {
+        "data": [Path(source).name for source in options.data],
+        "validation": options.validation and Path(options.validation).name,
+        "teacher": options.teacher and Path(options.teacher).name,
+        "start_from": options.start_from and Path(options.start_from).name,
+    }
+    return {"options": told, "fit": fitting.to_dict(), "pictures": len(prepared.train.pictures)}
