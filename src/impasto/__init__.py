@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 __version__ = "0.1.0"
@@ -11,6 +12,4 @@ def __getattr__(name: str) -> Any:
     """What `impasto.api` offers, imported when it is asked for, so that `import impasto` stays quick."""
     if name.startswith("_"):
         raise AttributeError(name)
-    from impasto import api
-
-    return getattr(api, name)
+    return getattr(importlib.import_module("impasto.api"), name)  # "from impasto import api" would ask here again

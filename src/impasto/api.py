@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from impasto.analysis import axes, report
+from impasto.analysis import reconstruct as rebuilding
+from impasto.analysis import sweep as sweeping
+from impasto.analysis.eye import encoder_of, seen
+from impasto.analysis.gauge import Gauge
+from impasto.config.analysis import EyeOptions, RebuildOptions, RebuildTarget, SweepOptions
 from impasto.config.job import Job, PaintOptions, StyleSource
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import ColourOptions, OutputOptions, SizeOptions
@@ -22,7 +28,7 @@ from impasto.encoders.table import loaded as load_encoder
 from impasto.image import files
 from impasto.image.files import Picture
 from impasto.image.pixels import from_bytes, to_bytes
-from impasto.image.resize import resized
+from impasto.image.resize import SizeHW, resized
 from impasto.metrics import table as metrics
 from impasto.rendering import inputs, painting, pause, recipe
 from impasto.stylizers.optimised import Optimised, PaintedStep, Paused
@@ -48,8 +54,10 @@ __all__ = [
     "begun",
     "evaluate",
     "load_encoder",
+    "reconstruct",
     "redo",
     "stylize",
+    "sweep",
 ]
 
 PictureLike = str | Path | Image.Image | np.ndarray[Any, Any] | Tensor
@@ -95,6 +103,14 @@ class Begun:
         """Every step of painting; the last one's `picture()` is the result."""
         return painting.painted(self.job, self.inputs, self.encoder, resume=self.resume)
 
+    def work(self) -> tuple[tuple[SizeHW, int], ...]:
+        """The canvas sizes of all scales, coarse to fine, with the steps at each: what the time left follows from.
+
+        Raises `ImageTooSmall` and `UnknownName` as painting does.
+        """
+        content = self.inputs.content
+        return painting.work(self.job, (content.shape[-2], content.shape[-1]), self.encoder)
+
     def painting(self, step: Step) -> Painting:
         """The picture at `step`, at the output's size."""
         pixels = step.picture()
@@ -108,18 +124,34 @@ class Begun:
         pause.keep(step.pause(), self.recipe, path := pause.path_for(output))
         return path
 
+    def forget(self, output: Path) -> None:
+        """Remove the state that `pause` kept beside `output`."""
+        pause.path_for(output).unlink(missing_ok=True)
+
+
+def paused_path(output: str | Path) -> Path | None:
+    """The state of a stopped painting beside `output`; None where there is none."""
+    path = pause.path_for(Path(output))
+    return path if path.is_file() else None
+
 
 def begun(
-    job: Job, *, output: str | Path = "", resume: bool = False, progress: Progress | None = None
+    job: Job,
+    *,
+    output: str | Path = "",
+    resume: bool = False,
+    encoder: Encoder | None = None,
+    progress: Progress | None = None,
 ) -> Begun:
     """Read the job's pictures and load its encoder.
 
     `output` is where the picture will lie: paths in its recipe are relative to that folder, and `resume` looks for the
-    state of a stopped painting beside it. Raises `ImageError`, `WeightsError`, `OptionError`, `StateError`.
+    state of a stopped painting beside it. `encoder` is the job's, where it is loaded already. Raises `ImageError`,
+    `WeightsError`, `OptionError`, `StateError`.
     """
     output = Path(output) if output else Path.cwd() / "out.png"
     pictures = inputs.gathered(job)
-    encoder = painting.encoder_of(job, progress=progress)
+    encoder = encoder or painting.encoder_of(job, progress=progress)
     made = recipe.of(job, encoder, folder=output.parent)
     state = pause.kept(pause.path_for(output), made) if resume else None
     return Begun(job, pictures, encoder, made, state)
@@ -161,8 +193,8 @@ def stylize(
     return work.painting(_last(work.steps()))
 
 
-def redo(path: str | Path, *, threads: int | None = None) -> Begun:
-    """The job that made a picture file, ready to be painted again.
+def redo(path: str | Path, *, output: str | Path | None = None, threads: int | None = None) -> Begun:
+    """The job that made a picture file, ready to be painted again; `output` is where it will lie, as for `begun`.
 
     The picture is the same bit for bit on the same machine with the same versions: the number of threads is set to
     what it was (`threads` overrides). Raises `StateError` where the file has no recipe or an input has changed.
@@ -171,7 +203,7 @@ def redo(path: str | Path, *, threads: int | None = None) -> Begun:
     found = recipe_of(path)
     job = recipe.job_again(found, folder=path.parent)
     torch.set_num_threads(threads or int(found.made_with["threads"]))
-    work = begun(job, output=path)
+    work = begun(job, output=path if output is None else output)
     for name, digest in found.weights.items():
         if work.encoder.sha256 != digest:
             raise StateError(f"the weights of {name} are not those that made {path}: they have changed since.")
@@ -205,9 +237,65 @@ def evaluate(
     `impasto.metrics.table.METRICS`. Raises as `stylize` does.
     """
     eye = load_encoder(encoder, precision="float32") if isinstance(encoder, str) else encoder
-    pixels = [_picture(picture).pixels for picture in (output, content, style)]
+    out, kept, taken = (_picture(picture).pixels for picture in (output, content, style))
     losses = LossOptions()
-    return metrics.reference_rows(*pixels, eye, content_layers=losses.content_layers, style_layers=losses.style_layers)
+    return metrics.reference_rows(
+        out, kept, taken, eye, content_layers=losses.content_layers, style_layers=losses.style_layers
+    )
+
+
+def reconstruct(
+    picture: PictureLike,
+    *,
+    content_layer: str | None = None,
+    style_layers: Sequence[str] = (),
+    through: EyeOptions | None = None,
+    options: RebuildOptions | None = None,
+) -> Painting:
+    """Rebuild `picture` from noise by the features of one layer, or by the style of one or several.
+
+    Mahendran & Vedaldi 2015; Gatys, Ecker & Bethge 2015, figure 1. Raises as `stylize` does.
+    """
+    through, options = through or EyeOptions(), options or RebuildOptions()
+    target = RebuildTarget(content_layer=content_layer, style_layer=tuple(style_layers))
+    encoder = encoder_of(through, precision=options.precision)
+    steps = rebuilding.rebuilt(seen(_picture(picture), through), target, encoder=encoder, options=options)
+    return Painting(_last(steps).picture())
+
+
+def sweep(
+    job: Job,
+    vary: Sequence[str],
+    *,
+    folder: str | Path,
+    options: SweepOptions | None = None,
+    progress: Callable[[sweeping.SweepStep], None] | None = None,
+) -> list[sweeping.Result]:
+    """Paint `job` with every combination of the values in `vary` (`["strength=0.5,1", "optimise.steps=60+40,100"]`).
+
+    Writes pictures, a contact sheet, an HTML report and results.json into `folder`. Cells that are finished there are
+    kept; one that fails has an `error` and the rest goes on. `OptionError` where an axis or a value is none.
+    """
+    options, folder = options or SweepOptions(), Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(f"{folder} is no folder; a sweep writes many files. Name a folder.")
+    along = [axes.axis_from(text, job) for text in vary]
+    cells = sweeping.cells_of(job, along, folder)
+    losses = LossOptions() if options.measure_with else job.losses
+    encoder = load_encoder(options.measure_with or job.losses.encoder, precision="float32")
+    gauge = Gauge(encoder, losses.content_layers, losses.style_layers)
+    results = []
+    for event in sweeping.swept(cells, _begun_in, gauge=gauge, again=options.again):
+        if progress is not None:
+            progress(event)
+        if event.result is not None:
+            results.append(event.result)
+    report.write_report(results, along, job, folder=folder, cell_px=options.cell_px, columns=options.columns)
+    return results
+
+
+def _begun_in(job: Job, picture: Path) -> Begun:
+    return begun(job, output=picture)
 
 
 def _last(steps: Iterator[Step]) -> Step:

@@ -199,4 +199,4 @@ def _as_float(value: int, where: str) -> float:
     try:
         return float(value)
     except OverflowError as error:
-        raise OptionError(f"{where} has {len(str(abs(value)))} digits; that is too large.") from error
+        raise OptionError(f"{where} is a whole number of {value.bit_length()} bits; that is too large.") from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from impasto.encoders.vgg import Vgg
 
@@ -19,21 +19,24 @@ def natural_noise(size_px: int, *, count: int, seed: int) -> Tensor:
     falling = 1 / torch.sqrt(fx**2 + fy**2).clamp(min=1 / size_px)
     picture = torch.fft.irfft2(torch.fft.rfft2(white) * falling, s=(size_px, size_px))
     picture = (picture - picture.mean((2, 3), keepdim=True)) / picture.std((2, 3), keepdim=True)
-    return (0.45 + 0.2 * picture).clamp(0, 1)
+    return torch.clamp(0.45 + 0.2 * picture, 0, 1)
 
 
 @torch.no_grad()
 def measured_gains(vgg: Vgg, pooling: str) -> tuple[float, ...]:
     """For each pooling of `vgg`, how much stronger its native kind is than `pooling`, in root mean square.
 
-    Measured stage by stage on 1/f noise. With these factors every stage sees features of the strength that its weights
-    were trained for.
+    Measured on 1/f noise, each stage behind the factors of the stages before it. With these factors every stage sees
+    features of the strength that its weights were trained for.
     """
     image = natural_noise(128, count=2, seed=0)
-    gains: list[float] = []
-    for stage, (_, count) in enumerate(vgg.stages[:-1], start=1):
-        native = vgg(image, [f"pool{stage}"])[f"pool{stage}"]
-        before = vgg(image, [f"relu{stage}_{count}"])[f"relu{stage}_{count}"]
-        other = F.avg_pool2d(before, 2) if pooling == "average" else F.max_pool2d(before, 2)
-        gains.append(math.sqrt(native.square().mean() / other.square().mean().clamp(min=1e-12)))
+    names = [f"pool{stage}" for stage in range(1, len(vgg.stages))]
+    native = vgg(image, names)
+    trial = copy.copy(vgg)  # shares the weights
+    trial.pooling = pooling  # type: ignore[assignment]
+    gains = [1.0] * len(names)
+    for index, name in enumerate(names):
+        trial.pool_gain = tuple(gains)
+        found = trial(image, [name])[name]
+        gains[index] = math.sqrt(native[name].square().mean() / found.square().mean().clamp(min=1e-12))
     return tuple(gains)

@@ -25,7 +25,7 @@ def chosen(precision: str, device: str = "cpu") -> torch.dtype:
 def has_bfloat16(device: str = "cpu") -> bool:
     """Whether this device multiplies bfloat16 natively (and not by emulation, which is slower than float32)."""
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device != "cpu":
         return False
     return bool(torch.cpu._is_avx512_bf16_supported())

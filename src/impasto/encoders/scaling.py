@@ -37,7 +37,7 @@ def unit_mean(vgg: Vgg, images: Tensor) -> dict[str, Tensor]:
 @torch.no_grad()
 def channel_means(vgg: Vgg, images: Tensor, layer: str, *, batch: int = 16) -> Tensor:
     """Mean of each channel of a layer over pictures `(n, 3, h, w)` and places, `(c,)`."""
-    sums = [vgg(part, [layer])[layer].float().mean((0, 2, 3)) * len(part) for part in images.split(batch)]
+    sums = [vgg(part, [layer])[layer].float().mean((0, 2, 3)) * len(part) for part in torch.split(images, batch)]
     return torch.stack(sums).sum(0) / len(images)
 
 

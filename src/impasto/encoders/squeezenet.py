@@ -46,6 +46,9 @@ class SqueezeNet(nn.Module):
     none, with 3 the features line up with those of a network that keeps its borders.
     """
 
+    matrix: Tensor
+    offset: Tensor
+
     def __init__(
         self,
         *,
@@ -86,13 +89,16 @@ class SqueezeNet(nn.Module):
         wanted = list(layers)
         for name in wanted:
             self._check_name(name)
+        if not wanted:
+            return {}
+        deepest = max(wanted, key=self.layers.index)
         h, w = image.shape[-2:]
         if min(h, w) < (need := self.smallest_px(wanted)):
-            raise ImageTooSmall(f"the picture is {w}×{h} px here; {wanted[-1]} needs {need} px a side.")
+            raise ImageTooSmall(f"the picture is {w}×{h} px here; {deepest} needs {need} px a side. Use a larger size.")
         found: dict[str, Tensor] = {}
-        last = max((self.layers.index(name) for name in wanted), default=-1)
-        x = F.conv2d(image, self.matrix, self.offset)  # type: ignore[arg-type]
-        for name in self.layers[: last + 1]:
+        with torch.autocast(image.device.type, enabled=False):  # as in `vgg`: centre first
+            x = F.conv2d(image, self.matrix, self.offset)
+        for name in self.layers[: self.layers.index(deepest) + 1]:
             x = self._stage(x, name)
             if name in wanted:
                 found[name] = x

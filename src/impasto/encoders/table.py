@@ -10,24 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from impasto.core.errors import UnknownName
+from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.encoders.gains import measured_gains
 from impasto.encoders.precision import chosen
 from impasto.encoders.squeezenet import SqueezeNet
-from impasto.encoders.vgg import Vgg
-from impasto.image.pixels import preprocess_from
-from impasto.weights import catalogue, readers
+from impasto.encoders.vgg import POOLINGS, Vgg
+from impasto.image.pixels import Preprocess, preprocess_from
+from impasto.weights import readers
 from impasto.weights.card import Card, check_shapes
+from impasto.weights.download import Progress
 
-Progress = Callable[[int, int | None], None]
+__all__ = ["ARCHITECTURES", "Encoder", "Progress", "built", "loaded"]
 
 
 def _vgg(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> Vgg:
-    network = card.network
-    colour = preprocess_from(card.preprocess)
+    network, colour = card.network, _colour(card)
+    if absent := sorted({"stages", "padding", "pooling"} - network.keys()):
+        raise WeightsError(f"the card of {card.name} lacks {', '.join(absent)} in its network; a VGG needs them.")
     native = network["pooling"]
     vgg = Vgg(
-        [(int(w), int(n)) for w, n in network["stages"]],
+        network["stages"],
         matrix=colour.matrix,
         offset=colour.offset,
         padding=network["padding"],
@@ -43,11 +45,17 @@ def _vgg(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> Vgg:
 
 
 def _squeezenet(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> SqueezeNet:
-    colour = preprocess_from(card.preprocess)
+    if pooling not in ("native", "max"):
+        raise OptionError(f"--pooling is {pooling}; {card.name} is a SqueezeNet, which has max pooling only.")
+    colour = _colour(card)
     net = SqueezeNet(matrix=colour.matrix, offset=colour.offset, conv1_padding=card.network.get("conv1_padding", 0))
     _check(net, tensors, card.name)
     net.load_state_dict({k: v.float() for k, v in tensors.items()})
     return net
+
+
+def _colour(card: Card) -> Preprocess:
+    return preprocess_from(card.preprocess or "rgb")
 
 
 def _check(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
@@ -116,16 +124,16 @@ def loaded(
 
     Raises `UnknownName`, `WeightsError` and its kinds; downloads what is neither bundled nor cached.
     """
-    path = catalogue.located(str(name_or_path), progress=progress)
-    entry = catalogue.CATALOGUE.get(str(name_or_path))
-    file = readers.read(path, dialect=dialect or (entry.dialect if entry else None))
+    file = readers.loaded(name_or_path, dialect=dialect, progress=progress)
     return built(file.card, file.tensors, sha256=file.sha256, pooling=pooling, precision=precision)
 
 
 def built(
     card: Card, tensors: Mapping[str, Tensor], *, sha256: str = "", pooling: str = "native", precision: str = "auto"
 ) -> Encoder:
-    """The encoder that a card and its tensors describe."""
+    """The encoder that a card and its tensors describe; `pooling` is "native", "max" or "average"."""
+    if pooling not in ("native", *POOLINGS):
+        raise UnknownName.of("pooling", pooling, ("native", *POOLINGS))
     architecture: Any = card.network.get("architecture")
     if architecture not in ARCHITECTURES:
         raise UnknownName.of("architecture", str(architecture), ARCHITECTURES)

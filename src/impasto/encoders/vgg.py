@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from impasto.core.errors import ImageTooSmall, UnknownName
 
 Pooling = Literal["max", "average"]
+POOLINGS = ("max", "average")
+PADDINGS = ("zeros", "reflect")
 Matrix = Sequence[Sequence[float]]
 
 STAGES: dict[str, tuple[tuple[int, int], ...]] = {
@@ -40,6 +42,9 @@ class Vgg(nn.Module):
     `(b, 3, h, w)`; the colour map `matrix @ rgb + offset` that the weights expect is applied inside.
     """
 
+    matrix: Tensor
+    offset: Tensor
+
     def __init__(
         self,
         stages: Sequence[tuple[int, int]],
@@ -55,6 +60,9 @@ class Vgg(nn.Module):
         """`pool_gain` multiplies what each pooling gives: average pooling of features trained with max pooling
         comes out weaker, and deeper layers then see too little (`encoders.gains` measures the factors)."""
         super().__init__()
+        for kind, value, known in (("padding", padding, PADDINGS), ("pooling", pooling, POOLINGS)):
+            if value not in known:
+                raise UnknownName.of(kind, value, known)
         self.stages = tuple((int(w), int(n)) for w, n in stages)
         self.padding, self.pooling, self.ceil_mode = padding, pooling, ceil_mode
         self.pool_gain = tuple(pool_gain) if pool_gain is not None else (1.0,) * (len(self.stages) - 1)
@@ -108,11 +116,13 @@ class Vgg(nn.Module):
         Raises `ImageTooSmall` where the picture has fewer pixels than `smallest_px(layers)` on a side.
         """
         wanted = set(layers)
-        depth = max((self.place(name) for name in wanted), default=Place(0, 0, ""))
+        if not wanted:
+            return {}
+        depth = max(self.place(name) for name in wanted)
         self._check_size(image, wanted)
         found: dict[str, Tensor] = {}
         with torch.autocast(image.device.type, enabled=False):  # bf16 has fewer steps than 8-bit pixels: centre first
-            x = F.conv2d(image, self.matrix.to(image.dtype), self.offset.to(image.dtype))  # type: ignore[operator]
+            x = F.conv2d(image, self.matrix.to(image.dtype), self.offset.to(image.dtype))
         for s, (_, count) in enumerate(self.stages, start=1):
             for i in range(1, count + 1):
                 if (s, i) > depth[:2]:
@@ -132,7 +142,7 @@ class Vgg(nn.Module):
     def _check_size(self, image: Tensor, layers: set[str]) -> None:
         h, w = image.shape[-2:]
         if min(h, w) < (need := self.smallest_px(layers)):
-            deepest = max(layers, key=self.place)
+            deepest = max(layers, key=self.stride)
             raise ImageTooSmall(f"the picture is {w}×{h} px here; {deepest} needs {need} px a side. Use a larger size.")
 
     def _conv(self, x: Tensor, name: str) -> Tensor:
@@ -141,9 +151,8 @@ class Vgg(nn.Module):
         return self.norms[name](x) if name in self.norms else x
 
     def _pool(self, x: Tensor, stage: int) -> Tensor:
-        if self.pooling == "max":
-            return F.max_pool2d(x, 2, ceil_mode=self.ceil_mode)
-        x = F.avg_pool2d(x, 2, ceil_mode=self.ceil_mode)
+        pool = F.max_pool2d if self.pooling == "max" else F.avg_pool2d
+        x = pool(x, 2, ceil_mode=self.ceil_mode)
         gain = self.pool_gain[stage - 1]
         return x if gain == 1.0 else x * gain
 
@@ -178,11 +187,14 @@ def give_batch_norm(vgg: Vgg, images: Tensor) -> None:
     Each norm's statistics are those of its convolution's output there, and its scale and shift undo them. So a
     folded network can be trained on as if the norms had never been folded away.
     """
+    training = vgg.training
+    vgg.eval()  # norms already put in must not move their statistics while the next are measured
     for name, conv in vgg.convs.items():
         features = vgg(images, [name])[name].float()
         var, mean = torch.var_mean(features, dim=(0, 2, 3), correction=0)
-        norm = nn.BatchNorm2d(conv.out_channels)  # type: ignore[arg-type]
+        norm = nn.BatchNorm2d(conv.out_channels).to(features.device)  # type: ignore[arg-type]
         norm.running_mean, norm.running_var = mean.clone(), var.clone()
         norm.weight.copy_(torch.sqrt(var + norm.eps))
         norm.bias.copy_(mean)
-        vgg.norms[name] = norm.train(vgg.training)
+        vgg.norms[name] = norm.eval()
+    vgg.train(training)

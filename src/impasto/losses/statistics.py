@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import ImageError
+from impasto.losses.moments import second_moment
 from impasto.losses.precision import full_precision
 
 Statistic = tuple[Tensor, ...]
@@ -22,13 +23,19 @@ SORTED_PIXELS = 2**18
 """Pixels that `sliced` sorts at most (a 512×512 map); sorting 64 directions of so many takes about 2 s on one core."""
 
 
-@full_precision
 def gram(feats: Tensor, weights: Tensor | None = None) -> Statistic:
     """Second raw moment E[f fᵀ] as `((b, c, c),)`.
 
     Gatys et al., Image Style Transfer Using Convolutional Neural Networks, CVPR 2016, eq. 3, divided by the number of
     pixels, which the paper does in the loss.
     """
+    if weights is None and feats.ndim == 4:
+        return (second_moment(feats),)
+    return _weighted_gram(feats, weights)
+
+
+@full_precision
+def _weighted_gram(feats: Tensor, weights: Tensor | None) -> Statistic:
     pixels, mass = _flattened(feats, weights)
     return (_second_moment(pixels, mass),)
 

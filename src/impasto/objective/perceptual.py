@@ -85,17 +85,19 @@ class Perceptual:
     @property
     def layers(self) -> frozenset[str]:
         """The layers that the encoder is asked for."""
-        return frozenset(term.layer for term in (*self.content, *self.style))
+        return frozenset([*(term.layer for term in self.content), *(term.layer for term in self.style)])
 
     def __call__(self, image: Tensor) -> Terms:
         """The losses of `image` `(b, 3, h, w)`; no deeper layer is computed than a term needs."""
         feats = self.encoder(image, self.layers) if self.layers else {}
-        groups = {
-            "content": [term(feats) for term in self.content],
-            "style": [term(feats) for term in self.style],
-            **{term.name: [term(image)] for term in self.pixels},
-        }
-        parts = {name: torch.stack(losses).sum() for name, losses in groups.items() if losses}
+        losses = [
+            *(("content", term(feats)) for term in self.content),
+            *(("style", term(feats)) for term in self.style),
+            *((term.name, term(image)) for term in self.pixels),
+        ]
+        parts: dict[str, Tensor] = {}
+        for name, loss in losses:
+            parts[name] = parts[name] + loss if name in parts else loss
         if not parts:
             return Terms(image.sum() * 0, {})
         return Terms(torch.stack(list(parts.values())).sum(), parts)

@@ -8,6 +8,7 @@ from typing import Any
 from impasto.config.job import Job
 from impasto.encoders import table
 from impasto.encoders.table import Encoder
+from impasto.image.resize import SizeHW
 from impasto.rendering.inputs import Inputs
 from impasto.stylizers.coloured import Coloured
 from impasto.stylizers.masked import Masked
@@ -35,3 +36,9 @@ def painted(job: Job, inputs: Inputs, encoder: Encoder, *, resume: Paused | None
     stylizer = stylizer_for(job, inputs, encoder, resume=resume)
     code = stylizer.prepare(inputs.mix)
     yield from stylizer.paint(inputs.content, code, strength=job.paint.strength)
+
+
+def work(job: Job, size_hw: SizeHW, encoder: Encoder) -> tuple[tuple[SizeHW, int], ...]:
+    """Canvas size and number of steps of every scale, coarse to fine, for an output of `size_hw`."""
+    stylizer = Optimised(encoder, job.losses, job.optimise)
+    return tuple((size, stylizer.steps_at(scale)) for scale, size in enumerate(stylizer.sizes(size_hw)))

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from impasto.core.errors import NotFinite
+from impasto.core.errors import NotFinite, StateError
 from impasto.objective.perceptual import Terms
 
 Objective = Callable[[Tensor], Terms]
 State = dict[str, Any]
 
 RETRIES = 5  # times in a row that a step may back off before painting is given up
+GIVEN_UP = (
+    f"the loss was not finite {RETRIES + 1} times in a row, also with shorter steps. "
+    "Use --precision float32, or smaller weights."
+)
 STALLED = 1e-7  # a relative fall of the loss below this, three steps in a row, is a stall
 
 
@@ -42,20 +47,50 @@ class Minimiser(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Point:
+    """A canvas with its loss `()`, the loss's gradient and its named parts."""
+
+    canvas: Tensor
+    loss: Tensor
+    gradient: Tensor
+    parts: dict[str, float]
+
+    @property
+    def finite(self) -> bool:
+        """Whether the search can go on from here."""
+        return bool(torch.isfinite(self.loss)) and bool(torch.isfinite(self.gradient).all())
+
+
+def evaluated(canvas: Tensor, objective: Objective) -> Point:
+    """The objective and its gradient at a canvas, which is a leaf that requires gradients."""
+    canvas.grad = None
+    terms = objective(canvas)
+    terms.total.backward()  # type: ignore[no-untyped-call]
+    gradient, canvas.grad = canvas.grad, None
+    assert gradient is not None
+    parts = {name: float(part.detach()) for name, part in terms.parts.items()}
+    return Point(canvas.detach().clone(), terms.total.detach(), gradient, parts)
+
+
+class _BrokenSearch(Exception):
+    """A line search met a loss that is not finite."""
+
+
 class Lbfgs:
     """L-BFGS with a strong Wolfe line search (Nocedal & Wright 2006, algorithms 7.4 and 3.5), one step a call.
 
-    Where the loss is not finite the canvas goes back to the last good one and the memory is dropped; where it no
-    longer falls, which rounding in bf16 causes, the memory is dropped too.
+    Where a search meets a loss that is not finite, the canvas goes to the lowest point of that search, the memory is
+    dropped and the next search begins with a shorter step. Where the loss no longer falls, which rounding in bf16
+    causes, the memory is dropped too.
     """
 
     def __init__(self, canvas: Tensor, objective: Objective, *, history: int) -> None:
-        self.canvas = canvas.detach().clone().requires_grad_(True)
+        self.canvas = leaf(canvas)
         self._objective, self._history = objective, history
-        self._parts: dict[str, float] = {}
-        self._last: tuple[Tensor, Tensor, Tensor, dict[str, float]] | None = None  # canvas, loss, gradient, parts
-        self._good = canvas.detach().clone()
-        self._previous_loss = float("inf")
+        self._last: Point | None = None
+        self._lowest: Point | None = None  # of this search
+        self._good = self.canvas.detach().clone()
         self._stalls = self._failures = 0
         self._rate = 1.0
         self._optimizer = self._fresh()
@@ -77,47 +112,51 @@ class Lbfgs:
             line_search_fn="strong_wolfe",
         )
 
+    def _here(self) -> Point:
+        # The search mostly ends at the point it evaluated last, and the next step begins there: keep it.
+        if self._last is None or not torch.equal(self._last.canvas, self.canvas):
+            self._last = evaluated(self.canvas, self._objective)
+        return self._last
+
     def _closure(self) -> Tensor:
-        # The search ends at a point it has evaluated, and the next step begins by evaluating it again: keep it.
-        if self._last is not None and torch.equal(self._last[0], self.canvas):
-            self.canvas.grad, self._parts = self._last[2].clone(), self._last[3]
-            return self._last[1]
-        self.canvas.grad = None
-        terms = self._objective(self.canvas)
-        terms.total.backward()  # type: ignore[no-untyped-call]
-        gradient = self.canvas.grad
-        assert gradient is not None
-        self._parts = {name: float(part.detach()) for name, part in terms.parts.items()}
-        loss = terms.total.detach()
-        if not bool(torch.isfinite(gradient).all()):
-            loss = torch.full_like(loss, float("nan"))
-        self._last = (self.canvas.detach().clone(), loss, gradient.clone(), self._parts)
-        return loss
+        point = self._here()
+        if not point.finite:
+            raise _BrokenSearch  # with NaN the search would go on for all of its evaluations, and keep the NaN
+        if self._lowest is None or bool(point.loss < self._lowest.loss):
+            self._lowest = point
+        self.canvas.grad = point.gradient.clone()
+        return point.loss
 
     def step(self) -> tuple[dict[str, float], str]:
         """One step of the search; see the class for what its guards do."""
-        loss = float(self._optimizer.step(self._closure))  # type: ignore[arg-type]
-        finite = loss == loss and abs(loss) != float("inf") and bool(torch.isfinite(self.canvas).all())
-        if not finite:
-            return self._parts, self._back_off()
+        begin, self._lowest = self._here(), None
+        try:
+            if begin.finite:
+                self._optimizer.step(self._closure)  # type: ignore[no-untyped-call]
+            end = self._here()
+            if not end.finite:
+                raise _BrokenSearch
+        except _BrokenSearch:
+            return begin.parts, self._back_off(begin)
         self._failures = 0
-        self._good = self.canvas.detach().clone()
-        fell = self._previous_loss - loss
-        self._stalls = self._stalls + 1 if fell <= STALLED * abs(loss) else 0
-        self._previous_loss = loss
-        if self._stalls >= 3:
-            self._stalls = 0
-            self._optimizer = self._fresh()
-            return self._parts, "the search stalled: started it afresh"
-        return self._parts, ""
+        self._good = end.canvas.clone()
+        self._rate = min(1.0, 2 * self._rate)
+        self._optimizer.param_groups[0]["lr"] = self._rate
+        fell = float(begin.loss - end.loss)
+        self._stalls = self._stalls + 1 if fell <= STALLED * abs(float(begin.loss)) else 0
+        if self._stalls < 3:
+            return begin.parts, ""
+        self._stalls = 0
+        self._optimizer = self._fresh()
+        return begin.parts, "the search stalled: started it afresh"
 
-    def _back_off(self) -> str:
-        self._failures += 1
+    def _back_off(self, begin: Point) -> str:
+        if self._lowest is not None and bool(self._lowest.loss < begin.loss):
+            self._good, self._failures = self._lowest.canvas.clone(), 0
+        else:
+            self._failures += 1
         if self._failures > RETRIES:
-            raise NotFinite(
-                f"the loss was not finite {RETRIES} times in a row, also with shorter steps. "
-                "Use --precision float32, or smaller weights."
-            )
+            raise NotFinite(GIVEN_UP)
         self._rate *= 0.5
         with torch.no_grad():
             self.canvas.copy_(self._good)
@@ -131,7 +170,6 @@ class Lbfgs:
             "canvas": self.canvas.detach().clone(),
             "good": self._good.clone(),
             "optimizer": _cloned(self._optimizer.state_dict()),
-            "previous_loss": self._previous_loss,
             "stalls": self._stalls,
             "failures": self._failures,
             "rate": self._rate,
@@ -139,25 +177,26 @@ class Lbfgs:
 
     def restore(self, state: State) -> None:
         """Go on from `state()`."""
+        check_state(state, self)
         with torch.no_grad():
             self.canvas.copy_(state["canvas"])
-        self._good = state["good"].clone()
+        self._good, self._last = state["good"].clone(), None
         self._rate = state["rate"]
         self._optimizer = self._fresh()
         self._optimizer.load_state_dict(_cloned(state["optimizer"]))
-        self._previous_loss, self._stalls, self._failures = state["previous_loss"], state["stalls"], state["failures"]
+        self._stalls, self._failures = state["stalls"], state["failures"]
 
 
 class Adam:
     """Adam on pixels (Kingma & Ba 2015) with averaged canvases; its moments can be carried to the next scale."""
 
     def __init__(self, canvas: Tensor, objective: Objective, *, learning_rate: float, average_decay: float) -> None:
-        self.canvas = canvas.detach().clone().requires_grad_(True)
+        self.canvas = leaf(canvas)
         self._objective, self._rate, self._decay = objective, learning_rate, average_decay
-        self._mean, self._square = torch.zeros_like(canvas), torch.zeros_like(canvas)
+        self._good = self.canvas.detach().clone()
+        self._mean, self._square = torch.zeros_like(self._good), torch.zeros_like(self._good)
         self._count = 0
-        self._average, self._mass = torch.zeros_like(canvas), 0.0
-        self._good = canvas.detach().clone()
+        self._average, self._mass = torch.zeros_like(self._good), 0.0
         self._failures = 0
 
     @property
@@ -167,19 +206,14 @@ class Adam:
 
     def step(self) -> tuple[dict[str, float], str]:
         """One step; a loss or gradient that is not finite halves the step size and goes back."""
-        self.canvas.grad = None
-        terms = self._objective(self.canvas)
-        terms.total.backward()  # type: ignore[no-untyped-call]
-        gradient = self.canvas.grad
-        assert gradient is not None
-        parts = {name: float(part.detach()) for name, part in terms.parts.items()}
-        if not (bool(torch.isfinite(gradient).all()) and bool(torch.isfinite(terms.total))):
-            return parts, self._back_off()
+        here = evaluated(self.canvas, self._objective)
+        if not here.finite:
+            return here.parts, self._back_off()
         self._failures = 0
-        self._good = self.canvas.detach().clone()
+        self._good = here.canvas
         with torch.no_grad():
-            self._move(gradient)
-        return parts, ""
+            self._move(here.gradient)
+        return here.parts, ""
 
     def _move(self, gradient: Tensor) -> None:
         first, second, self._count = 0.9, 0.99, self._count + 1
@@ -194,15 +228,13 @@ class Adam:
     def _back_off(self) -> str:
         self._failures += 1
         if self._failures > RETRIES:
-            raise NotFinite(
-                f"the loss was not finite {RETRIES} times in a row, also with shorter steps. "
-                "Use --precision float32, or smaller weights."
-            )
+            raise NotFinite(GIVEN_UP)
         self._rate *= 0.5
         with torch.no_grad():
             self.canvas.copy_(self._good)
         self._mean.zero_(), self._square.zero_()
-        self._count = 0
+        self._average.zero_()  # it holds the canvas that failed
+        self._count, self._mass = 0, 0.0
         return f"the loss was not finite: went back and go on with steps of {self._rate:g}"
 
     def carry(self, coarse: Adam) -> None:
@@ -218,10 +250,11 @@ class Adam:
         tensors = {"canvas": self.canvas.detach(), "good": self._good, "average": self._average}
         moments = {"mean": self._mean, "square": self._square}
         numbers = {"mass": self._mass, "count": self._count, "rate": self._rate, "failures": self._failures}
-        return _cloned(tensors | moments) | numbers
+        return {name: tensor.clone() for name, tensor in (tensors | moments).items()} | numbers
 
     def restore(self, state: State) -> None:
         """Go on from `state()`."""
+        check_state(state, self)
         kept = _cloned(state)
         with torch.no_grad():
             self.canvas.copy_(kept["canvas"])
@@ -229,6 +262,21 @@ class Adam:
         self._mean, self._square = kept["mean"], kept["square"]
         self._mass, self._count = kept["mass"], kept["count"]
         self._rate, self._failures = kept["rate"], kept["failures"]
+
+
+def leaf(canvas: Tensor) -> Tensor:
+    """A copy to be optimised; contiguous, since `torch.optim.LBFGS` flattens its gradient without a copy."""
+    return canvas.detach().clone(memory_format=torch.contiguous_format).requires_grad_(True)
+
+
+def check_state(state: State, minimiser: Minimiser) -> None:
+    """Raise `StateError` when `state` is not of a minimiser of this kind on a canvas of this size."""
+    if set(state) != set(minimiser.state()):
+        raise StateError("the saved state is of another optimiser. Give the same options, or begin again.")
+    found, needed = tuple(state["canvas"].shape), tuple(minimiser.canvas.shape)
+    if found != needed:
+        sizes = f"{found[-1]}×{found[-2]} px; the canvas is {needed[-1]}×{needed[-2]} px here"
+        raise StateError(f"the saved state is of a canvas of {sizes}. Give the same content and options.")
 
 
 def _cloned(value: Any) -> Any:

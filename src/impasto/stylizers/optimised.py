@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from impasto.config.optimise import LossOptions, OptimiseOptions
-from impasto.core.errors import ImageTooSmall, StateError
+from impasto.core.errors import ImageTooSmall, OptionError, StateError
 from impasto.encoders.table import Encoder
 from impasto.image.resize import SizeHW, pyramid_sizes, resized
 from impasto.stylizers.canvas import started
-from impasto.stylizers.minimise import Adam, Lbfgs, Minimiser, State
+from impasto.stylizers.minimise import Adam, Lbfgs, Minimiser, Objective, State
 from impasto.stylizers.protocol import Mix, Step
 from impasto.stylizers.targets import checked, objective_for
 
@@ -43,8 +44,8 @@ class Optimised:
     """A stylizer that moves the pixels themselves; slow, and the most faithful to the style."""
 
     encoder: Encoder
-    losses: LossOptions = LossOptions()
-    options: OptimiseOptions = OptimiseOptions()
+    losses: LossOptions = field(default_factory=LossOptions)
+    options: OptimiseOptions = field(default_factory=OptimiseOptions)
     init_picture: Tensor | None = None
     resume: Paused | None = None  # a `pause()` of the same content, mix and options, to go on from
 
@@ -55,7 +56,9 @@ class Optimised:
         for style in mix.styles:
             h, w = style.picture.shape[-2:]
             if min(h, w) < need:
-                raise ImageTooSmall(f"the style {style.name} is {w}×{h} px; {need} px a side are needed.")
+                raise ImageTooSmall(
+                    f"the style {style.name} is {w}×{h} px; {need} px a side are needed. Use a larger picture of it."
+                )
         return mix
 
     def sizes(self, size_hw: SizeHW) -> list[SizeHW]:
@@ -72,12 +75,14 @@ class Optimised:
 
     def paint(self, content: Tensor, code: Mix, *, strength: float = 1.0) -> Iterator[PaintedStep]:
         """Yield every step of every scale that is left to do."""
+        if not (math.isfinite(strength) and strength >= 0):
+            raise OptionError(f"the strength is {strength:g}; it must be 0 or more.")
         resume = self.resume
         sizes = self.sizes((content.shape[-2], content.shape[-1]))
         if strength == 0:
             yield PaintedStep(1, 1, sizes[-1], content.clamp(0, 1))
             return
-        counts = [self._steps(i, len(sizes)) for i in range(len(sizes))]
+        counts = [self.steps_at(scale) for scale in range(len(sizes))]
         first = resume.scale if resume else 0
         if first >= len(sizes):
             raise StateError(f"the saved state is of scale {first + 1}; there are {len(sizes)} at this size.")
@@ -97,38 +102,35 @@ class Optimised:
             yield from self._scale(minimiser, scale=scale, done=done, counts=counts)
             canvas, coarse = minimiser.best.detach(), minimiser
 
-    def _steps(self, scale: int, scales: int) -> int:
-        """Steps at a scale: the numbers given are those of the last scales when there are fewer, and the first
-        number serves the coarsest when there are more."""
-        steps = self.options.steps
-        back = scales - 1 - scale  # 0 for the finest
-        return steps[max(0, len(steps) - 1 - back)]
+    def steps_at(self, scale: int) -> int:
+        """Steps at a scale: the numbers given are those of the coarsest scales, the last one serves all finer."""
+        return self.options.steps[min(scale, len(self.options.steps) - 1)]
 
-    def _minimiser(self, canvas: Tensor, objective: Callable[..., object], coarse: Minimiser | None) -> Minimiser:
+    def _minimiser(self, canvas: Tensor, objective: Objective, coarse: Minimiser | None) -> Minimiser:
         options = self.options
         if options.optimizer == "lbfgs":
-            return Lbfgs(canvas, objective, history=options.history)  # type: ignore[arg-type]
-        adam = Adam(
-            canvas,
-            objective,  # type: ignore[arg-type]
-            learning_rate=options.learning_rate,
-            average_decay=options.average_decay,
-        )
+            return Lbfgs(canvas, objective, history=options.history)
+        adam = Adam(canvas, objective, learning_rate=options.learning_rate, average_decay=options.average_decay)
         if isinstance(coarse, Adam):
             adam.carry(coarse)
         return adam
 
     def _scale(self, minimiser: Minimiser, *, scale: int, done: int, counts: list[int]) -> Iterator[PaintedStep]:
-        before = sum(counts[:scale])
+        before, total = sum(counts[:scale]), sum(counts)
+        if before + done == total:  # it was stopped after the very last step: there is only the picture to give
+            yield PaintedStep(total, total, *_shown(minimiser))
         for index in range(done + 1, counts[scale] + 1):
             losses, note = minimiser.step()
-            image = minimiser.best.detach().clamp(0, 1)
             yield PaintedStep(
                 before + index,
-                sum(counts),
-                (image.shape[-2], image.shape[-1]),
-                image,
+                total,
+                *_shown(minimiser),
                 losses,
                 note,
                 pause=lambda index=index: Paused(scale, index, minimiser.state()),  # type: ignore[misc]
             )
+
+
+def _shown(minimiser: Minimiser) -> tuple[SizeHW, Tensor]:
+    image = minimiser.best.detach().clamp(0, 1)
+    return (image.shape[-2], image.shape[-1]), image

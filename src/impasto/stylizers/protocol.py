@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -38,11 +39,21 @@ class Mix:
     def __post_init__(self) -> None:
         if not self.styles:
             raise OptionError("no style is given. Name at least one: --style picture.jpg")
+        for style in self.styles:
+            if not (math.isfinite(style.weight) and style.weight >= 0):
+                raise OptionError(f"the weight of style {style.name!r} is {style.weight:g}; it must be 0 or more.")
+            if not (math.isfinite(style.scale) and style.scale > 0):
+                raise OptionError(f"the scale of style {style.name!r} is {style.scale:g}; it must be above 0.")
         if sum(style.weight for style in self.styles) <= 0:
-            raise OptionError("the style weights add up to 0 or less; at least one must count.")
+            raise OptionError("the style weights add up to 0; at least one must count.")
         masked = [style.mask is not None for style in self.styles]
         if any(masked) and not all(masked):
             raise OptionError("some styles have a mask and some have none. Give each style a mask, or none.")
+
+    @property
+    def first(self) -> Style:
+        """The first style that counts."""
+        return next(style for style in self.styles if style.weight > 0)
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -58,8 +69,8 @@ class Step:
     """One step of painting.
 
     `index` counts from 1 to `total` over all scales; `size_hw` is the canvas's size now; `losses` are the weighted
-    parts; `image` `(1, 3, h, w)` in `[0, 1]` is the picture so far, at the canvas's size; `note` says what a person should
-    know of this step (a guard that acted). Wrappers put functions of pictures into `finish`.
+    parts, `image` `(1, 3, h, w)` in `[0, 1]` is the picture so far, at the canvas's size; `note` says what a person
+    should know of this step (a guard that acted). Wrappers put functions of pictures into `finish`.
     """
 
     index: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,8 +29,12 @@ def checked(losses: LossOptions, encoder: Encoder) -> None:
     encoder.smallest_px([*losses.content_layers, *losses.style_layers])
     style_loss(losses.style_loss)
     layer_weights(losses)
-    if losses.content_weight == 0 and losses.style_weight == 0:
-        raise OptionError("--content-weight and --style-weight are both 0: there is nothing to paint after.")
+    keeps = losses.content_weight > 0 and bool(losses.content_layers)
+    if not keeps and not (losses.style_weight > 0 and losses.style_layers):
+        raise OptionError(
+            "there is nothing to paint after: --content-weight or --content-layers is 0 or empty, and so is "
+            "--style-weight or --style-layers. Give one pair."
+        )
 
 
 def style_loss(name: str) -> StyleLoss:
@@ -43,6 +48,8 @@ def style_loss(name: str) -> StyleLoss:
 def layer_weights(losses: LossOptions) -> tuple[float, ...]:
     """The weight of each style layer; relative ones are scaled to sum 1."""
     given, count = losses.style_layer_weights, len(losses.style_layers)
+    if count == 0:
+        return ()
     if len(given) == 1:
         given = given * count
     if len(given) != count:
@@ -78,13 +85,14 @@ def objective_for(
     return Perceptual(encoder, keep, style, _pixel_terms(content, losses, strength=strength))
 
 
-def _content_distance(losses: LossOptions) -> distances.Distance:
+def _content_distance(losses: LossOptions) -> Callable[[Tensor, Tensor], Tensor]:
+    reduction: Any = losses.content_reduction  # the options allow two of its names
     if losses.balance == "relative":
-        return partial(CONTENT_LOSSES[losses.content_loss], reduction=losses.content_reduction)
+        return partial(CONTENT_LOSSES[losses.content_loss], reduction=reduction)
     if losses.style_loss == "gatys" and losses.content_loss == "l2":
         return gatys.gatys_content
-    plain = {"l2": distances.l2, "l1": distances.l1, "huber": distances.huber}
-    return partial(plain[losses.content_loss], reduction=losses.content_reduction)
+    plain: dict[str, distances.Distance] = {"l2": distances.l2, "l1": distances.l1, "huber": distances.huber}
+    return partial(plain[losses.content_loss], reduction=reduction)
 
 
 def _style_terms(
@@ -94,12 +102,15 @@ def _style_terms(
     if weight == 0:
         return ()
     loss, masks = style_loss(losses.style_loss), _masks(mix.styles, content)
+    need = encoder.smallest_px(losses.style_layers)
     terms = []
     for style, share, mask in zip(mix.styles, mix.shares, masks, strict=True):
-        picture = at_scale(style, content.shape[-2:])
-        style_feats = encoder(picture, losses.style_layers)
+        if share == 0:
+            continue
+        style_feats = encoder(at_scale(style, content.shape[-2:], smallest_px=need), losses.style_layers)
         for layer, part in zip(losses.style_layers, layer_weights(losses), strict=True):
-            region = None if mask is None else pooled(mask, tuple(feats[layer].shape[-2:]))  # type: ignore[arg-type]
+            h, w = feats[layer].shape[-2:]
+            region = None if mask is None else pooled(mask, (h, w))
             term = StyleTerm(layer, loss.target(style_feats[layer]), weight * share * part, loss, region)
             terms.append(_relative(term, feats) if losses.balance == "relative" else term)
     return tuple(terms)
@@ -115,17 +126,21 @@ def _masks(styles: Sequence[Style], content: Tensor) -> list[Tensor | None]:
     if not given:
         return [None] * len(styles)
     size = (content.shape[-2], content.shape[-1])
-    return list(normalised([resized(mask, size, mode="bilinear") for mask in given]).split(1))
+    return [share[None] for share in normalised([resized(mask, size, mode="bilinear") for mask in given])]
 
 
-def at_scale(style: Style, canvas_hw: Sequence[int]) -> Tensor:
+def at_scale(style: Style, canvas_hw: Sequence[int], *, smallest_px: int = 1) -> Tensor:
     """The style picture at the size that gives its strokes the scale asked for on a canvas of `canvas_hw`.
 
-    Its long side is `scale` times the canvas's; it is never enlarged, since there are no finer strokes to be had.
+    Its long side is `scale` times the canvas's; it is never enlarged, since there are no finer strokes to be had, and
+    its short side is not brought below `smallest_px`, which the encoder needs (a wide picture, or a small scale).
     """
     h, w = style.picture.shape[-2:]
     long_side = max(1, round(max(canvas_hw) * style.scale))
-    return resized(style.picture, fit((h, w), long_side_px=long_side, enlarge=False))
+    size = fit((h, w), long_side_px=long_side, enlarge=False)
+    if min(size) < smallest_px:
+        size = fit((h, w), short_side_px=smallest_px, enlarge=False)
+    return resized(style.picture, size)
 
 
 def _pixel_terms(content: Tensor, losses: LossOptions, *, strength: float) -> tuple[PixelTerm, ...]:

@@ -55,14 +55,14 @@ class Classification:
     classes: int
 
     def build(self) -> nn.Module:
-        """The encoder with a linear head."""
+        """The task's own encoder, which training changes, with a linear head."""
         return Student(self.encoder, widths={}, classes=self.classes)
 
     def loss(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Mean cross-entropy in nats."""
-        _, scores = module(batch.images.to(memory_format=torch.channels_last))
+        _, scores = module(_placed(batch.images, module))
         assert batch.labels is not None
-        return {"classes": F.cross_entropy(scores.float(), batch.labels)}
+        return {"classes": F.cross_entropy(scores.float(), batch.labels.to(scores.device))}
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class Norm:
 
     def __call__(self, feats: Tensor) -> Tensor:
         """Standardised features, clamped at ±8 so that rare peaks do not rule the loss."""
-        return ((feats.float() - self.mean[:, None, None]) / self.std[:, None, None]).clamp(-8, 8)
+        mean, std = self.mean.to(feats.device)[:, None, None], self.std.to(feats.device)[:, None, None]
+        return ((feats.float() - mean) / std).clamp(-8, 8)
 
 
 @torch.no_grad()
@@ -82,7 +83,7 @@ def channel_norms(teacher: Teacher, images: Tensor, layers: Sequence[str]) -> di
     """The statistics of a teacher's channels on some pictures; a channel that never fires has a deviation of 1."""
     norms = {}
     for name, feats in teacher(images, layers).items():
-        std, mean = torch.std_mean(feats.float(), dim=(0, 2, 3))
+        std, mean = torch.std_mean(feats.float(), dim=(0, 2, 3), correction=0)
         norms[name] = Norm(mean, torch.where(std > 1e-4 * std.max(), std, torch.ones_like(std)))
     return norms
 
@@ -100,7 +101,7 @@ class Distillation:
     temperature: float = 2.0
 
     def build(self) -> nn.Module:
-        """The encoder with its heads."""
+        """The task's own encoder, which training changes, with its heads."""
         widths = {ours: self.teacher.width(theirs) for ours, theirs in self.pairs.items()}
         classes = self.teacher.width(self.score_layer) if self.score_layer else 0
         return Student(self.encoder, widths=widths, classes=classes)
@@ -108,12 +109,12 @@ class Distillation:
     def targets(self, images: Tensor) -> dict[str, Tensor]:
         """The teacher's features and scores, without gradients."""
         layers = [*self.pairs.values(), *([self.score_layer] if self.score_layer else [])]
-        with torch.inference_mode():
+        with torch.no_grad():
             return self.teacher(images, layers)
 
     def loss(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """One part for each layer and one for the scores."""
-        images = batch.images.to(memory_format=torch.channels_last)
+        images = _placed(batch.images, module)
         targets = self.targets(images)
         mapped, scores = module(images)
         parts = {ours: feature_error(mapped[ours], self.norms[t](targets[t])) for ours, t in self.pairs.items()}
@@ -126,6 +127,11 @@ class Distillation:
         t = self.temperature
         found, target = F.log_softmax(scores / t, dim=1), F.log_softmax(wanted / t, dim=1)
         return F.kl_div(found, target, reduction="batchmean", log_target=True) * t**2
+
+
+def _placed(images: Tensor, module: nn.Module) -> Tensor:
+    """The pictures where the module is, in the memory format that convolutions are fastest in."""
+    return images.to(next(module.parameters()).device, memory_format=torch.channels_last)
 
 
 def feature_error(found: Tensor, target: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,11 @@ class Crops:
     def __post_init__(self) -> None:
         if not self.pictures:
             raise DataError("no picture to train on. Give a folder that has some.")
+        for name, given in (("labels", self.labels), ("odds", self.odds)):
+            if given is not None and len(given) != len(self.pictures):
+                raise DataError(f"there are {len(given)} {name} for {len(self.pictures)} pictures; one each is needed.")
+        if self.odds is not None and not (min(self.odds) >= 0 and 0 < sum(self.odds) < math.inf):
+            raise DataError("the odds of the pictures must be 0 or more, and one of them above 0.")
 
     def __call__(self, step: int) -> Batch:
         """The batch of this step."""
@@ -57,7 +63,7 @@ class Crops:
 
     def _crop(self, picture: Bytes, draw: np.random.Generator) -> Tensor:
         h, w = picture.shape[:2]
-        side = int(round(min(h, w) * draw.uniform(self.smallest_crop, 1.0)))
+        side = max(1, round(min(h, w) * draw.uniform(self.smallest_crop, 1.0)))
         top, left = draw.integers(0, h - side + 1), draw.integers(0, w - side + 1)
         cut = picture[top : top + side, left : left + side]
         if draw.random() < 0.5:

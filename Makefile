@@ -1,0 +1,38 @@
+# Every target does its own set-up in .venv; it needs Python 3.11 to 3.13 and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+
+.PHONY: demo test test-all check bench sheet clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: $(READY)  ## repaint a photograph, and lay a contact sheet beside it, in out/
+	$(BIN)/python -m impasto demo --output out
+
+test: $(READY)  ## the checks and every test but the long ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY) check  ## all of it
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## style, types, floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/architecture
+
+bench: $(READY)  ## the tables of docs/performance.md
+	$(BIN)/python benchmarks/optimise.py
+
+sheet: $(READY)  ## the 6 × 6 sheet of docs/
+	$(BIN)/python -m impasto demo --sheet docs/pictures/sheet.jpg
+
+clean:
+	rm -rf $(VENV) out build dist .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

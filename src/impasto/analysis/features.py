@@ -1,0 +1,74 @@
+"""The channels of a layer as pictures: where in a picture each feature is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from impasto.analysis.colours import coloured, pixel_doubled, unit
+from impasto.analysis.sheet import contact_sheet
+from impasto.config.analysis import FeatureOptions
+from impasto.core.errors import UnknownName
+from impasto.encoders.table import Encoder
+
+ORDERS = ("strongest", "index")
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel of a layer: its number, its map `(h, w)`, and its root mean square."""
+
+    index: int
+    values: Tensor
+    strength: float
+
+
+@torch.no_grad()
+def channels_of(
+    picture: Tensor, layer: str, *, encoder: Encoder, count: int = 64, order: str = "strongest"
+) -> list[Channel]:
+    """The first `count` channels (0: all) of `layer`, for a picture `(1, 3, h, w)` in `[0, 1]`, in one of `ORDERS`."""
+    if order not in ORDERS:
+        raise UnknownName.of("order", order, ORDERS)
+    feats = encoder(picture, [layer])[layer][0].float()  # (c, h, w)
+    strength = feats.square().mean((1, 2)).sqrt()
+    ranked = strength.argsort(descending=True, stable=True) if order == "strongest" else torch.arange(len(feats))
+    chosen = ranked[: count or len(ranked)].tolist()
+    return [Channel(i, feats[i], float(strength[i])) for i in chosen]
+
+
+def feature_sheet(
+    picture: Tensor, *, encoder: Encoder, options: FeatureOptions | None = None, name: str = ""
+) -> Tensor:
+    """A grid of channels with their numbers, `(1, 3, H, W)`, a channel from nothing to its own largest value.
+
+    Layers before the ReLU have both signs: blue is below zero, red above.
+    """
+    options = options or FeatureOptions()
+    found = channels_of(picture, options.layer, encoder=encoder, count=options.channels, order=options.order)
+    signed = any(bool((channel.values < 0).any()) for channel in found)
+    images = [_picture(channel, signed=signed, long_side_px=options.cell_px) for channel in found]
+    columns = grid_columns(len(images))
+    rows = [images[i : i + columns] for i in range(0, len(images), columns)]
+    labels = [f"{c.index}" if c.strength > 0 else f"{c.index} (silent)" for c in found]
+    of = f" of {name}" if name else ""
+    order = "strongest first" if options.order == "strongest" else "by number"
+    return contact_sheet(
+        rows,
+        cell_labels=[labels[i : i + columns] for i in range(0, len(labels), columns)],
+        cell_px=options.cell_px,
+        caption=f"{options.layer}{of}: {len(found)} of {encoder.width(options.layer)} channels, {order}",
+    )
+
+
+def grid_columns(count: int) -> int:
+    """Columns of a grid of `count` cells that is about as wide as high."""
+    return max(1, math.ceil(math.sqrt(count)))
+
+
+def _picture(channel: Channel, *, signed: bool, long_side_px: int) -> Tensor:
+    shares, kind = unit(channel.values, signed=signed)
+    return pixel_doubled(coloured(shares, kind=kind), long_side_px=long_side_px)

@@ -1,0 +1,101 @@
+"""A picture rebuilt from noise by what an encoder says of it.
+
+From the features of one layer: Mahendran & Vedaldi, Understanding Deep Image Representations by Inverting Them, CVPR
+2015. From the style statistics of layers: Gatys, Ecker & Bethge, A Neural Algorithm of Artistic Style, 2015, figure 1.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from impasto.config.analysis import RebuildOptions, RebuildTarget
+from impasto.core.errors import ImageTooSmall, OptionError
+from impasto.encoders.table import Encoder
+from impasto.losses.smoothness import total_variation
+from impasto.losses.table import CONTENT_LOSSES
+from impasto.objective.perceptual import ContentTerm, Perceptual, PixelTerm, StyleTerm, out_of_range
+from impasto.stylizers.canvas import started
+from impasto.stylizers.minimise import Lbfgs
+from impasto.stylizers.protocol import Mix, Step, Style
+from impasto.stylizers.targets import RANGE_WEIGHT, style_loss
+
+STILL_STEPS, STILL_FALL = 12, 0.005  # a loss that fell by less than this part over so many steps is at its end
+
+
+def rebuilt(
+    picture: Tensor, target: RebuildTarget, *, encoder: Encoder, options: RebuildOptions | None = None
+) -> Iterator[Step]:
+    """Every step on the way from noise to what `target` keeps of `picture` `(1, 3, h, w)` in `[0, 1]`.
+
+    `error_of(step)` is the part that is missed. One scale only: a coarser one would tell of the picture what the layer
+    does not. Ends before `options.steps` where the loss hardly falls any more. Cost: about one pass of the encoder and
+    back a step. Raises `OptionError`, `ImageTooSmall`, `NotFinite`.
+    """
+    options = options or RebuildOptions()
+    checked(target, picture, encoder)
+    objective = objective_for(picture, target, encoder=encoder, options=options)
+    generator = torch.Generator().manual_seed(options.seed)
+    noise = started("noise", picture, mix=Mix((Style(picture),)), generator=generator)
+    minimiser = Lbfgs(noise, objective, history=options.history)
+    recent: deque[float] = deque(maxlen=STILL_STEPS)
+    for index in range(1, options.steps + 1):
+        losses, note = minimiser.step()
+        image = minimiser.best.detach().clamp(0, 1)
+        yield Step(index, options.steps, (image.shape[-2], image.shape[-1]), image, losses, note)
+        loss = sum(losses.values())
+        if len(recent) == STILL_STEPS and loss > (1 - STILL_FALL) * recent[0]:
+            return
+        recent.append(loss)
+
+
+def error_of(step: Step) -> float:
+    """What the step's picture misses of the target: 0 nothing, 1 as much as a picture without features would.
+
+    For features it is the squared distance in parts of the target's squared size; for styles the mean over the layers.
+    """
+    return float(step.losses["content"] if "content" in step.losses else step.losses["style"])
+
+
+def checked(target: RebuildTarget, picture: Tensor, encoder: Encoder) -> None:
+    """Raise where the target is not one layer's features or some layers' style, or the picture is too small for it."""
+    if (target.content_layer is None) == (not target.style_layer):
+        found = "both" if target.style_layer else "none"
+        raise OptionError(
+            f"{found} of --content-layer and --style-layer is given; one is needed: a picture is rebuilt from the "
+            "features of one layer, or from the style of one or several."
+        )
+    layers = layers_of(target)
+    h, w = picture.shape[-2:]
+    if min(h, w) < (need := encoder.smallest_px(layers)):
+        deepest = max(layers, key=encoder.stride)
+        raise ImageTooSmall(f"the picture is {w}×{h} px; {deepest} needs {need} px a side. Use a larger --size.")
+
+
+def layers_of(target: RebuildTarget) -> Sequence[str]:
+    """The layers that the target looks at."""
+    return target.style_layer or (target.content_layer or "",)
+
+
+def objective_for(picture: Tensor, target: RebuildTarget, *, encoder: Encoder, options: RebuildOptions) -> Perceptual:
+    """Features or style of `picture` `(1, 3, h, w)`, with total variation and the range of pixels.
+
+    Errors are relative to the target, so one weight of total variation serves all layers and pictures.
+    """
+    with torch.no_grad():
+        feats = encoder(picture, layers_of(target))
+    content: tuple[ContentTerm, ...] = ()
+    style: tuple[StyleTerm, ...] = ()
+    if target.content_layer is not None:
+        layer = target.content_layer
+        content = (ContentTerm(layer, feats[layer].float(), 1.0, CONTENT_LOSSES["l2"]),)
+    else:
+        loss, share = style_loss(options.style_loss), 1 / len(target.style_layer)
+        style = tuple(StyleTerm(name, loss.target(feats[name]), share, loss) for name in target.style_layer)
+    pixels = [PixelTerm("range", RANGE_WEIGHT, out_of_range)]
+    if options.tv_weight > 0:
+        pixels.append(PixelTerm("tv", options.tv_weight, total_variation))
+    return Perceptual(encoder, content, style, tuple(pixels))

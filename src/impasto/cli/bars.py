@@ -1,0 +1,115 @@
+"""Progress on stderr: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.text import Text
+
+SHOWN_AFTER_S = 1.0  # quicker work shows no bar
+LINE_EVERY_S = 30.0  # where there is no terminal
+
+
+class Bar:
+    """A progress bar that appears when the work takes more than a second. Use it in a `with` block."""
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False, quiet=quiet)
+        columns = (TaskProgressColumn(), BarColumn(bar_width=24), TextColumn("{task.description}"))
+        self._bar = Progress(*columns, console=self.console, transient=True, auto_refresh=False)
+        self._task = self._bar.add_task("")
+        self._began = self._told = time.monotonic()
+        self._drawn = False
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._drawn:
+            self._bar.stop()
+
+    def show(self, done: float, total: float, text: str) -> None:
+        """Draw `done` of `total`, with `text` behind."""
+        now = time.monotonic()
+        if not self.console.is_terminal:
+            if now - self._told >= LINE_EVERY_S:
+                self._told = now
+                self.note(f"{done / total:4.0%} {text}" if total else text)
+            return
+        if not self._drawn and now - self._began >= SHOWN_AFTER_S:
+            self._bar.start()
+            self._drawn = True
+        self._bar.update(self._task, completed=done, total=total or None, description=escaped(text))
+        if self._drawn:
+            self._bar.refresh()
+
+    def note(self, text: str) -> None:
+        """A line that stays, above the bar."""
+        self.console.print(Text(text), soft_wrap=True)
+
+    def tell_error(self, text: str) -> None:
+        """A line on stderr, also when it is quiet."""
+        self.console.quiet, quiet = False, self.console.quiet
+        self.note(f"error: {text}")
+        self.console.quiet = quiet
+
+
+class TimeLeft:
+    """Seconds that work will still take, from how long it took since the first call. Work is in any unit."""
+
+    def __init__(self, total: float) -> None:
+        self._total = total
+        self._first: tuple[float, float] | None = None
+
+    def after(self, done: float) -> float | None:
+        """Seconds left when `done` of the work is done; None at first."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (done, now)
+            return None
+        work, seconds = done - self._first[0], now - self._first[1]
+        return (self._total - done) * seconds / work if work > 0 else None
+
+
+def as_time(seconds: float | None) -> str:
+    """`75` is `1:15`; None is empty."""
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def as_losses(losses: Mapping[str, float]) -> str:
+    """`content 0.52  style 1.3`."""
+    return "  ".join(f"{name} {value:.3g}" for name, value in losses.items())
+
+
+def as_size(size_bytes: float | None) -> str:
+    """`553433881` is `553 MB`; None is `?`."""
+    if size_bytes is None:
+        return "?"
+    return f"{size_bytes / 1e6:.0f} MB" if size_bytes >= 1e7 else f"{size_bytes / 1e6:.1f} MB"
+
+
+def escaped(text: str) -> str:
+    """`text` without meaning for rich's markup."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def fetched(bar: Bar, name: str) -> Callable[[int, int | None], None]:
+    """What a download reports to."""
+
+    def show(here: int, whole: int | None) -> None:
+        bar.show(here, whole or 0, f"fetching {name}: {as_size(here)} of {as_size(whole)}")
+
+    return show

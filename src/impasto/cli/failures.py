@@ -1,0 +1,21 @@
+"""What went wrong, in one line."""
+
+from __future__ import annotations
+
+from impasto.core.errors import ImpastoError
+
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+OUT_OF_MEMORY = "there is not enough memory for this size. Use a smaller --size, or close other programs."
+
+
+def described(error: BaseException) -> str | None:
+    """The line for a failure that is known; None for one that is not, which is a mistake in this program."""
+    if isinstance(error, ImpastoError):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return OUT_OF_MEMORY
+    if isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY):
+        return OUT_OF_MEMORY
+    if isinstance(error, OSError) and error.filename is not None and not isinstance(error, ConnectionError):
+        return f"{error.filename}: {error.strerror}."
+    return None

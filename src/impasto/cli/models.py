@@ -1,0 +1,168 @@
+"""`impasto models`: the weights that there are, and those on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_text
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = App(name="models", help="Weights: list, show, fetch, import.", version_flags=())
+
+Json = Annotated[bool, Parameter(negative=(), show_default=False, help="Print JSON.")]
+Quiet = Annotated[bool, Parameter(negative=(), show_default=False, help="No progress.")]
+Unverified = Annotated[
+    bool, Parameter(negative=(), show_default=False, help="Accept a file whose checksum nobody publishes.")
+]
+
+
+@app.command(name="list")
+def list_models(*, json: Json = False) -> int:
+    """List the weights by name: those on this machine, and those that can be fetched."""
+    rows = _rows()
+    if json:
+        print(json_text.dumps(rows, indent=1))
+        return 0
+    from rich.table import Table
+
+    from impasto.cli.bars import as_size
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "kind", "where", "size", "licence", "about"):
+        table.add_column(title, justify="right" if title == "size" else "left", no_wrap=title == "name")
+    for row in rows:
+        table.add_row(*(as_size(row["size_bytes"]) if k == "size_bytes" else row[k] for k in row if k != "path"))
+    _stdout().print(table)
+    return 0
+
+
+@app.command
+def show(
+    name: Annotated[str, Parameter(help="Name of `impasto models list`, or a weight file.")], /, *, json: Json = False
+) -> int:
+    """Show the card of weights: what network they are of, where they come from, how good they are.
+
+    Weights that are not on this machine are not fetched; what the catalogue says of them is shown.
+    """
+    from impasto.weights import catalogue
+
+    entry = catalogue.CATALOGUE.get(name)
+    here = {found.name for found in catalogue.installed()}
+    if entry is not None and name not in here:
+        values = {**dataclasses.asdict(entry), "where": "missing" if entry.bundled else "not fetched"}
+    else:
+        from impasto.weights import readers
+
+        loaded = readers.loaded(name, allow_unverified=True)
+        count = sum(tensor.numel() for tensor in loaded.tensors.values())
+        path = str(catalogue.located(name))
+        values = {**dataclasses.asdict(loaded.card), "parameters": count, "sha256": loaded.sha256, "path": path}
+    if json:
+        print(json_text.dumps(values, indent=1, ensure_ascii=False))
+    else:
+        _print(values)
+    return 0
+
+
+@app.command
+def get(
+    name: Annotated[str, Parameter(help="Name of `impasto models list`.")],
+    /,
+    *,
+    allow_unverified: Unverified = False,
+    quiet: Quiet = False,
+) -> int:
+    """Fetch weights to this machine, and print where they are.
+
+    The same command goes on with a broken transfer. IMPASTO_CACHE names the folder, IMPASTO_MIRROR another server,
+    IMPASTO_OFFLINE=1 forbids any connection.
+    """
+    from impasto.cli.bars import Bar, fetched
+    from impasto.core.errors import WeightsError
+    from impasto.weights import catalogue
+
+    with Bar(quiet=quiet) as bar:
+        try:
+            path = catalogue.located(name, progress=fetched(bar, name), allow_unverified=allow_unverified)
+        except WeightsError as error:
+            raise type(error)(str(error).replace("allow_unverified=True", "--allow-unverified")) from error
+    print(path)
+    return 0
+
+
+@app.command(name="import")
+def import_model(
+    file: Annotated[Path, Parameter(help="Weight file: .pth, .pt, .safetensors, of this or another project.")],
+    /,
+    *,
+    name: Annotated[str | None, Parameter(help="Name to give it; without, the file's name.")] = None,
+    dialect: Annotated[str | None, Parameter(help="Whose layout it is, where the file leaves that open.")] = None,
+) -> int:
+    """Read weights of another project and keep them in our own form, under a name; print where they are."""
+    from impasto.weights import readers
+
+    print(readers.imported(file, dialect=dialect, name=name))
+    return 0
+
+
+def _rows() -> list[dict[str, Any]]:
+    """The catalogue, then what was imported."""
+    from impasto.weights import card, catalogue
+
+    here = {found.name: found for found in catalogue.installed()}
+    rows = []
+    for name, entry in catalogue.CATALOGUE.items():
+        found = here.pop(name, None)
+        absent = "missing" if entry.bundled else "to be fetched"
+        rows.append(
+            {
+                "name": name,
+                "kind": entry.kind,
+                "where": found.origin if found else absent,
+                "size_bytes": found.size_bytes if found else entry.size_bytes,
+                "licence": entry.licence,
+                "about": entry.about,
+                "path": str(found.path) if found else None,
+            }
+        )
+    for name, found in here.items():
+        its = card.load(found.path).card
+        rows.append(
+            {
+                "name": name,
+                "kind": its.kind,
+                "where": found.origin,
+                "size_bytes": found.size_bytes,
+                "licence": its.licence,
+                "about": its.notes or its.source,
+                "path": str(found.path),
+            }
+        )
+    return rows
+
+
+def _print(values: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for name, value in values.items():
+        if value not in (None, "", {}, ()):
+            text = value if isinstance(value, str) else json_text.dumps(value, ensure_ascii=False)
+            table.add_row(name.replace("_", " "), text)
+    _stdout().print(table)
+
+
+def _stdout() -> Console:
+    """Wide where it is no terminal, so that nothing is broken or cut in a pipe."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 250)

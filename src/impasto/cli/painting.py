@@ -1,0 +1,136 @@
+"""Painting one picture before the user's eyes: bar, Ctrl-C, snapshots, animation, files."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from impasto import api
+from impasto.api import Begun, OutputOptions, Step
+from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time
+from impasto.cli.stopping import Stop, on_interrupt
+from impasto.video import animation
+
+
+@dataclass(frozen=True)
+class Painted:
+    """What came of a painting. `state` is where it can be gone on from, when it was stopped."""
+
+    begun: Begun
+    output: Path
+    step: Step
+    seconds: float
+    stopped: bool = False
+    state: Path | None = None
+
+    def row(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        recipe = self.begun.recipe
+        return {
+            "output": str(self.output),
+            "content": self.begun.job.content,
+            "styles": {style.source: style.weight for style in self.begun.job.styles},
+            "seconds": round(self.seconds, 3),
+            "steps": self.step.index,
+            "steps_planned": self.step.total,
+            "size": [self.begun.inputs.content.shape[-1], self.begun.inputs.content.shape[-2]],
+            "losses": dict(self.step.losses),
+            "weights": dict(recipe.weights) if recipe else {},
+            "recipe_sha256": hashlib.sha256(recipe.to_json().encode()).hexdigest() if recipe else None,
+            "resumed": self.begun.resume is not None,
+            "stopped": self.stopped,
+        }
+
+    def report(self, bar: Bar, *, as_json: bool) -> None:
+        """Print the result: its path or JSON on stdout, the rest on stderr."""
+        print(json.dumps(self.row()) if as_json else self.output, flush=True)
+        w, h = self.row()["size"]
+        if self.stopped:
+            bar.note(f"stopped after step {self.step.index} of {self.step.total}; {self.output} is the picture so far.")
+            if self.state is not None:
+                bar.note(f"The state is in {self.state}: the same command with --resume goes on from there.")
+        else:
+            bar.note(f"{w}×{h} px, {self.step.index} steps, {self.seconds:.1f} s")
+
+
+def painted_file(begun: Begun, output: Path, *, options: OutputOptions, bar: Bar) -> Painted:
+    """Paint to the end, or to the first Ctrl-C, and write the picture; then the picture so far and the state are kept.
+
+    Pictures of an unfinished painting carry no recipe: nobody could make them again from it.
+    """
+    started = time.monotonic()
+    with on_interrupt(bar.note) as stop:
+        step = _last(begun, output, options=options, bar=bar, stop=stop)
+        result = begun.painting(step)
+        if step.index < step.total:
+            state = begun.pause(step, output)
+            dataclasses.replace(result, recipe=None).save(output, options)
+            return Painted(begun, output, step, time.monotonic() - started, stopped=True, state=state)
+        result.save(output, options)
+    if begun.resume is not None:
+        begun.forget(output)
+    return Painted(begun, output, step, time.monotonic() - started)
+
+
+def _last(begun: Begun, output: Path, *, options: OutputOptions, bar: Bar, stop: Stop) -> Step:
+    """Walk over the steps up to the last one, or the one at which the user asked to stop."""
+    progress = Shown(begun, bar, output.name)
+    with contextlib.ExitStack() as stack:
+        add = None
+        if options.animation is not None:
+            content = begun.inputs.content
+            add = stack.enter_context(animation.written(options.animation, (content.shape[-2], content.shape[-1])))
+        for step in begun.steps():
+            last = step.index == step.total or stop.asked
+            progress(step)
+            if add and (step.index % animation.stride(step.total) == 0 or last):
+                add(step.picture())
+            if options.snapshots and step.index % options.snapshots == 0:
+                _keep_snapshot(begun, step, output, options)
+            stop.worth_keeping = True
+            if last:
+                break
+    return step
+
+
+def _keep_snapshot(begun: Begun, step: Step, output: Path, options: OutputOptions) -> None:
+    """`painting-0020.png` beside `painting.png`."""
+    path = output.with_name(f"{output.stem}-{step.index:04}{output.suffix}")
+    dataclasses.replace(begun.painting(step), recipe=None).save(path, options)
+
+
+class Shown:
+    """Draws the steps of one painting on a bar. A step's work is taken as its canvas's pixels."""
+
+    def __init__(self, begun: Begun, bar: Bar, name: str) -> None:
+        self._bar, self._name = bar, name
+        self._work = [h * w for (h, w), steps in begun.work() for _ in range(steps)]
+        self._left = TimeLeft(sum(self._work))
+
+    def __call__(self, step: Step) -> None:
+        """Draw one step, and say what it notes."""
+        if step.note:
+            self._bar.note(f"step {step.index}: {step.note}")
+        done, total = sum(self._work[: step.index]), sum(self._work)
+        if step.total != len(self._work):  # strength 0 has one step
+            done, total = step.index, step.total
+        h, w = step.size_hw
+        left = as_time(self._left.after(done))
+        parts = [self._name, f"step {step.index}/{step.total}", f"{w}×{h}", as_losses(step.losses)]
+        self._bar.show(done, total, "  ".join([*parts, f"{left} left" if left else ""]).rstrip())
+
+
+def done_already(begun: Begun, output: Path) -> bool:
+    """Whether `output` is what this job makes: then it need not be made again."""
+    if not output.is_file() or begun.recipe is None:
+        return False
+    try:
+        return api.recipe_of(output).to_json() == begun.recipe.to_json()
+    except api.ImpastoError:
+        return False

@@ -1,0 +1,49 @@
+"""`impasto redo`: make a picture again from the recipe in its metadata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from impasto.cli import outputs
+from impasto.cli.groups import ConsoleFlags, OutputFlags
+
+app = App(name="redo")
+_OUTPUT, _CONSOLE = OutputFlags(), ConsoleFlags()
+
+
+@app.default
+def redo(
+    file: Annotated[Path, Parameter(help="Picture made by impasto, or the JSON file beside it.")],
+    /,
+    *,
+    to: Annotated[Path, Parameter(name=("--output", "-o"), help="File to write; its ending decides the format.")],
+    output: OutputFlags = _OUTPUT,
+    console: ConsoleFlags = _CONSOLE,
+) -> int:
+    """Make a picture again from the recipe in its metadata.
+
+    On the same machine, with the same versions, format, `--bits` and `--quality`, the file is the same bit for bit: the
+    number of threads is what it was unless `--threads` says another. The inputs must lie where they lay, unchanged.
+    """
+    from impasto import api
+    from impasto.cli import batch
+    from impasto.cli.bars import Bar
+    from impasto.cli.painting import painted_file
+    from impasto.cli.stopping import INTERRUPTED
+    from impasto.image.files import check_writable
+
+    check_writable(to, output.bits)
+    outputs.check_no_input(to, [file])
+    batch.prepare(console)
+    with Bar(quiet=console.quiet) as bar:
+        begun = api.redo(file, output=to, threads=console.threads)
+        given = [Path(begun.job.content), *(Path(style.source) for style in begun.job.styles)]
+        outputs.check_no_input(to, given)
+        if output.animation is not None:
+            outputs.check_film(output.animation, inputs=[*given, file, to])
+        result = painted_file(begun, to, options=output, bar=bar)
+        result.report(bar, as_json=console.json)
+    return INTERRUPTED if result.stopped else 0

@@ -1,0 +1,46 @@
+"""The styles of a mix, as they are written on the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path, PureWindowsPath
+
+from impasto.config.job import StyleSource
+from impasto.core.errors import OptionError
+from impasto.core.options import Range, annotated_fields, rules
+
+_WEIGHTED = re.compile(r"(?P<path>.+):(?P<weight>[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)", re.IGNORECASE)
+
+
+def mixed(styles: Sequence[str], *, scales: Sequence[float], masks: Sequence[Path]) -> tuple[StyleSource, ...]:
+    """The styles with their weights, scales (one for all, or one each) and masks (none, or one each), in order."""
+    if len(scales) not in (1, len(styles)):
+        raise OptionError(f"--style-scale has {len(scales)} numbers; one is needed, or one a style: {len(styles)}.")
+    if masks and len(masks) != len(styles):
+        raise OptionError(f"--mask is given {len(masks)} times; one a style is needed: {len(styles)}.")
+    each = list(scales) * (len(styles) if len(scales) == 1 else 1)
+    sources = []
+    for i, text in enumerate(styles):
+        path, weight = weighted(text)
+        mask = masks[i] if masks else None
+        _check("weight", f"the weight in --style {text}", weight)
+        _check("scale", "--style-scale", each[i])
+        sources.append(StyleSource(source=path, weight=weight, scale=each[i], mask=mask))
+    return tuple(sources)
+
+
+def weighted(text: str) -> tuple[str, float]:
+    """`wave.jpg:0.5` is `("wave.jpg", 0.5)`. A file of the whole name wins, and `C:1` is a file on a drive."""
+    found = _WEIGHTED.fullmatch(text)
+    if found is None or Path(text).exists() or PureWindowsPath(found["path"]).drive == found["path"]:
+        return text, 1.0
+    return found["path"], float(found["weight"])
+
+
+def _check(field: str, name: str, value: float) -> None:
+    """Raise, under the name that the user knows, what `StyleSource` would raise."""
+    hints = {entry.name: hint for entry, hint in annotated_fields(StyleSource)}
+    for rule in rules(hints[field]):
+        if isinstance(rule, Range):
+            rule.check(name, value)

@@ -1,0 +1,131 @@
+"""`impasto stylize`: repaint pictures in the manner of others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, ArgumentCollection, Group, Parameter, Token
+
+from impasto.cli import outputs
+from impasto.cli.flags import about, as_text, listed, plain
+from impasto.cli.groups import ConsoleFlags, LookFlags, OutputFlags
+from impasto.cli.outputs import Target
+from impasto.cli.styles import mixed, weighted
+from impasto.config.job import Job, StyleSource
+from impasto.config.presets import PRESETS
+from impasto.core.options import flag
+
+PICTURES = Group("Pictures", sort_key=0)
+
+
+def from_preset(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Give the options of `--preset` to the flags that are not on the command line."""
+    by_name = {argument.name: argument for argument in arguments}
+    for token in by_name["--preset"].tokens[-1:]:
+        if token.value not in PRESETS:
+            return  # the flag's own check tells
+        for values in PRESETS[token.value].options.values():
+            for name, value in values.items():
+                argument = by_name[flag(name)]
+                if not argument.tokens:
+                    source = f"preset {token.value}"
+                    argument.append(Token(keyword=flag(name), value=as_text(value), source=source))
+
+
+app = App(name="stylize", config=(from_preset,))
+
+
+@Parameter(name="*", group=PICTURES, negative=(), show_choices=False)
+@dataclass(frozen=True, kw_only=True)
+class PictureFlags:
+    """What is painted in whose manner, and where to."""
+
+    style: Annotated[
+        tuple[str, ...],
+        Parameter(metavar="FILE[:WEIGHT]", help="Picture whose style is taken, and its share; may be repeated."),
+    ]
+    style_scale: Annotated[
+        tuple[float, ...],
+        listed("style_scale", tuple[float, ...], help=f"{about(StyleSource, 'scale')} One number, or one a style."),
+    ] = (1.0,)
+    mask: Annotated[
+        tuple[Path, ...],
+        listed("mask", tuple[Path, ...], help=f"{about(StyleSource, 'mask')} Repeated, one a style, in their order."),
+    ] = ()
+    output: Annotated[
+        Path | None,
+        Parameter(
+            alias="-o",
+            help="File to write; its ending decides the format. Or a folder, one that exists or a name without ending, "
+            "for CONTENT-STYLE.png.",
+        ),
+    ] = None
+    preset: Annotated[
+        str | None,
+        Parameter(
+            choices=tuple(PRESETS),
+            help="Where the options start from; flags override it. "
+            + " ".join(f"{name}: {preset.about}." for name, preset in PRESETS.items()),
+        ),
+    ] = None
+    resume: Annotated[
+        bool,
+        Parameter(show_default=False, help="Go on with what Ctrl-C stopped; of several pictures, skip finished ones."),
+    ] = False
+
+
+_LOOK, _OUTPUT, _CONSOLE = LookFlags(), OutputFlags(), ConsoleFlags()
+
+
+@app.default
+def stylize(
+    content: Annotated[tuple[Path, ...], Parameter(help="Pictures to repaint, or folders of them.", group=PICTURES)],
+    /,
+    *,
+    pictures: PictureFlags,
+    look: LookFlags = _LOOK,
+    output: OutputFlags = _OUTPUT,
+    console: ConsoleFlags = _CONSOLE,
+) -> int:
+    """Repaint pictures in the manner of others.
+
+    The result's metadata says how it was made: `impasto redo` makes it again. Ctrl-C stops after the running step and
+    keeps the picture so far and its state; `--resume` goes on from there. A bad picture among several is left out and
+    reported; the exit code is then 1.
+    """
+    styles = [Path(weighted(text)[0]) for text in pictures.style]
+    made = outputs.targets(content, pictures.output, styles=styles, bits=output.bits)
+    jobs = [_job(target, pictures, look) for target in made]
+    options = [_of_one(target, output, several=len(made) > 1) for target in made]
+    given = {Path(name) for job in jobs for name in _inputs(job)}
+    for target, its in zip(made, options, strict=True):
+        outputs.check_no_input(target.output, given)
+        if its.animation is not None:
+            outputs.check_film(its.animation, inputs=[*given, target.output])
+    from impasto.cli import batch
+
+    work = [batch.Item(job, t.output, its) for job, t, its in zip(jobs, made, options, strict=True)]
+    return batch.painted(work, resume=pictures.resume, console=console)
+
+
+def _job(target: Target, pictures: PictureFlags, look: LookFlags) -> Job:
+    parts = {field.name: plain(getattr(look, field.name)) for field in dataclasses.fields(look)}
+    styles = mixed(pictures.style, scales=pictures.style_scale, masks=pictures.mask)
+    return Job(content=str(target.content), styles=styles, **parts)
+
+
+def _of_one(target: Target, output: OutputFlags, *, several: bool) -> OutputFlags:
+    """With several contents, each animation lies beside its own output."""
+    if output.animation is None or not several:
+        return output
+    return dataclasses.replace(output, animation=target.output.with_suffix(output.animation.suffix))
+
+
+def _inputs(job: Job) -> Sequence[str | Path]:
+    masks = [style.mask for style in job.styles if style.mask is not None]
+    start = [job.optimise.init_picture] if job.optimise.init_picture is not None else []
+    return [job.content, *(style.source for style in job.styles), *masks, *start]

@@ -1,0 +1,102 @@
+"""Options of looking into pictures and encoders: reconstructions, Gram and feature pictures, sweeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from impasto.config.optimise import LossOptions
+from impasto.core.options import Choice, Doc, Options, Range
+
+STAGE_LAYERS = LossOptions().style_layers
+
+
+@dataclass(frozen=True, kw_only=True)
+class EyeOptions(Options):
+    """Through which encoder, and at which size, a picture is looked at."""
+
+    encoder: Annotated[str, Doc("Encoder: a name of `impasto models list`, or a weight file.")] = "compact-vgg"
+    pooling: Annotated[
+        str,
+        Doc("Pooling of the encoder; native is what its weights were trained with."),
+        Choice(("native", "max", "average")),
+    ] = "native"
+    size: Annotated[
+        int, Doc("Long side in pixels at which the picture is looked at; 0 keeps it."), Range(0, 100_000)
+    ] = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class RebuildOptions(Options):
+    """How a picture is rebuilt from noise."""
+
+    steps: Annotated[int, Doc("Steps of L-BFGS."), Range(1)] = 200
+    tv_weight: Annotated[
+        float, Doc("Weight of total variation, which smooths what the features leave open."), Range(0)
+    ] = 0.3
+    style_loss: Annotated[str, Doc("What is kept of a style layer: a name of the style loss table.")] = "gram"
+    history: Annotated[int, Doc("Steps that L-BFGS remembers."), Range(1, 200)] = 50
+    precision: Annotated[
+        str,
+        Doc("Arithmetic of the encoder; auto takes what this processor is fastest at."),
+        Choice(("auto", "float32", "bfloat16")),
+    ] = "auto"
+    seed: Annotated[int, Doc("Seed of the noise and of projections."), Range(0)] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RebuildTarget(Options):
+    """What of a picture is given: the features of one layer, or the style statistics of one or several."""
+
+    content_layer: Annotated[str | None, Doc("Layer whose features are given.")] = None
+    style_layer: Annotated[tuple[str, ...], Doc("Layer whose style statistic is given; may be repeated.")] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GramOptions(Options):
+    """How Gram matrices are drawn."""
+
+    layers: Annotated[tuple[str, ...], Doc("Layers whose Gram matrices are drawn.")] = STAGE_LAYERS
+    scale: Annotated[
+        str,
+        Doc("log: logarithm, of either sign; linear; cosine: each pair of channels against their own strengths."),
+        Choice(("log", "linear", "cosine")),
+    ] = "log"
+    order: Annotated[
+        str,
+        Doc("Channels by number, by strength, or clustered: those that fire together side by side."),
+        Choice(("index", "strongest", "clustered")),
+    ] = "index"
+    cell_px: Annotated[int, Doc("Longest side of a matrix in the picture, in pixels."), Range(32, 4096)] = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureOptions(Options):
+    """How the channels of a layer are drawn."""
+
+    layer: Annotated[str, Doc("Layer whose channels are drawn.")] = "relu3_1"
+    channels: Annotated[int, Doc("Number of channels; 0 draws all."), Range(0, 4096)] = 64
+    order: Annotated[
+        str, Doc("Which channels come first: the strongest, or by number."), Choice(("strongest", "index"))
+    ] = "strongest"
+    cell_px: Annotated[int, Doc("Longest side of a channel in the picture, in pixels."), Range(16, 4096)] = 112
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayersOptions(Options):
+    """Which layers are rebuilt from, and how the sheet shows them."""
+
+    layers: Annotated[tuple[str, ...], Doc("Layers, from shallow to deep.")] = STAGE_LAYERS
+    cell_px: Annotated[int, Doc("Longest side of a picture in the sheet, in pixels."), Range(32, 4096)] = 224
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions(Options):
+    """How a sweep is painted, measured and shown."""
+
+    cell_px: Annotated[int, Doc("Long side of a picture in sheet and report, in pixels."), Range(32, 4096)] = 256
+    columns: Annotated[int, Doc("Pictures in a row of the sheet where one option varies."), Range(1, 100)] = 6
+    again: Annotated[bool, Doc("Paint finished cells, too, once more.")] = False
+    measure_with: Annotated[
+        str | None, Doc("Encoder of the measures, the same for every cell. None: that of the first cell.")
+    ] = None

@@ -1,0 +1,19 @@
+"""Options of how a command runs and speaks; none of them changes what it makes, but for the last bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from impasto.core.options import Doc, Options, Range
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsoleOptions(Options):
+    """What the command prints, and how many threads it takes."""
+
+    json: Annotated[bool, Doc("Print one JSON object for each result.")] = False
+    quiet: Annotated[bool, Doc("No progress and no notes; errors and results only.")] = False
+    threads: Annotated[int | None, Doc("Processor threads; without it as many as there are cores."), Range(1, 4096)] = (
+        None
+    )

@@ -1,0 +1,47 @@
+"""Sets of options that belong together, by name. A new preset is one row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Preset(NamedTuple):
+    """`options` are values by the group of `Job` and the field they belong to."""
+
+    about: str
+    options: Mapping[str, Mapping[str, Any]]
+
+
+PRESETS: dict[str, Preset] = {
+    "gatys": Preset(
+        "as in Gatys 2016: VGG-19 with average pooling, from noise, at one scale; slow",
+        {
+            "losses": {
+                "encoder": "vgg19",
+                "pooling": "average",
+                "content_layers": ("conv4_2",),
+                "content_weight": 1.0,
+                "style_layers": ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"),
+                "style_layer_weights": (0.2, 0.2, 0.2, 0.2, 0.2),
+                "style_loss": "gatys",
+                "style_weight": 1000.0,
+                "balance": "absolute",
+                "tv_weight": 0.0,
+            },
+            "optimise": {
+                "init": "noise",
+                "scales": 1,
+                "steps": (500,),
+                "optimizer": "lbfgs",
+                "history": 100,
+                "precision": "float32",
+            },
+        },
+    ),
+    "draft": Preset(
+        "a small picture in few steps, to try styles out",
+        {"size": {"size": 256}, "optimise": {"steps": (40, 20, 10)}},
+    ),
+    "fine": Preset("three times the steps", {"optimise": {"steps": (180, 120, 60)}}),
+}

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from cyclopts import App
+
+from impasto.cli import groups, train
+from impasto.cli.flags import as_text, flagged, plain
+from impasto.cli.stylize import from_preset
+from impasto.config.job import Job
+from impasto.config.presets import PRESETS
+from impasto.core.errors import OptionError
+from impasto.core.options import Options, flag, from_dict
+
+GROUPS: list[type[Options]] = [
+    groups.PaintFlags,
+    groups.SizeFlags,
+    groups.ColourFlags,
+    groups.LossFlags,
+    groups.OptimiseFlags,
+    groups.OutputFlags,
+    groups.ConsoleFlags,
+    train.BackboneFlags,
+    train.FitFlags,
+]
+
+
+def parsed(group: type[Options], *words: str) -> Any:
+    app = App()
+
+    def command(*, given: group = group()) -> Any:  # type: ignore[valid-type]
+        return given
+
+    command.__annotations__["given"] = group
+    app.default(command)
+    return app(list(words), exit_on_error=False, print_error=False, result_action="return_value")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_option_has_a_flag_that_reads_its_own_default(group: type[Options]) -> None:
+    for field in dataclasses.fields(group):  # type: ignore[arg-type]
+        if field.default in (None, ()):
+            continue
+        words = [flag(field.name)] if field.default is False else [flag(field.name), as_text(field.default)]
+        found = getattr(parsed(group, *words), field.name)
+        assert found == (True if field.default is False else field.default)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_help_shows_every_flag_once(group: type[Options], capsys: pytest.CaptureFixture[str]) -> None:
+    parsed(group, "--help")
+    shown = capsys.readouterr().out.split()
+    for field in dataclasses.fields(group):  # type: ignore[arg-type]
+        assert shown.count(flag(field.name)) >= 1
+    assert not any(word.startswith(("--empty-", "--no-")) for word in shown)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_plain_gives_the_class_that_was_flagged(group: type[Options]) -> None:
+    assert plain(group()) == group.__mro__[1]()
+    assert type(plain(group())) is group.__mro__[1]
+
+
+def test_lists_take_commas_and_repeats() -> None:
+    assert parsed(groups.OptimiseFlags, "--steps", "60,40", "--steps", "20").steps == (60, 40, 20)
+    assert parsed(groups.LossFlags, "--style-layers", " relu1_1, relu2_1 ").style_layers == ("relu1_1", "relu2_1")
+    assert parsed(groups.LossFlags, "--content-layers", "").content_layers == ()
+
+
+@pytest.mark.parametrize("text", ["640x480", "640,480", "640X480", "640×480"])
+def test_a_pair_is_written_in_any_of_the_usual_ways(text: str) -> None:
+    assert parsed(groups.SizeFlags, "--exact", text).exact == (640, 480)
+
+
+@pytest.mark.parametrize(
+    ("group", "words", "message"),
+    [
+        (groups.SizeFlags, ["--exact", "640"], "--exact is '640'; width and height are needed"),
+        (groups.SizeFlags, ["--exact", "640xtall"], "--exact has 'tall'; a whole number"),
+        (groups.OptimiseFlags, ["--steps", "60,x"], "--steps has 'x'; a whole number"),
+        (groups.OptimiseFlags, ["--steps", "60,0"], "--steps is 0; it must be 1 or more"),
+        (groups.PaintFlags, ["--strength", "11"], "--strength is 11; it must be between 0 and 10"),
+        (groups.PaintFlags, ["--strength", "nan"], "--strength is nan"),
+    ],
+)
+def test_bad_values_are_told_with_their_flag(group: type[Options], words: list[str], message: str) -> None:
+    with pytest.raises(OptionError, match=message.replace("(", r"\(")):
+        parsed(group, *words)
+
+
+def test_a_flag_that_is_on_can_be_turned_off() -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class On(Options):
+        light: bool = True
+
+    @flagged("Test")
+    class OnFlags(On): ...
+
+    assert parsed(OnFlags).light
+    assert not parsed(OnFlags, "--no-light").light
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_valid_options(name: str) -> None:
+    job = from_dict(Job, {"content": "a", "styles": [], **PRESETS[name].options})
+    for group, values in PRESETS[name].options.items():
+        assert all(getattr(getattr(job, group), field) == value for field, value in values.items())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_sets_what_flags_leave_open(name: str) -> None:
+    app = App(config=(from_preset,))
+
+    @app.default
+    def command(*, preset: str = "", look: groups.LookFlags = groups.LookFlags()) -> groups.LookFlags:
+        return look
+
+    words = ["--preset", name, "--steps", "7"]
+    look = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    for group, values in PRESETS[name].options.items():
+        for field, value in values.items():
+            assert getattr(getattr(look, group), field) == ((7,) if field == "steps" else value)

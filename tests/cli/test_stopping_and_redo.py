@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from in_process import Run
+
+from impasto import api
+from impasto.cli import painting
+from impasto.cli.stopping import on_interrupt
+
+
+def interrupt_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = painting.Shown.__call__
+
+    def shown_then_stopped(self: painting.Shown, step: Any) -> None:
+        shown(self, step)
+        if step.index == number:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(painting.Shown, "__call__", shown_then_stopped)
+
+
+@pytest.mark.parametrize("number", [2, 5])  # in the coarse and in the fine scale of 4 steps each
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_stopped_and_resumed_is_as_if_never_stopped(
+    run: Run, tiny: list[str], here: Path, monkeypatch: pytest.MonkeyPatch, number: int, optimizer: str
+) -> None:
+    command = [
+        "stylize",
+        "content.png",
+        "--style",
+        "style.png",
+        *tiny,
+        "--scale-factor",
+        "1.4",
+        "--optimizer",
+        optimizer,
+    ]
+    command = [word if word != "2" else "4" for word in command]
+    assert run(*command, "-o", "whole.png").code == 0
+    interrupt_at(number, monkeypatch)
+    stopped = run(*command, "-o", "part.png", "--json")
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert stopped.code == 130
+    assert "--resume" in stopped.err
+    assert json.loads(stopped.out)["stopped"]
+    assert json.loads(stopped.out)["steps_planned"] == 8
+    assert (here / "part.png").is_file()
+    with pytest.raises(api.ImpastoError, match="no recipe"):
+        api.recipe_of("part.png")
+    state = here / "part.png.paused"
+    assert state.is_file()
+    resumed = run(*command, "-o", "part.png", "--resume", "--json")
+    assert resumed.code == 0
+    assert json.loads(resumed.out)["resumed"]
+    assert (here / "part.png").read_bytes() == (here / "whole.png").read_bytes()
+    assert not state.exists()
+
+
+def test_resuming_with_other_options_is_refused(
+    run: Run, tiny: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["stylize", "content.png", "--style", "style.png", *tiny, "-o", "o.png"]
+    with monkeypatch.context() as patch:
+        interrupt_at(1, patch)
+        assert run(*command).code == 130
+    other = run(*command, "--resume", "--tv-weight", "1")
+    assert other.code == 1
+    assert "another job" in other.err
+    assert (here / "o.png.paused").is_file()
+    assert "--resume would go on" in run(*command).err
+
+
+def test_a_process_stops_at_ctrl_c(tiny: list[str], here: Path) -> None:
+    steps = ["--steps", "5000", "--snapshots", "5", "-o", "o.png"]
+    short = [word for i, word in enumerate(tiny) if "--steps" not in tiny[max(0, i - 1) : i + 1]]
+    command = [sys.executable, "-m", "impasto", "stylize", "content.png", "--style", "style.png", *short, *steps]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 60
+        while not (here / "o-0005.png").exists() and time.monotonic() < until and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert out == "o.png\n"
+    assert "stopped after step" in err
+    assert (here / "o.png.paused").is_file()
+
+
+def test_the_first_ctrl_c_asks_and_the_second_stops() -> None:
+    told: list[str] = []
+    before = signal.getsignal(signal.SIGINT)
+    with on_interrupt(told.append) as stop:
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)  # nothing worth keeping yet
+        stop.worth_keeping = True
+        signal.raise_signal(signal.SIGINT)
+        assert stop.asked
+        assert len(told) == 1
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_redo_makes_the_same_file(run: Run, tiny: list[str], here: Path) -> None:
+    assert run("stylize", "content.png", "--style", "style.png", *tiny, "--init", "noise", "-o", "a.png").code == 0
+    assert run("redo", "a.png", "-o", "b.png").out == "b.png\n"
+    assert (here / "a.png").read_bytes() == (here / "b.png").read_bytes()
+
+
+def test_redo_into_another_folder_can_be_redone_from_there(run: Run, tiny: list[str], here: Path) -> None:
+    assert run("stylize", "content.png", "--style", "style.png", *tiny, "-o", "a.png", "--sidecar").code == 0
+    (here / "sub").mkdir()
+    assert run("redo", "a.png.json", "-o", "sub/b.png").code == 0
+    assert run("redo", "sub/b.png", "-o", "sub/c.png").code == 0
+    assert (here / "sub/b.png").read_bytes() == (here / "sub/c.png").read_bytes()
+
+
+def test_redo_refuses_what_it_cannot_repeat(run: Run, tiny: list[str], here: Path) -> None:
+    plain = run("redo", "content.png", "-o", "b.png")
+    assert (plain.code, "carries no recipe" in plain.err) == (1, True)
+    assert run("stylize", "content.png", "--style", "style.png", *tiny, "-o", "a.png").code == 0
+    over = run("redo", "a.png", "-o", "style.png")
+    assert (over.code, "one of the inputs" in over.err) == (2, True)
+    (here / "style.png").write_bytes((here / "content.png").read_bytes())
+    changed = run("redo", "a.png", "-o", "b.png")
+    assert (changed.code, "style.png has changed" in changed.err) == (1, True)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from impasto.cli.outputs import check_film, targets
+from impasto.cli.styles import mixed, weighted
+from impasto.core.errors import ImageUnreadable, ImageUnwritable, OptionError
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "weight"),
+    [
+        ("wave.jpg", "wave.jpg", 1.0),
+        ("wave.jpg:0.5", "wave.jpg", 0.5),
+        ("wave.jpg:.5", "wave.jpg", 0.5),
+        ("wave.jpg:1e-1", "wave.jpg", 0.1),
+        ("wave.jpg:2", "wave.jpg", 2.0),
+        ("C:\\art\\wave.jpg", "C:\\art\\wave.jpg", 1.0),
+        ("C:\\art\\wave.jpg:0.25", "C:\\art\\wave.jpg", 0.25),
+        ("C:5", "C:5", 1.0),
+        ("a:b:c.png", "a:b:c.png", 1.0),
+        ("a:b:3", "a:b", 3.0),
+        ("wave.jpg:", "wave.jpg:", 1.0),
+    ],
+)
+def test_weights_are_told_from_names(text: str, path: str, weight: float) -> None:
+    assert weighted(text) == (path, weight)
+
+
+def test_a_file_of_the_whole_name_wins(here: Path) -> None:
+    (here / "opus:5").touch()
+    assert weighted("opus:5") == ("opus:5", 1.0)
+
+
+def test_scales_and_masks_follow_the_styles() -> None:
+    mix = mixed(["a.png:2", "b.png"], scales=(0.5, 2.0), masks=(Path("m.png"), Path("n.png")))
+    assert [(s.source, s.weight, s.scale, s.mask) for s in mix] == [
+        ("a.png", 2.0, 0.5, Path("m.png")),
+        ("b.png", 1.0, 2.0, Path("n.png")),
+    ]
+    assert [s.scale for s in mixed(["a", "b"], scales=(3.0,), masks=())] == [3.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("styles", "scales", "masks", "message"),
+    [
+        (["a", "b"], (1.0, 1.0, 1.0), (), "--style-scale has 3 numbers"),
+        (["a", "b"], (1.0,), (Path("m"),), "--mask is given 1 times"),
+        (["a:-1"], (1.0,), (), "the weight in --style a:-1 is -1"),
+        (["a"], (100.0,), (), "--style-scale is 100"),
+    ],
+)
+def test_mixes_that_do_not_fit(
+    styles: list[str], scales: tuple[float, ...], masks: tuple[Path, ...], message: str
+) -> None:
+    with pytest.raises(OptionError, match=message):
+        mixed(styles, scales=scales, masks=masks)
+
+
+def named(contents: list[str], output: str | None, styles: tuple[str, ...] = ("style.png",)) -> list[str]:
+    made = targets([Path(c) for c in contents], output and Path(output), styles=[Path(s) for s in styles], bits=8)
+    return [target.output.as_posix() for target in made]
+
+
+def test_names_of_outputs(here: Path) -> None:
+    (here / "folder").mkdir()
+    assert named(["a.jpg"], "out.jpg") == ["out.jpg"]
+    assert named(["a.jpg"], None) == ["a-style.png"]
+    assert named(["a.jpg"], "folder") == ["folder/a-style.png"]
+    assert named(["a.jpg"], "new") == ["new/a-style.png"]
+    assert named(["a.jpg", "b.jpg"], "new", ("x.png", "y.png")) == ["new/a-x+y.png", "new/b-x+y.png"]
+
+
+def test_no_two_contents_get_one_name(here: Path) -> None:
+    assert named(["a.jpg", "a.png", "b/A.png"], "new") == ["new/a-style.png", "new/a-style-2.png", "new/A-style-3.png"]
+
+
+def test_a_folder_of_contents_keeps_its_subfolders_and_leaves_outputs_out(here: Path) -> None:
+    for name in ("in/a.png", "in/sub/a.png", "in/out/old.png", "in/notes.txt"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+    assert named(["in"], "in/out") == ["in/out/a-style.png", "in/out/sub/a-style.png"]
+    assert named(["in"], "else") == ["else/a-style.png", "else/out/old-style.png", "else/sub/a-style.png"]
+
+
+def test_outputs_that_cannot_be(here: Path) -> None:
+    (here / "empty").mkdir()
+    (here / "in").mkdir()
+    (here / "in" / "a.png").touch()
+    for contents, output, error, message in (
+        (["a.jpg", "b.jpg"], None, OptionError, "-o FOLDER"),
+        (["a.jpg", "b.jpg"], "out.png", OptionError, "one file"),
+        (["a.jpg"], "out.xyz", OptionError, "picture format"),
+        (["content.png"], "content.png", OptionError, "one of the inputs"),
+        (["content.png"], "style.png", OptionError, "one of the inputs"),
+        (["content.png"], "style.png/out.png", ImageUnwritable, "is a file"),
+        (["in"], "in", OptionError, "holds the contents"),
+        (["empty"], "new", ImageUnreadable, "no pictures"),
+    ):
+        with pytest.raises(error, match=message):
+            named(contents, output)  # type: ignore[arg-type]
+
+
+def test_another_name_of_an_input_is_known(here: Path) -> None:
+    (here / "link.png").symlink_to(here / "content.png")
+    with pytest.raises(OptionError, match="one of the inputs"):
+        named(["content.png"], "link.png")
+
+
+def test_films_have_an_ending_and_replace_no_input(here: Path) -> None:
+    check_film(here / "a.gif", inputs=[here / "content.png"])
+    with pytest.raises(OptionError, match=r"\.gif or \.mp4"):
+        check_film(here / "a.avi", inputs=[])
+    (here / "in.gif").touch()
+    with pytest.raises(OptionError, match="one of the inputs"):
+        check_film(here / "in.gif", inputs=[here / "in.gif"])

@@ -1,0 +1,128 @@
+"""What every test starts from: one thread, fixed seeds, drawn pictures and a tiny encoder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from impasto.encoders.table import Encoder, built
+from impasto.weights.card import Card
+
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=50, database=None, derandomize=True)
+hypothesis.settings.load_profile("quick")
+
+NARROW = ((4, 2), (6, 2), (8, 3), (8, 2), (8, 1))
+"""The stages of the bundled encoder, with few channels."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)  # results are then the same bit for bit, and a busy machine stays usable
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds() -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+def axes(h: int, w: int) -> tuple[Tensor, Tensor]:
+    """Rows and columns from 0 to 1, `(h, 1)` and `(1, w)`."""
+    return torch.linspace(0, 1, h)[:, None], torch.linspace(0, 1, w)[None]
+
+
+@pytest.fixture
+def draw_photo() -> Callable[[int, int], Tensor]:
+    """A picture like a photograph, `(1, 3, h, w)`: sky, sun, hill, and grain on the ground."""
+
+    def drawn(h: int, w: int) -> Tensor:
+        y, x = axes(h, w)
+        sky = torch.stack([0.35 + 0.3 * y + 0 * x, 0.5 + 0.3 * y + 0 * x, 0.9 - 0.2 * y + 0 * x])
+        sun = (0.015 / ((y - 0.25) ** 2 + (x - 0.7) ** 2 + 0.015)) * torch.tensor([0.6, 0.4, -0.3])[:, None, None]
+        grain = torch.randn(h, w, generator=torch.Generator().manual_seed(5)) * 0.05
+        ground = torch.stack([0.25 + 0.2 * x + 0 * y, 0.4 - 0.1 * y + 0 * x, 0.15 + 0 * x + 0 * y]) + grain
+        hill = torch.sigmoid(40 * (y - 0.65 - 0.12 * torch.sin(7 * x)))
+        return torch.lerp(sky + sun, ground, hill)[None].clamp(0, 1)
+
+    return drawn
+
+
+@pytest.fixture
+def draw_painting() -> Callable[[int, int], Tensor]:
+    """A picture like a painting, `(1, 3, h, w)`: waves of strong colours, with hatching."""
+
+    def drawn(h: int, w: int) -> Tensor:
+        y, x = axes(h, w)
+        wave = torch.sin(20 * x + 6 * torch.sin(5 * y))
+        hatch = torch.sign(torch.sin(60 * (x + y)))
+        rows = [0.5 + 0.4 * wave, 0.4 + 0.25 * wave * hatch, 0.5 - 0.4 * wave + 0.1 * hatch]
+        return torch.stack(rows)[None].clamp(0, 1)
+
+    return drawn
+
+
+@pytest.fixture
+def photo(draw_photo: Callable[[int, int], Tensor]) -> Tensor:
+    """`(1, 3, 72, 80)`."""
+    return draw_photo(72, 80)
+
+
+@pytest.fixture
+def painting(draw_painting: Callable[[int, int], Tensor]) -> Tensor:
+    """`(1, 3, 64, 76)`."""
+    return draw_painting(64, 76)
+
+
+@pytest.fixture
+def gradient() -> Tensor:
+    """A smooth slope of colours, `(1, 3, 64, 64)`."""
+    y, x = axes(64, 64)
+    return torch.stack([y + 0 * x, x + 0 * y, (x + y) / 2])[None]
+
+
+def narrow_weights(stages: tuple[tuple[int, int], ...] = NARROW, *, seed: int = 1) -> dict[str, Tensor]:
+    """Random convolutions that keep the strength of the features (He et al. 2015)."""
+    generator = torch.Generator().manual_seed(seed)
+    tensors, width = {}, 3
+    for s, (wide, count) in enumerate(stages, start=1):
+        for i in range(1, count + 1):
+            scale = math.sqrt(2 / (9 * width))
+            tensors[f"conv{s}_{i}.weight"] = scale * torch.randn(wide, width, 3, 3, generator=generator)
+            tensors[f"conv{s}_{i}.bias"] = 0.1 * torch.rand(wide, generator=generator)
+            width = wide
+    return tensors
+
+
+@pytest.fixture
+def make_encoder() -> Callable[..., Encoder]:
+    """`make_encoder(stages=…, pooling=…, precision=…, seed=…, **network)`: a small random VGG."""
+
+    def made(
+        *,
+        stages: tuple[tuple[int, int], ...] = NARROW,
+        pooling: str = "native",
+        precision: str = "float32",
+        seed: int = 1,
+        **network: object,
+    ) -> Encoder:
+        card = Card(
+            kind="encoder",
+            name="narrow",
+            network={"architecture": "vgg", "stages": stages, "padding": "reflect", "pooling": "average"} | network,
+            preprocess="imagenet-rgb",
+        )
+        return built(card, narrow_weights(stages, seed=seed), pooling=pooling, precision=precision)
+
+    return made
+
+
+@pytest.fixture
+def encoder(make_encoder: Callable[..., Encoder]) -> Encoder:
+    """The small random VGG in float32."""
+    return make_encoder()
