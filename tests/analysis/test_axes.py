@@ -64,7 +64,7 @@ def test_an_unknown_path_gets_the_nearest(name: str, near: str) -> None:
 
 
 def test_a_mix_needs_two_styles() -> None:
-    with pytest.raises(UnknownName):
+    with pytest.raises(OptionError, match="Name a second"):
         path_of("mix", ALONE)
 
 

@@ -30,7 +30,9 @@ GROUPS: list[type[Options]] = [
 def parsed(group: type[Options], *words: str) -> Any:
     app = App()
 
-    def command(*, given: group = group()) -> Any:  # type: ignore[valid-type]
+    default = group()
+
+    def command(*, given: group = default) -> Any:  # type: ignore[valid-type]
         return given
 
     command.__annotations__["given"] = group
@@ -111,10 +113,10 @@ def test_presets_are_valid_options(name: str) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_sets_what_flags_leave_open(name: str) -> None:
-    app = App(config=(from_preset,))
+    app, default = App(config=(from_preset,)), groups.LookFlags()
 
     @app.default
-    def command(*, preset: str = "", look: groups.LookFlags = groups.LookFlags()) -> groups.LookFlags:
+    def command(*, preset: str = "", look: groups.LookFlags = default) -> groups.LookFlags:
         return look
 
     words = ["--preset", name, "--steps", "7"]

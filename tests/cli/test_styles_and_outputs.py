@@ -48,7 +48,7 @@ def test_scales_and_masks_follow_the_styles() -> None:
     [
         (["a", "b"], (1.0, 1.0, 1.0), (), "--style-scale has 3 numbers"),
         (["a", "b"], (1.0,), (Path("m"),), "--mask is given 1 times"),
-        (["a:-1"], (1.0,), (), "the weight in --style a:-1 is -1"),
+        (["wave:-1"], (1.0,), (), "the weight in --style wave:-1 is -1"),
         (["a"], (100.0,), (), "--style-scale is 100"),
     ],
 )

@@ -157,7 +157,7 @@ def test_more_strength_goes_farther(encoder: Encoder, photo: Tensor, painting: T
 
 @pytest.mark.parametrize("strength", [-1.0, math.nan, math.inf])
 def test_a_strength_that_is_none(strength: float, encoder: Encoder, photo: Tensor, painting: Tensor) -> None:
-    with pytest.raises(OptionError, match="strength is .*; it must be 0 or more"):
+    with pytest.raises(OptionError, match=r"strength is .*; it must be 0 or more"):
         painted(stylizer(encoder), photo, painting, strength=strength)
 
 

@@ -188,10 +188,7 @@ def test_one_style_twice_is_the_style_once(name: str, encoder: Encoder, photo: T
 
 
 def test_weights_are_relative(encoder: Encoder, photo: Tensor, painting: Tensor) -> None:
-    one, other = (
-        Mix((Style(painting, 1.0 * k), Style(flipped(painting), 3.0 * k)))
-        for k in (1, 10)
-    )
+    one, other = (Mix((Style(painting, 1.0 * k), Style(flipped(painting), 3.0 * k))) for k in (1, 10))
     values = [terms_of(photo.flip(-1), photo, m, encoder).total for m in (one, other)]
     torch.testing.assert_close(*values)
 
@@ -199,7 +196,9 @@ def test_weights_are_relative(encoder: Encoder, photo: Tensor, painting: Tensor)
 def test_the_heavier_style_weighs_more(encoder: Encoder, photo: Tensor, painting: Tensor) -> None:
     near = LossOptions(style_layers=("relu1_1", "relu2_1"), content_weight=0, tv_weight=0)
     values = [
-        float(terms_of(painting, photo[..., :64, :76], Mix((Style(painting, w), Style(photo, 1.0))), encoder, near).total)
+        float(
+            terms_of(painting, photo[..., :64, :76], Mix((Style(painting, w), Style(photo, 1.0))), encoder, near).total
+        )
         for w in (1.0, 9.0)
     ]
     assert values[1] < values[0]
@@ -271,7 +270,9 @@ def test_a_wide_style_on_a_small_canvas(encoder: Encoder, photo: Tensor) -> None
     assert bool(torch.isfinite(terms_of(photo, photo, wide, encoder).total))
 
 
-def test_a_larger_scale_is_another_target(encoder: Encoder, photo: Tensor, draw_painting: Callable[..., Tensor]) -> None:
+def test_a_larger_scale_is_another_target(
+    encoder: Encoder, photo: Tensor, draw_painting: Callable[..., Tensor]
+) -> None:
     style = Style(draw_painting(160, 160))
     values = [
         terms_of(photo, photo, Mix((replace(style, scale=s),)), encoder, LossOptions(balance="absolute")).total

@@ -82,9 +82,7 @@ def set_equal(student: Student, teacher: ToyTeacher, norm: Norm) -> None:
 
 
 @pytest.mark.parametrize("measured", [False, True])
-def test_the_loss_of_a_student_that_is_its_teacher_is_zero(
-    measured: bool, teacher: ToyTeacher, batch: Batch
-) -> None:
+def test_the_loss_of_a_student_that_is_its_teacher_is_zero(measured: bool, teacher: ToyTeacher, batch: Batch) -> None:
     norms = channel_norms(teacher, batch.images, ["layer"]) if measured else PLAIN
     task = distillation(toy(2), teacher, norms=norms)
     student = task.build()
@@ -154,7 +152,9 @@ def test_channel_norms_standardise(teacher: ToyTeacher) -> None:
     alive = norm.std != 1
     assert bool(alive.any())
     torch.testing.assert_close(feats.mean((0, 2, 3)), torch.zeros(6), atol=1e-4, rtol=0)
-    torch.testing.assert_close(feats.std((0, 2, 3), correction=0)[alive], torch.ones(int(alive.sum())), atol=1e-2, rtol=0)
+    torch.testing.assert_close(
+        feats.std((0, 2, 3), correction=0)[alive], torch.ones(int(alive.sum())), atol=1e-2, rtol=0
+    )
 
 
 def test_a_channel_that_never_fires_has_a_deviation_of_one() -> None:
@@ -217,6 +217,8 @@ def test_a_student_without_classes_has_no_scores(batch: Batch) -> None:
 def test_training_in_bfloat16(tmp_path: Path, teacher: ToyTeacher) -> None:
     pictures = [np.full((16, 16, 3), 40 * i, np.uint8) for i in range(4)]
     options = FitOptions(steps=3, batch_size=4, checkpoint_every=10)
-    rows = list(fit(distillation(toy(2, batch_norm=True), teacher), Crops(pictures, 4, 12, 0), options, folder=tmp_path))
+    rows = list(
+        fit(distillation(toy(2, batch_norm=True), teacher), Crops(pictures, 4, 12, 0), options, folder=tmp_path)
+    )
     assert all(np.isfinite(v) for r in rows for v in r.losses.values())
     assert all(isinstance(m, nn.Module) for m in teacher.student.modules())

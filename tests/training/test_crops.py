@@ -39,7 +39,7 @@ def test_a_batch_follows_from_seed_and_step(seed: int, step: int) -> None:
     source = crops(seed=seed)
     first = source(step)
     source(step + 1)
-    np.random.rand()  # noqa: NPY002
+    np.random.rand()
     again = crops(seed=seed)(step)
     assert torch.equal(first.images, again.images)
     assert torch.equal(first.indices, again.indices)

@@ -67,6 +67,10 @@ def path_of(name: str, job: Job) -> tuple[str, Any]:
     ends = [path for path in known if path.endswith("." + wanted) and not path.startswith("styles.")]
     if len(ends) == 1:
         return ends[0], known[ends[0]]
+    if wanted == MIX:
+        raise OptionError(
+            f"{MIX} blends two styles, and {len(job.styles)} is given. Name a second: --style picture.jpg"
+        )
     if ends:
         raise OptionError(f"{name!r} may be {' or '.join(ends)}; write one of them in full.")
     short = {path.rsplit(".", 1)[-1] for path in known if not path.startswith("styles.")}

@@ -87,13 +87,13 @@ def _last(begun: Begun, output: Path, *, options: OutputOptions, bar: Bar, stop:
             content = begun.inputs.content
             add = stack.enter_context(animation.written(options.animation, (content.shape[-2], content.shape[-1])))
         for step in begun.steps():
-            last = step.index == step.total or stop.asked
+            stop.worth_keeping = True
             progress(step)
+            last = step.index == step.total or stop.asked
             if add and (step.index % animation.stride(step.total) == 0 or last):
                 add(step.picture())
             if options.snapshots and step.index % options.snapshots == 0:
                 _keep_snapshot(begun, step, output, options)
-            stop.worth_keeping = True
             if last:
                 break
     return step

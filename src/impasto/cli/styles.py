@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 from impasto.config.job import StyleSource
 from impasto.core.errors import OptionError
@@ -33,7 +33,9 @@ def mixed(styles: Sequence[str], *, scales: Sequence[float], masks: Sequence[Pat
 def weighted(text: str) -> tuple[str, float]:
     """`wave.jpg:0.5` is `("wave.jpg", 0.5)`. A file of the whole name wins, and `C:1` is a file on a drive."""
     found = _WEIGHTED.fullmatch(text)
-    if found is None or Path(text).exists() or PureWindowsPath(found["path"]).drive == found["path"]:
+    if found is None or Path(text).exists():
+        return text, 1.0
+    if re.fullmatch("[A-Za-z]", found["path"]) and not Path(found["path"]).exists():
         return text, 1.0
     return found["path"], float(found["weight"])
 

@@ -59,8 +59,8 @@ def backbone(
                 time_left = as_time(left.after(progress.step))
                 skipped = f"  {progress.skipped} skipped" if progress.skipped else ""
                 text = f"step {progress.step}/{progress.steps}  {as_losses(progress.losses)}{skipped}  {time_left} left"
-                bar.show(progress.step, progress.steps, text)
                 stop.worth_keeping = True
+                bar.show(progress.step, progress.steps, text)
                 stopped = stop.asked and progress.step < progress.steps
                 if stopped:
                     break

@@ -23,7 +23,7 @@ PRESETS: dict[str, Preset] = {
                 "content_layers": ("conv4_2",),
                 "content_weight": 1.0,
                 "style_layers": ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"),
-                "style_layer_weights": (0.2, 0.2, 0.2, 0.2, 0.2),
+                "style_layer_weights": (0.2,),
                 "style_loss": "gatys",
                 "style_weight": 1000.0,
                 "balance": "absolute",

@@ -1,7 +1,7 @@
 """Tools to draw pictures with: random fields, colour ramps, brush strokes that follow a field, relief, paper.
 
-Pictures under work are float32 `(h, w, 3)` in `[0, 1]`; fields are `(h, w)`; points are `(…, 2)` as x, y. A length without a
-unit is in thousandths of the picture's root area, so that a drawing is the same at every size.
+Pictures under work are floats `(h, w, 3)` in `[0, 1]`; fields are `(h, w)`; points are `(…, 2)` as x, y. A length
+without a unit is in thousandths of the picture's root area, so that a drawing is the same at every size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image, ImageColor, ImageDraw
 
 from impasto.image.resize import SizeHW
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Bytes = NDArray[np.uint8]
 
 LEVELS = int(np.iinfo(np.uint8).max)
@@ -32,6 +32,12 @@ def unit_px(size_hw: SizeHW) -> float:
 def enlarged(size_hw: SizeHW) -> SizeHW:
     """The size at which shapes are drawn."""
     return size_hw[0] * OVERSAMPLING, size_hw[1] * OVERSAMPLING
+
+
+def reduced(image: Image.Image) -> Floats:
+    """A picture that was drawn enlarged, at its own size: `(h, w, c)` in `[0, 1]`."""
+    size = (image.width // OVERSAMPLING, image.height // OVERSAMPLING)
+    return np.asarray(image.resize(size, Image.Resampling.BOX), np.float32) / LEVELS
 
 
 def axes(size_hw: SizeHW) -> tuple[Floats, Floats]:
@@ -145,33 +151,26 @@ class Paint:
         return lit
 
 
-def brushed(
-    plan: Floats, angle: Floats, *, rng: np.random.Generator, brushes: Sequence[Brush], cover: Floats | None = None
-) -> Paint:
-    """`plan` `(h, w, 3)` painted with strokes along `angle` `(h, w)`, brush after brush; `cover` keeps strokes away where 0."""
+def brushed(plan: Floats, angle: Floats, *, rng: np.random.Generator, brushes: Sequence[Brush]) -> Paint:
+    """`plan` `(h, w, 3)` painted with strokes along `angle` `(h, w)`, in radians, brush after brush."""
     size_hw = (plan.shape[0], plan.shape[1])
     base = np.dstack([plan, np.full(size_hw, 0.3, np.float32)])
     h, w = enlarged(size_hw)
     image = Image.fromarray(quantised(base), "RGBA").resize((w, h), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(image)
     for brush in brushes:
-        _lay(pen, plan, angle, rng=rng, brush=brush, cover=cover)
-    small = np.asarray(image.resize((size_hw[1], size_hw[0]), Image.Resampling.BOX), np.float32) / LEVELS
+        _lay(pen, plan, angle, rng=rng, brush=brush)
+    small = reduced(image)
     return Paint(small[..., :3], small[..., 3])
 
 
-def _lay(
-    pen: ImageDraw.ImageDraw, plan: Floats, angle: Floats, *, rng: np.random.Generator, brush: Brush, cover: Floats | None
-) -> None:
+def _lay(pen: ImageDraw.ImageDraw, plan: Floats, angle: Floats, *, rng: np.random.Generator, brush: Brush) -> None:
     """Draw one brush's strokes; the fourth channel of the pen's picture takes the height of the paint."""
     size_hw = (plan.shape[0], plan.shape[1])
     unit = unit_px(size_hw)
     middle = scattered(size_hw, rng, brush.count)
     length = (brush.length * unit * rng.uniform(0.6, 1.3, len(middle))).astype(np.float32)
     path = traced(angle, middle, length, steps=brush.steps)
-    if cover is not None:
-        kept = sampled(cover, middle) > rng.uniform(0, 1, len(path))
-        path, middle = path[kept], middle[kept]
     value = rng.normal(0, brush.value_jitter, (len(path), 1, 1)) + rng.normal(0, brush.hue_jitter, (len(path), 1, 3))
     bristle = rng.normal(0, brush.bristle_jitter, (len(path), brush.bristles, 1))
     colour = sampled(plan, middle)[:, None, :] + value + bristle
@@ -217,7 +216,7 @@ def ink(colour: NDArray[Any]) -> tuple[int, ...]:
 
 
 def papered(picture: Floats, rng: np.random.Generator, *, strength: float, fibres: float = 0.0) -> Floats:
-    """The picture on paper: grain of one pixel, softer mottles, and fibres along the grain where `fibres` is above 0."""
+    """The picture on paper: grain of one pixel, softer mottles, and level fibres where `fibres` is above 0."""
     size_hw = (picture.shape[0], picture.shape[1])
     grain = rng.normal(0, strength, size_hw) + strength * noise(size_hw, rng, cells=60)
     if fibres > 0:

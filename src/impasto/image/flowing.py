@@ -6,7 +6,6 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from impasto.image.brushwork import (
-    LEVELS,
     OVERSAMPLING,
     Brush,
     Bytes,
@@ -23,6 +22,7 @@ from impasto.image.brushwork import (
     papered,
     quantised,
     ramp,
+    reduced,
     sampled,
     scattered,
     traced,
@@ -42,7 +42,8 @@ def night_strokes(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
     x, y = axes(size_hw)
     aspect = size_hw[1] / size_hw[0]
     swell = noise(size_hw, rng, cells=3, octaves=2)
-    along, down = np.ones(size_hw, np.float32), 0.7 * noise(size_hw, rng, cells=2.5)
+    down = 0.7 * noise(size_hw, rng, cells=2.5)
+    along = np.ones_like(down)
     tone = 0.36 + 0.17 * np.sin(22 * (y + 0.06 * swell)) + 0.2 * swell
     sky = ramp(tone, colours("#0a1440", "#132a75", "#1f4fa3", "#3f7dbd", "#86b3cf", "#c4d9c9"))
     for at_x, at_y, radius in _eddies(aspect, rng):
@@ -50,9 +51,13 @@ def night_strokes(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
         distance = np.sqrt(dx**2 + dy**2) / radius
         pull = 3.2 * np.exp(-((distance / 1.9) ** 2)) / np.maximum(distance * radius, 1e-3)
         along, down = along - dy * pull, down + dx * pull
-        rings = ramp(distance / 1.9, colours("#fff9dc", "#fbdf6b", "#f0ac27", "#a9cbd3", "#f2d770", "#5f97c4", "#24529f"))
+        rings = ramp(
+            distance / 1.9, colours("#fff9dc", "#fbdf6b", "#f0ac27", "#a9cbd3", "#f2d770", "#5f97c4", "#24529f")
+        )
         sky = blended(sky, rings, edge(distance - 1.6 + 0.3 * swell, 0.9))
-    wheat = ramp(0.5 + 0.5 * noise(size_hw, rng, cells=6, octaves=2), colours("#25391f", "#7d7a24", "#cf9a24", "#f3cf5c"))
+    wheat = ramp(
+        0.5 + 0.5 * noise(size_hw, rng, cells=6, octaves=2), colours("#25391f", "#7d7a24", "#cf9a24", "#f3cf5c")
+    )
     grove = ramp(0.5 + 0.6 * noise(size_hw, rng, cells=9, octaves=2), colours("#071a26", "#0f3d3a", "#2c6a4b"))
     ground = y - 0.78 + 0.05 * np.sin(5 * x + 1) + 0.03 * swell
     trees = ground + 0.05 + 0.05 * np.abs(noise(size_hw, rng, cells=7))
@@ -127,7 +132,7 @@ def dots(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
         boxes = np.concatenate([points - size, points + size * (1, 0.85)], axis=1) * OVERSAMPLING
         for box, fill in zip(boxes.tolist(), inks, strict=True):
             pen.ellipse(box, fill=tuple(fill))
-    small = np.asarray(image.resize((size_hw[1], size_hw[0]), Image.Resampling.BOX), np.float32) / LEVELS
+    small = reduced(image)
     return quantised(Paint(small[..., :3], small[..., 3]).lit(0.18))
 
 
@@ -136,16 +141,23 @@ def _riverbank(size_hw: SizeHW, rng: np.random.Generator) -> Floats:
     x, y = axes(size_hw)
     soft = noise(size_hw, rng, cells=4, octaves=3)
     sky = ramp(y / 0.42 + 0.15 * soft, colours("#6fa8dc", "#a8c9ea", "#f4d9c6", "#fbe6a2"))
-    water = ramp((y - 0.42) / 0.35 + 0.12 * np.sin(60 * y + 6 * soft), colours("#f6e3a8", "#7fb2d9", "#4a7fc1", "#3b4f9e"))
+    water = ramp(
+        (y - 0.42) / 0.35 + 0.12 * np.sin(60 * y + 6 * soft), colours("#f6e3a8", "#7fb2d9", "#4a7fc1", "#3b4f9e")
+    )
     plan = blended(sky, water, edge(0.42 - y, 0.01))
     leaves = 0.5 + 0.5 * noise(size_hw, rng, cells=11, octaves=2)
     trees = ramp(leaves, colours("#4b2f7a", "#17473f", "#2a7a3c", "#9cc03a", "#f0d24a"))
     tops = 0.07 + 0.05 * np.sin(3.1 * x + 0.4) + 0.13 * np.maximum(np.sin(19 * x), 0) ** 3 * (np.sin(2.3 * x) > 0.1)
     crown = tops + 0.03 * soft
-    plan = blended(plan, ramp(0.4 * leaves, colours("#3b2f86", "#2f6f6a", "#8bb05a")), 0.8 * edge(np.abs(y - 0.41) - 0.8 * crown, 0.05))
+    plan = blended(
+        plan,
+        ramp(0.4 * leaves, colours("#3b2f86", "#2f6f6a", "#8bb05a")),
+        0.8 * edge(np.abs(y - 0.41) - 0.8 * crown, 0.05),
+    )
     plan = blended(plan, trees, edge(np.maximum(0.4 - crown - y, y - 0.42), 0.015))
     bank = y - 0.74 - 0.2 * (x - 0.6) + 0.03 * soft
-    meadow = ramp(0.5 + 0.6 * noise(size_hw, rng, cells=9, octaves=2), colours("#2c6b38", "#6fae3c", "#f2d74a", "#e8743b"))
+    grass = 0.5 + 0.6 * noise(size_hw, rng, cells=9, octaves=2)
+    meadow = ramp(grass, colours("#2c6b38", "#6fae3c", "#f2d74a", "#e8743b"))
     shade = ramp(leaves, colours("#22305f", "#2e5f57", "#6a3f8f"))
     meadow = blended(meadow, shade, edge(0.35 - noise(size_hw, rng, cells=4, octaves=2), 0.3))
     return blended(plan, meadow, edge(-bank, 0.01))
@@ -168,10 +180,10 @@ def hatching(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
     for ridge in ridges:
         points = np.stack([np.arange(size_hw[1]), ridge], axis=1) * OVERSAMPLING
         for shift in (0.0, 0.6 * thick):
-            wobble = rng.normal(0, 0.12 * thick, points.shape) + (0, shift)
+            wobble = rng.normal((0, shift), 0.12 * thick, points.shape)
             line = (points + wobble)[:: max(1, size_hw[1] // 150)].reshape(-1).tolist()
             pen.line(line, fill=ink(colours("#24120a")[0]), width=max(1, round(0.6 * thick)))
-    small = np.asarray(image.resize((size_hw[1], size_hw[0]), Image.Resampling.BOX), np.float32) / LEVELS
+    small = reduced(image)
     return quantised(papered(small, rng, strength=0.015))
 
 
@@ -185,11 +197,13 @@ def _hills(size_hw: SizeHW, rng: np.random.Generator) -> tuple[Floats, Floats, l
     ridges = []
     for index, top in enumerate((0.36, 0.43, 0.5, 0.58, 0.67, 0.77, 0.88)):
         sway = rng.uniform(0, 6.28, 3)
-        rise = 0.06 * np.sin(2.6 * x[0] + sway[0]) + 0.035 * np.sin(5.7 * x[0] + sway[1]) + 0.008 * np.sin(31 * x[0] + sway[2])
+        rise = 0.06 * np.sin(2.6 * x[0] + sway[0]) + 0.035 * np.sin(5.7 * x[0] + sway[1])
+        rise = rise + 0.008 * np.sin(31 * x[0] + sway[2])
         ridge = (top + rise * (0.6 + top)).astype(np.float32)
         depth = y - ridge
         lean = np.gradient(ridge)[None] * size_hw[0]
-        shade = np.clip(0.2 + 5.5 * depth + 0.55 * lean, 0.1, 1) if index % 2 else np.clip(0.8 - 5 * depth + 0.5 * lean, 0.05, 1)
+        falling = 0.2 + 5.5 * depth if index % 2 else 0.8 - 5 * depth
+        shade = np.clip(falling + 0.55 * lean, 0.07, 1)
         bend = (0.9 if index % 3 else -1.2) * np.clip(1.2 - 5 * depth, 0.2, 1.2)
         tone = np.where(depth > 0, shade, tone)
         angle = np.where(depth > 0, np.arctan(lean) + bend, angle)
@@ -198,7 +212,14 @@ def _hills(size_hw: SizeHW, rng: np.random.Generator) -> tuple[Floats, Floats, l
 
 
 def _hatch(
-    pen: ImageDraw.ImageDraw, tone: Floats, angle: Floats, *, rng: np.random.Generator, above: float, count: int, length: float
+    pen: ImageDraw.ImageDraw,
+    tone: Floats,
+    angle: Floats,
+    *,
+    rng: np.random.Generator,
+    above: float,
+    count: int,
+    length: float,
 ) -> None:
     """Draw one direction of hatches where the tone is darker than `above`; darker places get broader lines."""
     size_hw = (tone.shape[0], tone.shape[1])

@@ -1,0 +1,222 @@
+"""`impasto demo`: repaint a photograph that comes with the package in a style that it draws itself."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from impasto.cli.bars import Bar, TimeLeft, as_time, fetched
+from impasto.cli.flags import flagged, plain
+from impasto.cli.groups import ConsoleFlags
+from impasto.cli.stopping import INTERRUPTED
+from impasto.config.demo import DemoOptions
+from impasto.config.job import Job, StyleSource
+from impasto.config.optimise import LossOptions, OptimiseOptions
+from impasto.config.pictures import OutputOptions, SizeOptions
+from impasto.core.errors import OptionError
+
+if TYPE_CHECKING:
+    from impasto.api import Begun, Encoder
+
+app = App(name="demo")
+
+CONTENTS, STYLES = ("astronaut", "chelsea"), ("strokes", "mosaic", "fire")
+SHEET_CONTENTS = ("astronaut", "chelsea", "coffee", "rocket", "motorcycle", "camera")
+SHEET_STYLES = ("strokes", "woodblock", "mosaic", "fire", "ink", "circles")
+SHEET_STEPS, SHEET_SMALLEST_PX = (40, 25), 96  # two scales, however small the pictures of the sheet
+SHEET_CELL_PX = 200
+STYLE_SIZE_HW = (480, 600)
+SIZE_PX, LARGE_SIZE_PX = 192, 288  # of the sheet's pictures
+
+
+@flagged("Demo")
+class DemoFlags(DemoOptions):
+    """Flags of `DemoOptions`."""
+
+
+_DEMO, _CONSOLE = DemoFlags(), ConsoleFlags()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files of the photographs and styles, by name."""
+
+    contents: dict[str, Path]
+    styles: dict[str, Path]
+
+
+@app.default
+def demo(
+    *,
+    output: Annotated[Path, Parameter(name=("--output", "-o"), help="Folder to write to.")] = Path("out"),
+    options: DemoFlags = _DEMO,
+    console: ConsoleFlags = _CONSOLE,
+) -> int:
+    """Repaint a photograph that comes with the package, and lay out a sheet of several in several styles.
+
+    Writes the photographs and styles themselves, too, and says which command would have painted the picture. Run
+    again, it keeps what is painted already. Ctrl-C stops.
+    """
+    from impasto import api
+    from impasto.cli import batch
+
+    chosen = plain(options)
+    _check(output, chosen)
+    large = chosen.sheet is not None
+    batch.prepare(console)
+    files = _written(
+        output,
+        contents=chosen.content or (SHEET_CONTENTS if large else CONTENTS),
+        styles=chosen.style or (SHEET_STYLES if large else STYLES),
+    )
+    with Bar(quiet=console.quiet) as bar:
+        encoder = api.load_encoder(chosen.encoder, progress=fetched(bar, chosen.encoder))
+        if large:
+            picture = None
+        elif (picture := _painted(_first_job(files, chosen), output, encoder=encoder, bar=bar)) is None:
+            return INTERRUPTED
+        sheet = chosen.sheet or output / "sheet.png"
+        _write_sheet(sheet, _cells(files, output, chosen, encoder=encoder, bar=bar), files)
+        _report(files, picture, sheet, chosen, bar=bar, as_json=console.json)
+    return 0
+
+
+def command(content: Path, style: Path, picture: Path, options: DemoOptions) -> list[str]:
+    """The words of the command that paints `picture` as the demo does."""
+    words = ["impasto", "stylize", str(content), "--style", str(style), "--size", str(options.size)]
+    if options.encoder != LossOptions().encoder:
+        words += ["--encoder", options.encoder]
+    return [*words, "--output", str(picture)]
+
+
+def _check(output: Path, options: DemoOptions) -> None:
+    """Raise before any work what would be raised after it."""
+    from impasto.image.formats import check_writable
+    from impasto.image.samples import SAMPLES, sample_path
+    from impasto.image.swatches import SWATCHES, known
+
+    if output.exists() and not output.is_dir():
+        raise OptionError(f"{output} is a file; the demo writes several. Name a folder: -o FOLDER")
+    if options.sheet is not None:
+        check_writable(options.sheet, OutputOptions().bits)
+    for name in options.content or SAMPLES:
+        sample_path(name)
+    for name in options.style or SWATCHES:
+        known(name)
+
+
+def _written(folder: Path, *, contents: Sequence[str], styles: Sequence[str]) -> Inputs:
+    """The photographs and styles as PNG files in `folder`: inputs like any other, so that recipes can name them."""
+    from impasto.image import files
+    from impasto.image.samples import sample
+    from impasto.image.swatches import swatch
+
+    made = Inputs(
+        {name: folder / "contents" / f"{name}.png" for name in contents},
+        {name: folder / "styles" / f"{name}.png" for name in styles},
+    )
+    for name, path in made.contents.items():
+        files.write(path, sample(name).pixels)
+    for name, path in made.styles.items():
+        files.write(path, swatch(name, size_hw=STYLE_SIZE_HW))
+    return made
+
+
+def _first_job(files: Inputs, options: DemoOptions) -> Job:
+    """The first photograph in the first style, all else as `impasto stylize` has it."""
+    return Job(
+        content=str(next(iter(files.contents.values()))),
+        styles=(StyleSource(source=str(next(iter(files.styles.values())))),),
+        size=SizeOptions(size=options.size),
+        losses=LossOptions(encoder=options.encoder),
+    )
+
+
+def _painted(job: Job, folder: Path, *, encoder: Encoder, bar: Bar) -> Path | None:
+    """The file of the painting; None when the user stopped it."""
+    from impasto import api
+    from impasto.cli.painting import done_already, painted_file
+
+    picture = folder / f"{Path(job.content).stem}-{Path(job.styles[0].source).stem}.png"
+    begun = api.begun(job, output=picture, encoder=encoder)
+    if done_already(begun, picture):
+        bar.note(f"{picture} is painted already")
+        return picture
+    result = painted_file(begun, picture, options=OutputOptions(), bar=bar)
+    if result.stopped:
+        result.report(bar, as_json=False)
+        return None
+    bar.note(f"{picture} is painted: {result.step.index} steps, {result.seconds:.1f} s")
+    return picture
+
+
+def _cells(files: Inputs, folder: Path, options: DemoOptions, *, encoder: Encoder, bar: Bar) -> list[list[Path]]:
+    """Every photograph in every style, row by row, as files in `folder`; those that are there already are kept."""
+    from impasto import api
+    from impasto.cli.painting import done_already
+
+    size = options.sheet_size or (LARGE_SIZE_PX if options.sheet else SIZE_PX)
+    rows = [[folder / "cells" / f"{c}-{s}.png" for s in files.styles] for c in files.contents]
+    pairs = [(c, s) for c in files.contents.values() for s in files.styles.values()]
+    work = []
+    for (content, style), picture in zip(pairs, [path for row in rows for path in row], strict=True):
+        job = Job(
+            content=str(content),
+            styles=(StyleSource(source=str(style)),),
+            size=SizeOptions(size=size),
+            losses=LossOptions(encoder=options.encoder),
+            optimise=OptimiseOptions(steps=SHEET_STEPS, smallest_px=SHEET_SMALLEST_PX),
+        )
+        begun = api.begun(job, output=picture, encoder=encoder)
+        if not done_already(begun, picture):
+            work.append((begun, picture))
+    _paint_cells(work, bar)
+    return rows
+
+
+def _paint_cells(work: Sequence[tuple[Begun, Path]], bar: Bar) -> None:
+    """Paint and write one after another, under one bar: a step's work is taken as its canvas's pixels."""
+    total = sum(h * w * steps for begun, _ in work for (h, w), steps in begun.work())
+    done, left = 0, TimeLeft(total)
+    for number, (begun, picture) in enumerate(work, start=1):
+        for step in begun.steps():
+            done += step.size_hw[0] * step.size_hw[1]
+            time_left = as_time(left.after(done))
+            text = f"sheet {number}/{len(work)}  {picture.stem}  step {step.index}/{step.total}"
+            bar.show(done, total, f"{text}  {time_left} left" if time_left else text)
+        begun.painting(step).save(picture)
+
+
+def _write_sheet(path: Path, cells: Sequence[Sequence[Path]], files: Inputs) -> None:
+    """The styles along the top, the photographs down the side, and what came of them."""
+    from impasto.analysis.sheet import contact_sheet
+    from impasto.image.files import read, write
+
+    styles = [read(style).pixels for style in files.styles.values()]
+    rows = [[None, *styles]]
+    for content, row in zip(files.contents.values(), cells, strict=True):
+        rows.append([read(content).pixels, *(read(cell).pixels for cell in row)])
+    write(path, contact_sheet(rows, column_labels=("", *files.styles), cell_px=SHEET_CELL_PX))
+
+
+def _report(files: Inputs, picture: Path | None, sheet: Path, options: DemoOptions, *, bar: Bar, as_json: bool) -> None:
+    """The paths on stdout, and the command that paints the same picture."""
+    inputs = [*files.contents.values(), *files.styles.values()]
+    words = []
+    if picture is not None:
+        words = command(next(iter(files.contents.values())), next(iter(files.styles.values())), picture, options)
+    if as_json:
+        row = {"inputs": [str(path) for path in inputs], "sheet": str(sheet)}
+        painted = {} if picture is None else {"output": str(picture), "command": words}
+        print(json.dumps(painted | row), flush=True)
+        return
+    for path in [*inputs, *([] if picture is None else [picture]), sheet]:
+        print(path, flush=True)
+    if words:
+        bar.note(f"The painting is what this command makes: {shlex.join(words)}")
