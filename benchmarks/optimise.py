@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from impasto import api
-from impasto.analysis import samples
+from impasto.image.samples import sample
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.core import memory
 from impasto.encoders import table
@@ -94,7 +94,7 @@ def _cached_objective(scene: Scene, _kept: dict[int, object] = {}) -> object:  #
 
 def scene(name: str, size: int) -> Scene:
     """A photograph and a swatch at `size` px."""
-    photo = samples.sample("astronaut")
+    photo = sample("astronaut").pixels
     content = resized(photo, fit((photo.shape[-2], photo.shape[-1]), long_side_px=size))
     style = Style(swatch("strokes", size_hw=(size * 3 // 4, size)), name="strokes")
     return Scene(content, Mix((style,)), encoder(name, precision="float32"), LossOptions())

@@ -26,7 +26,7 @@ from impasto.core.errors import ImageError, ImpastoError, OptionError, StateErro
 from impasto.encoders.table import Encoder, Progress
 from impasto.encoders.table import loaded as load_encoder
 from impasto.image import files
-from impasto.image.files import Picture
+from impasto.image.files import Picture, read
 from impasto.image.pixels import from_bytes, to_bytes
 from impasto.image.resize import SizeHW, resized
 from impasto.metrics import table as metrics
@@ -54,6 +54,7 @@ __all__ = [
     "begun",
     "evaluate",
     "load_encoder",
+    "read",
     "reconstruct",
     "redo",
     "stylize",
@@ -76,7 +77,7 @@ class Painting:
     recipe: recipe.Recipe | None = None
 
     def save(self, path: str | Path, options: OutputOptions | None = None) -> None:
-        """Write a picture file; its metadata says how it was made, or a sidecar where the format cannot or options ask."""
+        """Write a picture file; its metadata says how it was made, or a sidecar where it cannot or options ask."""
         options, path = options or OutputOptions(), Path(path)
         notes = {recipe.KEY: self.recipe.to_json()} if self.recipe else {}
         files.write(path, self.pixels, alpha=self.alpha, bits=options.bits, quality=options.quality, notes=notes)

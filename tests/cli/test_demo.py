@@ -79,8 +79,8 @@ def test_paintings_are_kept_and_redone_and_the_named_command_makes_the_same(
     before, times = painted.read_bytes(), [path.stat().st_mtime_ns for path in (painted, cell)]
     assert "painted already" in run(*words).err
     assert [path.stat().st_mtime_ns for path in (painted, cell)] == times
-    assert run("redo", cell, "-o", "shown/again.png").code == 0
-    assert (here / "shown" / "again.png").read_bytes() == cell.read_bytes()
+    assert run("redo", cell, "-o", "shown/cells/again.png").code == 0
+    assert (here / "shown" / "cells" / "again.png").read_bytes() == cell.read_bytes()
     named = shlex.split(done.err.split("this command makes: ")[1])
     assert named[0] == "impasto"
     painted.unlink()
@@ -144,7 +144,7 @@ def test_wrong_use_is_told_before_any_work(run: Run, here: Path, words: list[str
     assert not (here / "out").exists()
 
 
-def test_ctrl_c_keeps_the_painting_so_far_and_leaves_the_sheet_out(
+def test_ctrl_c_stops_and_the_same_command_goes_on(
     run: Run, quick: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = painting.Shown.__call__
@@ -155,8 +155,24 @@ def test_ctrl_c_keeps_the_painting_so_far_and_leaves_the_sheet_out(
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(painting.Shown, "__call__", shown_then_stopped)
-    done = run("demo", "-o", "shown", *quick)
-    assert done.code == 130
-    assert "stopped after step 2" in done.err
-    assert (here / "shown" / "astronaut-strokes.png").is_file()
+    words = ["demo", "-o", "shown", "--content", "rocket", "--style", "ink"]
+    stopped = run(*words, *quick)
+    assert stopped.code == 130
+    assert "stopped after step 2" in stopped.err
     assert not (here / "shown" / "sheet.png").exists()
+    picture = here / "shown" / "rocket-ink.png"
+    assert picture.is_file()
+    assert api.paused_path(picture) is not None
+    indices = []
+    monkeypatch.setattr(painting.Shown, "__call__", lambda self, step: indices.append(step.index))
+    assert run(*words, *quick).code == 0
+    assert indices[0] == 3
+    assert api.paused_path(picture) is None
+
+
+def test_a_state_of_another_job_is_passed_over(run: Run, quick: list[str], here: Path) -> None:
+    words = ["demo", "-o", "shown", "--content", "rocket", "--style", "ink", *quick]
+    (here / "shown").mkdir()
+    (here / "shown" / "rocket-ink.png.paused").write_bytes(b"of another job")
+    assert run(*words).code == 0
+    assert api.paused_path(here / "shown" / "rocket-ink.png") is None

@@ -80,6 +80,7 @@ def test_resuming_with_other_options_is_refused(
     assert "--resume would go on" in run(*command).err
 
 
+@pytest.mark.slow  # starts a process, which loads torch
 def test_a_process_stops_at_ctrl_c(tiny: list[str], here: Path) -> None:
     steps = ["--steps", "5000", "--snapshots", "5", "-o", "o.png"]
     short = [word for i, word in enumerate(tiny) if "--steps" not in tiny[max(0, i - 1) : i + 1]]

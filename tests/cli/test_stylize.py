@@ -13,6 +13,7 @@ from PIL import Image
 
 from impasto import api
 from impasto.cli import batch, painting
+from impasto.cli.bars import Bar
 from impasto.image import files
 from impasto.image.pixels import from_bytes
 
@@ -215,3 +216,12 @@ def test_notes_of_steps_are_told(run: Run, tiny: list[str], monkeypatch: pytest.
     monkeypatch.setattr(painting.Shown, "__call__", noted)
     done = run("stylize", "content.png", "--style", "style.png", *tiny, "-o", "o.png")
     assert "step 1: went back" in done.err
+
+
+def test_the_bar_says_where_painting_stands(run: Run, tiny: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+    monkeypatch.setattr(Bar, "show", lambda self, done, total, text: texts.append(f"{done / total:.0%} {text}"))
+    assert run("stylize", "content.png", "--style", "style.png", *tiny, "--scales", "1", "-o", "o.png").code == 0
+    assert texts[0].startswith("50% o.png  step 1/2  48×36  content ")
+    assert texts[1].startswith("100% o.png  step 2/2  48×36  0:0")
+    assert "  style " in texts[1]

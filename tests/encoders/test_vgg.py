@@ -228,6 +228,7 @@ def test_giving_batch_norm_changes_nothing(training: bool, image: Tensor) -> Non
     assert net.training is training
     assert all(norm.training is training for norm in net.norms.values())
     assert set(net.norms) == set(net.convs)
+    assert not any(int(norm.num_batches_tracked) for norm in net.norms.values())  # type: ignore[arg-type]
     with torch.no_grad():
         found = net(image, net.layers)
     for name in net.layers:

@@ -15,6 +15,7 @@ from impasto.config.optimise import INITS, LossOptions, OptimiseOptions
 from impasto.core.errors import ImageTooSmall, NotFinite, OptionError, StateError, UnknownName
 from impasto.encoders.table import Encoder
 from impasto.losses.table import STYLE_LOSSES
+from impasto.stylizers.minimise import Adam
 from impasto.stylizers.optimised import Optimised, PaintedStep, Paused
 from impasto.stylizers.protocol import Mix, Style
 
@@ -136,6 +137,16 @@ def test_bfloat16_paints_nearly_the_same(make_encoder: Callable[..., Encoder], p
 def test_a_picture_in_another_memory_format(encoder: Encoder, photo: Tensor, painting: Tensor) -> None:
     last = photo.contiguous(memory_format=torch.channels_last)
     assert torch.equal(result(stylizer(encoder), last, painting), result(stylizer(encoder), photo, painting))
+
+
+def test_adam_carries_its_moments_to_every_finer_scale(
+    monkeypatch: pytest.MonkeyPatch, encoder: Encoder, photo: Tensor, painting: Tensor
+) -> None:
+    carried = []
+    inner = Adam.carry
+    monkeypatch.setattr(Adam, "carry", lambda self, coarse: carried.append(coarse.canvas.shape) or inner(self, coarse))
+    painted(stylizer(encoder, optimizer="adam"), photo, painting)
+    assert carried == [(1, 3, 36, 40)]
 
 
 # Strength

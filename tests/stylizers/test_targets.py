@@ -179,6 +179,11 @@ def test_a_style_of_weight_zero_is_as_if_left_out(
     assert torch.equal(terms_of(canvas, photo, beside, encoder, losses).total, alone.total)
 
 
+def test_a_style_of_weight_zero_is_not_even_looked_at(encoder: Encoder, photo: Tensor, painting: Tensor) -> None:
+    broken = Mix((Style(torch.full_like(painting, torch.nan), 0.0), Style(painting)))
+    assert bool(torch.isfinite(terms_of(photo.flip(-1), photo, broken, encoder).total))
+
+
 @every_style_loss
 def test_one_style_twice_is_the_style_once(name: str, encoder: Encoder, photo: Tensor, painting: Tensor) -> None:
     losses, canvas = LossOptions(style_loss=name), photo.flip(-1)

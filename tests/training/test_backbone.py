@@ -104,6 +104,13 @@ def test_gradients_reach_the_student_and_not_the_teacher(teacher: ToyTeacher, ba
     assert all(p.grad is None for p in teacher.student.parameters())
 
 
+def test_targets_carry_no_gradient(batch: Batch) -> None:
+    teacher = ToyTeacher(Student(toy(1), widths={}, classes=5))
+    targets = distillation(toy(2), teacher).targets(batch.images)
+    assert targets.keys() == {"layer", "scores"}
+    assert not any(t.requires_grad for t in targets.values())
+
+
 def test_without_scores(teacher: ToyTeacher, batch: Batch) -> None:
     task = distillation(toy(2), teacher, score_layer=None)
     student = task.build()

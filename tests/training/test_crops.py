@@ -78,7 +78,8 @@ def test_odds() -> None:
 
 
 def test_a_picture_of_one_pixel() -> None:
-    assert crops(pictures=[np.full((1, 1, 3), 255, np.uint8)])(0).images.min() == 1
+    source = crops(pictures=[np.full((1, 1, 3), 255, np.uint8)], smallest_crop=0.1)
+    assert all(source(step).images.min() == 1 for step in range(5))
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 SHOWN_AFTER_S = 1.0  # quicker work shows no bar
+BAR_WIDTH = 20  # characters
 LINE_EVERY_S = 30.0  # where there is no terminal
 
 
@@ -20,7 +23,13 @@ class Bar:
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False, quiet=quiet)
-        columns = (TaskProgressColumn(), BarColumn(bar_width=24), TextColumn("{task.description}"))
+        whole, cut = Column(no_wrap=True, min_width=BAR_WIDTH), Column(no_wrap=True, overflow="ellipsis")
+        bar = BarColumn(bar_width=BAR_WIDTH, table_column=whole)
+        columns = (
+            TaskProgressColumn(table_column=Column(min_width=4)),
+            bar,
+            TextColumn("{task.description}", table_column=cut),
+        )
         self._bar = Progress(*columns, console=self.console, transient=True, auto_refresh=False)
         self._task = self._bar.add_task("")
         self._began = self._told = time.monotonic()
@@ -46,7 +55,7 @@ class Bar:
         if not self._drawn and now - self._began >= SHOWN_AFTER_S:
             self._bar.start()
             self._drawn = True
-        self._bar.update(self._task, completed=done, total=total or None, description=escaped(text))
+        self._bar.update(self._task, completed=done, total=total or None, description=escape(text))
         if self._drawn:
             self._bar.refresh()
 
@@ -97,13 +106,6 @@ def as_size(size_bytes: float | None) -> str:
     if size_bytes is None:
         return "?"
     return f"{size_bytes / 1e6:.0f} MB" if size_bytes >= 1e7 else f"{size_bytes / 1e6:.1f} MB"
-
-
-def escaped(text: str) -> str:
-    """`text` without meaning for rich's markup."""
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def fetched(bar: Bar, name: str) -> Callable[[int, int | None], None]:

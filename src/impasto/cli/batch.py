@@ -56,7 +56,7 @@ def painted(items: Sequence[Item], *, resume: bool, console: ConsoleOptions) -> 
                 failed += 1
                 bar.tell_error(f"{item.job.content}: {line}")
                 continue
-            result.report(bar, as_json=console.json)
+        result.report(bar, as_json=console.json)
         if result.stopped:
             if len(items) > 1:
                 bar.note(f"{number - 1} of {len(items)} pictures were dealt with before.")

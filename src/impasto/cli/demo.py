@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from impasto.config.demo import DemoOptions
 from impasto.config.job import Job, StyleSource
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import OutputOptions, SizeOptions
-from impasto.core.errors import OptionError
+from impasto.core.errors import OptionError, StateError
 
 if TYPE_CHECKING:
     from impasto.api import Begun, Encoder
@@ -61,7 +62,7 @@ def demo(
     """Repaint a photograph that comes with the package, and lay out a sheet of several in several styles.
 
     Writes the photographs and styles themselves, too, and says which command would have painted the picture. Run
-    again, it keeps what is painted already. Ctrl-C stops.
+    again, it keeps what is painted already, and goes on where Ctrl-C stopped it.
     """
     from impasto import api
     from impasto.cli import batch
@@ -140,20 +141,31 @@ def _first_job(files: Inputs, options: DemoOptions) -> Job:
 
 def _painted(job: Job, folder: Path, *, encoder: Encoder, bar: Bar) -> Path | None:
     """The file of the painting; None when the user stopped it."""
-    from impasto import api
     from impasto.cli.painting import done_already, painted_file
 
     picture = folder / f"{Path(job.content).stem}-{Path(job.styles[0].source).stem}.png"
-    begun = api.begun(job, output=picture, encoder=encoder)
+    begun = _begun(job, picture, encoder)
     if done_already(begun, picture):
         bar.note(f"{picture} is painted already")
         return picture
     result = painted_file(begun, picture, options=OutputOptions(), bar=bar)
     if result.stopped:
-        result.report(bar, as_json=False)
+        print(picture, flush=True)
+        bar.note(f"stopped after step {result.step.index} of {result.step.total}; the same command again goes on.")
         return None
+    begun.forget(picture)
     bar.note(f"{picture} is painted: {result.step.index} steps, {result.seconds:.1f} s")
     return picture
+
+
+def _begun(job: Job, picture: Path, encoder: Encoder) -> Begun:
+    """The job, where it was stopped the last time; from the beginning where that was another job."""
+    from impasto import api
+
+    if api.paused_path(picture) is not None:
+        with contextlib.suppress(StateError):
+            return api.begun(job, output=picture, encoder=encoder, resume=True)
+    return api.begun(job, output=picture, encoder=encoder)
 
 
 def _cells(files: Inputs, folder: Path, options: DemoOptions, *, encoder: Encoder, bar: Bar) -> list[list[Path]]:

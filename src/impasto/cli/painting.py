@@ -122,8 +122,9 @@ class Shown:
             done, total = step.index, step.total
         h, w = step.size_hw
         left = as_time(self._left.after(done))
-        parts = [self._name, f"step {step.index}/{step.total}", f"{w}×{h}", as_losses(step.losses)]
-        self._bar.show(done, total, "  ".join([*parts, f"{left} left" if left else ""]).rstrip())
+        where = [self._name, f"step {step.index}/{step.total}", f"{w}×{h}"]
+        parts = [*where, left and f"{left} left", as_losses(step.losses)]
+        self._bar.show(done, total, "  ".join(part for part in parts if part))
 
 
 def done_already(begun: Begun, output: Path) -> bool:

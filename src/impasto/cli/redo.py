@@ -45,5 +45,5 @@ def redo(
         if output.animation is not None:
             outputs.check_film(output.animation, inputs=[*given, file, to])
         result = painted_file(begun, to, options=output, bar=bar)
-        result.report(bar, as_json=console.json)
+    result.report(bar, as_json=console.json)
     return INTERRUPTED if result.stopped else 0

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from impasto.cli.flags import flagged, plain
 from impasto.cli.groups import ConsoleFlags
 from impasto.config.training import BackboneOptions, FitOptions
+
+if TYPE_CHECKING:
+    from impasto.training.fit import Progress
 
 app = App(name="train", help="Train networks.", version_flags=())
 
@@ -44,7 +47,7 @@ def backbone(
     Ctrl-C stops after the running step. The same command goes on from the last checkpoint, exactly.
     """
     from impasto.cli import batch
-    from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time
+    from impasto.cli.bars import Bar, TimeLeft, as_time
     from impasto.cli.stopping import INTERRUPTED, on_interrupt
     from impasto.training.run import train_backbone
 
@@ -56,11 +59,9 @@ def backbone(
         # closed here, so that what training holds open is let go when it is stopped
         with contextlib.closing(train_backbone(plain(backbone), plain(fit), output)) as steps:  # type: ignore[type-var]
             for progress in steps:
-                time_left = as_time(left.after(progress.step))
-                skipped = f"  {progress.skipped} skipped" if progress.skipped else ""
-                text = f"step {progress.step}/{progress.steps}  {as_losses(progress.losses)}{skipped}  {time_left} left"
+                bar_text = _described(progress, as_time(left.after(progress.step)))
                 stop.worth_keeping = True
-                bar.show(progress.step, progress.steps, text)
+                bar.show(progress.step, progress.steps, bar_text)
                 stopped = stop.asked and progress.step < progress.steps
                 if stopped:
                     break
@@ -71,3 +72,12 @@ def backbone(
     row = {"output": str(output), "steps": fit.steps, "losses": progress.losses if progress is not None else {}}
     print(json.dumps(row) if console.json else output)
     return 0
+
+
+def _described(progress: Progress, time_left: str) -> str:
+    """`step 20/6000  1:05 left  classes 0.52`."""
+    from impasto.cli.bars import as_losses
+
+    skipped = f"{progress.skipped} skipped" if progress.skipped else ""
+    parts = [f"step {progress.step}/{progress.steps}", time_left and f"{time_left} left", skipped]
+    return "  ".join(part for part in [*parts, as_losses(progress.losses)] if part)

@@ -187,8 +187,6 @@ def give_batch_norm(vgg: Vgg, images: Tensor) -> None:
     Each norm's statistics are those of its convolution's output there, and its scale and shift undo them. So a
     folded network can be trained on as if the norms had never been folded away.
     """
-    training = vgg.training
-    vgg.eval()  # norms already put in must not move their statistics while the next are measured
     for name, conv in vgg.convs.items():
         features = vgg(images, [name])[name].float()
         var, mean = torch.var_mean(features, dim=(0, 2, 3), correction=0)
@@ -196,5 +194,5 @@ def give_batch_norm(vgg: Vgg, images: Tensor) -> None:
         norm.running_mean, norm.running_var = mean.clone(), var.clone()
         norm.weight.copy_(torch.sqrt(var + norm.eps))
         norm.bias.copy_(mean)
-        vgg.norms[name] = norm.eval()
-    vgg.train(training)
+        vgg.norms[name] = norm.eval()  # its statistics are not to move while those of the next are measured
+    vgg.norms.train(vgg.training)

@@ -121,7 +121,7 @@ def dots(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
     h, w = enlarged(size_hw)
     image = Image.fromarray(quantised(under), "RGBA").resize((w, h), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(image)
-    for count, radius, stray in ((2000, 12.5, 0.10), (3600, 9.0, 0.16), (3200, 6.2, 0.22)):
+    for count, radius, stray in ((1100, 18.0, 0.10), (1900, 13.0, 0.16), (1500, 9.5, 0.2)):
         points = scattered(size_hw, rng, count)
         dabs = sampled(plan, points) + rng.normal(0, stray / 2, (len(points), 3))
         opposite = rng.uniform(0, 1, len(points)) < 0.16

@@ -39,8 +39,8 @@ def woodblock(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
     pen = ImageDraw.Draw(image)
     for _ in range(9):
         _cloud(pen, aspect=aspect, scale=h, rng=rng)
-    for row, base in enumerate((0.5, 0.64, 0.79, 0.95, 1.12)):
-        size = 0.27 + 0.05 * row
+    for row, base in enumerate((0.52, 0.72, 0.94, 1.2)):
+        size = 0.36 + 0.07 * row
         shift = rng.uniform(0, 0.5)
         for place in np.arange(-0.6, aspect / size + 0.6, 1.15):
             grown = size * rng.uniform(0.8, 1.2)
@@ -88,16 +88,16 @@ def _foam(
     """Lumps along `crest` `(n, 2)` and claws that hang from it."""
     dark, cream = ink(colours(_OUTLINE)[0]), ink(colours(_FOAM)[0])
     line = max(1, round(0.003 * scale))
-    for point in crest[rng.permutation(len(crest))[: len(crest) // 2]]:
+    for point in crest[rng.permutation(len(crest))[: len(crest) // 3]]:
         reach, lean = size * rng.uniform(0.1, 0.16), rng.uniform(-0.1, 1.1)
         t = np.linspace(0, 1, 8)
         hook = np.stack([np.sin(lean + 2.4 * t) * t, (0.25 + 0.9 * t) * t], axis=1)
         claw = np.concatenate([hook, (hook + np.stack([-0.45 * (1 - t), 0.1 * (1 - t)], axis=1))[::-1]])
         root = place + point * size
         pen.polygon(_flat(claw, root, reach, scale), fill=cream, outline=dark, width=line)
-    for point in crest[rng.permutation(len(crest))]:
+    for point in crest[rng.permutation(len(crest))[: 2 * len(crest) // 3]]:
         middle = (place + point * size + rng.normal(0, 0.016, 2) * size) * scale
-        radius = size * rng.choice((0.018, 0.026, 0.04)) * scale
+        radius = size * rng.choice((0.024, 0.034, 0.048)) * scale
         pen.ellipse([*(middle - radius), *(middle + radius)], fill=cream, outline=dark, width=line)
     for _ in range(9):
         middle = (place + np.array([1.1, -0.85]) * size + rng.normal(0, 0.13 * size, 2)) * scale
