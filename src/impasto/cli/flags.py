@@ -53,7 +53,7 @@ def listed(name: str, kind: Any, *, help: str) -> Parameter:
 
 def about(cls: type, name: str) -> str:
     """The help text of one option."""
-    return next(help_text(hint) for field, hint in annotated_fields(cls) if field.name == name)
+    return next(_help(hint) for field, hint in annotated_fields(cls) if field.name == name)
 
 
 def as_text(value: Any) -> str:
@@ -65,7 +65,7 @@ def as_text(value: Any) -> str:
 
 def _parameter(field: dataclasses.Field[Any], hint: Any) -> Parameter:
     kind = _without_none(hint)
-    settings: dict[str, Any] = {"help": help_text(hint), "show_choices": False, "negative": ()}
+    settings: dict[str, Any] = {"help": _help(hint), "show_choices": False, "negative": ()}
     if field.default is None or field.default is False or field.default == ():
         settings["show_default"] = False
     elif isinstance(field.default, bool):
@@ -78,6 +78,10 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> Parameter:
     elif names:
         settings["choices"] = names
     return Parameter(**settings)
+
+
+def _help(hint: Any) -> str:
+    return help_text(hint).replace("`", "")  # the help is plain text: reading it as Markdown takes 0.06 s
 
 
 def _reading(name: str, kind: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import inspect
 import os
 import sys
 import traceback
@@ -36,18 +37,22 @@ COMMANDS = {
 FAILED, WRONG_USE = 1, 2
 
 
-def application() -> App:
-    """The command with its subcommands, none of them imported yet."""
+def application(words: Sequence[str] = ()) -> App:
+    """The command with its subcommands, of which only those among `words` are imported."""
     app = App(
         name="impasto",
         help="Neural style transfer: paint a picture in the manner of another.",
         help_epilogue="With --debug, before or after a command, errors show where they come from.",
         version=impasto.__version__,
         suppress_keyboard_interrupt=False,
+        help_format="plaintext",
     )
     for name, about in COMMANDS.items():
         if importlib.util.find_spec(f"impasto.cli.{name}") is not None:
-            app.command(f"impasto.cli.{name}:app", name=name, help=about)
+            called = name in words
+            app.command(f"impasto.cli.{name}:app", name=name, help=None if called else about)
+            if called:
+                _let_help_flow(app[name])
     return app
 
 
@@ -57,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = _taken(words, "--debug")
     try:
-        code = application()(words, exit_on_error=False, print_error=False, result_action="return_value")
+        code = application(words)(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BaseException as error:
@@ -66,6 +71,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         return _told(error)
+
+
+def _let_help_flow(app: App) -> None:
+    """Join the lines of each paragraph of the docstrings: as plain text they would break twice."""
+    command = app.default_command
+    if command is not None and command.__doc__:
+        paragraphs = inspect.cleandoc(command.__doc__).split("\n\n")
+        command.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for name in app:
+        if not name.startswith("-"):
+            _let_help_flow(app[name])
 
 
 def _let_threads_sleep() -> None:

@@ -45,7 +45,7 @@ def list_models(*, json: Json = False) -> int:
 
 @app.command
 def show(
-    name: Annotated[str, Parameter(help="Name of `impasto models list`, or a weight file.")], /, *, json: Json = False
+    name: Annotated[str, Parameter(help="Name of impasto models list, or a weight file.")], /, *, json: Json = False
 ) -> int:
     """Show the card of weights: what network they are of, where they come from, how good they are.
 
@@ -73,7 +73,7 @@ def show(
 
 @app.command
 def get(
-    name: Annotated[str, Parameter(help="Name of `impasto models list`.")],
+    name: Annotated[str, Parameter(help="Name of impasto models list.")],
     /,
     *,
     allow_unverified: Unverified = False,

@@ -25,8 +25,8 @@ def redo(
 ) -> int:
     """Make a picture again from the recipe in its metadata.
 
-    On the same machine, with the same versions, format, `--bits` and `--quality`, the file is the same bit for bit: the
-    number of threads is what it was unless `--threads` says another. The inputs must lie where they lay, unchanged.
+    On the same machine, with the same versions, format, --bits and --quality, the file is the same bit for bit: the
+    number of threads is what it was unless --threads says another. The inputs must lie where they lay, unchanged.
     """
     from impasto import api
     from impasto.cli import batch

@@ -93,8 +93,8 @@ def stylize(
 ) -> int:
     """Repaint pictures in the manner of others.
 
-    The result's metadata says how it was made: `impasto redo` makes it again. Ctrl-C stops after the running step and
-    keeps the picture so far and its state; `--resume` goes on from there. A bad picture among several is left out and
+    The result's metadata says how it was made: impasto redo makes it again. Ctrl-C stops after the running step and
+    keeps the picture so far and its state; --resume goes on from there. A bad picture among several is left out and
     reported; the exit code is then 1.
     """
     styles = [Path(weighted(text)[0]) for text in pictures.style]
