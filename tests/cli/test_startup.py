@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from impasto.cli.main import COMMANDS, application
+from impasto.cli.main import COMMANDS, application, main
+from impasto.cli.stylize import stylize
 
 HEAVY = ("torch", "numpy", "skimage", "PIL", "httpx", "av")
 
@@ -38,12 +39,18 @@ def test_the_package_runs_as_a_module() -> None:
     assert done.stdout.strip() == impasto.__version__
 
 
-def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    app = application()
-    for name in COMMANDS:
-        if name in app:
-            app([name, "--help"], result_action="return_value", exit_on_error=False)
-            assert f"impasto {name}" in capsys.readouterr().out
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    if name in application():
+        assert main([name, "--help"]) == 0
+        assert f"impasto {name}" in capsys.readouterr().out
+
+
+def test_paragraphs_of_help_flow(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stylize", "--help"]) == 0
+    first, *rest = (stylize.__doc__ or "").split("\n\n")
+    assert not any("\n" in paragraph for paragraph in [first, *rest])
+    assert first in capsys.readouterr().out
 
 
 def test_a_closed_pipe_is_quiet() -> None:

@@ -72,7 +72,7 @@ class OptimiseOptions(Options):
         int, Doc("Scales of the pyramid; 1 paints at full size only. 0 chooses by the size."), Range(0, 12)
     ] = 0
     scale_factor: Annotated[float, Doc("Ratio of a scale to the one before."), Range(1.1, 4)] = 2.0
-    smallest_px: Annotated[int, Doc("Long side of the coarsest scale."), Range(32)] = 128
+    smallest_px: Annotated[int, Doc("Long side of the coarsest scale, about."), Range(32)] = 128
     history: Annotated[int, Doc("Steps that L-BFGS remembers."), Range(1, 200)] = 20
     precision: Annotated[
         str,

@@ -69,7 +69,9 @@ class Optimised:
             h, w = size_hw
             deepest = max(layers, key=self.encoder.stride)
             raise ImageTooSmall(f"content is {w}×{h} px; {deepest} needs {need} px a side. Use a larger --size.")
-        sizes = pyramid_sizes(size_hw, smallest_px=self.options.smallest_px, factor=self.options.scale_factor)
+        factor = self.options.scale_factor
+        about = round(self.options.smallest_px / math.sqrt(factor))  # the coarsest is the one nearest to smallest_px
+        sizes = pyramid_sizes(size_hw, smallest_px=max(1, about), factor=factor)
         sizes = [size for size in sizes if min(size) >= need]
         return sizes[-self.options.scales :] if self.options.scales else sizes
 

@@ -14,6 +14,7 @@ from impasto.image.pixels import to_bytes
 from impasto.image.resize import fit, resized
 from impasto.training.data import Bytes
 
+UNLABELLED = -1
 LONGEST_ASPECT = 2.0  # of a kept picture; what is longer is cut at both ends
 
 
@@ -27,13 +28,27 @@ class Listed:
 
 @dataclass(frozen=True)
 class PictureSet:
-    """Decoded pictures `(h, w, 3)`; `labels` index `classes`. `skipped` are the files that could not be read."""
+    """Decoded pictures `(h, w, 3)`.
+
+    `labels` index `classes`, -1 for a picture without a class; None where no picture has one. `skipped` says which
+    files could not be read and why; `odds` how often each picture is to be drawn.
+    """
 
     pictures: list[Bytes]
     labels: list[int] | None
     classes: tuple[str, ...]
     skipped: tuple[str, ...]
     odds: list[float] | None = None
+
+    def labelled(self) -> tuple[list[Bytes], list[int]]:
+        """The pictures that have a class, and their classes."""
+        rows = [row for row in zip(self.pictures, self.labels or [], strict=False) if row[1] != UNLABELLED]
+        return [picture for picture, _ in rows], [label for _, label in rows]
+
+    @property
+    def all_labelled(self) -> bool:
+        """Whether every picture has a class."""
+        return self.labels is not None and UNLABELLED not in self.labels
 
 
 def listed(source: Path) -> list[Listed]:
@@ -74,7 +89,7 @@ def decoded(
 ) -> PictureSet:
     """Read the pictures, scaled down to a short side of `short_side_px`; unreadable ones are left out and named.
 
-    With every picture labelled the set has classes: `classes` where given (others are left out), else all, sorted.
+    The classes are `classes` where given (pictures of others, or of none, are left out), else all that occur, sorted.
     """
     with ThreadPoolExecutor(2) as pool:
         read = []
@@ -86,14 +101,14 @@ def decoded(
     good = [row for row in zip(items, read, drawn, strict=True) if not isinstance(row[1], str)]
     skipped = tuple(result for result in read if isinstance(result, str))
     names = tuple(classes or sorted({item.label for item, _, _ in good if item.label is not None}))
-    labelled = bool(good) and all(item.label is not None for item, _, _ in good)
     if classes is not None:
         good = [row for row in good if row[0].label in names]
     if not good:
         raise DataError(f"none of {len(items)} pictures can be used; the first: {(*skipped, 'no class is known')[0]}")
-    labels = [names.index(item.label or "") for item, _, _ in good] if labelled else None
+    index = {name: i for i, name in enumerate(names)}
+    labels = [index.get(item.label or "", UNLABELLED) for item, _, _ in good] if names else None
     kept = [picture for _, picture, _ in good if not isinstance(picture, str)]
-    return PictureSet(kept, labels, names if labelled else (), skipped, [odd for _, _, odd in good])
+    return PictureSet(kept, labels, names, skipped, [odd for _, _, odd in good])
 
 
 def _read(path: Path, short_side_px: int) -> Bytes | str:

@@ -79,7 +79,7 @@ def prepare(options: BackboneOptions, fitting: FitOptions) -> Prepared:
         options.crop_px,
         fitting.seed,
         smallest_crop=options.smallest_crop,
-        labels=train.labels,
+        labels=train.labels if train.all_labelled else None,
         odds=train.odds,
     )
     sample = sampled(crops)
@@ -133,7 +133,7 @@ def _encoder(options: BackboneOptions, fitting: FitOptions, sample: Tensor) -> V
 
 
 def _classification(encoder: Vgg, train: PictureSet) -> backbone.Classification:
-    if train.labels is None or len(train.classes) < 2:
+    if not train.all_labelled or len(train.classes) < 2:
         raise DataError("classification needs pictures of at least two classes: a folder a class, or a CSV with them.")
     return backbone.Classification(encoder, len(train.classes))
 
@@ -205,8 +205,8 @@ def _measured(student: Any, prepared: Prepared, options: BackboneOptions) -> dic
         found["teacher"] = measures.teacher_agreement(student, prepared.task, pictures, options.crop_px)
     elif labels is not None:
         found["class_accuracy"] = measures.class_accuracy(student, pictures, labels, options.crop_px)
-    if labels is not None and prepared.train.labels is not None:
-        known = (prepared.train.pictures, prepared.train.labels)
+    known = prepared.train.labelled()
+    if labels is not None and len(set(known[1])) > 1:
         found["probe_accuracy"] = measures.probe_accuracy(
             student.encoder, known, (pictures, labels), px=options.crop_px
         )
