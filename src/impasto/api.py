@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import numbers
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -22,15 +23,17 @@ from impasto.config.analysis import EyeOptions, RebuildOptions, RebuildTarget, S
 from impasto.config.job import Job, PaintOptions, StyleSource
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import ColourOptions, OutputOptions, SizeOptions
-from impasto.core.errors import ImageError, ImpastoError, OptionError, StateError
+from impasto.core.errors import ImpastoError, OptionError, StateError
+from impasto.core.paths import written_whole
 from impasto.encoders.table import Encoder, Progress
 from impasto.encoders.table import loaded as load_encoder
 from impasto.image import files
-from impasto.image.files import Picture, read
-from impasto.image.pixels import from_bytes, to_bytes
+from impasto.image.files import read
+from impasto.image.pixels import to_bytes
 from impasto.image.resize import SizeHW, resized
 from impasto.metrics import table as metrics
-from impasto.rendering import inputs, painting, pause, recipe
+from impasto.rendering import given, inputs, painting, pause, recipe
+from impasto.rendering.given import PictureLike
 from impasto.stylizers.optimised import Optimised, PaintedStep, Paused
 from impasto.stylizers.protocol import Mix, Step, Style, Stylizer
 
@@ -61,28 +64,37 @@ __all__ = [
     "sweep",
 ]
 
-PictureLike = str | Path | Image.Image | np.ndarray[Any, Any] | Tensor
-
 
 @dataclass(frozen=True, eq=False)
 class Painting:
     """A finished picture.
 
     `pixels` `(1, 3, h, w)` in `[0, 1]`; `alpha` `(1, 1, h, w)` or None; `recipe` is None for pictures that came from
-    memory, since what is not a file cannot be found again.
+    memory, since what is not a file cannot be found again; `folder` is what its paths are relative to.
     """
 
     pixels: Tensor
     alpha: Tensor | None = None
     recipe: recipe.Recipe | None = None
+    folder: Path | None = None
 
     def save(self, path: str | Path, options: OutputOptions | None = None) -> None:
-        """Write a picture file; its metadata says how it was made, or a sidecar where it cannot or options ask."""
+        """Write a picture file; its metadata says how it was made, or a sidecar where it cannot or options ask.
+
+        Paths in the recipe become relative to the file's folder. Where the picture has no recipe, one that lies beside
+        `path` is of another picture, and is removed.
+        """
         options, path = options or OutputOptions(), Path(path)
-        notes = {recipe.KEY: self.recipe.to_json()} if self.recipe else {}
+        made = self.recipe
+        if made is not None and self.folder is not None:
+            made = made.moved(self.folder, path.parent)
+        notes = {recipe.KEY: made.to_json()} if made is not None else {}
         files.write(path, self.pixels, alpha=self.alpha, bits=options.bits, quality=options.quality, notes=notes)
-        if self.recipe and (options.sidecar or not files.carries_notes(path)):
-            sidecar_path(path).write_text(self.recipe.to_json() + "\n", encoding="utf-8")
+        if made is None:
+            _remove_sidecar(sidecar_path(path))
+        elif options.sidecar or not files.carries_notes(path):
+            with written_whole(sidecar_path(path)) as temporary:
+                temporary.write_text(made.to_json() + "\n", encoding="utf-8")
 
     def to_pil(self) -> Image.Image:
         """As a Pillow picture, 8 bits."""
@@ -92,17 +104,29 @@ class Painting:
 
 @dataclass(frozen=True, eq=False)
 class Begun:
-    """A job whose inputs are read and whose encoder is loaded; `steps()` paints it."""
+    """A job whose inputs are read and whose encoder is loaded; `steps()` paints it.
+
+    `folder` is what the paths in `recipe` are relative to; `threads` is the number that a step computes with, None
+    for as many as torch is set to.
+    """
 
     job: Job
     inputs: inputs.Inputs
     encoder: Encoder
     recipe: recipe.Recipe | None
     resume: Paused | None = None
+    folder: Path | None = None
+    threads: int | None = None
 
     def steps(self) -> Iterator[Step]:
         """Every step of painting; the last one's `picture()` is the result."""
-        return painting.painted(self.job, self.inputs, self.encoder, resume=self.resume)
+        steps = painting.painted(self.job, self.inputs, self.encoder, resume=self.resume)
+        while True:
+            with _threads(self.threads):
+                step = next(steps, None)
+            if step is None:
+                return
+            yield step
 
     def work(self) -> tuple[tuple[SizeHW, int], ...]:
         """The canvas sizes of all scales, coarse to fine, with the steps at each: what the time left follows from.
@@ -116,7 +140,7 @@ class Begun:
         """The picture at `step`, at the output's size."""
         pixels = step.picture()
         size = (self.inputs.content.shape[-2], self.inputs.content.shape[-1])
-        return Painting(resized(pixels, size), self.inputs.alpha, self.recipe)
+        return Painting(resized(pixels, size), self.inputs.alpha, self.recipe, self.folder)
 
     def pause(self, step: Step, output: Path) -> Path | None:
         """Keep the state after `step` beside `output`, for `begun(…, resume=True)`; None where there is none."""
@@ -155,7 +179,7 @@ def begun(
     encoder = encoder or painting.encoder_of(job, progress=progress)
     made = recipe.of(job, encoder, folder=output.parent)
     state = pause.kept(pause.path_for(output), made) if resume else None
-    return Begun(job, pictures, encoder, made, state)
+    return Begun(job, pictures, encoder, made, state, output.parent.absolute())
 
 
 def stylize(
@@ -171,9 +195,10 @@ def stylize(
 ) -> Painting:
     """Repaint `content` in the manner of `style`.
 
-    Pictures are paths, Pillow pictures, `(h, w)`, `(h, w, 3)` or `(h, w, 4)` arrays of uint8 or uint16, or tensors
-    `(1, 3, h, w)` in `[0, 1]`. `style` may be a list, also of `(picture, weight)`. `size` is the long side in pixels,
-    0 for the content's own. `strength` 0 gives the content back.
+    Pictures are paths, Pillow pictures (taken as they are, without turning by EXIF or conversion by profile),
+    `(h, w)`, `(h, w, 3)` or `(h, w, 4)` arrays of uint8 or uint16, or tensors `(1, 3, h, w)` in `[0, 1]`. `style` may
+    be a list, also of `(picture, weight)`. `size` is the long side in pixels, 0 for the content's own. `strength` 0
+    gives the content back. Raises `ImageError`, `OptionError`, `WeightsError`, `NotFinite`.
     Gatys, Ecker & Bethge 2016, "Image style transfer using convolutional neural networks".
     """
     mix = [_weighted(item) for item in (style if isinstance(style, list | tuple) and not _is_pair(style) else [style])]
@@ -189,7 +214,7 @@ def stylize(
     if all(isinstance(picture, str | Path) for picture in (content, *(p for p, _ in mix))):
         work = begun(job)
     else:
-        read = inputs.gathered(job, content=_picture(content), styles=[_picture(p) for p, _ in mix])
+        read = inputs.gathered(job, content=given.picture_from(content), styles=[given.picture_from(p) for p, _ in mix])
         work = Begun(job, read, painting.encoder_of(job), None)
     return work.painting(_last(work.steps()))
 
@@ -197,14 +222,16 @@ def stylize(
 def redo(path: str | Path, *, output: str | Path | None = None, threads: int | None = None) -> Begun:
     """The job that made a picture file, ready to be painted again; `output` is where it will lie, as for `begun`.
 
-    The picture is the same bit for bit on the same machine with the same versions: the number of threads is set to
-    what it was (`threads` overrides). Raises `StateError` where the file has no recipe or an input has changed.
+    The picture is the same bit for bit on the same machine with the same versions: painting takes as many threads as
+    it took (`threads` overrides), and torch's own number stays as it is. Raises `StateError` where the file has no
+    recipe or an input has changed.
     """
     path = Path(path)
     found = recipe_of(path)
     job = recipe.job_again(found, folder=path.parent)
-    torch.set_num_threads(threads or int(found.made_with["threads"]))
-    work = begun(job, output=path if output is None else output)
+    count = threads or int(found.made_with["threads"])
+    with _threads(count):
+        work = dataclasses.replace(begun(job, output=path if output is None else output), threads=count)
     for name, digest in found.weights.items():
         if work.encoder.sha256 != digest:
             raise StateError(f"the weights of {name} are not those that made {path}: they have changed since.")
@@ -214,11 +241,11 @@ def redo(path: str | Path, *, output: str | Path | None = None, threads: int | N
 def recipe_of(path: str | Path) -> recipe.Recipe:
     """The recipe in a picture's metadata or sidecar, or in a JSON file. `StateError` where there is none."""
     path = Path(path)
-    if path.suffix == ".json":
-        return recipe.Recipe.from_json(path.read_text(encoding="utf-8"), str(path))
+    if path.suffix.lower() == ".json":
+        return recipe.Recipe.from_json(_text_in(path), str(path))
     text = files.read_notes(path).get(recipe.KEY)
     if text is None and sidecar_path(path).is_file():
-        text = sidecar_path(path).read_text(encoding="utf-8")
+        text = _text_in(sidecar_path(path))
     if text is None:
         raise StateError(f"{path} carries no recipe: it was not made by impasto, or its metadata was removed.")
     return recipe.Recipe.from_json(text, str(path))
@@ -234,11 +261,12 @@ def evaluate(
 ) -> dict[str, dict[str, float]]:
     """Distances of `output` from `content` and `style`, by row: the output, a copy of the content, a copy of the style.
 
-    The copies are what the numbers are to be read against. Their names, units and directions stand in
-    `impasto.metrics.table.METRICS`. Raises as `stylize` does.
+    The copies are what the numbers are to be read against; transparent pictures are laid over white. Names, units and
+    directions stand in `impasto.metrics.table.METRICS`. Raises as `stylize` does.
     """
     eye = load_encoder(encoder, precision="float32") if isinstance(encoder, str) else encoder
-    out, kept, taken = (_picture(picture).pixels for picture in (output, content, style))
+    read = [given.picture_from(picture) for picture in (output, content, style)]
+    out, kept, taken = (inputs.over_white(picture.pixels, picture.alpha) for picture in read)
     losses = LossOptions()
     return metrics.reference_rows(
         out, kept, taken, eye, content_layers=losses.content_layers, style_layers=losses.style_layers
@@ -260,7 +288,7 @@ def reconstruct(
     through, options = through or EyeOptions(), options or RebuildOptions()
     target = RebuildTarget(content_layer=content_layer, style_layer=tuple(style_layers))
     encoder = encoder_of(through, precision=options.precision)
-    steps = rebuilding.rebuilt(seen(_picture(picture), through), target, encoder=encoder, options=options)
+    steps = rebuilding.rebuilt(seen(given.picture_from(picture), through), target, encoder=encoder, options=options)
     return Painting(_last(steps).picture())
 
 
@@ -299,6 +327,34 @@ def _begun_in(job: Job, picture: Path) -> Begun:
     return begun(job, output=picture)
 
 
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Torch computing with `count` threads inside the block."""
+    before = torch.get_num_threads()
+    if count is None or count == before:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _text_in(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise StateError(f"{path} cannot be read ({error}); a JSON file with a recipe is needed.") from error
+
+
+def _remove_sidecar(path: Path) -> None:
+    if path.is_file():
+        with contextlib.suppress(StateError):  # no recipe: somebody else's file
+            recipe.Recipe.from_json(_text_in(path), str(path))
+            path.unlink()
+
+
 def _last(steps: Iterator[Step]) -> Step:
     for step in steps:
         last = step
@@ -306,7 +362,7 @@ def _last(steps: Iterator[Step]) -> Step:
 
 
 def _is_pair(style: Sequence[Any]) -> bool:
-    return isinstance(style, tuple) and len(style) == 2 and isinstance(style[1], int | float)
+    return isinstance(style, tuple) and len(style) == 2 and isinstance(style[1], numbers.Real)
 
 
 def _weighted(item: Any) -> tuple[PictureLike, float]:
@@ -319,27 +375,3 @@ def _weighted(item: Any) -> tuple[PictureLike, float]:
 
 def _named(picture: PictureLike) -> str:
     return str(picture) if isinstance(picture, str | Path) else "(in memory)"
-
-
-def _picture(given: PictureLike) -> Picture:
-    if isinstance(given, str | Path):
-        return files.read(given)
-    if isinstance(given, Tensor):
-        if given.ndim != 4 or given.shape[:2] != (1, 3):
-            raise ImageError(f"the picture has shape {tuple(given.shape)}; (1, 3, h, w) in [0, 1] is needed.")
-        return Picture(given.detach().float().cpu())
-    if isinstance(given, Image.Image):
-        given = np.asarray(given.convert("RGBA" if given.has_transparency_data else "RGB"))
-    return _from_array(given)
-
-
-def _from_array(array: np.ndarray[Any, Any]) -> Picture:
-    if array.ndim == 2:
-        array = np.repeat(array[..., None], 3, axis=2)
-    if array.ndim != 3 or array.shape[2] not in (3, 4) or array.dtype not in (np.uint8, np.uint16):
-        raise ImageError(
-            f"the array has shape {array.shape} and type {array.dtype}; (h, w), (h, w, 3) or (h, w, 4) of uint8 or "
-            "uint16 is needed."
-        )
-    samples = from_bytes(np.ascontiguousarray(array))
-    return Picture(samples[:, :3], samples[:, 3:] if array.shape[2] == 4 else None, 8 * array.itemsize)

@@ -124,6 +124,7 @@ def test_absolute_gatys_is_the_papers(encoder: Encoder, photo: Tensor, painting:
         balance="absolute",
         content_layers=("relu3_2",),
         style_layers=("relu1_1", "relu2_1"),
+        content_weight=1.0,
         style_weight=100.0,
         tv_weight=0,
     )

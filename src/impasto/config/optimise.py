@@ -24,7 +24,7 @@ class LossOptions(Options):
     content_layers: Annotated[tuple[str, ...], Doc("Layers whose features keep the content.")] = ("relu3_2", "relu4_2")
     content_loss: Annotated[str, Doc("Distance of content features."), Choice(("l2", "l1", "huber"))] = "l2"
     content_reduction: Annotated[str, Doc("Sum or mean over features."), Choice(("mean", "sum"))] = "mean"
-    content_weight: Annotated[float, Doc("Weight of the content."), Range(0)] = 1.0
+    content_weight: Annotated[float, Doc("Weight of the content."), Range(0)] = 2.5
     style_layers: Annotated[tuple[str, ...], Doc("Layers whose statistics carry the style.")] = (
         "relu1_1",
         "relu2_1",
@@ -35,9 +35,9 @@ class LossOptions(Options):
     style_layer_weights: Annotated[
         tuple[float, ...], Doc("Weight of each style layer, in their order; one number serves all."), Range(0)
     ] = (1.0,)
-    style_loss: Annotated[str, Doc("Statistic and distance of the style: a name of the style loss table.")] = "gram"
+    style_loss: Annotated[str, Doc("Statistic and distance of the style: a name of the style loss table.")] = "wasserstein2"
     style_weight: Annotated[float, Doc("Weight of the style."), Range(0)] = 10.0
-    tv_weight: Annotated[float, Doc("Weight of total variation, which smooths."), Range(0)] = 0.3
+    tv_weight: Annotated[float, Doc("Weight of total variation, which smooths."), Range(0)] = 0.5
     laplacian_weight: Annotated[
         float, Doc("Weight of the Laplacian loss, which keeps the content's edges."), Range(0)
     ] = 0.0

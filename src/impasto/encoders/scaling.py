@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,12 +14,12 @@ DEAD = 0.02  # a channel whose mean is below this part of its layer's is scaled 
 
 
 @torch.no_grad()
-def unit_mean(vgg: Vgg, images: Tensor) -> dict[str, Tensor]:
-    """Canonical tensors with which every channel after its ReLU has mean 1 on `images`.
+def unit_mean(vgg: Vgg, images: Tensor, *, each: Literal["channel", "layer"] = "channel") -> dict[str, Tensor]:
+    """Canonical tensors with which every channel, or every layer, after its ReLU has mean 1 on `images`.
 
     A convolution is divided by its outputs' means and multiplied by its inputs': ReLU and average pooling are
     homogeneous, so each feature keeps its shape and changes only in scale (Gatys et al. 2016, section 2, normalise
-    VGG-19 in this way). Max pooling is homogeneous, too. Needs a network without batch norm.
+    the channels of VGG-19 in this way). Max pooling is homogeneous, too. Needs a network without batch norm.
     """
     if vgg.norms:
         raise ValueError("the network has batch norms: fold them first.")
@@ -26,7 +27,9 @@ def unit_mean(vgg: Vgg, images: Tensor) -> dict[str, Tensor]:
     before: Tensor | None = None
     for name in vgg.convs:
         means = channel_means(vgg, images, name.replace("conv", "relu"))
-        means = torch.maximum(means, DEAD * means.mean())
+        means = torch.maximum(means, DEAD * means.mean()) if bool(means.any()) else torch.ones_like(means)
+        if each == "layer":
+            means = means.mean().expand_as(means)
         weight = tensors[f"{name}.weight"] / means[:, None, None, None]
         tensors[f"{name}.weight"] = weight if before is None else weight * before[None, :, None, None]
         tensors[f"{name}.bias"] = tensors[f"{name}.bias"] / means

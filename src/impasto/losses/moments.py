@@ -6,14 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 class SecondMoment(torch.autograd.Function):
     """E[f fᵀ] over pixels: `(b, c, h, w)` to `(b, c, c)`, accumulated in float32 also for half-precision features.
 
     The same as `pixels @ pixels.mT / n`, but it reads channels-last features in place, and its gradient comes in their
-    own type and layout. With bfloat16 features this takes a third of the time of the plain expression
-    (`benchmarks/gram.py`), which was a quarter of a whole step of painting.
+    own type and layout. It has no second derivative. With bfloat16 features this takes a third of the time of the plain
+    expression (`benchmarks/gram.py`), which was a quarter of a whole step of painting.
     """
 
     @staticmethod
@@ -27,6 +28,7 @@ class SecondMoment(torch.autograd.Function):
             return wide.mT @ wide / pixels.shape[1]
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         """The gradient by the features."""
         (pixels,), (b, c, h, w) = ctx.saved_tensors, ctx.size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -30,9 +29,12 @@ def kept(path: Path, recipe: Recipe) -> Paused:
         raise StateError(f"{path} is not there: nothing was stopped. Leave --resume out to begin.")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-        text, paused = found["recipe"], found["paused"]
-    except (RuntimeError, KeyError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise StateError(f"{path} is damaged ({error}). Delete it and begin again.") from error
-    if text != recipe.to_json():
-        raise StateError(f"{path} is of another job: its options or inputs differ. Give the same ones, or delete it.")
-    return Paused(paused["scale"], paused["step"], paused["state"])
+        of, paused = Recipe.from_json(found["recipe"], str(path)), found["paused"]
+        state = Paused(paused["scale"], paused["step"], paused["state"])
+    except Exception as error:  # torch raises nearly anything for bytes that are none of its files
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise StateError(f"{path} is damaged ({reason}). Delete it and begin again.") from error
+    if differing := of.differences(recipe):
+        names = ", ".join(differing[:5]) + (", …" if len(differing) > 5 else "")
+        raise StateError(f"{path} is of another job: {names} differ. Give the same options and inputs, or delete it.")
+    return state

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ import torch
 
 import impasto
 from impasto.config.job import Job
-from impasto.core.errors import StateError
+from impasto.core.errors import OptionError, StateError
 from impasto.core.options import from_dict
 from impasto.core.paths import sha256_of
 from impasto.encoders.table import Encoder
+from impasto.weights.catalogue import WEIGHT_SUFFIXES
 
 KEY = "impasto"  # name of the note in a picture's metadata
 
@@ -36,16 +37,17 @@ class Recipe:
 
     def to_json(self) -> str:
         """One line; no date, so that the same job gives the same file."""
-        return json.dumps(
-            {
-                "job": self.job.to_dict(),
-                "inputs": dict(self.inputs),
-                "weights": dict(self.weights),
-                "made_with": dict(self.made_with),
-            },
-            ensure_ascii=False,
-            separators=(",", ":"),
-        )
+        text = json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "backslashreplace").decode()  # file names that are no UTF-8: as JSON's own escapes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "job": self.job.to_dict(),
+            "inputs": dict(self.inputs),
+            "weights": dict(self.weights),
+            "made_with": dict(self.made_with),
+        }
 
     @classmethod
     def from_json(cls, text: str, where: str) -> Recipe:
@@ -53,14 +55,35 @@ class Recipe:
         try:
             data = json.loads(text)
             job = from_dict(Job, data["job"], "recipe")
-            return cls(job, data["inputs"], data["weights"], data["made_with"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise StateError(f"the recipe in {where} cannot be read ({error}).") from error
+            return cls(job, _texts(data["inputs"]), _texts(data["weights"]), _circumstances(data["made_with"]))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OptionError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise StateError(
+                f"the recipe in {where} cannot be read ({reason}); it may be of a newer impasto."
+            ) from error
+
+    def moved(self, old: Path, new: Path) -> Recipe:
+        """The same recipe for an output in the folder `new` instead of `old`."""
+        old, new = old.resolve(), new.resolve()
+        if old == new:
+            return self
+
+        def path(name: str) -> str:
+            return relative_to(new, old / name)
+
+        return dataclasses.replace(
+            self, job=_moved(self.job, path), inputs={path(name): digest for name, digest in self.inputs.items()}
+        )
+
+    def differences(self, other: Recipe) -> list[str]:
+        """Dotted names of what differs between two recipes: `job.optimise.seed`."""
+        return _differing(json.loads(self.to_json()), json.loads(other.to_json()))
 
 
 def of(job: Job, encoder: Encoder, *, folder: Path) -> Recipe:
     """The recipe for an output in `folder`."""
-    relative = _moved(job, lambda name: os.path.relpath(Path(name).resolve(), folder.resolve()))
+    job = _with_encoder_path(job)
+    relative = _moved(job, lambda name: relative_to(folder, Path(name)))
     inputs = {there: sha256_of(Path(here)) for here, there in zip(_files(job), _files(relative), strict=True)}
     return Recipe(relative, inputs, {encoder.name: encoder.sha256}, made_with(encoder))
 
@@ -81,6 +104,7 @@ def job_again(recipe: Recipe, *, folder: Path) -> Job:
 
     Raises `StateError` naming every input that is missing or has changed.
     """
+    folder = folder.resolve()  # as when the paths were made relative: ".." of a link is not that of its target
     changed = []
     for name, digest in recipe.inputs.items():
         path = folder / name
@@ -93,14 +117,25 @@ def job_again(recipe: Recipe, *, folder: Path) -> Job:
     return _moved(recipe.job, lambda name: os.path.normpath(folder / name))
 
 
+def relative_to(folder: Path, path: Path) -> str:
+    """`path` as seen from `folder`, links resolved; whole where there is no way from one to the other (drives)."""
+    try:
+        found = os.path.relpath(path.resolve(), folder.resolve())
+    except ValueError:
+        return str(path.resolve())
+    return found
+
+
 def _files(job: Job) -> list[str]:
+    """Every file that decides the result, as `gathered` reads them."""
     masks = [str(style.mask) for style in job.styles if style.mask is not None]
-    start = [str(job.optimise.init_picture)] if job.optimise.init_picture is not None else []
+    init = job.optimise.init_picture
+    start = [str(init)] if init is not None and job.optimise.init == "picture" else []
     encoder = [job.losses.encoder] if _is_file(job.losses.encoder) else []
     return [job.content, *(style.source for style in job.styles), *masks, *start, *encoder]
 
 
-def _moved(job: Job, path: Any) -> Job:
+def _moved(job: Job, path: Callable[[str], str]) -> Job:
     """The job with `path` applied to every file name in it."""
     styles = tuple(
         dataclasses.replace(
@@ -110,10 +145,42 @@ def _moved(job: Job, path: Any) -> Job:
     )
     start = job.optimise.init_picture
     optimise = dataclasses.replace(job.optimise, init_picture=None if start is None else Path(path(str(start))))
-    encoder = path(job.losses.encoder) if _is_file(job.losses.encoder) else job.losses.encoder
+    encoder = job.losses.encoder
+    if _is_file(encoder):
+        encoder = path(encoder)
+        encoder = encoder if _is_file(encoder) else os.path.join(os.curdir, encoder)
     losses = dataclasses.replace(job.losses, encoder=encoder)
     return dataclasses.replace(job, content=path(job.content), styles=styles, optimise=optimise, losses=losses)
 
 
+def _with_encoder_path(job: Job) -> Job:
+    """The job with its encoder written so that it looks like a file where it is one (as `catalogue.located` says)."""
+    encoder = os.path.expanduser(job.losses.encoder)
+    if not os.path.isfile(encoder):
+        return job
+    encoder = encoder if _is_file(encoder) else os.path.join(os.curdir, encoder)
+    return dataclasses.replace(job, losses=dataclasses.replace(job.losses, encoder=encoder))
+
+
 def _is_file(encoder: str) -> bool:
-    return "/" in encoder or os.sep in encoder or encoder.endswith((".safetensors", ".pth", ".pt"))
+    return "/" in encoder or os.sep in encoder or encoder.endswith(WEIGHT_SUFFIXES)
+
+
+def _texts(values: Any) -> dict[str, str]:
+    if not (isinstance(values, dict) and all(isinstance(value, str) for value in values.values())):
+        raise TypeError(f"{values!r} is no table of texts")
+    return values
+
+
+def _circumstances(values: Any) -> dict[str, Any]:
+    threads = values.get("threads")
+    if not isinstance(threads, int) or threads < 1:
+        raise TypeError(f"threads is {threads!r}")
+    return dict(values)
+
+
+def _differing(one: Any, other: Any, where: str = "") -> list[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        pairs = {name: (one.get(name), other.get(name)) for name in {**one, **other}}
+        return [name for key, (a, b) in pairs.items() for name in _differing(a, b, f"{where}.{key}".lstrip("."))]
+    return [] if one == other else [where]

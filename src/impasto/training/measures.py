@@ -71,6 +71,7 @@ def probe_accuracy(
 @torch.no_grad()
 def pooled(encoder: Vgg, pictures: Sequence[Bytes], px: int) -> Tensor:
     """Mean features of the two deepest ReLUs, `(n, c)` float64."""
+    encoder.eval()
     layers = [name for name in encoder.layers if name.startswith("relu")][-2:]
     rows = []
     for start in range(0, len(pictures), BATCH):

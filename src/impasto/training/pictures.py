@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from impasto.core.errors import DataError, ImageError
+from impasto.core.errors import DataError, ImageError, MissingExtra
 from impasto.image import files
 from impasto.image.pixels import to_bytes
 from impasto.image.resize import fit, resized
@@ -69,11 +69,14 @@ def listed(source: Path) -> list[Listed]:
 def _from_csv(source: Path) -> list[Listed]:
     if not source.is_file():
         raise DataError(f"{source} is not there.")
-    with source.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if "path" not in (rows.fieldnames or ()):
-            raise DataError(f"{source} has the columns {rows.fieldnames}; a column path is needed.")
-        found = [Listed(source.parent / row["path"], row.get("class")) for row in rows]
+    try:
+        with source.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before UTF-8
+            rows = csv.DictReader(file)
+            if "path" not in (rows.fieldnames or ()):
+                raise DataError(f"{source} has the columns {rows.fieldnames}; a column path is needed.")
+            found = [Listed(source.parent / row["path"], row.get("class") or None) for row in rows if row["path"]]
+    except (UnicodeError, csv.Error) as error:
+        raise DataError(f"{source} cannot be read ({error}); a CSV in UTF-8 is needed.") from error
     if not found:
         raise DataError(f"{source} lists no picture.")
     return found
@@ -90,6 +93,7 @@ def decoded(
     """Read the pictures, scaled down to a short side of `short_side_px`; unreadable ones are left out and named.
 
     The classes are `classes` where given (pictures of others, or of none, are left out), else all that occur, sorted.
+    A set in which no picture has a class keeps all, whatever `classes` are. `DataError` where nothing is left.
     """
     with ThreadPoolExecutor(2) as pool:
         read = []
@@ -100,8 +104,9 @@ def decoded(
     drawn = odds or [1.0] * len(items)
     good = [row for row in zip(items, read, drawn, strict=True) if not isinstance(row[1], str)]
     skipped = tuple(result for result in read if isinstance(result, str))
-    names = tuple(classes or sorted({item.label for item, _, _ in good if item.label is not None}))
-    if classes is not None:
+    found = {item.label for item, _, _ in good if item.label is not None}
+    names = tuple(classes or sorted(found)) if found else ()
+    if classes is not None and found:
         good = [row for row in good if row[0].label in names]
     if not good:
         raise DataError(f"none of {len(items)} pictures can be used; the first: {(*skipped, 'no class is known')[0]}")
@@ -114,7 +119,7 @@ def decoded(
 def _read(path: Path, short_side_px: int) -> Bytes | str:
     try:
         pixels = files.read(path).pixels
-    except ImageError as error:
+    except (ImageError, MissingExtra) as error:
         return str(error)
     h, w = pixels.shape[-2:]
     longest = int(LONGEST_ASPECT * min(h, w))

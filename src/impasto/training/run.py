@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor
 
 from impasto.config.training import BackboneOptions, FitOptions
-from impasto.core.errors import DataError, OptionError
+from impasto.core.errors import DataError, OptionError, StateError
+from impasto.core.paths import written_whole
 from impasto.encoders import table
 from impasto.encoders.scaling import layer_means, unit_mean
 from impasto.encoders.squeezenet import SqueezeNet
@@ -43,10 +45,12 @@ def train_backbone(options: BackboneOptions, fitting: FitOptions, folder: Path) 
     """Train the compact VGG and write `encoder.safetensors` with its card into `folder`.
 
     By distillation with `options.teacher`, by classification without. Stopped and called again with the same folder,
-    it goes on from the last checkpoint, exactly. Raises `DataError`, `OptionError`, `NotFinite`, `StateError`.
+    it goes on from the last checkpoint, exactly; `StateError` where that is of other options or another number of
+    pictures. Raises `DataError`, `OptionError`, `NotFinite`, too.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     prepared = prepare(options, fitting)
+    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder, _told(options, prepared))
     with ThreadPoolExecutor(1) as pool:
         yield from fit(prepared.task, Ahead(prepared.crops, pool), fitting, folder=folder)
     export(prepared, options, fitting, folder=folder)
@@ -87,7 +91,7 @@ def prepare(options: BackboneOptions, fitting: FitOptions) -> Prepared:
     held_out = None
     if kept_out:
         held_out = decoded(kept_out, short_side_px=options.short_side_px, classes=train.classes or None)
-    task = _distillation(encoder, options, sample) if options.teacher else _classification(encoder, train)
+    task = _distillation(encoder, options, sample) if options.teacher else _classification(encoder, train, held_out)
     return Prepared(task, encoder, crops, train, held_out)
 
 
@@ -101,6 +105,8 @@ def _items(options: BackboneOptions, *, without: set[Path]) -> tuple[list[Listed
     items, odds = [], []
     for source, weight in zip(options.data, weights, strict=True):
         here = [item for item in listed(source) if item.path.resolve() not in without]
+        if not here:
+            raise DataError(f"every picture of {source} is in --validation, which is never trained on. Name others.")
         items += here
         odds += [weight] * len(here)
     return items, odds
@@ -114,15 +120,16 @@ def sampled(crops: Crops) -> Tensor:
 
 def _encoder(options: BackboneOptions, fitting: FitOptions, sample: Tensor) -> Vgg:
     colour = PREPROCESS[PREPROCESSED]
-    torch.manual_seed(fitting.seed)
-    encoder = Vgg(
-        STAGES["compact-vgg"],
-        matrix=colour.matrix,
-        offset=colour.offset,
-        padding="reflect",
-        pooling="average",
-        batch_norm=options.start_from is None,
-    )
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
+        torch.manual_seed(fitting.seed)
+        encoder = Vgg(
+            STAGES["compact-vgg"],
+            matrix=colour.matrix,
+            offset=colour.offset,
+            padding="reflect",
+            pooling="average",
+            batch_norm=options.start_from is None,
+        )
     if options.start_from is not None:
         start = table.loaded(options.start_from, precision="float32")
         if not isinstance(start.net, Vgg) or start.net.stages != encoder.stages:
@@ -132,7 +139,9 @@ def _encoder(options: BackboneOptions, fitting: FitOptions, sample: Tensor) -> V
     return encoder
 
 
-def _classification(encoder: Vgg, train: PictureSet) -> backbone.Classification:
+def _classification(encoder: Vgg, train: PictureSet, held_out: PictureSet | None) -> backbone.Classification:
+    if held_out is not None and train.labels is not None and held_out.labels is None:
+        raise DataError("the pictures of --validation have no classes: a folder a class, or a CSV with them is needed.")
     if not train.all_labelled or len(train.classes) < 2:
         raise DataError("classification needs pictures of at least two classes: a folder a class, or a CSV with them.")
     return backbone.Classification(encoder, len(train.classes))
@@ -147,6 +156,8 @@ def _distillation(encoder: Vgg, options: BackboneOptions, sample: Tensor) -> bac
     else:
         pairs = {name: name for name in backbone.PAIRS if name in teacher.layers}
         scores = None
+        if not pairs:
+            raise OptionError(f"--teacher {options.teacher} has none of the layers {', '.join(backbone.PAIRS)}.")
     norms = backbone.channel_norms(teacher, sample, list(pairs.values()))
     return backbone.Distillation(
         encoder, teacher, norms, pairs, scores, score_weight=options.score_weight, temperature=options.temperature
@@ -162,7 +173,8 @@ def export(prepared: Prepared, options: BackboneOptions, fitting: FitOptions, *,
     found = _measured(student, prepared, options)
     folded = Vgg(prepared.encoder.stages, **_same(prepared.encoder))
     folded.load_convs(prepared.encoder.convs_folded())  # the student's own encoder
-    folded.load_convs(unit_mean(folded, sample))
+    # By layer: scaled by channel, rare channels speak louder, and gave paintings coloured fringes (docs/encoder.md).
+    folded.load_convs(unit_mean(folded, sample, each="layer"))
     card = Card(
         kind="encoder",
         name="compact-vgg",
@@ -176,9 +188,9 @@ def export(prepared: Prepared, options: BackboneOptions, fitting: FitOptions, *,
         preprocess=PREPROCESSED,
         licence="MIT",
         source="impasto train backbone",
-        training=_told(options, fitting, prepared),
+        training=_told(options, prepared) | {"fit": fitting.to_dict()},
         measures=found,
-        notes="Batch norm folded; every channel has mean 1 after its ReLU on training pictures.",
+        notes="Batch norm folded; every layer has mean 1 after its ReLU on training pictures.",
         layer_scale=dict(layer_means(folded, sample)),
     )
     tensors = {k: v.half() if k.endswith(".weight") else v.float() for k, v in folded.convs_folded().items()}
@@ -213,12 +225,31 @@ def _measured(student: Any, prepared: Prepared, options: BackboneOptions) -> dic
     return found
 
 
-def _told(options: BackboneOptions, fitting: FitOptions, prepared: Prepared) -> dict[str, Any]:
-    """What a card says of the training: options without folders, which mean nothing elsewhere, and counts."""
+def _told(options: BackboneOptions, prepared: Prepared) -> dict[str, Any]:
+    """What a card says of the training: options without folders, which mean nothing elsewhere, counts, checksums."""
     told = options.to_dict() | {
         "data": [Path(source).name for source in options.data],
         "validation": options.validation and Path(options.validation).name,
         "teacher": options.teacher and Path(options.teacher).name,
         "start_from": options.start_from and Path(options.start_from).name,
     }
-    return {"options": told, "fit": fitting.to_dict(), "pictures": len(prepared.train.pictures)}
+    train, task = prepared.train, prepared.task
+    counts = {"pictures": len(train.pictures), "unreadable": len(train.skipped), "classes": list(train.classes)}
+    teacher = task.teacher if isinstance(task, backbone.Distillation) else None
+    checksum = {"teacher_sha256": teacher.sha256} if isinstance(teacher, table.Encoder) else {}
+    return {"options": told, **counts, **checksum}
+
+
+def _claim(folder: Path, told: dict[str, Any]) -> None:
+    """Note what is trained in `folder`; `StateError` where the checkpoint there is of something else."""
+    path, told = folder / "training.json", json.loads(json.dumps(told))
+    if path.is_file() and (folder / "checkpoint.pt").is_file():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        before, now = ({**values["options"], **values} for values in (known, told))
+        differing = [name for name in now if name != "options" and before.get(name) != now[name]]
+        if differing:
+            names = ", ".join(differing)
+            raise StateError(f"{folder} was trained with another {names}. Give the same, or another output folder.")
+        return
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,72 @@
+"""From a job to the stylizer and its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from impasto.config.job import Job, PaintOptions, StyleSource
+from impasto.config.optimise import OptimiseOptions
+from impasto.config.pictures import ColourOptions, SizeOptions
+from impasto.core.errors import OptionError
+from impasto.image import files
+from impasto.rendering import painting
+from impasto.rendering.inputs import gathered
+from impasto.stylizers.coloured import Coloured
+from impasto.stylizers.masked import Masked
+from impasto.stylizers.optimised import Optimised
+
+MakeJob = Callable[..., Job]
+
+
+def test_wrappers_follow_from_the_options(small_job: MakeJob, there: Path) -> None:
+    files.write(there / "mask.png", torch.ones(1, 1, 8, 8))
+    masked = (StyleSource(source=str(there / "style.png"), mask=there / "mask.png"),)
+    encoder = painting.encoder_of(small_job())
+
+    def built(job: Job) -> object:
+        return painting.stylizer_for(job, gathered(job), encoder)
+
+    assert isinstance(built(small_job()), Optimised)
+    assert isinstance(built(small_job(colour=ColourOptions(match_style="histogram"))), Optimised)
+    for name in ("keep_colours", "keep_luminance"):
+        assert isinstance(built(small_job(colour=ColourOptions(**{name: "yiq"}))), Coloured)
+    assert isinstance(built(small_job(colour=ColourOptions(match_output="covariance"))), Coloured)
+    both = built(small_job(colour=ColourOptions(keep_colours="lab"), styles=masked))
+    assert isinstance(both, Masked)
+    assert isinstance(both.inner, Coloured)
+
+
+def test_the_work_is_what_is_painted(small_job: MakeJob) -> None:
+    job = small_job(size=SizeOptions(size=80), optimise=OptimiseOptions(steps=(2, 1), scale_factor=1.5, smallest_px=40))
+    encoder = painting.encoder_of(job)
+    planned = [size for size, count in painting.work(job, (72, 80), encoder) for _ in range(count)]
+    steps = list(painting.painted(job, gathered(job), encoder))
+    assert [step.size_hw for step in steps] == planned
+    assert len(set(planned)) > 1
+    assert steps[-1].index == steps[-1].total == len(planned)
+
+
+def test_outside_the_mask_is_the_content(small_job: MakeJob, there: Path) -> None:
+    mask = torch.zeros(1, 1, 72, 80)
+    mask[..., :40] = 1
+    files.write(there / "mask.png", mask)
+    job = small_job(
+        styles=(StyleSource(source=str(there / "style.png"), mask=there / "mask.png"),),
+        paint=PaintOptions(feather=0.0),
+        colour=ColourOptions(match_output="histogram"),
+    )
+    given = gathered(job)
+    *_, last = painting.painted(job, given, painting.encoder_of(job))
+    picture = last.picture()
+    assert torch.equal(picture[..., 26:], given.content[..., 26:])
+    assert not torch.allclose(picture[..., :22], given.content[..., :22], atol=0.01)
+
+
+def test_keeping_both_is_refused(small_job: MakeJob) -> None:
+    job = small_job(colour=ColourOptions(keep_colours="yiq", keep_luminance="lab"))
+    with pytest.raises(OptionError, match="together give the content back"):
+        next(painting.painted(job, gathered(job), painting.encoder_of(job)))
