@@ -263,3 +263,21 @@ def test_unit_mean_scales_and_does_nothing_else(pooling: str, image: Tensor) -> 
     torch.testing.assert_close(
         found[:, alive], wanted[:, alive] / wanted[:, alive].mean((0, 2, 3), keepdim=True), rtol=1e-3, atol=1e-3
     )
+
+
+def test_large_pictures_are_computed_again_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    net = Vgg([(4, 2), (6, 2)], padding="reflect", pooling="average").requires_grad_(False)
+    layers = ["relu1_1", "pool1", "relu2_1"]
+    found = {}
+    for spared_pixels in (10**9, 1):
+        monkeypatch.setattr("impasto.encoders.vgg.SPARED_PIXELS", spared_pixels)
+        calls = []
+        handle = net.convs["conv1_2"].register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        image = torch.rand(1, 3, 12, 10, generator=torch.Generator().manual_seed(1)).requires_grad_(True)
+        sum(feats.square().sum() for feats in net(image, layers).values()).backward()
+        handle.remove()
+        found[spared_pixels] = (image.grad, len(calls))
+    (kept, once), (again, twice) = found.values()
+    assert (once, twice) == (1, 2)
+    assert torch.equal(kept, again)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from impasto.core.errors import ImageTooSmall, UnknownName
 
@@ -23,6 +25,10 @@ STAGES: dict[str, tuple[tuple[int, int], ...]] = {
     "compact-vgg": ((32, 2), (64, 2), (128, 3), (256, 2), (256, 1)),
 }
 """`(width, number of convolutions)` of each stage."""
+
+SPARED_PIXELS = 1_500_000
+"""From this area on, what lies between two poolings is computed again for the gradient instead of kept (Chen et al. 2016):
+a third more time for the forward pass, and two fifths less memory."""
 
 _LAYER = re.compile(r"(conv|relu)(\d+)_(\d+)|pool(\d+)")
 
@@ -123,21 +129,26 @@ class Vgg(nn.Module):
         found: dict[str, Tensor] = {}
         with torch.autocast(image.device.type, enabled=False):  # bf16 has fewer steps than 8-bit pixels: centre first
             x = F.conv2d(image, self.matrix.to(image.dtype), self.offset.to(image.dtype))
-        for s, (_, count) in enumerate(self.stages, start=1):
-            for i in range(1, count + 1):
-                if (s, i) > depth[:2]:
-                    return found
-                x = self._conv(x, f"conv{s}_{i}")
-                if f"conv{s}_{i}" in wanted:
-                    found[f"conv{s}_{i}"] = x
-                x = F.relu(x)
-                if f"relu{s}_{i}" in wanted:
-                    found[f"relu{s}_{i}"] = x
-            if s < len(self.stages) and (depth.stage > s or f"pool{s}" in wanted):
-                x = self._pool(x, s)
-                if f"pool{s}" in wanted:
-                    found[f"pool{s}"] = x
+        spare = x.requires_grad and x[0, 0].numel() >= SPARED_PIXELS
+        for stage in range(1, depth.stage + 1):
+            last = depth.conv if stage == depth.stage else self.stages[stage - 1][1]
+            pooled = depth.stage > stage or f"pool{stage}" in wanted
+            run = partial(self._stage, stage=stage, last=last, pooled=pooled, wanted=wanted)
+            x, here = checkpoint(run, x, use_reentrant=False) if spare else run(x)
+            found |= here
         return found
+
+    def _stage(
+        self, x: Tensor, *, stage: int, last: int, pooled: bool, wanted: set[str]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What leaves a stage that is computed up to its `last` convolution, and the named features in it."""
+        found: dict[str, Tensor] = {}
+        for i in range(1, last + 1):
+            found[f"conv{stage}_{i}"] = x = self._conv(x, f"conv{stage}_{i}")
+            found[f"relu{stage}_{i}"] = x = F.relu(x)
+        if pooled:
+            found[f"pool{stage}"] = x = self._pool(x, stage)
+        return x, {name: feats for name, feats in found.items() if name in wanted}
 
     def _check_size(self, image: Tensor, layers: set[str]) -> None:
         h, w = image.shape[-2:]

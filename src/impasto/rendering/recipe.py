@@ -107,7 +107,7 @@ def job_again(recipe: Recipe, *, folder: Path) -> Job:
     folder = folder.resolve()  # as when the paths were made relative: ".." of a link is not that of its target
     changed = []
     for name, digest in recipe.inputs.items():
-        path = folder / name
+        path = Path(os.path.normpath(folder / name))
         if not path.is_file():
             changed.append(f"{path} is missing")
         elif sha256_of(path) != digest:

@@ -1,0 +1,155 @@
+"""Beginning, pausing and repeating jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from impasto import api
+from impasto.api import Begun, Job, OptimiseOptions, PaintOptions
+from impasto.core.errors import StateError
+from impasto.image import files
+
+MakeJob = Callable[..., Job]
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    assert torch.get_num_threads() == before
+
+
+def saved(job: Job, path: Path) -> api.Painting:
+    begun = api.begun(job, output=path)
+    *_, last = begun.steps()
+    painting = begun.painting(last)
+    painting.save(path)
+    return painting
+
+
+@pytest.mark.parametrize("init", ["content", "noise"])
+def test_redo_is_equal_bit_for_bit(init: str, small_job: MakeJob, there: Path) -> None:
+    job = small_job(optimise=OptimiseOptions(steps=(3,), scales=1, precision="float32", init=init, seed=4))
+    saved(job, there / "a.png")
+    again = api.redo(there / "a.png", output=there / "b.png")
+    *_, last = again.steps()
+    again.painting(last).save(there / "b.png")
+    assert (there / "a.png").read_bytes() == (there / "b.png").read_bytes()
+
+
+def test_redo_computes_with_the_threads_it_was_made_with(small_job: MakeJob, there: Path) -> None:
+    torch.set_num_threads(2)
+    saved(small_job(), there / "a.png")
+    torch.set_num_threads(1)
+    again = api.redo(there / "a.png")
+    assert (again.threads, torch.get_num_threads()) == (2, 1)
+    assert again.recipe is not None
+    assert again.recipe.to_json() == api.recipe_of(there / "a.png").to_json()
+    assert api.redo(there / "a.png", threads=3).threads == 3
+
+
+def test_threads_are_set_within_steps_only(small_job: MakeJob, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    painted = api.painting.painted
+
+    def watched(*args: object, **named: object) -> Iterator[object]:
+        for step in painted(*args, **named):  # type: ignore[arg-type]
+            seen.append(torch.get_num_threads())
+            yield step
+
+    monkeypatch.setattr(api.painting, "painted", watched)
+    begun = dataclasses.replace(api.begun(small_job(), output=there / "a.png"), threads=2)
+    for _ in begun.steps():
+        assert torch.get_num_threads() == 1
+    assert seen == [2, 2, 2]
+    steps = begun.steps()
+    next(steps)
+    steps.close()  # type: ignore[attr-defined]
+
+
+def test_threads_are_set_back_when_painting_fails(small_job: MakeJob, there: Path) -> None:
+    begun = api.begun(small_job(), output=there / "a.png")
+    broken = dataclasses.replace(begun.job, losses=dataclasses.replace(begun.job.losses, style_loss="none"))
+    with pytest.raises(api.ImpastoError, match="unknown style loss"):
+        next(dataclasses.replace(begun, job=broken, threads=2).steps())
+
+
+def test_other_weights_are_refused(small_job: MakeJob, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(small_job(), there / "a.png")
+    begun = api.begun
+
+    def with_others(job: Job, **named: object) -> Begun:
+        made = begun(job, **named)  # type: ignore[arg-type]
+        return dataclasses.replace(made, encoder=dataclasses.replace(made.encoder, sha256="0" * 64))
+
+    monkeypatch.setattr(api, "begun", with_others)
+    with pytest.raises(StateError, match="the weights of narrow are not those"):
+        api.redo(there / "a.png")
+
+
+def test_what_cannot_be_repeated(small_job: MakeJob, there: Path) -> None:
+    with pytest.raises(StateError, match="carries no recipe"):
+        api.redo(there / "content.png")
+    with pytest.raises(StateError, match=r"none\.json cannot be read"):
+        api.redo(there / "none.json")
+    (there / "odd.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(StateError, match=r"odd\.json cannot be read"):
+        api.redo(there / "odd.json")
+    saved(small_job(), there / "a.png")
+    (there / "style.png").unlink()
+    with pytest.raises(StateError, match=r"style\.png is missing"):
+        api.redo(there / "a.png")
+
+
+def test_pausing_and_going_on(small_job: MakeJob, there: Path) -> None:
+    whole = saved(small_job(), there / "whole.png")
+    output = there / "o.png"
+    assert api.paused_path(output) is None
+    begun = api.begun(small_job(), output=output)
+    state = begun.pause(next(begun.steps()), output)
+    assert state == api.paused_path(output)
+    resumed = api.begun(small_job(), output=output, resume=True)
+    steps = list(resumed.steps())
+    assert [step.index for step in steps] == [2, 3]
+    assert torch.equal(resumed.painting(steps[-1]).pixels, whole.pixels)
+    resumed.forget(output)
+    resumed.forget(output)
+    assert api.paused_path(output) is None
+    with pytest.raises(StateError, match="nothing was stopped"):
+        api.begun(small_job(), output=output, resume=True)
+
+
+def test_what_has_no_state(small_job: MakeJob, there: Path) -> None:
+    output = there / "o.png"
+    begun = api.begun(small_job(paint=PaintOptions(strength=0.0)), output=output)
+    (only,) = begun.steps()
+    assert begun.pause(only, output) is None
+    unnamed = dataclasses.replace(api.begun(small_job(), output=output), recipe=None)
+    assert unnamed.pause(next(unnamed.steps()), output) is None
+    assert api.paused_path(output) is None
+
+
+def test_a_picture_at_any_step_has_the_outputs_size(small_job: MakeJob, there: Path) -> None:
+    options = OptimiseOptions(steps=(1,), scale_factor=1.3, smallest_px=32, precision="float32")
+    begun = api.begun(small_job(optimise=options), output=there / "o.png")
+    steps = list(begun.steps())
+    assert steps[0].size_hw != steps[-1].size_hw
+    assert len(steps) == sum(count for _, count in begun.work())
+    for step in steps:
+        assert begun.painting(step).pixels.shape == begun.inputs.content.shape
+
+
+def test_an_encoder_that_is_loaded_already(small_job: MakeJob, there: Path) -> None:
+    encoder = api.load_encoder(there / "tiny.safetensors", precision="float32")
+    assert api.begun(small_job(), output=there / "o.png", encoder=encoder).encoder is encoder
+
+
+def test_a_sweep_into_a_file(small_job: MakeJob, there: Path) -> None:
+    with pytest.raises(api.OptionError, match="is no folder"):
+        api.sweep(small_job(), ["strength=0,1"], folder=there / "style.png")
+    assert files.read(there / "style.png").size_hw == (64, 76)
