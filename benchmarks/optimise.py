@@ -1,11 +1,12 @@
 """Painting by optimisation against the textbook recipe, on this machine: `make bench`.
 
-Each row runs in a process of its own, so that its peak memory is its own. The textbook recipe is one scale, float32, the
-usual memory layout, 500 steps of `torch.optim.LBFGS` from the content; ours is the default of `impasto stylize`. Both
-minimise the same objective, and every loss in the table is evaluated in float32 at full size. Without VGG-19 weights on
-this machine, VGG-19 has random weights (He et al. 2015) of the same shapes: the arithmetic is the same.
+Each row runs in a process of its own, so that its peak memory is its own. The textbook recipe is one scale, float32,
+the usual memory layout, 500 steps of `torch.optim.LBFGS` from the content; ours is the default of `impasto stylize`.
+Both minimise the same objective, and every loss in the table is evaluated in float32 at full size. Rows with a target
+go on at full size until the loss of the textbook row is reached. Without VGG-19 weights on this machine, VGG-19 has
+random ones (He et al. 2015) of the same shapes: the arithmetic is the same.
 
-    python benchmarks/optimise.py                 # all rows, about half an hour on 2 cores
+    python benchmarks/optimise.py                 # all rows
     python benchmarks/optimise.py --size 256      # smaller and quicker
 """
 
@@ -13,40 +14,48 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import math
+import os
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command sets it, before torch is loaded
 
 import torch
 from torch import Tensor
 
-from impasto import api
-from impasto.image.samples import sample
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.core import memory
+from impasto.core.errors import ImpastoError
 from impasto.encoders import table
 from impasto.encoders.table import Encoder
 from impasto.encoders.vgg import STAGES
 from impasto.image.resize import fit, resized
+from impasto.image.samples import sample
 from impasto.image.swatches import swatch
+from impasto.objective.perceptual import Perceptual
 from impasto.stylizers.optimised import Optimised
 from impasto.stylizers.protocol import Mix, Style
 from impasto.stylizers.targets import objective_for
 from impasto.weights.card import Card
 
 TEXTBOOK_STEPS = 500
+Row = dict[str, Any]
 
 
 def vgg19(*, precision: str) -> Encoder:
     """VGG-19 with its published weights where they are cached, else with random ones."""
     try:
+        os.environ.setdefault("IMPASTO_OFFLINE", "1")
         return table.loaded("vgg19", precision=precision)
-    except api.ImpastoError:
+    except ImpastoError:
         pass
     draw = torch.Generator().manual_seed(0)
     tensors, before = {}, 3
@@ -57,7 +66,7 @@ def vgg19(*, precision: str) -> Encoder:
             tensors[f"conv{stage}_{index}.bias"] = torch.zeros(width)
             before = width
     network = {"architecture": "vgg", "stages": STAGES["vgg19"], "padding": "zeros", "pooling": "max"}
-    card = Card(kind="encoder", name="vgg19-random", network=network, preprocess="imagenet-rgb")
+    card = Card(kind="encoder", name="vgg19 (random)", network=network, preprocess="imagenet-rgb")
     return table.built(card, tensors, precision=precision)
 
 
@@ -66,30 +75,34 @@ def encoder(name: str, *, precision: str) -> Encoder:
     return vgg19(precision=precision) if name == "vgg19" else table.loaded(name, precision=precision)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Scene:
-    """The pictures of the benchmark, and the fp32 loss that judges every row."""
+    """The pictures of the benchmark, and the encoder that judges every row in float32."""
 
     content: Tensor
     mix: Mix
     judge: Encoder
     losses: LossOptions
 
+    @functools.cached_property
+    def objective(self) -> Perceptual:
+        """The full-size float32 objective."""
+        return objective_for(self.content, self.mix, encoder=self.judge, losses=self.losses)
+
     def loss(self, image: Tensor) -> float:
         """The objective of `image` at full size, in float32."""
         with torch.no_grad():
             return self.objective(image).total.item()
 
-    @property
-    def objective(self) -> api.Any:
-        """The full-size float32 objective."""
-        return _cached_objective(self)
+    @functools.cached_property
+    def gflop(self) -> float:
+        """Multiplications and additions of one forward and backward pass at full size, in 10⁹."""
+        from torch.utils.flop_counter import FlopCounterMode
 
-
-def _cached_objective(scene: Scene, _kept: dict[int, object] = {}) -> object:  # noqa: B006 one scene a process
-    if id(scene) not in _kept:
-        _kept[id(scene)] = objective_for(scene.content, scene.mix, encoder=scene.judge, losses=scene.losses)
-    return _kept[id(scene)]
+        canvas = self.content.clone().requires_grad_(True)
+        with FlopCounterMode(display=False) as counter:
+            self.objective(canvas).total.backward()
+        return counter.get_total_flops() / 1e9
 
 
 def scene(name: str, size: int) -> Scene:
@@ -100,11 +113,22 @@ def scene(name: str, size: int) -> Scene:
     return Scene(content, Mix((style,)), encoder(name, precision="float32"), LossOptions())
 
 
-def textbook(judged: Scene) -> Iterator[Tensor]:
+@dataclasses.dataclass(frozen=True)
+class Plain:
+    """An encoder in the usual memory layout."""
+
+    net: Any
+
+    def __call__(self, image: Tensor, layers: Any) -> dict[str, Tensor]:
+        """Features, float32."""
+        found: dict[str, Tensor] = self.net(image.contiguous(), layers)
+        return found
+
+
+def textbook(judged: Scene, painter: Encoder) -> Iterator[Tensor]:
     """The canvas after each step of the textbook recipe."""
-    net = judged.judge.net.to(memory_format=torch.contiguous_format)
-    eye = dataclasses.replace(judged.judge, net=net)
-    objective = dataclasses.replace(judged.objective, encoder=_Plain(eye))
+    net = painter.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    objective = dataclasses.replace(judged.objective, encoder=Plain(net))
     canvas = judged.content.clone().requires_grad_(True)
     optimizer = torch.optim.LBFGS([canvas], max_iter=1, history_size=100)
 
@@ -119,71 +143,52 @@ def textbook(judged: Scene) -> Iterator[Tensor]:
         yield canvas.detach()
 
 
-@dataclasses.dataclass(frozen=True)
-class _Plain:
-    """An encoder in the usual memory layout."""
-
-    encoder: Encoder
-
-    def __call__(self, image: Tensor, layers: api.Any) -> dict[str, Tensor]:
-        return self.encoder.net(image.contiguous(), layers)
-
-
-def ours(judged: Scene, name: str, options: OptimiseOptions) -> Iterator[Tensor]:
+def ours(judged: Scene, painter: Encoder, *, until_reached: bool) -> Iterator[Tensor]:
     """The canvas after each step of ours, all scales."""
-    stylizer = Optimised(encoder(name, precision=options.precision), judged.losses, options)
+    options = OptimiseOptions()
+    if until_reached:
+        options = dataclasses.replace(options, steps=(*options.steps[:-1], TEXTBOOK_STEPS))
+    stylizer = Optimised(painter, judged.losses, options)
     code = stylizer.prepare(judged.mix)
     for step in stylizer.paint(judged.content, code):
         yield step.image
 
 
-def run(row: str, name: str, size: int, target: float | None) -> dict[str, object]:
+def run(row: str, name: str, size: int, target: float | None) -> Row:
     """One row: paint until done, or until the loss is at `target`; evaluations of the loss are not timed."""
     memory.keep_freed_memory()
     judged = scene(name, size)
-    start_loss = judged.loss(judged.content)
-    steps = textbook(judged) if row == "textbook" else ours(judged, name, _options(row, target))
-    seconds, count, image, reached = 0.0, 0, judged.content, None
-    while True:
+    start_loss, gflop = judged.loss(judged.content), judged.gflop
+    precision = "float32" if row in ("textbook", "float32") else "auto"
+    painter = encoder(name, precision=precision)
+    area = judged.content[0, 0].numel()
+    passes = []  # full-size passes that each evaluation is worth
+    painter.net.register_forward_hook(
+        lambda _, args, __: passes.append(args[0][0, 0].numel() / area) if torch.is_grad_enabled() else None
+    )
+    steps = textbook(judged, painter) if row == "textbook" else ours(judged, painter, until_reached=target is not None)
+    seconds, count, image, reached = 0.0, 0, judged.content, False
+    while not reached:
         begun = time.perf_counter()
         found = next(steps, None)
         seconds += time.perf_counter() - begun
         if found is None:
             break
         image, count = found, count + 1
-        full = image.shape == judged.content.shape
-        if target is not None and full and judged.loss(image) <= target:
-            reached = seconds
-            break
+        reached = target is not None and image.shape == judged.content.shape and judged.loss(image) <= target
     return {
-        "row": row,
-        "encoder": judged.judge.name,
+        "row": row if target is None else f"{row}, to the textbook's loss",
+        "encoder": painter.name,
+        "arithmetic": str(painter.dtype).removeprefix("torch."),
         "seconds": round(seconds, 2),
         "steps": count,
-        "loss": round(judged.loss(resized(image, tuple(judged.content.shape[-2:]))), 4),
+        "evaluations": len(passes),
+        "loss": round(judged.loss(resized(image, (judged.content.shape[-2], judged.content.shape[-1]))), 4),
         "start_loss": round(start_loss, 4),
-        "reached": reached is not None,
+        "reached": reached,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "gflop_a_full_step": round(_gflop(judged), 1),
+        "gflops": round(sum(passes) * gflop / seconds, 1),
     }
-
-
-def _options(row: str, target: float | None) -> OptimiseOptions:
-    options = OptimiseOptions()
-    if row == "float32":
-        options = dataclasses.replace(options, precision="float32")
-    if target is not None:  # go on at full size until the loss is reached
-        options = dataclasses.replace(options, steps=(*options.steps[:-1], TEXTBOOK_STEPS))
-    return options
-
-
-def _gflop(judged: Scene) -> float:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    canvas = judged.content.clone().requires_grad_(True)
-    with FlopCounterMode(display=False) as counter:
-        judged.objective(canvas).total.backward()
-    return counter.get_total_flops() / 1e9
 
 
 def peak(dtype: torch.dtype) -> float:
@@ -197,13 +202,29 @@ def peak(dtype: torch.dtype) -> float:
     return 2 * 4096**3 / min(times[1:]) / 1e9
 
 
-def _in_own_process(row: str, name: str, size: int, target: float | None = None) -> dict[str, api.Any]:
+def in_own_process(row: str, name: str, size: int, target: float | None = None) -> Row:
+    """A row, measured in a process of its own."""
     command = [sys.executable, __file__, "--row", row, "--encoder", name, "--size", str(size)]
     command += [] if target is None else ["--target", str(target)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, api.Any] = json.loads(done.stdout.splitlines()[-1])
+    found: Row = json.loads(done.stdout.splitlines()[-1])
     print(json.dumps(found), file=sys.stderr, flush=True)
     return found
+
+
+def table_of(rows: list[Row], peaks: dict[str, float]) -> str:
+    """The rows as Markdown."""
+    lines = [
+        "| encoder | recipe | seconds | times faster | steps | evaluations | loss | GFLOP/s | of the peak | peak MB |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        book = next(r for r in rows if r["encoder"] == row["encoder"] and r["row"] == "textbook")
+        faster, share = book["seconds"] / row["seconds"], row["gflops"] / peaks[row["arithmetic"]]
+        cells = [row["encoder"], f"{row['row']} ({row['arithmetic']})", row["seconds"], f"{faster:.1f}", row["steps"]]
+        cells += [row["evaluations"], row["loss"], row["gflops"], f"{share:.0%}", row["peak_mb"]]
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -219,24 +240,16 @@ def main() -> None:
         print(json.dumps(run(asked.row, asked.encoder, asked.size, asked.target)))
         return
     peaks = {name: peak(getattr(torch, name)) for name in ("float32", "bfloat16")}
-    book = _in_own_process("textbook", "vgg19", asked.size)
-    rows = [book]
-    rows += [_in_own_process(row, "vgg19", asked.size, book["loss"]) for row in ("float32", "default")]
-    rows += [_in_own_process(row, "compact-vgg", asked.size) for row in ("textbook", "float32", "default")]
-    _print(rows, peaks)
+    rows = []
+    for name in ("compact-vgg", "vgg19"):
+        book = in_own_process("textbook", name, asked.size)
+        rows += [book, in_own_process("default", name, asked.size)]
+        rows += [in_own_process(row, name, asked.size, book["loss"]) for row in ("float32", "default")]
+    found = ", ".join(f"{value:.0f} GFLOP/s {name}" for name, value in peaks.items())
+    print(f"Matrix product of {torch.get_num_threads()} threads: {found}.")
+    print("\n" + table_of(rows, peaks))
     if asked.output:
         asked.output.write_text(json.dumps({"peak_gflops": peaks, "rows": rows}, indent=1) + "\n")
-
-
-def _print(rows: list[dict[str, api.Any]], peaks: dict[str, float]) -> None:
-    print(f"matrix product, 2 threads: {peaks['float32']:.0f} GFLOP/s float32, {peaks['bfloat16']:.0f} bfloat16\n")
-    print("| encoder | recipe | seconds | times faster | steps | loss (float32) | peak MB |")
-    print("|---|---|--:|--:|--:|--:|--:|")
-    for row in rows:
-        book = next(r for r in rows if r["encoder"] == row["encoder"] and r["row"] == "textbook")
-        faster = book["seconds"] / row["seconds"]
-        cells = (row["encoder"], row["row"], row["seconds"], f"{faster:.1f}", row["steps"], row["loss"], row["peak_mb"])
-        print("| " + " | ".join(str(cell) for cell in cells) + " |")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,9 @@ class LossOptions(Options):
     style_layer_weights: Annotated[
         tuple[float, ...], Doc("Weight of each style layer, in their order; one number serves all."), Range(0)
     ] = (1.0,)
-    style_loss: Annotated[str, Doc("Statistic and distance of the style: a name of the style loss table.")] = "wasserstein2"
+    style_loss: Annotated[
+        str, Doc("Statistic and distance of the style: a name of the style loss table (docs/optimise.md).")
+    ] = "wasserstein2"
     style_weight: Annotated[float, Doc("Weight of the style."), Range(0)] = 10.0
     tv_weight: Annotated[float, Doc("Weight of total variation, which smooths."), Range(0)] = 0.5
     laplacian_weight: Annotated[

@@ -110,8 +110,8 @@ def _join_yiq(chroma: Floats, light: Floats) -> Floats:
 def _join_lab(chroma: Floats, light: Floats) -> Floats:
     joined = color.rgb2lab(chroma)
     joined[..., 0] = color.rgb2lab(light)[..., 0]
-    # Above this, Z is negative: no colour has it, and skimage warns.
-    joined[..., 2] = np.minimum(joined[..., 2], 200 * (joined[..., 0] + 16) / 116)
+    # Above this, Z is negative: no colour has it, and skimage warns. The small number is room for rounding.
+    joined[..., 2] = np.minimum(joined[..., 2], 200 * (joined[..., 0] + 16) / 116 - 1e-9)
     rgb: Floats = color.lab2rgb(joined)
     return rgb
 

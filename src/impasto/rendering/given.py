@@ -51,6 +51,7 @@ def _array_of(image: Image.Image) -> np.ndarray[Any, Any]:
     try:
         if image.mode in ("I", "F"):
             raise ValueError("its samples have no known range")
+        image = image.convert("LA") if image.mode == "La" else image  # Pillow knows no shorter way
         return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
     except (ValueError, OSError) as error:  # also: a lazily opened file that is damaged
         raise ImageError(f"the Pillow picture of mode {image.mode} cannot be used ({error}); convert it.") from error

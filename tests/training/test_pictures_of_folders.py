@@ -1,0 +1,183 @@
+"""Training pictures from folders and lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from impasto.core.errors import DataError
+from impasto.training.pictures import Listed, decoded, listed
+
+COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
+
+
+def drawn(path: Path, colour: tuple[int, int, int] = (9, 9, 9), *, size_hw: tuple[int, int] = (40, 48)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((*size_hw, 3), colour, np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    """Two pictures of each of three classes."""
+    for name, colour in COLOURS.items():
+        for i in range(2):
+            drawn(tmp_path / "set" / name / f"{i}.png", colour)
+    return tmp_path / "set"
+
+
+# Listing
+
+
+def test_a_folder_a_class(classes: Path) -> None:
+    found = listed(classes)
+    assert [item.label for item in found] == ["blue", "blue", "green", "green", "red", "red"]
+    assert all(item.path.is_file() for item in found)
+
+
+def test_pictures_in_the_folder_itself_have_no_class(classes: Path) -> None:
+    drawn(classes / "stray.png")
+    assert [item.label for item in listed(classes) if item.path.name == "stray.png"] == [None]
+
+
+def test_a_list(classes: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,class\nset/red/0.png,warm\nset/blue/1.png,\n", encoding="utf-8")
+    assert listed(tmp_path / "list.csv") == [
+        Listed(tmp_path / "set/red/0.png", "warm"),
+        Listed(tmp_path / "set/blue/1.png", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["path\nset/red/0.png\n", "\ufeffpath\nset/red/0.png\n", "class,path\n,set/red/0.png\n\n"]
+)
+def test_lists_of_other_forms(text: str, classes: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(text, encoding="utf-8")
+    assert listed(tmp_path / "list.csv") == [Listed(tmp_path / "set/red/0.png", None)]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"file,class\na.png,b\n", "a column path is needed"),
+        (b"", "a column path is needed"),
+        (b"path,class\n", "lists no picture"),
+        (b"path\n\n\n", "lists no picture"),
+        ("path\nn\xe4he.png\n".encode("latin-1"), "a CSV in UTF-8 is needed"),
+    ],
+)
+def test_lists_that_are_none(data: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(data)
+    with pytest.raises(DataError, match=message):
+        listed(tmp_path / "list.csv")
+
+
+def test_nothing_to_list(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no picture"):
+        listed(tmp_path / "empty")
+    with pytest.raises(DataError, match="neither a folder nor"):
+        listed(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="is not there"):
+        listed(tmp_path / "nowhere.csv")
+
+
+# Decoding
+
+
+def test_classes_are_counted_and_named(classes: Path) -> None:
+    found = decoded(listed(classes), short_side_px=32)
+    assert found.classes == ("blue", "green", "red")
+    assert found.labels == [0, 0, 1, 1, 2, 2]
+    assert found.all_labelled
+    assert found.skipped == ()
+    for picture, label in zip(found.pictures, found.labels, strict=True):
+        assert picture.dtype == np.uint8
+        assert picture.shape == (32, 38, 3)
+        assert tuple(picture[0, 0]) == COLOURS[found.classes[label]]
+
+
+def test_small_pictures_are_not_enlarged(classes: Path) -> None:
+    assert decoded(listed(classes), short_side_px=500).pictures[0].shape == (40, 48, 3)
+
+
+@pytest.mark.parametrize(("size_hw", "kept"), [((20, 200), (20, 40)), ((201, 20), (40, 20)), ((20, 41), (20, 40))])
+def test_panoramas_are_cut_to_their_middle(size_hw: tuple[int, int], kept: tuple[int, int], tmp_path: Path) -> None:
+    long = np.zeros((*size_hw, 3), np.uint8)
+    middle = tuple(
+        slice((side - want) // 2, (side - want) // 2 + want) for side, want in zip(size_hw, kept, strict=True)
+    )
+    long[middle] = 200
+    Image.fromarray(long).save(tmp_path / "long.png")
+    (picture,) = decoded([Listed(tmp_path / "long.png")], short_side_px=20).pictures
+    assert picture.shape[:2] == kept
+    assert bool((picture == 200).all())
+
+
+def test_broken_files_are_counted_and_named(classes: Path) -> None:
+    (classes / "red" / "0.png").write_bytes(b"no picture")
+    (classes / "blue" / "1.png").write_bytes((classes / "blue" / "0.png").read_bytes()[:60])
+    found = decoded([*listed(classes), Listed(classes / "gone.png", "red")], short_side_px=32)
+    assert len(found.pictures) == 4
+    assert found.labels == [0, 1, 1, 2]
+    assert len(found.skipped) == 3
+    for name, line in zip(("blue/1.png", "red/0.png", "gone.png"), found.skipped, strict=True):
+        assert name in line
+
+
+def test_a_format_that_needs_another_package_is_left_out(classes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
+    (classes / "red" / "2.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    found = decoded(listed(classes), short_side_px=32)
+    assert len(found.pictures) == 6
+    assert "impasto[heic]" in found.skipped[0]
+
+
+def test_none_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"none of 1 pictures can be used; the first: .*a\.png"):
+        decoded(listed(tmp_path), short_side_px=32)
+
+
+def test_odds_stay_with_their_pictures(classes: Path) -> None:
+    (classes / "blue" / "0.png").write_bytes(b"no picture")
+    items = listed(classes)
+    found = decoded(items, short_side_px=32, odds=[float(i) for i in range(6)])
+    assert found.odds == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_given_classes_leave_others_out(classes: Path) -> None:
+    drawn(classes / "stray.png")
+    found = decoded(listed(classes), short_side_px=32, classes=("red", "blue", "purple"))
+    assert found.classes == ("red", "blue", "purple")
+    assert found.labels == [1, 1, 0, 0]
+    with pytest.raises(DataError, match="no class is known"):
+        decoded(listed(classes), short_side_px=32, classes=("purple",))
+
+
+def test_a_set_without_classes_is_kept_whatever_the_classes(tmp_path: Path) -> None:
+    drawn(tmp_path / "a.png")
+    for classes in (None, ("red",)):
+        found = decoded(listed(tmp_path), short_side_px=32, classes=classes)
+        assert (len(found.pictures), found.labels, found.classes) == (1, None, ())
+        assert not found.all_labelled
+        assert found.labelled() == ([], [])
+
+
+def test_some_have_classes(classes: Path) -> None:
+    drawn(classes / "stray.png")
+    found = decoded(listed(classes), short_side_px=32)
+    assert found.labels == [0, 0, 1, 1, 2, 2, -1]
+    assert not found.all_labelled
+    pictures, labels = found.labelled()
+    assert labels == [0, 0, 1, 1, 2, 2]
+    assert len(pictures) == 6
+
+
+def test_progress_is_told(classes: Path) -> None:
+    told: list[tuple[int, int]] = []
+    decoded(listed(classes), short_side_px=32, progress=lambda *at: told.append(at))
+    assert told == [(i, 6) for i in range(1, 7)]
