@@ -49,3 +49,5 @@ class BackboneOptions(Options):
     smallest_crop: Annotated[float, Doc("Smallest crop, as a part of the short side."), Range(0.1, 1)] = 0.5
     score_weight: Annotated[float, Doc("Weight of the teacher's class scores against its features."), Range(0)] = 0.2
     temperature: Annotated[float, Doc("Temperature of the class scores (Hinton 2015)."), Range(0.1, 100)] = 2.0
+    licence: Annotated[str, Doc("Licence of the trained weights, for their card.")] = "not stated"
+    about: Annotated[str, Doc("Where data and teacher are from, for the card.")] = ""

@@ -186,8 +186,8 @@ def export(prepared: Prepared, options: BackboneOptions, fitting: FitOptions, *,
             "ceil_mode": False,
         },
         preprocess=PREPROCESSED,
-        licence="MIT",
-        source="impasto train backbone",
+        licence=options.licence,
+        source=options.about or "impasto train backbone",
         training=_told(options, prepared) | {"fit": fitting.to_dict()},
         measures=found,
         notes="Batch norm folded; every layer has mean 1 after its ReLU on training pictures.",
@@ -234,7 +234,7 @@ def _told(options: BackboneOptions, prepared: Prepared) -> dict[str, Any]:
         "start_from": options.start_from and Path(options.start_from).name,
     }
     train, task = prepared.train, prepared.task
-    counts = {"pictures": len(train.pictures), "unreadable": len(train.skipped), "classes": list(train.classes)}
+    counts = {"pictures": len(train.pictures), "unreadable": len(train.skipped), "classes": len(train.classes)}
     teacher = task.teacher if isinstance(task, backbone.Distillation) else None
     checksum = {"teacher_sha256": teacher.sha256} if isinstance(teacher, table.Encoder) else {}
     return {"options": told, **counts, **checksum}
