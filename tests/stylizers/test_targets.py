@@ -41,14 +41,22 @@ def terms_of(
 # Layers
 
 
-def test_one_layer_weight_serves_all() -> None:
-    assert layer_weights(LossOptions(style_layers=("a", "b"))) == (0.5, 0.5)
-    assert layer_weights(LossOptions(style_layers=("a", "b"), style_layer_weights=(3.0, 1.0))) == (0.75, 0.25)
+def test_one_layer_weight_serves_all(encoder: Encoder) -> None:
+    two = ("relu3_1", "relu4_1")
+    assert layer_weights(LossOptions(style_layers=two, style_layer_weights=(2.0,)), encoder) == (0.5, 0.5)
+    assert layer_weights(LossOptions(style_layers=two, style_layer_weights=(3.0, 1.0)), encoder) == (0.75, 0.25)
 
 
-def test_absolute_layer_weights_are_taken_as_they_are() -> None:
-    losses = LossOptions(style_layers=("a", "b"), style_layer_weights=(3.0,), balance="absolute")
-    assert layer_weights(losses) == (3.0, 3.0)
+def test_without_layer_weights_the_first_stages_count_less(encoder: Encoder) -> None:
+    weights = layer_weights(LossOptions(), encoder)
+    assert sum(weights) == pytest.approx(1)
+    assert weights[0] < weights[1] < weights[2] == weights[3] == weights[4]
+    assert layer_weights(LossOptions(style_layers=("relu2_2",)), encoder) == (1.0,)
+
+
+def test_absolute_layer_weights_are_taken_as_they_are(encoder: Encoder) -> None:
+    losses = LossOptions(style_layers=("relu1_1", "relu2_1"), style_layer_weights=(3.0,), balance="absolute")
+    assert layer_weights(losses, encoder) == (3.0, 3.0)
 
 
 @pytest.mark.parametrize(

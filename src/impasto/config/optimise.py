@@ -33,13 +33,15 @@ class LossOptions(Options):
         "relu5_1",
     )
     style_layer_weights: Annotated[
-        tuple[float, ...], Doc("Weight of each style layer, in their order; one number serves all."), Range(0)
-    ] = (1.0,)
+        tuple[float, ...],
+        Doc("Weight of each style layer, in their order; one number serves all. Without: 0.3, 0.6, then 1 by stage."),
+        Range(0),
+    ] = ()
     style_loss: Annotated[
         str, Doc("Statistic and distance of the style: a name of the style loss table (docs/optimise.md).")
     ] = "wasserstein2"
     style_weight: Annotated[float, Doc("Weight of the style."), Range(0)] = 10.0
-    tv_weight: Annotated[float, Doc("Weight of total variation, which smooths."), Range(0)] = 0.5
+    tv_weight: Annotated[float, Doc("Weight of total variation, which smooths."), Range(0)] = 2.0
     laplacian_weight: Annotated[
         float, Doc("Weight of the Laplacian loss, which keeps the content's edges."), Range(0)
     ] = 0.0
