@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.losses.gaussians import RIDGE, bures, prepared, relative_bures, relative_moments
+from impasto.losses.gaussians import RIDGE, TraceOfRoot, bures, prepared, relative_bures, relative_moments
 from impasto.losses.statistics import Statistic, covariance
 
 
@@ -81,3 +81,11 @@ def test_moments_weigh_covariance_and_mean_alike() -> None:
     without_spread = relative_moments((torch.zeros_like(spread), mean), (spread, mean))
     assert float(without_mean) == pytest.approx(0.5)
     assert float(without_spread) == pytest.approx(0.5)
+
+
+def test_the_trace_of_the_root_has_the_gradient_of_the_function() -> None:
+    drawn = torch.randn(2, 6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    full = (drawn @ drawn.mT + 0.1 * torch.eye(6, dtype=torch.float64)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda m: TraceOfRoot.apply((m + m.mT) / 2), (full,))
+    values = torch.linalg.eigvalsh(full.detach())
+    torch.testing.assert_close(TraceOfRoot.apply(full).detach(), values.sqrt().sum(-1))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.losses.moments import SecondMoment, second_moment
+from impasto.losses.moments import CentredMoment, SecondMoment, centred_moment, second_moment
 from impasto.losses.statistics import gram
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
@@ -104,3 +104,38 @@ def test_a_second_derivative_is_refused() -> None:
     (first,) = torch.autograd.grad(second_moment(feats).square().sum(), feats, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         first.sum().backward()
+
+
+def plain_covariance(feats: Tensor) -> tuple[Tensor, Tensor]:
+    pixels = feats.flatten(2)
+    pixels = pixels if pixels.dtype == torch.float64 else pixels.float()
+    centred = pixels - pixels.mean(-1, keepdim=True)
+    return centred @ centred.mT / pixels.shape[-1], pixels.mean(-1)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_covariance_and_mean_have_the_gradient_of_the_function(layout: str) -> None:
+    feats = feats_of(torch.float64, layout).requires_grad_()
+    assert torch.autograd.gradcheck(CentredMoment.apply, (feats,))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 0.02)]
+)
+def test_covariance_and_mean_are_the_plain_expression(dtype: torch.dtype, tolerance: float, layout: str) -> None:
+    found_of, wanted_of = [], []
+    for function, kept in ((centred_moment, found_of), (plain_covariance, wanted_of)):
+        leaf = (feats_of(dtype, layout) + 3).requires_grad_()
+        spread, mean = function(leaf)
+        up = torch.randn(2, 5, 5, generator=torch.Generator().manual_seed(1)).to(spread)
+        ((spread * up).sum() + mean.sum()).backward()
+        kept += [spread, mean, leaf.grad]
+    for found, wanted in zip(found_of, wanted_of, strict=True):
+        assert found.dtype == wanted.dtype
+        assert float((found - wanted).detach().abs().max()) <= tolerance * float(wanted.detach().abs().max())
+
+
+def test_a_large_mean_does_not_hide_the_covariance() -> None:
+    feats = feats_of()
+    torch.testing.assert_close(centred_moment(feats + 1000)[0], centred_moment(feats)[0], atol=1e-3, rtol=1e-3)

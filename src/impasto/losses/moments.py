@@ -42,3 +42,36 @@ def second_moment(feats: Tensor) -> Tensor:
     """E[f fᵀ] of features `(b, c, h, w)`, `(b, c, c)`."""
     found: Tensor = SecondMoment.apply(feats)  # type: ignore[no-untyped-call]
     return found
+
+
+class CentredMoment(torch.autograd.Function):
+    """Covariance `(b, c, c)`, divided by n, and mean `(b, c)` over pixels; as `SecondMoment` in all else."""
+
+    @staticmethod
+    def forward(ctx: Any, feats: Tensor) -> tuple[Tensor, Tensor]:
+        """Both, float32 (float64 for float64 features)."""
+        pixels = feats.permute(0, 2, 3, 1).flatten(1, 2)
+        wide = pixels if pixels.dtype == torch.float64 else pixels.float()
+        mean = wide.mean(1)
+        centred = wide - mean[:, None]
+        ctx.save_for_backward(centred.to(pixels.dtype))
+        ctx.size = feats.shape
+        with torch.autocast(feats.device.type, enabled=False):
+            return centred.mT @ centred / pixels.shape[1], mean
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        """The gradient by the features: the centred pixels sum to zero, so the mean adds nothing to the first part."""
+        (centred,), (b, c, h, w) = ctx.saved_tensors, ctx.size
+        both = (grads[0] + grads[0].mT) / centred.shape[1]
+        shift = grads[1] / centred.shape[1]
+        with torch.autocast(centred.device.type, enabled=False):
+            found: Tensor = torch.baddbmm(shift[:, None].to(centred.dtype), centred, both.to(centred.dtype))
+        return found.view(b, h, w, c).permute(0, 3, 1, 2)
+
+
+def centred_moment(feats: Tensor) -> tuple[Tensor, Tensor]:
+    """Covariance `(b, c, c)` and mean `(b, c)` of features `(b, c, h, w)`."""
+    found: tuple[Tensor, Tensor] = CentredMoment.apply(feats)  # type: ignore[no-untyped-call]
+    return found

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import ImageError
-from impasto.losses.moments import second_moment
+from impasto.losses.moments import centred_moment, second_moment
 from impasto.losses.precision import full_precision
 
 Statistic = tuple[Tensor, ...]
@@ -54,9 +54,15 @@ def mean_std(feats: Tensor, weights: Tensor | None = None, *, eps: float = 1e-10
     return mean.squeeze(-1), (variance + eps).sqrt().squeeze(-1)
 
 
-@full_precision
 def covariance(feats: Tensor, weights: Tensor | None = None) -> Statistic:
     """Covariance (divided by n, not n-1) and mean of the channels as `((b, c, c), (b, c))`."""
+    if weights is None and feats.ndim == 4:
+        return centred_moment(feats)
+    return _weighted_covariance(feats, weights)
+
+
+@full_precision
+def _weighted_covariance(feats: Tensor, weights: Tensor | None) -> Statistic:
     pixels, mass = _flattened(feats, weights)
     mean = _mean(pixels, mass)
     return _second_moment(pixels - mean, mass), mean.squeeze(-1)
