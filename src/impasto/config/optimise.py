@@ -67,11 +67,7 @@ class OptimiseOptions(Options):
     )
     steps: Annotated[
         tuple[int, ...], Doc("Steps at each scale, coarse to fine; the last number serves all finer."), Range(1)
-    ] = (
-        60,
-        40,
-        20,
-    )
+    ] = (50, 30, 12)
     scales: Annotated[
         int, Doc("Scales of the pyramid; 1 paints at full size only. 0 chooses by the size."), Range(0, 12)
     ] = 0
