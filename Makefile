@@ -29,6 +29,8 @@ check: $(READY)  ## style, types, floors
 
 bench: $(READY)  ## the tables of docs/performance.md
 	$(BIN)/python benchmarks/optimise.py
+	$(BIN)/python benchmarks/sizes.py
+	$(BIN)/python benchmarks/gram.py
 
 sheet: $(READY)  ## the 6 × 6 sheet of docs/
 	$(BIN)/python -m impasto demo --sheet docs/pictures/sheet.jpg
