@@ -145,10 +145,11 @@ def textbook(judged: Scene, painter: Encoder) -> Iterator[Tensor]:
 
 def ours(judged: Scene, painter: Encoder, *, until_reached: bool) -> Iterator[Tensor]:
     """The canvas after each step of ours, all scales."""
-    options = OptimiseOptions()
+    stylizer = Optimised(painter, judged.losses, OptimiseOptions())
     if until_reached:
-        options = dataclasses.replace(options, steps=(*options.steps[:-1], TEXTBOOK_STEPS))
-    stylizer = Optimised(painter, judged.losses, options)
+        scales = len(stylizer.sizes((judged.content.shape[-2], judged.content.shape[-1])))
+        steps = (*(stylizer.steps_at(scale) for scale in range(scales - 1)), TEXTBOOK_STEPS)
+        stylizer = dataclasses.replace(stylizer, options=dataclasses.replace(stylizer.options, steps=steps))
     code = stylizer.prepare(judged.mix)
     for step in stylizer.paint(judged.content, code):
         yield step.image
