@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -11,8 +13,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from impasto.config.job import Job, StyleSource
+from impasto.config.optimise import LossOptions, OptimiseOptions
+from impasto.config.pictures import SizeOptions
 from impasto.encoders.table import Encoder, built
-from impasto.weights.card import Card
+from impasto.image import files
+from impasto.weights.card import Card, save
 
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=50, database=None, derandomize=True)
 hypothesis.settings.load_profile("quick")
@@ -126,3 +132,35 @@ def make_encoder() -> Callable[..., Encoder]:
 def encoder(make_encoder: Callable[..., Encoder]) -> Encoder:
     """The small random VGG in float32."""
     return make_encoder()
+
+
+@pytest.fixture
+def there(tmp_path: Path, photo: Tensor, painting: Tensor, encoder: Encoder) -> Path:
+    """The folder `in` with `content.png`, `style.png` and `tiny.safetensors`."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    files.write(folder / "content.png", photo)
+    files.write(folder / "style.png", painting)
+    save(folder / "tiny.safetensors", encoder.net.convs_folded(), encoder.card)  # type: ignore[operator]
+    return folder
+
+
+@pytest.fixture
+def small_job(there: Path) -> Callable[..., Job]:
+    """`small_job(size=…)`: painted at 48 px in three steps."""
+
+    def made(**options: Any) -> Job:
+        given: dict[str, Any] = {
+            "content": str(there / "content.png"),
+            "styles": (StyleSource(source=str(there / "style.png")),),
+            "size": SizeOptions(size=48),
+            "losses": LossOptions(
+                encoder=str(there / "tiny.safetensors"),
+                content_layers=("relu2_1",),
+                style_layers=("relu1_1", "relu2_1"),
+            ),
+            "optimise": OptimiseOptions(steps=(3,), scales=1, precision="float32"),
+        }
+        return Job(**(given | options))
+
+    return made

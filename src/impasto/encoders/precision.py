@@ -12,8 +12,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 def chosen(precision: str, device: str = "cpu") -> torch.dtype:
     """The data type for `precision`; `auto` is bfloat16 where the processor multiplies it natively, else float32.
 
-    Measured on a processor with AVX-512 BF16 (`benchmarks/`): twice as fast as float32, and the final loss,
-    evaluated in float32, differs by less than two float32 runs with different memory layouts do.
+    A painting in bfloat16 ended within 0.5 % of the float32 one's loss, in less time (docs/performance.md).
     """
     if precision == "float32":
         return torch.float32

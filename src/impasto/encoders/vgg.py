@@ -28,7 +28,7 @@ STAGES: dict[str, tuple[tuple[int, int], ...]] = {
 
 SPARED_PIXELS = 1_500_000
 """From this area on, what lies between two poolings is computed again for the gradient instead of kept
-(Chen et al. 2016): twice the time of the forward pass, and a third less memory."""
+(Chen et al. 2016): the forward pass runs twice, and its activations are not all held."""
 
 _LAYER = re.compile(r"(conv|relu)(\d+)_(\d+)|pool(\d+)")
 

@@ -13,8 +13,8 @@ class SecondMoment(torch.autograd.Function):
     """E[f fᵀ] over pixels: `(b, c, h, w)` to `(b, c, c)`, accumulated in float32 also for half-precision features.
 
     The same as `pixels @ pixels.mT / n`, but it reads channels-last features in place, and its gradient comes in their
-    own type and layout. It has no second derivative. With bfloat16 features this takes a third of the time of the plain
-    expression (`benchmarks/gram.py`), which was a quarter of a whole step of painting.
+    own type and layout. It has no second derivative. `benchmarks/gram.py` times it
+    against the plain expression.
     """
 
     @staticmethod
