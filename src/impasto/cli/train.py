@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,8 @@ from cyclopts import App, Parameter
 
 from impasto.cli.flags import flagged, plain
 from impasto.cli.groups import ConsoleFlags
+from impasto.config.adain import AdainFitOptions, AdainOptions
+from impasto.config.console import ConsoleOptions
 from impasto.config.training import BackboneOptions, FitOptions
 
 if TYPE_CHECKING:
@@ -29,7 +32,18 @@ class FitFlags(FitOptions):
     """Flags of `FitOptions`."""
 
 
+@flagged("Network")
+class AdainFlags(AdainOptions):
+    """Flags of `AdainOptions`."""
+
+
+@flagged("Training")
+class AdainFitFlags(AdainFitOptions):
+    """Flags of `AdainFitOptions`."""
+
+
 _BACKBONE, _FIT, _CONSOLE = BackboneFlags(), FitFlags(), ConsoleFlags()
+_ADAIN, _ADAIN_FIT = AdainFlags(), AdainFitFlags()
 
 
 @app.command
@@ -46,22 +60,51 @@ def backbone(
 
     Ctrl-C stops after the running step. The same command goes on from the last checkpoint, exactly.
     """
+    from impasto.training.run import train_backbone
+
+    return _trained(lambda: train_backbone(plain(backbone), plain(fit), output), output, fit=fit, console=console)  # type: ignore[type-var]
+
+
+@app.command
+def adain(
+    *,
+    output: Annotated[
+        Path, Parameter(name=("--output", "-o"), help="Folder for network.safetensors, checkpoints, samples and log.")
+    ],
+    adain: AdainFlags = _ADAIN,
+    fit: AdainFitFlags = _ADAIN_FIT,
+    console: ConsoleFlags = _CONSOLE,
+) -> int:
+    """Train a network that paints in any style in one pass (Huang & Belongie 2017).
+
+    Ctrl-C stops after the running step. The same command goes on from the last checkpoint, exactly.
+    """
+    from impasto.training.arbitrary_run import train_adain
+
+    return _trained(lambda: train_adain(plain(adain), plain(fit), output), output, fit=fit, console=console)  # type: ignore[type-var]
+
+
+def _trained(begun: Callable[[], Iterator[Progress]], output: Path, *, fit: FitOptions, console: ConsoleOptions) -> int:
+    """Train to the end, or until Ctrl-C; the exit code."""
     from impasto.cli import batch
     from impasto.cli.bars import Bar, TimeLeft, as_time
     from impasto.cli.stopping import INTERRUPTED, on_interrupt
-    from impasto.training.run import train_backbone
+    from impasto.training.processes import is_first
 
     batch.prepare(console)
     stopped = False
     left = TimeLeft(fit.steps)
     progress = None
-    with Bar(quiet=console.quiet) as bar, on_interrupt(bar.note) as stop:
+    with Bar(quiet=console.quiet or not is_first()) as bar, on_interrupt(bar.note) as stop:
         # closed here, so that what training holds open is let go when it is stopped
-        with contextlib.closing(train_backbone(plain(backbone), plain(fit), output)) as steps:  # type: ignore[type-var]
+        with contextlib.closing(begun()) as steps:  # type: ignore[type-var]
             for progress in steps:
-                bar_text = _described(progress, as_time(left.after(progress.step)))
+                if not stop.worth_keeping:
+                    bar.note(f"training on {progress.device}")
                 stop.worth_keeping = True
-                bar.show(progress.step, progress.steps, bar_text)
+                if progress.sample is not None:
+                    bar.note(f"{progress.sample} shows what it has learned")
+                bar.show(progress.step, progress.steps, _described(progress, as_time(left.after(progress.step))))
                 stopped = stop.asked and progress.step < progress.steps
                 if stopped:
                     break
@@ -70,7 +113,8 @@ def backbone(
             bar.note(f"{output} holds the last checkpoint: the same command goes on from there.")
             return INTERRUPTED
     row = {"output": str(output), "steps": fit.steps, "losses": progress.losses if progress is not None else {}}
-    print(json.dumps(row) if console.json else output)
+    if is_first():
+        print(json.dumps(row) if console.json else output)
     return 0
 
 

@@ -17,9 +17,15 @@ class FitOptions(Options):
     batch_size: Annotated[int, Doc("Pictures a step."), Range(1, 4096)] = 32
     optimizer: Annotated[str, Doc("Optimiser."), Choice(("adamw", "adam", "sgd"))] = "adamw"
     learning_rate: Annotated[float, Doc("Highest learning rate, reached after the warm-up."), Range(0)] = 2e-3
-    schedule: Annotated[str, Doc("How the learning rate falls."), Choice(("cosine", "constant"))] = "cosine"
+    schedule: Annotated[str, Doc("How the learning rate falls."), Choice(("cosine", "constant", "inverse"))] = "cosine"
+    decay: Annotated[
+        float, Doc("Of the inverse schedule: the learning rate is divided by 1 + decay × step."), Range(0)
+    ] = 5e-5  # of AdaIN's code (Huang & Belongie 2017)
     warmup_steps: Annotated[int, Doc("Steps in which the learning rate climbs from zero."), Range(0)] = 50
     weight_decay: Annotated[float, Doc("Weight decay; not applied to biases and norms."), Range(0, 1)] = 1e-4
+    accumulate: Annotated[
+        int, Doc("Equal parts that a batch is gone through in; takes less memory, and as many steps."), Range(1, 4096)
+    ] = 1
     clip_norm: Annotated[float, Doc("Longest gradient; 0 does not clip."), Range(0)] = 5.0
     precision: Annotated[str, Doc("Arithmetic of forward and backward."), Choice(("bfloat16", "float32"))] = "bfloat16"
     average_decay: Annotated[float, Doc("Decay of the averaged weights (EMA); 0 keeps none."), Range(0, 0.99999)] = (
@@ -27,6 +33,11 @@ class FitOptions(Options):
     )
     checkpoint_every: Annotated[int, Doc("Steps between checkpoints."), Range(1)] = 250
     log_every: Annotated[int, Doc("Steps between lines of the log."), Range(1)] = 20
+    sample_every: Annotated[int, Doc("Steps between pictures that the network makes; 0 makes none."), Range(0)] = 0
+    tensorboard: Annotated[bool, Doc("Write scalars for TensorBoard, too.")] = False
+    device: Annotated[
+        str, Doc("Where to compute. Auto: CUDA where there is one."), Choice(("auto", "cpu", "cuda", "mps"))
+    ] = "auto"
     seed: Annotated[int, Doc("Seed of weights, order and crops."), Range(0)] = 0
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -81,3 +83,19 @@ def centre_crop(picture: Bytes, side_px: int) -> Tensor:
 
 
 Batches = Callable[[int], Batch]
+
+T = TypeVar("T")
+
+
+class Ahead(Generic[T]):
+    """Batches by step, those of the next steps made in other threads while one is trained on."""
+
+    def __init__(self, batches: Callable[[int], T], pool: Executor, *, depth: int = 1) -> None:
+        self._batches, self._pool, self._depth = batches, pool, depth
+        self._next: dict[int, Future[T]] = {}
+
+    def __call__(self, step: int) -> T:
+        """The batch of this step."""
+        wanted = range(step, step + 1 + self._depth)
+        self._next = {i: self._next.get(i) or self._pool.submit(self._batches, i) for i in wanted}
+        return self._next.pop(step).result()

@@ -1,11 +1,17 @@
-"""The one training loop."""
+"""The one training loop, for one process or many.
+
+Several processes (`torchrun --nproc_per_node 2 -m impasto train …`) train as one does: of the batch of a step each
+takes an equal part, gradients and told losses are means over the processes, and the first one writes the files. What
+differs from one process: noise that a loss draws is another in each process; batch norms normalise by the statistics
+of their own part, and the running ones that are kept are those of the first process. The same holds for the parts of
+`accumulate`, whose running statistics move once for each part. Lightning Fabric does the exchange (`processes` says
+why).
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,59 +21,79 @@ import torch
 from torch import Tensor, nn
 
 from impasto.config.training import FitOptions
-from impasto.core.errors import NotFinite, StateError
-from impasto.core.paths import written_whole
+from impasto.core.errors import NotFinite
+from impasto.training import boards, processes, sampling
+from impasto.training.checkpoints import Trained, averaged, restore, save
+from impasto.training.parts import part_of
+from impasto.training.processes import Loss, Processes
+from impasto.training.repeatable import one_order, seeded
+from impasto.training.sampling import Sampled
+
+__all__ = [
+    "PATIENCE",
+    "Progress",
+    "Sampled",
+    "Task",
+    "Trained",
+    "averaged",
+    "begin",
+    "fit",
+    "learning_rate",
+    "restore",
+    "save",
+]
 
 B = TypeVar("B", contravariant=True)
 PATIENCE = 20  # steps in a row that may be skipped for not being finite
+RANKS_APART = 0x9E3779B1  # far apart in the 32 bits of a seed that PyTorch's generator on the CPU keeps
 
 
 class Task(Protocol[B]):
-    """What is trained: a module, and its loss on a batch."""
+    """What is trained: a module, and its loss on a batch. A task that is `Sampled`, too, shows what it has learned."""
 
     def build(self) -> nn.Module:
         """The module to train; what is drawn at random there is the same for the same seed."""
         ...
 
     def loss(self, module: nn.Module, batch: B) -> dict[str, Tensor]:
-        """Named scalar losses, already weighted; their sum is minimised."""
+        """Named scalar losses, already weighted, means over the batch; their sum is minimised."""
         ...
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands after `step` of `steps`. `skipped` counts steps dropped because they were not finite."""
+    """Where training stands after `step` of `steps`.
+
+    `skipped` counts steps dropped because they were not finite. `sample` is the picture that this step has written.
+    """
 
     step: int
     steps: int
     losses: dict[str, float]
     learning_rate: float
     skipped: int
-
-
-@dataclass
-class Trained:
-    """A module with all that is needed to go on exactly."""
-
-    module: nn.Module
-    optimizer: torch.optim.Optimizer
-    average: dict[str, Tensor] | None
-    step: int = 0
-    skipped: int = 0
+    device: str = "cpu"
+    sample: Path | None = None
 
 
 def learning_rate(step: int, options: FitOptions) -> float:
-    """Linear warm-up, then constant or half a cosine down to zero (Loshchilov & Hutter 2017)."""
+    """Linear warm-up, then what the schedule says.
+
+    Constant; half a cosine down to zero (Loshchilov & Hutter 2017); or divided by 1 + decay × step, as in the code of
+    AdaIN (Huang & Belongie 2017).
+    """
     top = options.learning_rate * min(1.0, (step + 1) / max(1, options.warmup_steps))
     if options.schedule == "constant":
         return top
+    if options.schedule == "inverse":
+        return top / (1 + options.decay * step)
     done = max(0, step - options.warmup_steps) / max(1, options.steps - options.warmup_steps)
     return top * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def begin(task: Task[Any], options: FitOptions, device: torch.device | str = "cpu") -> Trained:
     """The untrained module with its optimiser."""
-    with _seeded(options.seed, device):
+    with seeded(options.seed, torch.device(device)):
         module = task.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     decayed = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]
     plain = [p for p in module.parameters() if p.requires_grad and p.ndim <= 1]
@@ -82,70 +108,90 @@ def begin(task: Task[Any], options: FitOptions, device: torch.device | str = "cp
     return Trained(module, optimizer, average)
 
 
-def fit(
-    task: Task[B], batches: Callable[[int], B], options: FitOptions, *, folder: Path, device: str = "cpu"
-) -> Iterator[Progress]:
-    """Train, yielding after every step; `folder` receives `checkpoint.pt` and `log.jsonl`.
+def fit(task: Task[B], batches: Callable[[int], B], options: FitOptions, *, folder: Path) -> Iterator[Progress]:
+    """Train, yielding after every step; `folder` receives `checkpoint.pt` and `log.jsonl`, and where they are asked
+    for `samples/step-000500.png` and `tensorboard/`.
 
     A checkpoint in `folder` is resumed from, exactly: module, optimiser, averaged weights and step are kept there, the
-    random numbers of a step follow from seed and step, and `batches(step)` must depend on nothing but the step. Raises
-    `NotFinite` after 20 steps in a row whose loss or gradient is not finite (each such step is skipped), `StateError`
-    if the checkpoint is of other options.
+    random numbers of a step follow from seed, step and rank, and `batches(step)`, which gives the batch of all
+    processes together, must depend on nothing but the step. (Exactly on the same device and with as many processes;
+    for CUDA see `one_order`.) Raises `NotFinite` after 20 steps in a row whose loss or gradient is not finite (each
+    such step is skipped), `StateError` if the checkpoint is of other options, `OptionError` (device, a batch that does
+    not divide, samples of a task that has none) and `MissingExtra`.
     """
-    state = begin(task, options, device)
+    sampling.check(task, options.sample_every)
+    team = processes.gathered(options.device)
+    state = begin(task, options, team.device)
     if (folder / "checkpoint.pt").exists():
         restore(state, folder / "checkpoint.pt", options)
-    _cut_log(folder / "log.jsonl", state.step)
-    bad_in_a_row = 0
-    while state.step < options.steps:
-        rate = learning_rate(state.step, options)
-        losses, finite = _step(task, batches(state.step), state, options=options, rate=rate)
-        bad_in_a_row = 0 if finite else bad_in_a_row + 1
-        state.skipped += not finite
-        if bad_in_a_row >= PATIENCE:
-            raise NotFinite(f"the loss was not finite {PATIENCE} steps in a row, at step {state.step}. "
-                            "Use a smaller --learning-rate; the last checkpoint is kept.")  # fmt: skip
-        state.step += 1
-        progress = Progress(state.step, options.steps, losses, rate, state.skipped)
-        if state.step % options.log_every == 0 or state.step == options.steps:
-            _log(folder / "log.jsonl", progress)
-        if state.step % options.checkpoint_every == 0 or state.step == options.steps:
-            save(state, folder / "checkpoint.pt", options)
-        yield progress
+    team.check_same(state.step)
+    loss, where = team.joined(Loss(task, state.module)), team.about
+    with contextlib.ExitStack() as stack:
+        told = boards.opened(folder, step=state.step, tensorboard=options.tensorboard) if team.first else []
+        for board in told:
+            stack.callback(board.close)
+        bad_in_a_row = 0
+        while state.step < options.steps:
+            taken = _step(loss, batches(state.step), state, options=options, team=team)
+            bad_in_a_row = 0 if taken.finite else bad_in_a_row + 1
+            state.skipped += not taken.finite
+            if bad_in_a_row >= PATIENCE:
+                raise NotFinite(f"the loss was not finite {PATIENCE} steps in a row, at step {state.step}. "
+                                "Use a smaller --learning-rate; the last checkpoint is kept.")  # fmt: skip
+            state.step += 1
+            sample = _written(task, state, told, options=options, folder=folder, taken=taken) if team.first else None
+            yield Progress(state.step, options.steps, taken.losses, taken.rate, state.skipped, where, sample)
+    team.wait()  # until the first has written the last checkpoint
 
 
-def _step(
-    task: Task[B], batch: B, state: Trained, *, options: FitOptions, rate: float
-) -> tuple[dict[str, float], bool]:
-    device = next(state.module.parameters()).device
+@dataclass(frozen=True)
+class _Taken:
+    """A step that was tried: losses as means over processes and parts, and the norm of the gradient before clipping."""
+
+    losses: dict[str, float]
+    rate: float
+    norm: float
+    finite: bool
+
+
+def _step(loss: nn.Module, batch: Any, state: Trained, *, options: FitOptions, team: Processes) -> _Taken:
+    rate = learning_rate(state.step, options)
     buffers = [(buffer, buffer.clone()) for buffer in state.module.buffers()]
     state.module.train()
     for group in state.optimizer.param_groups:
         group["lr"] = rate
-    half = torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bfloat16")
-    with _seeded(options.seed * 1_000_003 + state.step, device), half:
-        parts = task.loss(state.module, batch)
-    total = torch.stack([part.float() for part in parts.values()]).sum()
     state.optimizer.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_(state.module.parameters(), options.clip_norm or math.inf)
-    finite = bool(torch.isfinite(norm)) and bool(torch.isfinite(total))
-    if finite:
-        state.optimizer.step()
+    noise = options.seed * 1_000_003 + state.step + team.rank * RANKS_APART  # weights and batches are the same in all
+    with seeded(noise, team.device), one_order(team.device):
+        parts = _gradients(loss, batch, options=options, team=team)
+        norm = torch.nn.utils.clip_grad_norm_(state.module.parameters(), options.clip_norm or math.inf)
+    values = torch.stack(list(parts.values()))
+    finite = torch.isfinite(norm) & torch.isfinite(values.sum())
+    *means, all_finite = team.mean(torch.cat([values, finite[None].float()])).tolist()
+    if all_finite == 1:  # the same in all processes, so that their weights stay the same
+        with one_order(team.device):
+            state.optimizer.step()
         _average(state, options.average_decay)
     else:
         for buffer, before in buffers:  # the statistics of batch norms hold what was not finite
             buffer.copy_(before)
-    return {name: float(part.detach()) for name, part in parts.items()}, finite
+    return _Taken(dict(zip(parts, means, strict=True)), rate, float(norm), all_finite == 1)
 
 
-@contextlib.contextmanager
-def _seeded(seed: int, device: torch.device | str) -> Iterator[None]:
-    """Random numbers that follow from `seed`, and those of the caller left as they were."""
-    place = torch.device(device)
-    with torch.random.fork_rng([place] if place.type == "cuda" else []):
-        torch.manual_seed(seed % 2**63)
-        yield
+def _gradients(loss: nn.Module, batch: Any, *, options: FitOptions, team: Processes) -> dict[str, Tensor]:
+    """Add the gradients of this process's part of a batch, in turns; the losses in float32, as means over the turns."""
+    turns = options.accumulate
+    means: dict[str, Tensor] = {}
+    for turn in range(turns):
+        part = part_of(batch, team.rank * turns + turn, count=team.count * turns)
+        with team.exchanging(loss, now=turn == turns - 1):
+            with torch.autocast(team.device.type, torch.bfloat16, enabled=options.precision == "bfloat16"):
+                found: dict[str, Tensor] = loss(part)
+            scaled = {name: value.float() / turns for name, value in found.items()}
+            team.backward(torch.stack(list(scaled.values())).sum())
+        for name, value in scaled.items():
+            means[name] = means[name] + value.detach() if name in means else value.detach()
+    return means
 
 
 @torch.no_grad()
@@ -161,80 +207,16 @@ def _average(state: Trained, decay: float) -> None:
             held.copy_(value)
 
 
-def save(state: Trained, path: Path, options: FitOptions) -> None:
-    """Write all that `restore` needs, whole or not at all."""
-    kept = {
-        "module": state.module.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
-        "average": state.average,
-        "step": state.step,
-        "skipped": state.skipped,
-        "options": options.to_dict(),
-    }
-    with written_whole(path) as temporary:
-        torch.save(kept, temporary)
-
-
-def restore(state: Trained, path: Path, options: FitOptions) -> None:
-    """Put a checkpoint into `state`. Raises `StateError` when it is damaged, or of other options or another module."""
-    kept = _opened(path)
-    free = ("log_every", "checkpoint_every")
-    differing = [k for k, v in options.to_dict().items() if kept["options"].get(k, v) != v and k not in free]
-    if differing:
-        raise StateError(f"{path} was trained with another {', '.join(differing)}. "
-                         "Give the same options, or another output folder.")  # fmt: skip
-    try:
-        state.module.load_state_dict(kept["module"])
-        state.optimizer.load_state_dict(kept["optimizer"])
-    except (RuntimeError, ValueError) as error:
-        raise StateError(f"{path} is of another network. Give another output folder. ({_first_line(error)})") from error
-    if state.average is not None:
-        for name, value in state.average.items():
-            value.copy_(kept["average"][name])
-    state.step, state.skipped = kept["step"], kept["skipped"]
-
-
-def _opened(path: Path) -> dict[str, Any]:
-    try:
-        kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
-        raise StateError(f"{path} cannot be read; delete it to begin again. ({_first_line(error)})") from error
-    needed = {"module", "optimizer", "average", "step", "skipped", "options"}
-    if not isinstance(kept, dict) or not needed <= kept.keys():
-        raise StateError(f"{path} is no checkpoint of this program; delete it, or give another output folder.")
-    return kept
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
-
-
-def averaged(path: Path) -> dict[str, Tensor]:
-    """The averaged weights of a checkpoint, or its plain ones where none were kept."""
-    kept = _opened(path)
-    found: dict[str, Tensor] = kept["average"] or kept["module"]
-    return found
-
-
-def _log(path: Path, progress: Progress) -> None:
-    row = {"step": progress.step, "learning_rate": progress.learning_rate, "skipped": progress.skipped}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    losses = {k: round(v, 6) if math.isfinite(v) else None for k, v in progress.losses.items()}
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row | losses) + "\n")
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Drop the lines after `step`: they will be written again."""
-    if not path.exists():
-        return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    with written_whole(path) as temporary:
-        temporary.write_text("".join(line for line in lines if _step_of(line) <= step), encoding="utf-8")
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf  # half a line, of a run that was killed
+def _written(
+    task: Task[Any], state: Trained, told: list[boards.Board], *, options: FitOptions, folder: Path, taken: _Taken
+) -> Path | None:
+    """Write what is due after a step; the sample, if one was."""
+    last, sample = state.step == options.steps, None
+    if options.sample_every and isinstance(task, Sampled) and (state.step % options.sample_every == 0 or last):
+        sample = sampling.written(task, state, folder / "samples", seed=options.seed)
+    if state.step % options.log_every == 0 or last:
+        for board in told:
+            board.write(state.step, taken.losses, rate=taken.rate, norm=taken.norm, skipped=state.skipped)
+    if state.step % options.checkpoint_every == 0 or last:
+        save(state, folder / "checkpoint.pt", options)
+    return sample

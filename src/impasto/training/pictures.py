@@ -97,7 +97,7 @@ def decoded(
     """
     with ThreadPoolExecutor(2) as pool:
         read = []
-        for count, result in enumerate(pool.map(lambda item: _read(item.path, short_side_px), items), start=1):
+        for count, result in enumerate(pool.map(lambda item: small(item.path, short_side_px), items), start=1):
             read.append(result)
             if progress:
                 progress(count, len(items))
@@ -116,7 +116,8 @@ def decoded(
     return PictureSet(kept, labels, names, skipped, [odd for _, _, odd in good])
 
 
-def _read(path: Path, short_side_px: int) -> Bytes | str:
+def small(path: Path, short_side_px: int) -> Bytes | str:
+    """A picture `(h, w, 3)` scaled down to a short side of `short_side_px`, or why it cannot be read."""
     try:
         pixels = files.read(path).pixels
     except (ImageError, MissingExtra) as error:

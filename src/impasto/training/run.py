@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,18 @@ import torch
 from torch import Tensor
 
 from impasto.config.training import BackboneOptions, FitOptions
-from impasto.core.errors import DataError, OptionError, StateError
-from impasto.core.paths import written_whole
+from impasto.core.errors import DataError, OptionError
 from impasto.encoders import table
 from impasto.encoders.scaling import layer_means, unit_mean
 from impasto.encoders.squeezenet import SqueezeNet
 from impasto.encoders.vgg import STAGES, Vgg, give_batch_norm
 from impasto.image.pixels import PREPROCESS
 from impasto.training import backbone, measures
-from impasto.training.data import Batch, Crops
+from impasto.training.claim import claim
+from impasto.training.data import Ahead, Crops
 from impasto.training.fit import Progress, averaged, fit
 from impasto.training.pictures import Listed, PictureSet, decoded, listed
+from impasto.training.processes import device_for, is_first
 from impasto.weights.card import Card, save
 
 SAMPLE = 64  # pictures that channel statistics are taken on
@@ -50,24 +50,20 @@ def train_backbone(options: BackboneOptions, fitting: FitOptions, folder: Path) 
     """
     prepared = prepare(options, fitting)
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, _told(options, prepared))
+    claim(folder, _told(options, prepared))
+    _place(prepared, device_for(fitting.device))
     with ThreadPoolExecutor(1) as pool:
         yield from fit(prepared.task, Ahead(prepared.crops, pool), fitting, folder=folder)
-    export(prepared, options, fitting, folder=folder)
+    _place(prepared, torch.device("cpu"))
+    if is_first():
+        export(prepared, options, fitting, folder=folder)
 
 
-class Ahead:
-    """Batches by step, the next one made while the last is trained on."""
-
-    def __init__(self, crops: Crops, pool: ThreadPoolExecutor) -> None:
-        self._crops, self._pool = crops, pool
-        self._next: dict[int, Future[Batch]] = {}
-
-    def __call__(self, step: int) -> Batch:
-        """The batch of this step."""
-        waiting = self._next.pop(step, None)
-        self._next = {step + 1: self._pool.submit(self._crops, step + 1)}
-        return waiting.result() if waiting else self._crops(step)
+def _place(prepared: Prepared, device: torch.device) -> None:
+    """Move the encoder and its teacher."""
+    prepared.encoder.to(device)
+    if isinstance(prepared.task, backbone.Distillation) and isinstance(prepared.task.teacher, table.Encoder):
+        prepared.task.teacher.net.to(device)
 
 
 def prepare(options: BackboneOptions, fitting: FitOptions) -> Prepared:
@@ -238,18 +234,3 @@ def _told(options: BackboneOptions, prepared: Prepared) -> dict[str, Any]:
     teacher = task.teacher if isinstance(task, backbone.Distillation) else None
     checksum = {"teacher_sha256": teacher.sha256} if isinstance(teacher, table.Encoder) else {}
     return {"options": told, **counts, **checksum}
-
-
-def _claim(folder: Path, told: dict[str, Any]) -> None:
-    """Note what is trained in `folder`; `StateError` where the checkpoint there is of something else."""
-    path, told = folder / "training.json", json.loads(json.dumps(told))
-    if path.is_file() and (folder / "checkpoint.pt").is_file():
-        known = json.loads(path.read_text(encoding="utf-8"))
-        before, now = ({**values["options"], **values} for values in (known, told))
-        differing = [name for name in now if name != "options" and before.get(name) != now[name]]
-        if differing:
-            names = ", ".join(differing)
-            raise StateError(f"{folder} was trained with another {names}. Give the same, or another output folder.")
-        return
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

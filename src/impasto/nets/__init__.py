@@ -1,0 +1,1 @@
+"""Trainable networks that repaint a picture in one pass."""

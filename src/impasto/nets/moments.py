@@ -1,0 +1,91 @@
+"""Statistics of features as one tensor, and features given other statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+EPS = 1e-5
+"""Added to variances (Huang & Belongie 2017, code)."""
+
+
+def moments(feats: Tensor, *, covariances: bool = False) -> Tensor:
+    """Mean and standard deviation `(b, 2, c)` of `feats` `(b, c, h, w)`, or mean and covariance `(b, 1 + c, c)`."""
+    pixels = feats.float().flatten(2)  # (b, c, n)
+    mean = pixels.mean(2, keepdim=True)
+    centred = pixels - mean
+    if covariances:
+        spread = centred @ centred.mT / pixels.shape[2]
+        return torch.cat([mean.mT, spread], dim=1)
+    std = (centred.square().mean(2, keepdim=True) + EPS).sqrt()
+    return torch.stack([mean[..., 0], std[..., 0]], dim=1)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a part of a picture adds to the statistics of the whole, in float64.
+
+    `count` places; their `mean` `(b, c)`; `spread`, the sums of squared deviations from it `(b, c)`, or of products of
+    deviations `(b, c, c)`. Tallies of parts are joined as Chan et al. 1979 do, without the difference of large sums.
+    """
+
+    count: int
+    mean: Tensor
+    spread: Tensor
+
+    @classmethod
+    def of(cls, feats: Tensor, *, covariances: bool = False) -> Tally:
+        """The tally of `feats` `(b, c, h, w)`."""
+        pixels = feats.float().flatten(2)
+        mean = pixels.mean(2, keepdim=True)
+        centred = pixels - mean
+        spread = centred @ centred.mT if covariances else centred.square().sum(2)
+        return cls(pixels.shape[2], mean[..., 0].double(), spread.double())
+
+    def joined(self, other: Tally) -> Tally:
+        """The tally of both parts."""
+        count = self.count + other.count
+        away = other.mean - self.mean
+        product = away[:, :, None] * away[:, None] if self.spread.ndim == 3 else away.square()
+        spread = self.spread + other.spread + product * (self.count * other.count / count)
+        return Tally(count, self.mean + away * (other.count / count), spread)
+
+    def moments(self) -> Tensor:
+        """What `moments` gives for all parts at once, in float32."""
+        spread = self.spread / self.count
+        if spread.ndim == 3:
+            return torch.cat([self.mean[:, None], spread], dim=1).float()
+        return torch.stack([self.mean, (spread + EPS).sqrt()], dim=1).float()
+
+
+def normalised(feats: Tensor, stats: Tensor) -> Tensor:
+    """`feats` `(b, c, h, w)` less the mean, over the deviation of `stats` `(b, 2, c)`."""
+    mean, std = stats[:, 0, :, None, None], stats[:, 1, :, None, None]
+    return (feats - mean.to(feats.dtype)) / std.to(feats.dtype)
+
+
+def given_moments(feats: Tensor, stats: Tensor, target: Tensor) -> Tensor:
+    """AdaIN: `feats` with means and deviations of `target` in place of `stats` (Huang & Belongie 2017, eq. 8)."""
+    scale = target[:, 1] / stats[:, 1]
+    shift = target[:, 0] - stats[:, 0] * scale
+    return feats * scale[:, :, None, None].to(feats.dtype) + shift[:, :, None, None].to(feats.dtype)
+
+
+def given_covariance(feats: Tensor, stats: Tensor, target: Tensor) -> Tensor:
+    """Whitened by `stats`, coloured by `target`, both `(b, 1 + c, c)` (Li et al., Universal Style Transfer, 2017)."""
+    with torch.autocast(feats.device.type, enabled=False):
+        map_ = _power(target[:, 1:], 0.5) @ _power(stats[:, 1:], -0.5)  # (b, c, c)
+        pixels = feats.float().flatten(2) - stats[:, 0, :, None]
+        found = map_ @ pixels + target[:, 0, :, None]
+    return found.view(feats.shape).to(feats.dtype)
+
+
+def _power(spread: Tensor, exponent: float) -> Tensor:
+    """A power of symmetric matrices `(b, c, c)`; directions that hardly vary are left out of negative ones."""
+    values, vectors = torch.linalg.eigh(spread.double())
+    floor = 1e-5 * values[:, -1:].clamp(min=EPS)
+    powered = torch.where(values > floor, values.clamp(min=floor) ** exponent, 0)
+    found: Tensor = (vectors * powered[:, None]) @ vectors.mT
+    return found.float()

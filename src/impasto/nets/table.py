@@ -1,0 +1,133 @@
+"""One-pass networks by name: the architectures, and a network ready to use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from impasto.core.errors import UnknownName, WeightsError
+from impasto.encoders import table as encoders
+from impasto.encoders.precision import chosen
+from impasto.encoders.table import Encoder, Progress
+from impasto.nets.mirrored import Mirrored
+from impasto.nets.modulated import Modulated
+from impasto.nets.protocol import OnePass
+from impasto.weights import readers
+from impasto.weights.card import Card, Loaded, check_shapes
+
+__all__ = ["ARCHITECTURES", "KIND", "VARIANTS", "Network", "built", "encoder_for", "loaded", "untrained"]
+
+KIND = "arbitrary"
+
+
+def _mirrored(encoder: Encoder, numbers: Mapping[str, Any]) -> Mirrored:
+    return Mirrored(encoder, **numbers)
+
+
+def _modulated(encoder: Encoder, numbers: Mapping[str, Any]) -> Modulated:
+    numbers = dict(numbers)
+    layers = numbers.pop("code_layers")
+    return Modulated({name: encoder.width(name) for name in layers}, **numbers)
+
+
+ARCHITECTURES: dict[str, Callable[[Encoder, Mapping[str, Any]], Any]] = {
+    "mirrored": _mirrored,
+    "modulated": _modulated,
+}
+"""Builders by the name in a card's `network`; they take the encoder and plain numbers."""
+
+SKIPS = ("relu1_1", "relu2_1", "relu3_1")
+CODE_LAYERS = (*SKIPS, "relu4_1", "relu5_1")
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "adain": {"architecture": "mirrored"},
+    "adain-residual": {"architecture": "mirrored", "residual": True},
+    "adain-skip": {"architecture": "mirrored", "skips": SKIPS},
+    "wct": {"architecture": "mirrored", "covariances": True},
+    "wct-skip": {"architecture": "mirrored", "skips": SKIPS, "covariances": True},
+    "modulated": {"architecture": "modulated", "code_layers": CODE_LAYERS},
+}
+"""What can be trained, by name: an architecture and its numbers. A new variant is a row."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A frozen network with its card and the encoder that it looks through. Computes in `dtype`."""
+
+    net: OnePass
+    card: Card
+    sha256: str
+    encoder: Encoder
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def name(self) -> str:
+        """The name in the card."""
+        return self.card.name
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.encoder.net.parameters()).device
+
+
+def untrained(encoder: Encoder, network: Mapping[str, Any]) -> Any:
+    """The module that a card's `network`, or a row of `VARIANTS`, describes.
+
+    Raises `UnknownName` for another architecture or layer, `WeightsError` for numbers that the architecture has not.
+    """
+    numbers = {name: value for name, value in network.items() if name not in ("architecture", "encoder")}
+    architecture: Any = network.get("architecture")
+    if architecture not in ARCHITECTURES:
+        raise UnknownName.of("architecture", str(architecture), ARCHITECTURES)
+    try:
+        return ARCHITECTURES[architecture](encoder, numbers)
+    except (TypeError, KeyError) as error:
+        raise WeightsError(
+            f"the network's numbers {sorted(numbers)} are not those of {architecture} ({error}); "
+            "the file may be written by a newer impasto: upgrade."
+        ) from error
+
+
+def loaded(name_or_path: str | Path, *, precision: str = "auto", progress: Progress | None = None) -> Network:
+    """The network of a catalogue name or a weight file, with its encoder, frozen.
+
+    Raises `UnknownName`, `WeightsError` and its kinds.
+    """
+    file = readers.loaded(name_or_path, progress=progress)
+    return built(file, encoder_for(file.card, precision=precision, progress=progress), precision=precision)
+
+
+def encoder_for(card: Card, *, precision: str = "auto", progress: Progress | None = None) -> Encoder:
+    """The encoder that a network was trained with. `WeightsError` where the one of that name has changed since."""
+    if card.kind != KIND:
+        raise WeightsError(f"{card.name} is of kind {card.kind}; a network of kind {KIND} is needed here.")
+    wanted = card.network.get("encoder")
+    if not isinstance(wanted, dict) or not {"name", "sha256"} <= wanted.keys():
+        raise WeightsError(f"the card of {card.name} does not say which encoder it needs.")
+    encoder = encoders.loaded(wanted["name"], precision=precision, progress=progress)
+    if encoder.sha256 != wanted["sha256"]:
+        raise WeightsError(
+            f"{card.name} was trained with another {wanted['name']} than the one at hand (sha256 "
+            f"{wanted['sha256'][:12]}… and {encoder.sha256[:12]}…). Use the network that came with this encoder."
+        )
+    return encoder
+
+
+def built(file: Loaded, encoder: Encoder, *, precision: str = "auto") -> Network:
+    """The network that a card and its tensors describe, on `encoder`."""
+    net: nn.Module = untrained(encoder, file.card.network)
+    needed = {k: tuple(v.shape) for k, v in net.state_dict().items()}
+    check_shapes({k: tuple(v.shape) for k, v in file.tensors.items()}, needed, file.card.name)
+    net.load_state_dict({k: _wide(v) for k, v in file.tensors.items()})
+    net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Network(net, file.card, file.sha256, encoder, chosen(precision))  # type: ignore[arg-type]
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor

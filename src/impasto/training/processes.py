@@ -1,0 +1,182 @@
+"""The processes that train together: one by plain PyTorch, several by Lightning Fabric (extra "train").
+
+`torchrun --nproc_per_node 2 -m impasto train …` starts several; each finds its rank in the environment.
+
+Fabric rather than Accelerate: it wraps the one module and leaves optimiser, precision and checkpoints to `fit`, which
+keeps them exactly, where Accelerate holds its state globally and prepares them all. Both bring 9 packages more (15 MB
+against 27 MB, in versions 2.6 and 1.15), and either takes 1.1 s to load, which only several processes pay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from impasto.core.errors import OptionError, StateError
+from impasto.core.extras import optional
+
+
+class Lossy(Protocol):
+    """What has a loss."""
+
+    def loss(self, module: nn.Module, batch: Any) -> dict[str, Tensor]:
+        """Named scalar losses."""
+        ...
+
+
+class Loss(nn.Module):
+    """A task's loss as a module of its own: what the exchange of gradients is wrapped around.
+
+    So the task sees the bare module, and may call it twice or a part of it.
+    """
+
+    def __init__(self, task: Lossy, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self._loss = task.loss  # the method, since a task that is a module would become a part of this one
+
+    def forward(self, batch: Any) -> dict[str, Tensor]:
+        """Named scalar losses on a batch."""
+        return self._loss(self.module, batch)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among `count`, and where it computes."""
+
+    device: torch.device
+    rank: int = 0
+    count: int = 1
+    fabric: Any = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files."""
+        return self.rank == 0
+
+    @property
+    def about(self) -> str:
+        """`cpu`, `cuda:0 (NVIDIA H200)`, `cpu, 2 processes`."""
+        where = str(self.device)
+        if self.device.type == "cuda":
+            where += f" ({torch.cuda.get_device_name(self.device)})"
+        return where if self.count == 1 else f"{where}, {self.count} processes"
+
+    def joined(self, loss: Loss) -> nn.Module:
+        """`loss` with gradients that are averaged over the processes in the backward pass.
+
+        PyTorch's DistributedDataParallel: parameters and buffers are those of the first process; buffers are sent out
+        again at the beginning of each step.
+        """
+        if self.fabric is None:
+            return loss
+        # DDP is told that weights may take no part in a step, and warns if all do: so there is one that never does.
+        loss.register_parameter("idle", nn.Parameter(torch.zeros((), device=self.device)))
+        wrapped: nn.Module = self.fabric.setup_module(loss, move_to_device=False)
+        return wrapped
+
+    def exchanging(self, loss: nn.Module, *, now: bool) -> AbstractContextManager[Any]:
+        """Inside, forward and backward of what `joined` gave exchange gradients, or keep them in this process."""
+        if self.fabric is None:
+            return contextlib.nullcontext()
+        held: AbstractContextManager[Any] = self.fabric.no_backward_sync(loss, enabled=not now)
+        return held
+
+    def backward(self, total: Tensor) -> None:
+        """Add the gradients of a scalar."""
+        if self.fabric is None:
+            total.backward()  # type: ignore[no-untyped-call]
+        else:
+            self.fabric.backward(total)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over the processes, the same bits in all of them."""
+        if self.fabric is None:
+            return values
+        found: Tensor = self.fabric.all_reduce(values, reduce_op="mean")
+        return found
+
+    def check_same(self, step: int) -> None:
+        """Raise `StateError` in all processes where they do not stand at the same step."""
+        if self.fabric is None:
+            return
+        own = torch.zeros(self.count, dtype=torch.int64, device=self.device)
+        own[self.rank] = step
+        found = self.fabric.all_reduce(own, reduce_op="sum").tolist()
+        if len(set(found)) > 1:
+            raise StateError(f"the processes stand at steps {', '.join(map(str, found))}. "
+                             "All need the same output folder, with the same checkpoint.")  # fmt: skip
+
+    def wait(self) -> None:
+        """Go on when all processes are here."""
+        if self.fabric is not None:
+            self.fabric.barrier()
+
+
+def is_first() -> bool:
+    """Whether this process is the only one or the first: the one that writes files and speaks."""
+    return _number("WORLD_SIZE", 1) == 1 or _number("RANK", 0) == 0
+
+
+def device_for(name: str) -> torch.device:
+    """The device of this process by the name in the options; "auto" is CUDA where there is one, else the CPU.
+
+    Each process of a machine has a CUDA device of its own. Raises `OptionError` where there is no such device.
+    """
+    local = _number("LOCAL_RANK", 0)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if local >= seen:
+            raise OptionError(f"--device cuda needs {local + 1} CUDA devices here, and PyTorch sees {seen}. "
+                              "Start fewer processes, or use --device cpu.")  # fmt: skip
+        return torch.device("cuda", local)
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise OptionError("--device mps needs a Mac with Metal, and PyTorch sees none. Use --device cpu.")
+        if _number("WORLD_SIZE", 1) > 1:
+            raise OptionError("--device mps trains in one process. Start one, or use --device cpu.")
+    return torch.device(name)
+
+
+def gathered(device: str) -> Processes:
+    """This process as the environment says: WORLD_SIZE, RANK, LOCAL_RANK and the like, which torchrun sets.
+
+    Waits for the others where there are some. Raises `OptionError` (device, incomplete environment) and `MissingExtra`.
+    """
+    place, count = device_for(device), _number("WORLD_SIZE", 1)
+    if count == 1:
+        return Processes(place)
+    if lacking := [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+        raise OptionError(f"the environment has WORLD_SIZE={count} but no {', '.join(lacking)}. "
+                          f"Start with torchrun --nproc_per_node {count} -m impasto …, or unset it.")  # fmt: skip
+    package = optional("lightning_fabric", "train", f"training in {count} processes")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of its start at length
+    local = _number("LOCAL_WORLD_SIZE", count)
+    fabric = package.Fabric(
+        accelerator=place.type,
+        devices=local,
+        num_nodes=count // local,
+        strategy=package.strategies.DDPStrategy(find_unused_parameters=True),  # as one process takes them
+        plugins=[package.plugins.environments.TorchElasticEnvironment()],
+    )
+    fabric.launch()
+    return Processes(fabric.device, fabric.global_rank, fabric.world_size, fabric)
+
+
+def _number(name: str, otherwise: int) -> int:
+    text = os.environ.get(name, "")
+    if not text:
+        return otherwise
+    try:
+        return int(text)
+    except ValueError:
+        raise OptionError(f"the environment says {name}={text}; a whole number is needed. Unset it.") from None
