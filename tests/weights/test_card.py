@@ -147,3 +147,9 @@ def test_every_difference_is_listed_at_once() -> None:
         "x.pth does not fit the network. missing: gone (5,), gone2 (6,); unexpected: extra (3,), extra2 (4,); "
         "other shape: b is (2,), (2, 2) needed."
     )
+
+
+def test_written_files_have_the_usual_permissions(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"")
+    save(tmp_path / "made.safetensors", {"a": torch.ones(2)}, Card(kind="encoder", name="x", network={}))
+    assert (tmp_path / "made.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

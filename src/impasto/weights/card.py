@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save as as_bytes
 from torch import Tensor
 
 from impasto.core.errors import WeightsError, WeightsMismatch
@@ -108,7 +108,8 @@ def save(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     """Write tensors and card as safetensors; equal input gives equal bytes. Nothing is left half written."""
     whole = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
     with written_whole(path) as temporary:
-        save_file(whole, temporary, metadata={CARD_KEY: card.to_json()})  # one key: the order of more is random
+        # one key: the order of more is random; and as bytes, since `save_file` makes files that only their owner reads
+        temporary.write_bytes(as_bytes(whole, metadata={CARD_KEY: card.to_json()}))
 
 
 def load(path: Path) -> Loaded:
