@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +14,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.job import Job, StyleSource
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import SizeOptions
+from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder, built
 from impasto.image import files
+from impasto.nets import table as networks
+from impasto.nets.moments import moments
 from impasto.weights.card import Card, save
 
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=50, database=None, derandomize=True)
@@ -147,7 +152,7 @@ def there(tmp_path: Path, photo: Tensor, painting: Tensor, encoder: Encoder) -> 
 
 @pytest.fixture
 def small_job(there: Path) -> Callable[..., Job]:
-    """`small_job(size=…)`: painted at 48 px in three steps."""
+    """`small_job(size=…)`: painted at 48 px by optimisation in three steps."""
 
     def made(**options: Any) -> Job:
         given: dict[str, Any] = {
@@ -159,8 +164,92 @@ def small_job(there: Path) -> Callable[..., Job]:
                 content_layers=("relu2_1",),
                 style_layers=("relu1_1", "relu2_1"),
             ),
-            "optimise": OptimiseOptions(steps=(3,), scales=1, precision="float32"),
+            "optimise": OptimiseOptions(steps=(3,), scales=1),
         }
-        return Job(**(given | options))
+        return _painted_by("optimise", Job(**(given | options)))
+
+    return made
+
+
+def _painted_by(method: str, job: Job) -> Job:
+    return dataclasses.replace(job, paint=dataclasses.replace(job.paint, method=method, precision="float32"))
+
+
+@pytest.fixture
+def save_network() -> Callable[..., Path]:
+    """`save_network(path, encoder=…)`: a file with an untrained one-pass network on an encoder, by its name or file.
+
+    `variant` is a row of `nets.table.VARIANTS`.
+    """
+
+    def saved(path: Path, *, encoder: Path | str, variant: str = "adain", seed: int = 1) -> Path:
+        eye = encoders.loaded(encoder, precision="float32")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = networks.untrained(eye, networks.VARIANTS[variant])
+            for weight in net.parameters():  # as they come, what is painted hardly differs between styles
+                _pass_on(weight.data)
+        numbers = {**networks.VARIANTS[variant], "encoder": {"name": str(encoder), "sha256": eye.sha256}}
+        save(path, net.state_dict(), Card(kind=networks.KIND, name=path.stem, network=numbers, licence="MIT"))
+        return path
+
+    return saved
+
+
+def _pass_on(weight: Tensor) -> None:
+    """Let a layer hand on what it is given, with some noise: random layers of few channels soon hand on nothing."""
+    noise = 0.3 * torch.randn_like(weight) * (2 / weight[0].numel()) ** 0.5
+    if weight.ndim == 4:
+        torch.nn.init.dirac_(weight)
+    weight.copy_(weight + noise if weight.ndim == 4 else torch.full_like(weight, 0.1) if weight.ndim == 1 else noise)
+
+
+@pytest.fixture
+def network_file(there: Path, save_network: Callable[..., Path]) -> Path:
+    """The file `net.safetensors`: an untrained one-pass network on the encoder in `tiny.safetensors`."""
+    return save_network(there / "net.safetensors", encoder=there / "tiny.safetensors")
+
+
+@pytest.fixture
+def quick_job(there: Path, network_file: Path) -> Callable[..., Job]:
+    """`quick_job(size=…)`: painted at 48 px in one pass."""
+
+    def made(**options: Any) -> Job:
+        given: dict[str, Any] = {
+            "content": str(there / "content.png"),
+            "styles": (StyleSource(source=str(there / "style.png")),),
+            "size": SizeOptions(size=48),
+            "arbitrary": ArbitraryOptions(network=str(network_file)),
+        }
+        return _painted_by("arbitrary", Job(**(given | options)))
+
+    return made
+
+
+@torch.no_grad()
+def _give_contrast(net: Any, encoder: Encoder) -> None:
+    """Let the last convolution give a mean of 0.5 and a deviation of 0.2: little is then clamped."""
+    image = torch.rand(1, 3, 64, 64)
+    code = {n: moments(f, covariances=net.covariances) for n, f in encoder(image, net.code_layers).items()}
+    last = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d) and m.out_channels == 3][-1]
+    mean, std = (value.flatten() for value in moments(net(image, code))[0])
+    last.weight.mul_((0.2 / std)[:, None, None, None])
+    last.bias.copy_((last.bias - mean) * 0.2 / std + 0.5)
+
+
+@pytest.fixture
+def make_network(encoder: Encoder) -> Callable[..., networks.Network]:
+    """`make_network(variant, dtype=…)`: an untrained network on the small random VGG, whose output depends on both."""
+
+    def made(variant: str, *, dtype: torch.dtype = torch.float32) -> networks.Network:
+        row = networks.VARIANTS[variant]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            net = networks.untrained(encoder, row).eval().requires_grad_(False)
+            for weight in net.parameters():
+                _pass_on(weight.data)
+            _give_contrast(net, encoder)
+        eye = dataclasses.replace(encoder, dtype=dtype)
+        return networks.Network(net, Card(kind=networks.KIND, name=variant, network=row), "", eye, dtype)
 
     return made

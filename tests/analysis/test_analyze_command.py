@@ -85,6 +85,7 @@ def test_a_sweep_goes_on_and_reports(
     tmp_path: Path, picture: Path, style: Path, weights: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--encoder", weights, "--style", str(style), "--steps", "1", "--size", "48", "-o", str(tmp_path / "s")]
+    words = [*words, "--method", "optimise"]
     command = ["analyze", "sweep", str(picture), *words, "--vary", "strength=0.5,1", "--json"]
     assert main(command) == 0
     first = json.loads(capsys.readouterr().out)
@@ -97,6 +98,7 @@ def test_a_sweep_goes_on_and_reports(
 
 def test_a_mix_sweep_measures_towards_both_styles(tmp_path: Path, picture: Path, style: Path, weights: str) -> None:
     words = ["--style", str(style), "--style", str(picture), "--steps", "1", "--size", "48", "-o", str(tmp_path / "s")]
+    words = [*words, "--method", "optimise"]
     assert main(["analyze", "sweep", str(picture), "--encoder", weights, *words, "--vary", "mix=0,1"]) == 0
     cells = json.loads((tmp_path / "s" / "results.json").read_text())["cells"]
     assert "style-gram to wave.png" in cells[0]["measures"]

@@ -68,7 +68,7 @@ def test_a_mix_needs_two_styles() -> None:
         path_of("mix", ALONE)
 
 
-@pytest.mark.parametrize("text", ["strength=20", "mix=1.5", "init=nois", "styles.1.weight=-1"])
+@pytest.mark.parametrize("text", ["strength=20", "mix=1.5", "init=nois", "styles.1.scale=-1"])
 def test_a_value_out_of_range_is_refused_before_anything_is_painted(text: str) -> None:
     with pytest.raises(OptionError):
         points(JOB, [axis_from(text, JOB)])

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from impasto import api
-from impasto.api import Begun, Job, OptimiseOptions, PaintOptions
+from impasto.api import Job, OptimiseOptions, PaintOptions, Shelf
 from impasto.core.errors import StateError
 from impasto.image import files
+from impasto.rendering import families, painting
+from impasto.rendering.families import Loaded
 
 MakeJob = Callable[..., Job]
 
@@ -27,14 +29,14 @@ def threads_as_before() -> Iterator[None]:
 def saved(job: Job, path: Path) -> api.Painting:
     begun = api.begun(job, output=path)
     *_, last = begun.steps()
-    painting = begun.painting(last)
-    painting.save(path)
-    return painting
+    finished = begun.painting(last)
+    finished.save(path)
+    return finished
 
 
 @pytest.mark.parametrize("init", ["content", "noise"])
 def test_redo_is_equal_bit_for_bit(init: str, small_job: MakeJob, there: Path) -> None:
-    job = small_job(optimise=OptimiseOptions(steps=(3,), scales=1, precision="float32", init=init, seed=4))
+    job = small_job(optimise=OptimiseOptions(steps=(3,), scales=1, init=init, seed=4))
     saved(job, there / "a.png")
     again = api.redo(there / "a.png", output=there / "b.png")
     *_, last = again.steps()
@@ -55,14 +57,14 @@ def test_redo_computes_with_the_threads_it_was_made_with(small_job: MakeJob, the
 
 def test_threads_are_set_within_steps_only(small_job: MakeJob, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    painted = api.painting.painted
+    painted = painting.painted
 
     def watched(*args: object, **named: object) -> Iterator[object]:
         for step in painted(*args, **named):  # type: ignore[arg-type]
             seen.append(torch.get_num_threads())
             yield step
 
-    monkeypatch.setattr(api.painting, "painted", watched)
+    monkeypatch.setattr(painting, "painted", watched)
     begun = dataclasses.replace(api.begun(small_job(), output=there / "a.png"), threads=2)
     for _ in begun.steps():
         assert torch.get_num_threads() == 1
@@ -79,15 +81,15 @@ def test_threads_are_set_back_when_painting_fails(small_job: MakeJob, there: Pat
         next(dataclasses.replace(begun, job=broken, threads=2).steps())
 
 
+def others(job: Job) -> Loaded:
+    """What paints the job, with other weights of the same name."""
+    found = families.family_of(job).load(job, None)
+    return dataclasses.replace(found, weights=dict.fromkeys(found.weights, "0" * 64))
+
+
 def test_other_weights_are_refused(small_job: MakeJob, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved(small_job(), there / "a.png")
-    begun = api.begun
-
-    def with_others(job: Job, **named: object) -> Begun:
-        made = begun(job, **named)  # type: ignore[arg-type]
-        return dataclasses.replace(made, encoder=dataclasses.replace(made.encoder, sha256="0" * 64))
-
-    monkeypatch.setattr(api, "begun", with_others)
+    monkeypatch.setattr(Shelf, "loaded", lambda self, job, progress=None: others(job))
     with pytest.raises(StateError, match="the weights of narrow are not those"):
         api.redo(there / "a.png")
 
@@ -135,7 +137,7 @@ def test_what_has_no_state(small_job: MakeJob, there: Path) -> None:
 
 
 def test_a_picture_at_any_step_has_the_outputs_size(small_job: MakeJob, there: Path) -> None:
-    options = OptimiseOptions(steps=(1,), scale_factor=1.3, smallest_px=32, precision="float32")
+    options = OptimiseOptions(steps=(1,), scale_factor=1.3, smallest_px=32)
     begun = api.begun(small_job(optimise=options), output=there / "o.png")
     steps = list(begun.steps())
     assert steps[0].size_hw != steps[-1].size_hw
@@ -144,9 +146,11 @@ def test_a_picture_at_any_step_has_the_outputs_size(small_job: MakeJob, there: P
         assert begun.painting(step).pixels.shape == begun.inputs.content.shape
 
 
-def test_an_encoder_that_is_loaded_already(small_job: MakeJob, there: Path) -> None:
-    encoder = api.load_encoder(there / "tiny.safetensors", precision="float32")
-    assert api.begun(small_job(), output=there / "o.png", encoder=encoder).encoder is encoder
+def test_weights_that_are_loaded_already(small_job: MakeJob, there: Path) -> None:
+    shelf = api.Shelf()
+    first, second = (api.begun(small_job(), output=there / f"{n}.png", shelf=shelf) for n in (1, 2))
+    assert first.loaded is second.loaded
+    assert first.inputs.content is second.inputs.content
 
 
 def test_a_sweep_into_a_file(small_job: MakeJob, there: Path) -> None:

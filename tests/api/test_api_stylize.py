@@ -30,7 +30,7 @@ Stylize = Callable[..., api.Painting]
 @pytest.fixture
 def options(small_job: Callable[..., Job]) -> dict[str, Any]:
     job = small_job()
-    return {"size": 48, "losses": job.losses, "optimise": job.optimise}
+    return {"size": 48, "paint": job.paint, "losses": job.losses, "optimise": job.optimise}
 
 
 @pytest.fixture
@@ -203,7 +203,9 @@ def test_no_strength_gives_the_content_back(stylize: Stylize, photo: Tensor, pai
 
 
 def test_strength_is_the_parameter_and_not_the_options(stylize: Stylize, photo: Tensor, painting: Tensor) -> None:
-    found = stylize(photo, painting, strength=0.0, size=0, paint=PaintOptions(strength=5.0, alpha="drop"))
+    found = stylize(
+        photo, painting, strength=0.0, size=0, paint=PaintOptions(method="optimise", strength=5.0, alpha="drop")
+    )
     assert torch.equal(found.pixels, photo)
 
 
@@ -292,7 +294,7 @@ def test_alpha_comes_back(stylize: Stylize, photo: Tensor, painting: Tensor, tmp
         assert stored.mode == painted.to_pil().mode == "RGBA"
         assert np.array_equal(np.asarray(stored), np.asarray(painted.to_pil()))
     assert set(np.asarray(painted.to_pil())[..., 3].flat) == {77}
-    dropped = stylize(pixels, painting, paint=PaintOptions(alpha="drop"))
+    dropped = stylize(pixels, painting, paint=PaintOptions(method="optimise", alpha="drop"))
     assert dropped.to_pil().mode == "RGB"
 
 

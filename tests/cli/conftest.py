@@ -32,9 +32,27 @@ def encoder_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny(encoder_file: Path) -> list[str]:
-    """Options with which painting takes no time."""
+    """Options with which painting by optimisation takes no time."""
     layers = ["--style-layers", "relu1_1,relu2_1", "--content-layers", "relu2_1"]
-    return ["--encoder", str(encoder_file), "--size", "48", "--steps", "2", "--smallest-px", "32", *layers]
+    return [
+        "--method",
+        "optimise",
+        "--encoder",
+        str(encoder_file),
+        "--size",
+        "48",
+        "--steps",
+        "2",
+        "--smallest-px",
+        "32",
+        *layers,
+    ]
+
+
+@pytest.fixture
+def quick(network_file: Path) -> list[str]:
+    """Options with which painting in one pass takes no time."""
+    return ["--network", str(network_file), "--size", "48", "--precision", "float32"]
 
 
 @pytest.fixture(autouse=True)

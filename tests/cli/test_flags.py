@@ -18,6 +18,7 @@ GROUPS: list[type[Options]] = [
     groups.PaintFlags,
     groups.SizeFlags,
     groups.ColourFlags,
+    groups.ArbitraryFlags,
     groups.LossFlags,
     groups.OptimiseFlags,
     groups.OutputFlags,

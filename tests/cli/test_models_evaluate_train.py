@@ -4,7 +4,6 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +13,7 @@ from in_process import Run
 
 from impasto.config.training import BackboneOptions, FitOptions
 from impasto.metrics.table import METRICS
+from impasto.training.fit import Progress
 from impasto.weights.catalogue import CATALOGUE
 
 
@@ -79,15 +79,6 @@ def test_evaluate_prints_the_reference_rows(run: Run, deep: Path) -> None:
     assert (missing.code, "nope.png does not exist" in missing.err) == (1, True)
 
 
-@dataclass(frozen=True)
-class Progress:
-    step: int
-    steps: int
-    losses: dict[str, float] = field(default_factory=lambda: {"classes": 0.5})
-    learning_rate: float = 1e-3
-    skipped: int = 0
-
-
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A training that trains nothing; what it was called with, and whether it was closed."""
@@ -97,7 +88,8 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         seen.append((backbone, fit, folder))
         try:
             for step in range(1, fit.steps + 1):
-                yield Progress(step, fit.steps)
+                broken = tuple(f"{i}.png is no picture" for i in range(step))
+                yield Progress(step, fit.steps, {"classes": 0.5}, 1e-3, 0, unreadable=broken if fit.seed == 2 else ())
                 if step == 3 and fit.seed == 1:
                     signal.raise_signal(signal.SIGINT)
         finally:
@@ -123,10 +115,25 @@ def test_train_backbone_hands_its_options_on(run: Run, trainings: list[Any]) -> 
 def test_train_stops_after_the_step(run: Run, trainings: list[Any]) -> None:
     done = run("train", "backbone", "--steps", "9", "--seed", "1", "-o", "run")
     assert done.code == 130
+    assert done.out == ""
     assert "stopped after step 4 of 9" in done.err
+    assert "the first checkpoint comes after step 250: the same command begins anew" in done.err
     assert trainings[-1] == "closed"
+    Path("run").mkdir()
+    Path("run/checkpoint.pt").touch()
+    again = run("train", "backbone", "--steps", "9", "--seed", "1", "-o", "run")
+    assert "run holds the last checkpoint: the same command goes on from there" in again.err
+
+
+def test_train_tells_of_pictures_that_could_not_be_read(run: Run, trainings: list[Any]) -> None:
+    done = run("train", "backbone", "--steps", "5", "--seed", "2", "-o", "run", "--json")
+    line = next(line for line in done.err.splitlines() if "could not be read" in line)
+    assert line.endswith("5 (0.png is no picture; 1.png is no picture; 2.png is no picture; and 2 more)")
+    assert len(json.loads(done.out)["unreadable"]) == 5
+    assert "could not be read" not in run("train", "backbone", "--steps", "5", "-o", "run").err
 
 
 def test_train_needs_a_folder(run: Run) -> None:
-    done = run("train", "backbone")
-    assert (done.code, "--output" in done.err) == (2, True)
+    for task in ("backbone", "adain"):
+        done = run("train", task)
+        assert (done.code, "--output" in done.err) == (2, True)

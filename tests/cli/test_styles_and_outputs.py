@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from impasto.cli.outputs import check_film, targets
-from impasto.cli.styles import mixed, weighted
+from impasto.cli.mixes import mixed, weighted
+from impasto.cli.outputs import check_film, is_batch, targets
 from impasto.core.errors import ImageUnreadable, ImageUnwritable, OptionError
 
 
@@ -17,6 +17,8 @@ from impasto.core.errors import ImageUnreadable, ImageUnwritable, OptionError
         ("wave.jpg:.5", "wave.jpg", 0.5),
         ("wave.jpg:1e-1", "wave.jpg", 0.1),
         ("wave.jpg:2", "wave.jpg", 2.0),
+        ("wave.jpg:-0.5", "wave.jpg", -0.5),
+        ("wave.safetensors:0.5", "wave.safetensors", 0.5),
         ("C:\\art\\wave.jpg", "C:\\art\\wave.jpg", 1.0),
         ("C:\\art\\wave.jpg:0.25", "C:\\art\\wave.jpg", 0.25),
         ("C:5", "C:5", 1.0),
@@ -48,7 +50,7 @@ def test_scales_and_masks_follow_the_styles() -> None:
     [
         (["a", "b"], (1.0, 1.0, 1.0), (), "--style-scale has 3 numbers"),
         (["a", "b"], (1.0,), (Path("m"),), "--mask is given 1 times"),
-        (["wave:-1"], (1.0,), (), "the weight in --style wave:-1 is -1"),
+        (["wave:1e999"], (1.0,), (), "the weight in --style wave:1e999 is inf"),
         (["a"], (100.0,), (), "--style-scale is 100"),
     ],
 )
@@ -59,8 +61,10 @@ def test_mixes_that_do_not_fit(
         mixed(styles, scales=scales, masks=masks)
 
 
-def named(contents: list[str], output: str | None, styles: tuple[str, ...] = ("style.png",)) -> list[str]:
-    made = targets([Path(c) for c in contents], output and Path(output), styles=[Path(s) for s in styles], bits=8)
+def named(
+    contents: list[str], output: str | None, styles: tuple[str, ...] = ("style.png",), pairs: str | None = None
+) -> list[str]:
+    made = targets([Path(c) for c in contents], Path(output) if output else None, styles=styles, pairs=pairs)
     return [target.output.as_posix() for target in made]
 
 
@@ -70,7 +74,7 @@ def test_names_of_outputs(here: Path) -> None:
     assert named(["a.jpg"], None) == ["a-style.png"]
     assert named(["a.jpg"], "folder") == ["folder/a-style.png"]
     assert named(["a.jpg"], "new") == ["new/a-style.png"]
-    assert named(["a.jpg", "b.jpg"], "new", ("x.png", "y.png")) == ["new/a-x+y.png", "new/b-x+y.png"]
+    assert named(["a.jpg", "b.jpg"], "new", ("x.png:0.5", "y.png")) == ["new/a-x+y.png", "new/b-x+y.png"]
 
 
 def test_no_two_contents_get_one_name(here: Path) -> None:
@@ -100,7 +104,68 @@ def test_outputs_that_cannot_be(here: Path) -> None:
         (["empty"], "new", ImageUnreadable, "no pictures"),
     ):
         with pytest.raises(error, match=message):
-            named(contents, output)  # type: ignore[arg-type]
+            named(contents, output)
+
+
+@pytest.fixture
+def styles(here: Path) -> Path:
+    """A folder of three styles, one of them saved without its picture, and what is no style."""
+    for name in ("b.png", "a.jpg", "sub/c.safetensors", ".hidden.png", "notes.txt", "out/old.png"):
+        path = here / "styles" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return here / "styles"
+
+
+def test_a_folder_of_styles_is_each_of_them(styles: Path) -> None:
+    made = targets([Path("x.png"), Path("y.png")], Path("styles/out"), styles=["styles"])
+    assert [(t.content.name, [Path(s).name for s in t.styles], t.output.name) for t in made] == [
+        ("x.png", ["a.jpg"], "x-a.png"),
+        ("x.png", ["b.png"], "x-b.png"),
+        ("x.png", ["c.safetensors"], "x-c.png"),
+        ("y.png", ["a.jpg"], "y-a.png"),
+        ("y.png", ["b.png"], "y-b.png"),
+        ("y.png", ["c.safetensors"], "y-c.png"),
+    ]
+
+
+def test_pairs_go_in_order(styles: Path) -> None:
+    assert named(["x.png", "y.png", "z.png"], "styles/out", ("styles",), "zip") == [
+        f"styles/out/{name}.png" for name in ("x-a", "y-b", "z-c")
+    ]
+
+
+def test_one_content_with_a_folder_is_several_pictures(styles: Path) -> None:
+    assert len(named(["x.png"], "new", ("styles",))) == 4
+    assert is_batch([Path("x.png")], ["styles"])
+    assert not is_batch([Path("x.png")], ["style.png", "b.png"])
+
+
+@pytest.mark.parametrize(
+    ("given", "output", "pairs", "message"),
+    [
+        (("styles", "style.png"), "new", None, "cannot be mixed in"),
+        (("style.png", "styles"), "new", None, "cannot be mixed in"),
+        (("styles:0.5",), "new", None, "gives a weight to a folder"),
+        (("styles",), "new", "zip", "there are 4 and 1"),
+        (("style.png",), "new", "zip", "is for a folder of styles"),
+        (("style.png",), "new", "all", "is for a folder of styles"),
+        (("styles",), None, None, "-o FOLDER"),
+        (("styles",), "out.png", None, "one file"),
+        (("styles",), "styles", None, "holds the styles"),
+    ],
+)
+def test_folders_of_styles_that_cannot_be(
+    styles: Path, given: tuple[str, ...], output: str | None, pairs: str | None, message: str
+) -> None:
+    with pytest.raises(OptionError, match=message):
+        named(["content.png"], output, given, pairs)
+
+
+def test_a_folder_without_styles(here: Path) -> None:
+    (here / "none").mkdir()
+    with pytest.raises(ImageUnreadable, match="no saved styles"):
+        named(["content.png"], "new", ("none",))
 
 
 def test_another_name_of_an_input_is_known(here: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +13,30 @@ import torch
 from PIL import Image
 
 from impasto.cli.main import main
+from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.training import BackboneOptions, FitOptions
 from impasto.weights.card import Card, save
+from impasto.weights.catalogue import CATALOGUE
+from impasto.weights.readers import imported
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 
 SMALL = {
-    "stylize": {"--size": "64", "--steps": "1", "--smallest-px": "48"},
+    "stylize": {"--size": "64"},
     "reconstruct": {"--size": "64", "--steps": "2"},
     "layers": {"--size": "64", "--steps": "1"},
     "gram": {"--size": "64"},
     "features": {"--size": "64"},
-    "sweep": {"--size": "64", "--steps": "1", "--smallest-px": "48"},
+    "sweep": {"--size": "64"},
     "demo": {"--size": "64"},
     "backbone": {"--steps": "1", "--batch-size": "4", "--crop-px": "64", "--short-side-px": "64"},
 }
 """Flags that a command is given so that it takes no time."""
+
+OPTIMISE = {"--steps": "1", "--smallest-px": "48"}
+"""More of them for what is painted by optimisation."""
 
 PICTURES = ("photo.jpg", "photo2.jpg", "painting.jpg", "other.jpg", "cutout.png", "deep.tif")
 
@@ -51,18 +57,19 @@ def examples(page: Path) -> Iterator[str]:
 
 def shrunk(words: list[str]) -> list[str]:
     """`words` with small sizes and few steps."""
-    for name, flags in SMALL.items():
-        if name in words[:2]:
-            for flag, value in flags.items():
-                if flag in words:
-                    words[words.index(flag) + 1] = value
-                else:
-                    words += [flag, value]
+    flags = next((flags for name, flags in SMALL.items() if name in words[:2]), {})
+    if "optimise" in words or "--preset" in words:
+        flags = flags | OPTIMISE
+    for flag, value in flags.items():
+        if flag in words:
+            words[words.index(flag) + 1] = value
+        else:
+            words += [flag, value]
     return words
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_network: Callable[..., Path]) -> Path:
     """A folder with the files that the examples name."""
     draw = np.random.default_rng(0)
     monkeypatch.chdir(tmp_path)
@@ -81,6 +88,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     _teacher(tmp_path / "teacher.safetensors")
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("IMPASTO_OFFLINE", "1")
+    network = ArbitraryOptions().network
+    if network not in CATALOGUE:  # until it comes with the package: an untrained one, imported under its name
+        imported(save_network(tmp_path / "untrained.safetensors", encoder="compact-vgg"), name=network)
     return tmp_path
 
 

@@ -119,3 +119,15 @@ def test_a_pyramid_halves() -> None:
 def test_an_endless_pyramid_is_refused(smallest: int, factor: float) -> None:
     with pytest.raises(OptionError, match="pyramid"):
         pyramid_sizes((100, 100), smallest_px=smallest, factor=factor)
+
+
+@pytest.mark.parametrize("mode", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("size", [(80, 1), (7, 1), (1, 1), (29, 1), (1, 40), (12, 2)])
+@pytest.mark.parametrize("given", [(29, 1), (29, 31), (1, 31)])
+def test_pictures_of_one_column_are_resized_as_those_of_one_row(
+    given: tuple[int, int], size: tuple[int, int], mode: str
+) -> None:
+    image = torch.rand(1, 3, *given)
+    found, turned = resized(image, size, mode=mode), resized(image.mT.contiguous(), size[::-1], mode=mode).mT
+    torch.testing.assert_close(found, turned, rtol=0, atol=1e-5)
+    torch.testing.assert_close(resized(torch.ones(1, 3, *given), size, mode=mode), torch.ones(1, 3, *size))

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from impasto.config.job import Job, PaintOptions
+from impasto.config.job import Job
 from impasto.core.errors import StateError
-from impasto.encoders.table import loaded
 from impasto.rendering import inputs, painting, pause, recipe
 from impasto.rendering.recipe import Recipe
+from impasto.rendering.shelf import Shelf
 from impasto.stylizers.optimised import PaintedStep
 
 MakeJob = Callable[..., Job]
@@ -22,14 +22,14 @@ MakeJob = Callable[..., Job]
 @pytest.fixture
 def made(small_job: MakeJob, tmp_path: Path) -> Recipe:
     job = small_job()
-    return recipe.of(job, loaded(job.losses.encoder, precision="float32"), folder=tmp_path)
+    return recipe.of(job, Shelf().loaded(job), folder=tmp_path)
 
 
 @pytest.fixture
 def state_file(made: Recipe, small_job: MakeJob, tmp_path: Path) -> Path:
     """The state after the first of three steps."""
     job = small_job()
-    step = next(painting.painted(job, inputs.gathered(job), painting.encoder_of(job)))
+    step = next(painting.painted(job, inputs.gathered(job), Shelf().loaded(job)))
     assert isinstance(step, PaintedStep)
     assert step.pause is not None
     pause.keep(step.pause(), made, path := pause.path_for(tmp_path / "o.png"))
@@ -43,9 +43,9 @@ def test_it_lies_beside_its_output(tmp_path: Path) -> None:
 
 def test_going_on_is_as_if_never_stopped(small_job: MakeJob, made: Recipe, state_file: Path) -> None:
     job = small_job()
-    given, encoder = inputs.gathered(job), painting.encoder_of(job)
-    whole = list(painting.painted(job, given, encoder))
-    rest = list(painting.painted(job, given, encoder, resume=pause.kept(state_file, made)))
+    given, loaded = inputs.gathered(job), Shelf().loaded(job)
+    whole = list(painting.painted(job, given, loaded))
+    rest = list(painting.painted(job, given, loaded, resume=pause.kept(state_file, made)))
     assert [step.index for step in rest] == [2, 3]
     assert torch.equal(rest[-1].image, whole[-1].image)
 
@@ -85,7 +85,9 @@ def test_a_state_without_its_parts(made: Recipe, state_file: Path) -> None:
 
 
 def test_another_jobs(made: Recipe, state_file: Path) -> None:
-    other = dataclasses.replace(made, job=dataclasses.replace(made.job, paint=PaintOptions(strength=2.0)))
+    other = dataclasses.replace(
+        made, job=dataclasses.replace(made.job, paint=dataclasses.replace(made.job.paint, strength=2.0))
+    )
     with pytest.raises(StateError, match=r"of another job: job\.paint\.strength differ"):
         pause.kept(state_file, other)
     threads = dataclasses.replace(made, made_with={**made.made_with, "threads": 99})

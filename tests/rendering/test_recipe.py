@@ -17,10 +17,12 @@ from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import ColourOptions, SizeOptions
 from impasto.core.errors import StateError
 from impasto.core.paths import sha256_of
-from impasto.encoders.table import Encoder, loaded
+from impasto.encoders.table import Encoder
 from impasto.image import files
 from impasto.rendering import recipe
+from impasto.rendering.families import Loaded
 from impasto.rendering.recipe import Recipe
+from impasto.rendering.shelf import Shelf
 
 MakeJob = Callable[..., Job]
 
@@ -39,7 +41,11 @@ def full_job(there: Path, small_job: MakeJob) -> Job:
 
 
 def recipe_of(job: Job, folder: Path) -> Recipe:
-    return recipe.of(job, loaded(job.losses.encoder, precision="float32"), folder=folder)
+    return recipe.of(job, Shelf().loaded(job), folder=folder)
+
+
+def seen_through(encoder: Encoder) -> Loaded:
+    return Loaded("optimise", encoder, {encoder.name: encoder.sha256}, encoder.dtype)
 
 
 def test_json_and_back(full_job: Job, tmp_path: Path) -> None:
@@ -98,7 +104,7 @@ def test_an_encoder_file_is_known_by_its_checksum(small_job: MakeJob, there: Pat
 
 
 def test_a_named_encoder_is_no_file(small_job: MakeJob, tmp_path: Path, encoder: Encoder) -> None:
-    made = recipe.of(small_job(losses=LossOptions(encoder="compact-vgg")), encoder, folder=tmp_path)
+    made = recipe.of(small_job(losses=LossOptions(encoder="compact-vgg")), seen_through(encoder), folder=tmp_path)
     assert made.job.losses.encoder == "compact-vgg"
     assert not any("compact-vgg" in name for name in made.inputs)
 
@@ -113,7 +119,7 @@ def test_an_encoder_file_of_any_name_is_found_again(
     monkeypatch.setenv("USERPROFILE", str(there))
     job = small_job(losses=LossOptions(encoder=name))
     for folder in (there, tmp_path / "elsewhere"):
-        made = recipe.of(job, encoder, folder=folder)
+        made = recipe.of(job, seen_through(encoder), folder=folder)
         monkeypatch.chdir(tmp_path)
         again = recipe.job_again(made, folder=folder)
         assert Path(again.losses.encoder).samefile(there / Path(name).name)
@@ -212,3 +218,42 @@ def test_spoilt_parts(key: str, value: object, small_job: MakeJob, tmp_path: Pat
     Recipe.from_json(json.dumps(data), "here")
     with pytest.raises(StateError, match="cannot be read"):
         Recipe.from_json(json.dumps({**data, key: value}), "here")
+
+
+# Families
+
+
+def test_it_names_all_weights_and_the_method(quick_job: MakeJob, there: Path, tmp_path: Path) -> None:
+    job = quick_job()
+    made = recipe_of(dataclasses.replace(job, paint=dataclasses.replace(job.paint, method="auto")), tmp_path)
+    assert made.job.paint.method == "arbitrary"
+    assert made.weights == {
+        "net": sha256_of(there / "net.safetensors"),
+        "narrow": sha256_of(there / "tiny.safetensors"),
+    }
+    assert made.job.arbitrary.network == os.path.join("in", "net.safetensors")
+    assert os.path.join("in", "net.safetensors") in made.inputs
+    assert recipe.job_again(made, folder=tmp_path) == job
+
+
+def test_defaults_of_another_family_are_left_open(quick_job: MakeJob, small_job: MakeJob, tmp_path: Path) -> None:
+    for job, foreign in ((quick_job(), {"losses", "optimise"}), (small_job(), {"arbitrary"})):
+        data = recipe_of(job, tmp_path).to_dict()
+        assert not foreign & data["job"].keys()
+        assert Recipe.from_json(json.dumps(data), "here").to_dict() == data
+
+
+def test_recipes_from_before_there_were_families(small_job: MakeJob, tmp_path: Path) -> None:
+    made = recipe_of(small_job(), tmp_path)
+    for paint in ({"strength": 1.0, "method": "auto"}, {"strength": 1.0}):
+        data = made.to_dict()
+        data["job"] = {**data["job"], "paint": {**paint, "feather": 0.02, "alpha": "keep"}}
+        data["job"]["optimise"] = {**data["job"]["optimise"], "precision": "float32"}
+        assert Recipe.from_json(json.dumps(data), "here") == made
+
+
+def test_a_saved_style_is_an_input(quick_job: MakeJob, there: Path, tmp_path: Path) -> None:
+    (there / "kept.safetensors").write_bytes(b"any")
+    job = quick_job(styles=(StyleSource(source=str(there / "kept.safetensors")),))
+    name = os.path.join("in", "kept.safetensors")
+    assert recipe_of(job, tmp_path).inputs[name] == sha256_of(there / "kept.safetensors")

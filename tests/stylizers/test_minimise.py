@@ -147,7 +147,7 @@ def test_back_off_goes_to_a_canvas_whose_loss_was_finite(start: Start, target: T
         total = (image - 0.8).square().sum()
         return Terms(total * math.nan if bool((image > 0.6).any()) else total, {})
 
-    minimiser, notes = start(torch.full_like(target, 0.3), walled), []
+    minimiser, notes = start(torch.full_like(target, 0.3123), walled), []
     for _ in range(40):
         _, note = minimiser.step()
         notes.append(note)

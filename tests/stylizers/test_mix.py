@@ -31,7 +31,7 @@ def test_masked_styles_keep_their_own_weights() -> None:
     [
         ((), "no style is given"),
         ((Style(PIXEL, 0.0), Style(PIXEL, 0.0)), "add up to 0"),
-        ((Style(PIXEL, 2.0), Style(PIXEL, -1.0, name="b.png")), "weight of style 'b.png' is -1; it must be 0 or more"),
+        ((Style(PIXEL, 2.0), Style(PIXEL, -3.0)), "add up to -1; their sum must be above 0"),
         ((Style(PIXEL, math.nan),), "is nan"),
         ((Style(PIXEL, math.inf),), "is inf"),
         ((Style(PIXEL, scale=0.0),), "scale of style '' is 0; it must be above 0"),

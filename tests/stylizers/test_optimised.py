@@ -19,7 +19,7 @@ from impasto.stylizers.minimise import Adam
 from impasto.stylizers.optimised import Optimised, PaintedStep, Paused
 from impasto.stylizers.protocol import Mix, Style
 
-QUICK = OptimiseOptions(smallest_px=32, steps=(3, 2), history=4, precision="float32")
+QUICK = OptimiseOptions(smallest_px=32, steps=(3, 2), history=4)
 every_optimizer = pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 every_style_loss = pytest.mark.parametrize("style_loss", [*STYLE_LOSSES, "gatys"])
 

@@ -51,7 +51,7 @@ class Gauge:
             measured(
                 output,
                 pictures.content,
-                style.picture,
+                style.seen(by="measuring"),
                 self.encoder,
                 content_layers=self.content_layers,
                 style_layers=self.style_layers,

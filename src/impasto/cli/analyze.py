@@ -17,8 +17,8 @@ from impasto.cli import outputs
 from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time, fetched
 from impasto.cli.flags import flagged, plain
 from impasto.cli.groups import ConsoleFlags, LookFlags
+from impasto.cli.mixes import mixed
 from impasto.cli.stopping import on_interrupt
-from impasto.cli.styles import mixed
 from impasto.config.analysis import (
     EyeOptions,
     FeatureOptions,

@@ -9,14 +9,17 @@ from pathlib import Path
 import torch
 
 from impasto import api
-from impasto.api import Begun, Encoder, Job, OutputOptions
+from impasto.api import Begun, Job, OutputOptions, Shelf
 from impasto.cli.bars import Bar, fetched
 from impasto.cli.failures import described
-from impasto.cli.painting import done_already, painted_file
+from impasto.cli.painting import check_gradual, done_already, painted_file
 from impasto.cli.stopping import INTERRUPTED
 from impasto.config.console import ConsoleOptions
 from impasto.core.errors import OptionError
 from impasto.core.memory import keep_freed_memory
+from impasto.rendering.families import family_of, weights_of
+
+LISTED = 10  # failures that the last line names
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class Item:
     output: Path
     options: OutputOptions
 
+    @property
+    def name(self) -> str:
+        """The files that it is made of."""
+        return f"{self.job.content} in {' + '.join(Path(style.source).name for style in self.job.styles)}"
+
 
 def prepare(console: ConsoleOptions) -> None:
     """Threads and memory, as computing wants them."""
@@ -35,25 +43,28 @@ def prepare(console: ConsoleOptions) -> None:
         torch.set_num_threads(console.threads)
 
 
-def painted(items: Sequence[Item], *, resume: bool, console: ConsoleOptions) -> int:
-    """Paint all; the exit code. With several, one that fails is reported and the next begun; wrong options fail all."""
+def painted(items: Sequence[Item], *, resume: bool, several: bool, console: ConsoleOptions) -> int:
+    """Paint all; the exit code. With several, one that fails is reported and the next begun; wrong options fail all.
+
+    `several` is what was asked for: of a folder that holds one picture, too.
+    """
     prepare(console)
-    encoder: Encoder | None = None
-    failed = 0
+    for item in items:
+        check_gradual(item.job, item.options)
+    shelf, failed = Shelf(codes=several), list[Item]()
     for number, item in enumerate(items, start=1):
         with Bar(quiet=console.quiet) as bar:
             try:
-                begun = _begun(item, bar, resume=resume, alone=len(items) == 1, encoder=encoder)
-                encoder = begun.encoder
-                if len(items) > 1 and resume and begun.resume is None and done_already(begun, item.output):
+                begun = _begun(item, bar, resume=resume, several=several, shelf=shelf)
+                if several and resume and begun.resume is None and done_already(begun, item.output):
                     bar.note(f"{item.output} is done already")
                     continue
                 result = painted_file(begun, item.output, options=item.options, bar=bar)
             except Exception as error:
                 line = described(error)
-                if len(items) == 1 or line is None or isinstance(error, OptionError):
+                if not several or line is None or isinstance(error, OptionError):
                     raise
-                failed += 1
+                failed.append(item)
                 bar.tell_error(f"{item.job.content}: {line}")
                 continue
         result.report(bar, as_json=console.json)
@@ -62,18 +73,21 @@ def painted(items: Sequence[Item], *, resume: bool, console: ConsoleOptions) -> 
                 bar.note(f"{number - 1} of {len(items)} pictures were dealt with before.")
             return INTERRUPTED
     if failed:
-        bar.tell_error(f"{failed} of {len(items)} pictures could not be painted.")
+        more = f" and {len(failed) - LISTED} more" if len(failed) > LISTED else ""
+        names = ", ".join(item.name for item in failed[:LISTED])
+        bar.tell_error(f"{len(failed)} of {len(items)} pictures could not be painted: {names}{more}.")
     return 1 if failed else 0
 
 
-def _begun(item: Item, bar: Bar, *, resume: bool, alone: bool, encoder: Encoder | None) -> Begun:
-    state = api.paused_path(item.output)
+def _begun(item: Item, bar: Bar, *, resume: bool, several: bool, shelf: Shelf) -> Begun:
+    gradual = family_of(item.job).gradual
+    state = api.paused_path(item.output) if gradual else None
     if state is not None and not resume:
         bar.note(f"{state} is there: --resume would go on with that painting")
     return api.begun(
         item.job,
         output=item.output,
-        resume=resume and (alone or state is not None),
-        encoder=encoder,
-        progress=fetched(bar, item.job.losses.encoder),
+        resume=resume and (not several or state is not None),
+        shelf=shelf,
+        progress=fetched(bar, weights_of(item.job)),
     )

@@ -17,13 +17,13 @@ from impasto.cli.flags import flagged, plain
 from impasto.cli.groups import ConsoleFlags
 from impasto.cli.stopping import INTERRUPTED
 from impasto.config.demo import DemoOptions
-from impasto.config.job import Job, StyleSource
+from impasto.config.job import Job, PaintOptions, StyleSource
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import OutputOptions, SizeOptions
 from impasto.core.errors import OptionError, StateError
 
 if TYPE_CHECKING:
-    from impasto.api import Begun, Encoder
+    from impasto.api import Begun, Shelf
 
 app = App(name="demo")
 
@@ -32,6 +32,7 @@ SHEET_CONTENTS = ("astronaut", "chelsea", "coffee", "rocket", "motorcycle", "cam
 SHEET_STYLES = ("strokes", "woodblock", "mosaic", "fire", "ink", "circles")
 SHEET_STEPS, SHEET_SMALLEST_PX = (40, 25), 96  # two scales, however small the pictures of the sheet
 SHEET_CELL_PX = 200
+METHOD = "optimise"
 STYLE_SIZE_HW = (480, 600)
 SIZE_PX, LARGE_SIZE_PX = 192, 288  # of the sheet's pictures
 
@@ -77,20 +78,21 @@ def demo(
         styles=chosen.style or (SHEET_STYLES if large else STYLES),
     )
     with Bar(quiet=console.quiet) as bar:
-        encoder = api.load_encoder(chosen.encoder, progress=fetched(bar, chosen.encoder))
+        first, shelf = _first_job(files, chosen), api.Shelf()
+        shelf.loaded(first, progress=fetched(bar, chosen.encoder))
         if large:
             picture = None
-        elif (picture := _painted(_first_job(files, chosen), output, encoder=encoder, bar=bar)) is None:
+        elif (picture := _painted(first, output, shelf=shelf, bar=bar)) is None:
             return INTERRUPTED
         sheet = chosen.sheet or output / "sheet.png"
-        _write_sheet(sheet, _cells(files, output, chosen, encoder=encoder, bar=bar), files)
+        _write_sheet(sheet, _cells(files, output, chosen, shelf=shelf, bar=bar), files)
         _report(files, picture, sheet, chosen, bar=bar, as_json=console.json)
     return 0
 
 
 def command(content: Path, style: Path, picture: Path, options: DemoOptions) -> list[str]:
     """The words of the command that paints `picture` as the demo does."""
-    words = ["impasto", "stylize", str(content), "--style", str(style), "--size", str(options.size)]
+    words = ["impasto", "stylize", str(content), "--style", str(style), "--method", METHOD, "--size", str(options.size)]
     if options.encoder != LossOptions().encoder:
         words += ["--encoder", options.encoder]
     return [*words, "--output", str(picture)]
@@ -134,17 +136,18 @@ def _first_job(files: Inputs, options: DemoOptions) -> Job:
     return Job(
         content=str(next(iter(files.contents.values()))),
         styles=(StyleSource(source=str(next(iter(files.styles.values())))),),
+        paint=PaintOptions(method=METHOD),
         size=SizeOptions(size=options.size),
         losses=LossOptions(encoder=options.encoder),
     )
 
 
-def _painted(job: Job, folder: Path, *, encoder: Encoder, bar: Bar) -> Path | None:
+def _painted(job: Job, folder: Path, *, shelf: Shelf, bar: Bar) -> Path | None:
     """The file of the painting; None when the user stopped it."""
     from impasto.cli.painting import done_already, painted_file
 
     picture = folder / f"{Path(job.content).stem}-{Path(job.styles[0].source).stem}.png"
-    begun = _begun(job, picture, encoder)
+    begun = _begun(job, picture, shelf)
     if done_already(begun, picture):
         bar.note(f"{picture} is painted already")
         return picture
@@ -158,17 +161,17 @@ def _painted(job: Job, folder: Path, *, encoder: Encoder, bar: Bar) -> Path | No
     return picture
 
 
-def _begun(job: Job, picture: Path, encoder: Encoder) -> Begun:
+def _begun(job: Job, picture: Path, shelf: Shelf) -> Begun:
     """The job, where it was stopped the last time; from the beginning where that was another job."""
     from impasto import api
 
     if api.paused_path(picture) is not None:
         with contextlib.suppress(StateError):
-            return api.begun(job, output=picture, encoder=encoder, resume=True)
-    return api.begun(job, output=picture, encoder=encoder)
+            return api.begun(job, output=picture, shelf=shelf, resume=True)
+    return api.begun(job, output=picture, shelf=shelf)
 
 
-def _cells(files: Inputs, folder: Path, options: DemoOptions, *, encoder: Encoder, bar: Bar) -> list[list[Path]]:
+def _cells(files: Inputs, folder: Path, options: DemoOptions, *, shelf: Shelf, bar: Bar) -> list[list[Path]]:
     """Every photograph in every style, row by row, as files in `folder`; those that are there already are kept."""
     from impasto import api
     from impasto.cli.painting import done_already
@@ -181,11 +184,12 @@ def _cells(files: Inputs, folder: Path, options: DemoOptions, *, encoder: Encode
         job = Job(
             content=str(content),
             styles=(StyleSource(source=str(style)),),
+            paint=PaintOptions(method=METHOD),
             size=SizeOptions(size=size),
             losses=LossOptions(encoder=options.encoder),
             optimise=OptimiseOptions(steps=SHEET_STEPS, smallest_px=SHEET_SMALLEST_PX),
         )
-        begun = api.begun(job, output=picture, encoder=encoder)
+        begun = api.begun(job, output=picture, shelf=shelf)
         if not done_already(begun, picture):
             work.append((begun, picture))
     _paint_cells(work, bar)

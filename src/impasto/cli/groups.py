@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from cyclopts import Parameter
 
 from impasto.cli.flags import flagged
+from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.console import ConsoleOptions
 from impasto.config.job import PaintOptions
 from impasto.config.optimise import LossOptions, OptimiseOptions
@@ -28,12 +29,17 @@ class ColourFlags(ColourOptions):
     """Flags of `ColourOptions`."""
 
 
-@flagged("Losses")
+@flagged("One pass (--method arbitrary)")
+class ArbitraryFlags(ArbitraryOptions):
+    """Flags of `ArbitraryOptions`."""
+
+
+@flagged("Losses (--method optimise)")
 class LossFlags(LossOptions):
     """Flags of `LossOptions`."""
 
 
-@flagged("Optimisation")
+@flagged("Optimisation (--method optimise)")
 class OptimiseFlags(OptimiseOptions):
     """Flags of `OptimiseOptions`."""
 
@@ -56,5 +62,6 @@ class LookFlags:
     paint: PaintFlags = field(default_factory=PaintFlags)
     size: SizeFlags = field(default_factory=SizeFlags)
     colour: ColourFlags = field(default_factory=ColourFlags)
+    arbitrary: ArbitraryFlags = field(default_factory=ArbitraryFlags)
     losses: LossFlags = field(default_factory=LossFlags)
     optimise: OptimiseFlags = field(default_factory=OptimiseFlags)

@@ -30,6 +30,7 @@ COMMANDS = {
     "redo": "Make a picture again from the recipe in its metadata.",
     "evaluate": "Measure a result against its content and style.",
     "analyze": "Look into pictures and encoders.",
+    "style": "Keep styles in small files, and show them.",
     "models": "Weights: list, show, fetch, import.",
     "train": "Train networks.",
     "demo": "Repaint a photograph that comes with the package.",

@@ -14,6 +14,8 @@ from cyclopts import App, Parameter
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from impasto.weights.card import Card
+
 app = App(name="models", help="Weights: list, show, fetch, import.", version_flags=())
 
 Json = Annotated[bool, Parameter(negative=(), show_default=False, help="Print JSON.")]
@@ -63,11 +65,8 @@ def show(
         loaded = readers.loaded(name, allow_unverified=True)
         count = sum(tensor.numel() for tensor in loaded.tensors.values())
         path = str(catalogue.located(name))
-        values = {**dataclasses.asdict(loaded.card), "parameters": count, "sha256": loaded.sha256, "path": path}
-    if json:
-        print(json_text.dumps(values, indent=1, ensure_ascii=False))
-    else:
-        _print(values)
+        values = {**card_values(loaded.card), "parameters": count, "sha256": loaded.sha256, "path": path}
+    print_values(values, as_json=json)
     return 0
 
 
@@ -148,7 +147,16 @@ def _rows() -> list[dict[str, Any]]:
     return rows
 
 
-def _print(values: Mapping[str, Any]) -> None:
+def card_values(card: Card) -> dict[str, Any]:
+    """What a card says, by name."""
+    return dataclasses.asdict(card)
+
+
+def print_values(values: Mapping[str, Any], *, as_json: bool) -> None:
+    """As one JSON object, or as a table of two columns without what is empty."""
+    if as_json:
+        print(json_text.dumps(values, indent=1, ensure_ascii=False))
+        return
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_header=False)

@@ -2,49 +2,70 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from impasto.cli.mixes import weighted
 from impasto.core.errors import ImageUnreadable, ImageUnwritable, OptionError
 
+Identity = tuple[int, int]
+"""Device and number of a file, by whatever name."""
+
+Found = tuple[Path, Path]
+"""A content, and the subfolder that its output goes to."""
+
+PAIRS = ("all", "zip")
 SUFFIX = ".png"  # of outputs in a folder
 FILMS = (".gif", ".mp4")
 
 
 @dataclass(frozen=True)
 class Target:
-    """A content and the file that it becomes."""
+    """A content, the styles that it is painted in, as the command line has them, and the file that it becomes."""
 
     content: Path
+    styles: tuple[str, ...]
     output: Path
 
 
-def targets(contents: Sequence[Path], output: Path | None, *, styles: Sequence[Path], bits: int) -> list[Target]:
+def targets(
+    contents: Sequence[Path], output: Path | None, *, styles: Sequence[str], pairs: str | None = None, bits: int = 8
+) -> list[Target]:
     """The output of every content, and of every picture in those that are folders.
+
+    All `styles` are one mix; one that is a folder stands for every style in it by itself, with every content or, where
+    `pairs` is "zip", the first with the first and so on.
 
     One picture becomes the file `output`, or a file in the folder `output`, which is one that exists or a name without
     ending; several go into a folder, where those of a folder keep their subfolders. The names are content-style.png,
     content-style1+style2.png; without `output` one picture goes into the current folder. Raises before any work what
     writing would raise after it, and `OptionError` for an output that is one of the inputs.
     """
-    found = _found(contents, output)
-    several = len(contents) > 1 or contents[0].is_dir()
+    found, mixes = _found(contents, output), _mixes(styles, output)
+    several = is_batch(contents, styles)
+    if pairs is not None and _folder_in(styles) is None:
+        raise OptionError(f"--pairs {pairs} is for a folder of styles, and none is given: --style FOLDER")
+    chosen = _paired(found, mixes, pairs or PAIRS[0])
     if output is None and several:
-        raise OptionError("there are several contents; name a folder for what they become: -o FOLDER")
+        raise OptionError("there are several pictures to paint; name a folder for what they become: -o FOLDER")
     into_folder = several or output is None or output.is_dir() or not output.suffix
     if several and output is not None and (output.is_file() or _is_picture(output)):
-        raise OptionError(f"{output} is one file, and there are several contents. Name a folder: -o FOLDER")
+        raise OptionError(f"{output} is one file, and several pictures are painted. Name a folder: -o FOLDER")
     if output is not None and not into_folder:
-        made = [Target(found[0][0], output)]
+        made = [Target(found[0][0], mixes[0], output)]
     else:
-        made = _named(found, output or Path(), styles)
-    _check(made, inputs=[*(target.content for target in made), *styles], bits=bits)
+        made = _named(chosen, output or Path())
+    _check(made, bits=bits)
     return made
 
 
-def check_film(path: Path, *, inputs: Iterable[Path]) -> None:
+def is_batch(contents: Sequence[Path], styles: Sequence[str]) -> bool:
+    """Whether several pictures are asked for, also where a folder happens to hold one only."""
+    return len(contents) > 1 or contents[0].is_dir() or _folder_in(styles) is not None
+
+
+def check_film(path: Path, *, inputs: Iterable[str | Path]) -> None:
     """Raise where a film cannot be written to `path`, or would replace one of the inputs."""
     if path.suffix.lower() not in FILMS:
         raise OptionError(f"{path} has the ending {path.suffix!r}; an animation needs {' or '.join(FILMS)}.")
@@ -53,15 +74,33 @@ def check_film(path: Path, *, inputs: Iterable[Path]) -> None:
     check_no_input(path, inputs)
 
 
-def check_no_input(path: Path, inputs: Iterable[Path]) -> None:
+def check_no_input(path: Path, inputs: Iterable[str | Path]) -> None:
     """Raise `OptionError` where `path` is one of the inputs."""
-    for given in inputs:
-        if path.exists() and given.exists() and os.path.samefile(path, given):
-            raise OptionError(f"{path} is one of the inputs and would be replaced. Name another output with -o.")
+    check_apart(path, identities(inputs))
 
 
-def _found(contents: Sequence[Path], output: Path | None) -> list[tuple[Path, Path]]:
-    """Each picture with the subfolder that its output goes to."""
+def check_apart(path: Path, inputs: Set[Identity]) -> None:
+    """As `check_no_input`, given the `identities` of the inputs: with many outputs each input is looked at once."""
+    if _identity(path) in inputs:
+        raise OptionError(f"{path} is one of the inputs and would be replaced. Name another output with -o.")
+
+
+def identities(paths: Iterable[str | Path]) -> set[Identity]:
+    """What the files among `paths` are known by, whatever their names."""
+    return {found for path in paths if (found := _identity(Path(path))) is not None}
+
+
+def _identity(path: Path) -> Identity | None:
+    """What two names of one file have in common; None where there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _found(contents: Sequence[Path], output: Path | None) -> list[Found]:
+    """Every picture that is to be painted."""
     found = []
     for content in contents:
         if not content.is_dir():
@@ -69,36 +108,85 @@ def _found(contents: Sequence[Path], output: Path | None) -> list[tuple[Path, Pa
             continue
         from impasto.image.files import pictures_in
 
-        kept_out = output.resolve() if output is not None else None
-        if kept_out == content.resolve():
-            raise OptionError(f"{output} holds the contents; name another folder, or outputs would be repainted.")
-        pictures = [path for path in pictures_in(content) if kept_out not in path.resolve().parents]
+        pictures = _outside(pictures_in(content), content, output, what="contents")
         if not pictures:
             raise ImageUnreadable(f"{content} holds no pictures.")
         found += [(path, path.parent.relative_to(content)) for path in pictures]
     return found
 
 
-def _named(found: Sequence[tuple[Path, Path]], folder: Path, styles: Sequence[Path]) -> list[Target]:
+def _outside(paths: Iterable[Path], folder: Path, output: Path | None, *, what: str) -> list[Path]:
+    """The files of a folder of inputs that do not lie in the folder of outputs."""
+    kept_out = output.resolve() if output is not None else None
+    if kept_out == folder.resolve():
+        raise OptionError(f"{output} holds the {what}; name another folder, or outputs would be taken for {what}.")
+    return [path for path in paths if kept_out not in path.resolve().parents]
+
+
+def _folder_in(styles: Sequence[str]) -> str | None:
+    """The first style that is a folder, as it stands on the command line."""
+    return next((text for text in styles if Path(weighted(text)[0]).is_dir()), None)
+
+
+def _mixes(styles: Sequence[str], output: Path | None) -> list[tuple[str, ...]]:
+    """The mixes to paint in: all styles together, or each of a folder."""
+    text = _folder_in(styles)
+    if text is None:
+        return [tuple(styles)]
+    if len(styles) > 1:
+        raise OptionError(
+            f"{text} is a folder, each of whose styles paints by itself; {len(styles) - 1} more --style cannot be "
+            "mixed in. Give the folder alone, or name the files to mix."
+        )
+    name, weight = weighted(text)
+    if weight != 1:
+        raise OptionError(f"--style {text} gives a weight to a folder, each of whose styles paints by itself.")
+    from impasto.image.files import pictures_in
+
+    folder = Path(name)
+    kept = [path for path in folder.rglob("*.safetensors") if not path.name.startswith(".")]
+    found = _outside(sorted([*pictures_in(folder), *kept]), folder, output, what="styles")
+    if not found:
+        raise ImageUnreadable(f"{folder} holds no pictures and no saved styles.")
+    return [(str(path),) for path in found]
+
+
+def _paired(
+    found: Sequence[Found], mixes: Sequence[tuple[str, ...]], pairs: str
+) -> list[tuple[Found, tuple[str, ...]]]:
+    """Each content with the styles that it is painted in; contents change last, since they are large."""
+    if pairs == "all":
+        return [(content, mix) for content in found for mix in mixes]
+    if len(found) != len(mixes):
+        raise OptionError(
+            f"--pairs zip needs as many styles as contents; there are {len(mixes)} and {len(found)}. "
+            "Give a folder of styles with as many as there are contents."
+        )
+    return list(zip(found, mixes, strict=True))
+
+
+def _named(chosen: Sequence[tuple[Found, tuple[str, ...]]], folder: Path) -> list[Target]:
     """Names in a folder; where two would be the same, the later ones are numbered."""
-    style = "+".join(path.stem for path in styles)
     made: list[Target] = []
     taken: set[str] = set()
-    for content, below in found:
-        stem = f"{content.stem}-{style}"
-        names = (f"{stem}{'' if n == 1 else f'-{n}'}{SUFFIX}" for n in range(1, len(found) + 1))
-        output = next(path for path in (folder / below / name for name in names) if str(path).lower() not in taken)
-        taken.add(str(output).lower())  # some file systems take names of either case for the same
-        made.append(Target(content, output))
+    for (content, below), mix in chosen:
+        stem = f"{content.stem}-{'+'.join(Path(weighted(text)[0]).stem for text in mix)}"
+        output, number = folder / below / f"{stem}{SUFFIX}", 1
+        while str(output).lower() in taken:  # some file systems take names of either case for the same
+            number += 1
+            output = folder / below / f"{stem}-{number}{SUFFIX}"
+        taken.add(str(output).lower())
+        made.append(Target(content, mix, output))
     return made
 
 
-def _check(made: Sequence[Target], *, inputs: Sequence[Path], bits: int) -> None:
+def _check(made: Sequence[Target], *, bits: int) -> None:
     from impasto.image.formats import check_writable
 
+    given = identities({str(p) for t in made for p in (t.content, *(weighted(text)[0] for text in t.styles))})
     for target in made:
         check_writable(target.output, bits)
-        check_no_input(target.output, inputs)
+        check_apart(target.output, given)
 
 
 def _is_picture(path: Path) -> bool:

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from impasto import api
-from impasto.api import Begun, OutputOptions, Step
+from impasto.api import Begun, Job, OutputOptions, Step
 from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time
 from impasto.cli.stopping import Stop, on_interrupt
+from impasto.core.errors import OptionError
+from impasto.core.options import flag
+from impasto.rendering.families import family_of
 from impasto.video import animation
 
 
@@ -35,6 +38,7 @@ class Painted:
         return {
             "output": str(self.output),
             "content": self.begun.job.content,
+            "method": self.begun.job.paint.method,
             "styles": {style.source: style.weight for style in self.begun.job.styles},
             "seconds": round(self.seconds, 3),
             "steps": self.step.index,
@@ -51,12 +55,29 @@ class Painted:
         """Print the result: its path or JSON on stdout, the rest on stderr."""
         print(json.dumps(self.row()) if as_json else self.output, flush=True)
         w, h = self.row()["size"]
+        step, unit = self.step, unit_of(self.begun)
         if self.stopped:
-            bar.note(f"stopped after step {self.step.index} of {self.step.total}; {self.output} is the picture so far.")
+            bar.note(f"stopped after {unit} {step.index} of {step.total}; {self.output} is the picture so far.")
             if self.state is not None:
                 bar.note(f"The state is in {self.state}: the same command with --resume goes on from there.")
         else:
-            bar.note(f"{w}×{h} px, {self.step.index} steps, {self.seconds:.1f} s")
+            steps = f"{step.index} {unit}s, " if step.total > 1 else ""
+            bar.note(f"{w}×{h} px, {steps}{self.seconds:.1f} s")
+
+
+def unit_of(begun: Begun) -> str:
+    """What a step is: one of the whole picture, or the painting of a part of it."""
+    return "step" if begun.family.gradual else "tile"
+
+
+def check_gradual(job: Job, options: OutputOptions) -> None:
+    """Raise where pictures of a growing painting are asked for, and there are none."""
+    given = [flag(name) for name in ("animation", "snapshots") if getattr(options, name)]
+    if given and not family_of(job).gradual:
+        raise OptionError(
+            f"{' and '.join(given)} would show a picture that comes at once. Add --method optimise, which paints step "
+            f"by step, or leave {'them' if len(given) > 1 else 'it'} out."
+        )
 
 
 def painted_file(begun: Begun, output: Path, *, options: OutputOptions, bar: Bar) -> Painted:
@@ -106,23 +127,26 @@ def _keep_snapshot(begun: Begun, step: Step, output: Path, options: OutputOption
 
 
 class Shown:
-    """Draws the steps of one painting on a bar. A step's work is taken as its canvas's pixels."""
+    """Draws the steps of one painting on a bar; one that is a single step leaves nothing to draw.
+
+    A step's work is taken as its canvas's pixels.
+    """
 
     def __init__(self, begun: Begun, bar: Bar, name: str) -> None:
-        self._bar, self._name = bar, name
+        self._bar, self._name, self._unit = bar, name, unit_of(begun)
         self._work = [h * w for (h, w), steps in begun.work() for _ in range(steps)]
         self._left = TimeLeft(sum(self._work))
 
     def __call__(self, step: Step) -> None:
         """Draw one step, and say what it notes."""
         if step.note:
-            self._bar.note(f"step {step.index}: {step.note}")
+            self._bar.note(f"{self._unit} {step.index}: {step.note}")
+        if step.total == 1:
+            return
         done, total = sum(self._work[: step.index]), sum(self._work)
-        if step.total != len(self._work):  # strength 0 has one step
-            done, total = step.index, step.total
         h, w = step.size_hw
         left = as_time(self._left.after(done))
-        where = [self._name, f"step {step.index}/{step.total}", f"{w}×{h}"]
+        where = [self._name, f"{self._unit} {step.index}/{step.total}", f"{w}×{h}"]
         parts = [*where, left and f"{left} left", as_losses(step.losses)]
         self._bar.show(done, total, "  ".join(part for part in parts if part))
 

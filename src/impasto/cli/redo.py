@@ -31,7 +31,7 @@ def redo(
     from impasto import api
     from impasto.cli import batch
     from impasto.cli.bars import Bar
-    from impasto.cli.painting import painted_file
+    from impasto.cli.painting import check_gradual, painted_file
     from impasto.cli.stopping import INTERRUPTED
     from impasto.image.files import check_writable
 
@@ -42,6 +42,7 @@ def redo(
         begun = api.redo(file, output=to, threads=console.threads)
         given = [Path(begun.job.content), *(Path(style.source) for style in begun.job.styles)]
         outputs.check_no_input(to, given)
+        check_gradual(begun.job, output)
         if output.animation is not None:
             outputs.check_film(output.animation, inputs=[*given, file, to])
         result = painted_file(begun, to, options=output, bar=bar)

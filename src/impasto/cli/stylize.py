@@ -13,8 +13,8 @@ from cyclopts import App, ArgumentCollection, Group, Parameter, Token
 from impasto.cli import outputs
 from impasto.cli.flags import about, as_text, listed, plain
 from impasto.cli.groups import ConsoleFlags, LookFlags, OutputFlags
-from impasto.cli.outputs import Target
-from impasto.cli.styles import mixed, weighted
+from impasto.cli.mixes import mixed
+from impasto.cli.outputs import PAIRS, Target
 from impasto.config.job import Job, StyleSource
 from impasto.config.presets import PRESETS
 from impasto.core.options import flag
@@ -46,7 +46,11 @@ class PictureFlags:
 
     style: Annotated[
         tuple[str, ...],
-        Parameter(metavar="FILE[:WEIGHT]", help="Picture whose style is taken, and its share; may be repeated."),
+        Parameter(
+            metavar="FILE[:WEIGHT]",
+            help="Picture whose style is taken, or a style of impasto style save, and its share. Repeated, they are "
+            "mixed. A folder stands for every style in it by itself.",
+        ),
     ]
     style_scale: Annotated[
         tuple[float, ...],
@@ -56,6 +60,14 @@ class PictureFlags:
         tuple[Path, ...],
         listed("mask", tuple[Path, ...], help=f"{about(StyleSource, 'mask')} Repeated, one a style, in their order."),
     ] = ()
+    pairs: Annotated[
+        str | None,
+        Parameter(
+            choices=PAIRS,
+            help="With a folder of styles: all paints every content in every style, zip the first in the first and so "
+            "on, in the order of their names. Without: all.",
+        ),
+    ] = None
     output: Annotated[
         Path | None,
         Parameter(
@@ -74,7 +86,10 @@ class PictureFlags:
     ] = None
     resume: Annotated[
         bool,
-        Parameter(show_default=False, help="Go on with what Ctrl-C stopped; of several pictures, skip finished ones."),
+        Parameter(
+            show_default=False,
+            help="Go on with what Ctrl-C stopped (--method optimise); of several pictures, skip finished ones.",
+        ),
     ] = False
 
 
@@ -93,28 +108,30 @@ def stylize(
 ) -> int:
     """Repaint pictures in the manner of others.
 
-    The result's metadata says how it was made: impasto redo makes it again. Ctrl-C stops after the running step and
-    keeps the picture so far and its state; --resume goes on from there. A bad picture among several is left out and
-    reported; the exit code is then 1.
+    A network paints any style in one pass; --method optimise takes a minute and is the most faithful. The result's
+    metadata says how it was made: impasto redo makes it again. Ctrl-C stops after the running step and keeps the
+    picture so far, and with --method optimise its state; --resume goes on from there. A bad picture among several is
+    left out and reported; the exit code is then 1.
     """
-    styles = [Path(weighted(text)[0]) for text in pictures.style]
-    made = outputs.targets(content, pictures.output, styles=styles, bits=output.bits)
+    made = outputs.targets(content, pictures.output, styles=pictures.style, pairs=pictures.pairs, bits=output.bits)
     jobs = [_job(target, pictures, look) for target in made]
+    several = outputs.is_batch(content, pictures.style)
     options = [_of_one(target, output, several=len(made) > 1) for target in made]
-    given = {Path(name) for job in jobs for name in _inputs(job)}
+    given = outputs.identities({str(name) for job in jobs for name in _inputs(job)})
     for target, its in zip(made, options, strict=True):
-        outputs.check_no_input(target.output, given)
+        outputs.check_apart(target.output, given)
         if its.animation is not None:
-            outputs.check_film(its.animation, inputs=[*given, target.output])
+            outputs.check_film(its.animation, inputs=[target.output])
+            outputs.check_apart(its.animation, given)
     from impasto.cli import batch
 
     work = [batch.Item(job, t.output, its) for job, t, its in zip(jobs, made, options, strict=True)]
-    return batch.painted(work, resume=pictures.resume, console=console)
+    return batch.painted(work, resume=pictures.resume, several=several, console=console)
 
 
 def _job(target: Target, pictures: PictureFlags, look: LookFlags) -> Job:
     parts = {field.name: plain(getattr(look, field.name)) for field in dataclasses.fields(look)}
-    styles = mixed(pictures.style, scales=pictures.style_scale, masks=pictures.mask)
+    styles = mixed(target.styles, scales=pictures.style_scale, masks=pictures.mask)
     return Job(content=str(target.content), styles=styles, **parts)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from impasto.training.fit import Progress
 
 app = App(name="train", help="Train networks.", version_flags=())
+NAMED = 3  # pictures that could not be read, by name
 
 
 @flagged("Encoder")
@@ -92,9 +93,8 @@ def _trained(begun: Callable[[], Iterator[Progress]], output: Path, *, fit: FitO
     from impasto.training.processes import is_first
 
     batch.prepare(console)
-    stopped = False
+    stopped, progress = False, None
     left = TimeLeft(fit.steps)
-    progress = None
     with Bar(quiet=console.quiet or not is_first()) as bar, on_interrupt(bar.note) as stop:
         # closed here, so that what training holds open is let go when it is stopped
         with contextlib.closing(begun()) as steps:  # type: ignore[type-var]
@@ -108,14 +108,38 @@ def _trained(begun: Callable[[], Iterator[Progress]], output: Path, *, fit: FitO
                 stopped = stop.asked and progress.step < progress.steps
                 if stopped:
                     break
-        if stopped and progress is not None:
-            bar.note(f"stopped after step {progress.step} of {progress.steps}.")
-            bar.note(f"{output} holds the last checkpoint: the same command goes on from there.")
-            return INTERRUPTED
-    row = {"output": str(output), "steps": fit.steps, "losses": progress.losses if progress is not None else {}}
-    if is_first():
-        print(json.dumps(row) if console.json else output)
-    return 0
+        for line in _afterwards(progress, output, fit, stopped=stopped):
+            bar.note(line)
+    if not stopped and is_first():
+        print(_result(progress, output, fit) if console.json else output)
+    return INTERRUPTED if stopped else 0
+
+
+def _afterwards(progress: Progress | None, output: Path, fit: FitOptions, *, stopped: bool) -> Iterator[str]:
+    """What there is to say at the end."""
+    if progress is None:
+        return
+    if progress.unreadable:
+        count, first = len(progress.unreadable), "; ".join(progress.unreadable[:NAMED])
+        more = f"; and {count - NAMED} more" if count > NAMED else ""
+        yield f"pictures that could not be read, so that others stood in for them: {count} ({first}{more})"
+    if stopped:
+        yield f"stopped after step {progress.step} of {progress.steps}."
+        if (output / "checkpoint.pt").is_file():
+            yield f"{output} holds the last checkpoint: the same command goes on from there."
+        else:
+            yield f"the first checkpoint comes after step {fit.checkpoint_every}: the same command begins anew."
+
+
+def _result(progress: Progress | None, output: Path, fit: FitOptions) -> str:
+    """One line of JSON."""
+    row = {
+        "output": str(output),
+        "steps": fit.steps,
+        "losses": progress.losses if progress is not None else {},
+        "unreadable": list(progress.unreadable) if progress is not None else [],
+    }
+    return json.dumps(row)
 
 
 def _described(progress: Progress, time_left: str) -> str:

@@ -6,19 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import ColourOptions, SizeOptions
 from impasto.core.options import Choice, Doc, Options, Range
 
-METHODS = ("optimise",)
+METHODS = ("arbitrary", "optimise")
+DEFAULT_METHOD = "arbitrary"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StyleSource(Options):
     """A style of the mix, by file."""
 
-    source: Annotated[str, Doc("Picture whose style is taken.")]
-    weight: Annotated[float, Doc("Share of this style against the others."), Range(0)] = 1.0
+    source: Annotated[str, Doc("Picture whose style is taken, or a style that `impasto style save` kept.")]
+    weight: Annotated[float, Doc("Share of this style against the others; below 0 leads away from it."), Range()] = 1.0
     scale: Annotated[float, Doc("Size of its strokes; 1 lays the picture over the whole output."), Range(0.05, 20)] = (
         1.0
     )
@@ -32,7 +34,19 @@ class PaintOptions(Options):
     strength: Annotated[
         float, Doc("How much style: 0 gives the content back, 1 is the default, more is stronger."), Range(0, 10)
     ] = 1.0
-    method: Annotated[str, Doc("Family; auto follows from what the styles are."), Choice(("auto", *METHODS))] = "auto"
+    method: Annotated[
+        str,
+        Doc(
+            "arbitrary paints any style in one pass of a network, optimise moves the pixels themselves for a minute; "
+            "auto is arbitrary."
+        ),
+        Choice(("auto", *METHODS)),
+    ] = "auto"
+    precision: Annotated[
+        str,
+        Doc("Arithmetic of encoder and network; auto takes what this processor is fastest at."),
+        Choice(("auto", "float32", "bfloat16")),
+    ] = "auto"
     feather: Annotated[float, Doc("Softness of the masks' edges, in parts of the long side."), Range(0, 0.5)] = 0.02
     alpha: Annotated[
         str, Doc("The content's transparency: keep it, or lay the picture over white."), Choice(("keep", "drop"))
@@ -48,5 +62,11 @@ class Job(Options):
     paint: PaintOptions = field(default_factory=PaintOptions)
     size: SizeOptions = field(default_factory=SizeOptions)
     colour: ColourOptions = field(default_factory=ColourOptions)
+    arbitrary: ArbitraryOptions = field(default_factory=ArbitraryOptions)
     losses: LossOptions = field(default_factory=LossOptions)
     optimise: OptimiseOptions = field(default_factory=OptimiseOptions)
+
+
+def method_of(job: Job) -> str:
+    """The family that paints `job`: one of `METHODS`."""
+    return DEFAULT_METHOD if job.paint.method == "auto" else job.paint.method

@@ -74,10 +74,5 @@ class OptimiseOptions(Options):
     scale_factor: Annotated[float, Doc("Ratio of a scale to the one before."), Range(1.1, 4)] = 2.0
     smallest_px: Annotated[int, Doc("Long side of the coarsest scale, about."), Range(32)] = 128
     history: Annotated[int, Doc("Steps that L-BFGS remembers."), Range(1, 200)] = 20
-    precision: Annotated[
-        str,
-        Doc("Arithmetic of the encoder; auto takes what this processor is fastest at."),
-        Choice(("auto", "float32", "bfloat16")),
-    ] = "auto"
     average_decay: Annotated[float, Doc("Decay of Adam's averaged canvas; 0 keeps none."), Range(0, 0.9999)] = 0.9
     seed: Annotated[int, Doc("Seed of noise and projections."), Range(0)] = 0

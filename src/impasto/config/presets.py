@@ -13,10 +13,13 @@ class Preset(NamedTuple):
     options: Mapping[str, Mapping[str, Any]]
 
 
+OPTIMISE = {"method": "optimise"}
+
 PRESETS: dict[str, Preset] = {
     "gatys": Preset(
         "as in Gatys 2016: VGG-19 with average pooling, from noise, at one scale; slow",
         {
+            "paint": {"method": "optimise", "precision": "float32"},
             "losses": {
                 "encoder": "vgg19",
                 "pooling": "average",
@@ -35,13 +38,12 @@ PRESETS: dict[str, Preset] = {
                 "steps": (500,),
                 "optimizer": "lbfgs",
                 "history": 100,
-                "precision": "float32",
             },
         },
     ),
     "draft": Preset(
-        "a small picture in few steps, to try styles out",
-        {"size": {"size": 256}, "optimise": {"steps": (30, 15, 8)}},
+        "a small picture in few steps of optimisation, to try styles out",
+        {"paint": OPTIMISE, "size": {"size": 256}, "optimise": {"steps": (30, 15, 8)}},
     ),
-    "fine": Preset("three times the steps", {"optimise": {"steps": (150, 90, 36)}}),
+    "fine": Preset("three times the steps of optimisation", {"paint": OPTIMISE, "optimise": {"steps": (150, 90, 36)}}),
 }

@@ -16,6 +16,7 @@ from skimage import color, exposure
 from torch import Tensor
 
 from impasto.core.errors import ImageError, UnknownName
+from impasto.image.strips import by_strips
 
 Floats = NDArray[np.float64]
 
@@ -26,7 +27,7 @@ _VARIANCE_FLOOR = 1e-5
 
 def luminance(image: Tensor) -> Tensor:
     """Luma Y of YIQ, `(b, 3, h, w)` to `(b, 1, h, w)` in `[0, 1]`; a grey picture gives its grey."""
-    return _like(image, color.rgb2yiq(_channels_last(image))[..., :1])
+    return by_strips(lambda strip: _like(strip, color.rgb2yiq(_channels_last(strip))[..., :1]), image)
 
 
 def with_luminance_of(image: Tensor, luminance_from: Tensor, *, space: str = "yiq") -> Tensor:
@@ -42,7 +43,8 @@ def with_luminance_of(image: Tensor, luminance_from: Tensor, *, space: str = "yi
     if image.shape != luminance_from.shape:
         found = f"{_size(image)} and {_size(luminance_from)}"
         raise ImageError(f"the pictures are {found}; luminance moves between pictures of one size. Resize one.")
-    return _like(image, _JOINS[space](_channels_last(image), _channels_last(luminance_from)))
+    join = _JOINS[space]
+    return by_strips(lambda a, b: _like(a, join(_channels_last(a), _channels_last(b))), image, luminance_from)
 
 
 def matched_histogram(image: Tensor, reference: Tensor) -> Tensor:

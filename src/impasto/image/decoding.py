@@ -18,6 +18,8 @@ from impasto.core.errors import ImageTooLarge, ImageUnreadable, ImpastoError
 from impasto.core.extras import optional
 from impasto.image import metadata, profiles, sixteen_bit
 from impasto.image.formats import FORMATS
+from impasto.image.pixels import halves
+from impasto.image.strips import LARGE_PX, strips
 
 Samples = NDArray[Any]
 
@@ -38,11 +40,13 @@ _TURNS: dict[int, Callable[[Samples], Samples]] = {
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: lambda a: np.rot90(a, k=1),
 }
+_ON_ITS_SIDE = (5, 6, 7, 8)
+_BACK = {6: 8, 8: 6}  # the others are their own inverse
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A decoded file. Arrays are uint8, uint16, or float32 in `[0, 1]`."""
+    """A decoded file. Arrays are uint8, uint16, or float32 in `[0, 1]`; very large ones float16 in place of uint8."""
 
     rgb: Samples  # (h, w, 3)
     alpha: Samples | None  # (h, w, 1)
@@ -124,12 +128,10 @@ def _by_pillow(file: IO[bytes], start: bytes, max_pixels: int) -> Decoded:
     notes = metadata.notes_of(image)
     image.load()
     icc, turn = image.info.get("icc_profile"), _orientation(image)
-    if image.format == "PNG":
+    if image.format == "PNG" and start[_PNG_DEPTH_BYTE] == 16:
         file.seek(0)
-        data = file.read()
-        if data[_PNG_DEPTH_BYTE] == 16:
-            deep = _deep(sixteen_bit.png_samples(data), icc, turn, notes)
-            return _shallow(image, icc, turn, notes) if deep is None else deep
+        deep = _deep(sixteen_bit.png_samples(file.read()), icc, turn, notes)
+        return _shallow(image, icc, turn, notes) if deep is None else deep
     return _shallow(image, icc, turn, notes)
 
 
@@ -143,8 +145,26 @@ def _orientation(image: Image.Image) -> int:
 
 def _shallow(image: Image.Image, icc: bytes | None, turn: int, notes: dict[str, str]) -> Decoded:
     colour, alpha = _apart(image)
+    if image.width * image.height > LARGE_PX:
+        rgb = _halves(colour, turn, lambda strip: np.asarray(profiles.srgb_picture(strip, icc)))
+        return Decoded(rgb, None if alpha is None else _halves(alpha, turn, _one_channel), 8, notes)
     rgb = _turned(np.asarray(profiles.srgb_picture(colour, icc)), turn)
-    return Decoded(rgb, None if alpha is None else _turned(np.asarray(alpha)[..., None], turn), 8, notes)
+    return Decoded(rgb, None if alpha is None else _turned(_one_channel(alpha), turn), 8, notes)
+
+
+def _one_channel(image: Image.Image) -> Samples:
+    return np.asarray(image)[..., None]
+
+
+def _halves(image: Image.Image, turn: int, samples: Callable[[Image.Image], Samples]) -> Samples:
+    """The upright `samples` `(h, w, c)` of a picture as half floats, without ever holding all of them as bytes."""
+    channels = samples(image.crop((0, 0, 1, 1))).shape[-1]
+    size_hw = (image.width, image.height) if turn in _ON_ITS_SIDE else (image.height, image.width)
+    upright = np.moveaxis(np.empty((channels, *size_hw), np.float16), 0, -1)
+    as_stored = _turned(upright, _BACK.get(turn, turn))
+    for rows in strips(image.height, image.width):
+        as_stored[rows] = halves(samples(image.crop((0, rows.start, image.width, rows.stop))))
+    return upright
 
 
 def _apart(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:

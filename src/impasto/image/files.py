@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ from impasto.image.formats import (
     pictures_in,
     writable_format,
 )
-from impasto.image.pixels import from_bytes, to_bytes
+from impasto.image.pixels import check_finite, from_bytes, to_bytes
 from impasto.image.profiles import srgb_profile
+from impasto.image.strips import LARGE_PX, strips
 
 __all__ = [
     "READABLE_SUFFIXES",
@@ -43,10 +44,13 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture as it was read: upright, RGB, sRGB-encoded, in `[0, 1]`."""
+    """A picture as it was read: upright, RGB, sRGB-encoded, in `[0, 1]`, float32.
 
-    pixels: Tensor  # (1, 3, h, w) float32
-    alpha: Tensor | None = None  # (1, 1, h, w) float32; None when the file has no alpha
+    An 8-bit picture above 24 megapixels (`strips.LARGE_PX`) is float16: it tells all levels apart in half the memory.
+    """
+
+    pixels: Tensor  # (1, 3, h, w)
+    alpha: Tensor | None = None  # (1, 1, h, w), None when the file has no alpha
     bits: int = 8  # depth of the file, 8 or 16
     notes: Mapping[str, str] = field(default_factory=dict)  # text found in the file
 
@@ -97,44 +101,72 @@ def write(
     the shapes do not fit.
     """
     path = Path(path)
-    check_writable(path, bits, size_hw=(int(pixels.shape[-2]), int(pixels.shape[-1])))
+    size_hw = int(pixels.shape[-2]), int(pixels.shape[-1])
+    check_writable(path, bits, size_hw=size_hw)
     if not 1 <= quality <= 100:
         raise OptionError(f"quality is {quality}; it must be between 1 and 100.")
     kind, texts = writable_format(path, bits), metadata.checked(notes or {})
-    samples = to_bytes(_stored(pixels, alpha, keep_alpha=kind.alpha), bits=bits)[0]
+    _check_shapes(pixels, alpha)
+    check_finite(pixels)
+    parts = _levels(pixels, alpha, bits=bits, keep_alpha=kind.alpha)
     try:
         with written_whole(path) as temporary:
             if kind.name == "TIFF":
-                sixteen_bit.write_tiff(temporary, samples, texts)
+                sixteen_bit.write_tiff(temporary, np.concatenate(list(parts)), texts)
             elif bits == 16:
-                temporary.write_bytes(sixteen_bit.png_file(samples, texts))
+                temporary.write_bytes(sixteen_bit.png_file(parts, texts, size_hw=size_hw))
             else:
-                temporary.write_bytes(_encoded(kind, samples, quality, texts))
+                temporary.write_bytes(_encoded(kind, _joined(parts, size_hw), quality, texts))
     except OSError as error:
         raise ImageUnwritable(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
-def _stored(pixels: Tensor, alpha: Tensor | None, *, keep_alpha: bool) -> Tensor:
-    """`(1, 3 or 4, h, w)`: the channels that go into the file."""
+def _check_shapes(pixels: Tensor, alpha: Tensor | None) -> None:
     if pixels.ndim != 4 or pixels.shape[0] != 1 or pixels.shape[1] not in (1, 3) or 0 in pixels.shape:
         raise ImageError(f"pixels have shape {tuple(pixels.shape)}; (1, 3, h, w) is needed to store a picture.")
+    if alpha is not None and alpha.shape != (1, 1, *pixels.shape[-2:]):
+        shapes = f"{tuple(alpha.shape)} for pixels {tuple(pixels.shape)}"
+        raise ImageError(f"alpha has shape {shapes}; (1, 1, h, w) of the same size is needed.")
+
+
+def _levels(pixels: Tensor, alpha: Tensor | None, *, bits: int, keep_alpha: bool) -> Iterator[NDArray[Any]]:
+    """Strips `(rows, w, 3 or 4)` of what goes into the file: no copy of a large picture is made on the way."""
+    for rows in strips(pixels.shape[-2], pixels.shape[-1]):
+        part = None if alpha is None else alpha[:, :, rows]
+        yield to_bytes(_stored(pixels[:, :, rows], part, keep_alpha=keep_alpha), bits=bits)[0]
+
+
+def _stored(pixels: Tensor, alpha: Tensor | None, *, keep_alpha: bool) -> Tensor:
+    """`(1, 3 or 4, h, w)`: the channels that go into the file."""
     rgb = pixels.detach().float().expand(-1, 3, -1, -1)
     if alpha is None:
         return rgb
-    if alpha.shape != (1, 1, *pixels.shape[-2:]):
-        shapes = f"{tuple(alpha.shape)} for pixels {tuple(pixels.shape)}"
-        raise ImageError(f"alpha has shape {shapes}; (1, 1, h, w) of the same size is needed.")
     alpha = alpha.detach().to(rgb)
     if keep_alpha:
         return torch.cat([rgb, alpha], dim=1)
     return torch.lerp(torch.ones_like(rgb), rgb.clamp(0, 1), alpha.clamp(0, 1))
 
 
-def _encoded(kind: Format, samples: NDArray[np.uint8], quality: int, notes: dict[str, str]) -> bytes:
+def _joined(parts: Iterator[NDArray[np.uint8]], size_hw: tuple[int, int]) -> Image.Image:
+    """Pillow's picture of all strips."""
+    whole, top = None, 0
+    for part in parts:
+        strip = Image.fromarray(part)
+        whole = whole or Image.new(strip.mode, (size_hw[1], size_hw[0]))
+        whole.paste(strip, (0, top))
+        top += strip.height
+    assert whole is not None
+    return whole
+
+
+def _encoded(kind: Format, image: Image.Image, quality: int, notes: dict[str, str]) -> memoryview:
     """The bytes of an 8-bit file by Pillow."""
     buffer = io.BytesIO()
-    Image.fromarray(samples).save(buffer, format=kind.name, **_settings(kind.name, quality, notes))
-    return buffer.getvalue()
+    settings = _settings(kind.name, quality, notes)
+    if image.width * image.height > LARGE_PX:
+        settings.pop("optimize", None)  # it would hold the whole file in memory once more
+    image.save(buffer, format=kind.name, **settings)
+    return buffer.getbuffer()
 
 
 def _settings(name: str, quality: int, notes: dict[str, str]) -> dict[str, Any]:

@@ -42,7 +42,8 @@ def feathered(mask: Tensor, radius_px: float) -> Tensor:
         return mask
     sigma = (0, 0, radius_px, radius_px)
     gaussian: Any = filters.gaussian  # skimage gives it no types
-    blurred = gaussian(mask.detach().cpu().double().numpy(), sigma=sigma, mode="reflect", preserve_range=True)
+    exact = mask.detach().cpu().to(torch.float32 if mask.dtype == torch.float16 else torch.float64)  # half: very large
+    blurred = gaussian(exact.numpy(), sigma=sigma, mode="reflect", preserve_range=True)
     return torch.from_numpy(blurred).to(mask.device, mask.dtype).clamp(0, 1)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.core.errors import NotFinite, OptionError, UnknownName
+from impasto.image.strips import strips
 
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 Offset = tuple[float, float, float]
@@ -30,24 +31,41 @@ def to_bytes(image: Tensor, *, bits: int = 8) -> NDArray[Any]:
     """
     if bits not in _LEVELS:
         raise OptionError(f"bits is {bits}; it must be 8 or 16.")
-    if not bool(torch.isfinite(image).all()):
-        bad = int((~torch.isfinite(image)).sum())
+    check_finite(image)
+    batch, channels, height, width = image.shape
+    levels, result = _LEVELS[bits], np.empty((batch, height, width, channels), _DTYPES[bits])
+    for rows in strips(height, width):
+        scaled = image[:, :, rows].detach().float().clamp(0, 1).mul(levels).add_(0.5).floor_().clamp_(max=levels)
+        result[:, rows] = scaled.permute(0, 2, 3, 1).cpu().numpy()
+    return result
+
+
+def check_finite(image: Tensor) -> None:
+    """Raise `NotFinite` where `(b, c, h, w)` holds NaN or infinity, with their number."""
+    height, width = image.shape[-2:]
+    bad = sum(int((~torch.isfinite(image[:, :, rows])).sum()) for rows in strips(height, width))
+    if bad:
         raise NotFinite(f"the picture holds {bad} NaN or infinite values; finite ones are needed to store it.")
-    levels = _LEVELS[bits]
-    scaled = image.detach().float().clamp(0, 1).mul(levels).add_(0.5).floor_().clamp_(max=levels)
-    return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy().astype(_DTYPES[bits])
 
 
 def from_bytes(samples: NDArray[Any]) -> Tensor:
     """Floats in `[0, 1]`: `(h, w, c)` or `(b, h, w, c)` of uint8, uint16 or float32 to `(b, c, h, w)` float32.
 
-    Floats are taken as they are; integers are divided by the greatest of their type.
+    Floats are taken as they are; integers are divided by the greatest of their type. Half floats (`halves`) stay so.
     """
-    levels = {"uint8": 255, "uint16": 65535, "float32": 1}.get(samples.dtype.name)
+    levels = {"uint8": 255, "uint16": 65535, "float32": 1, "float16": 1}.get(samples.dtype.name)
     if levels is None:
         raise OptionError(f"samples are {samples.dtype}; uint8, uint16 or float32 are needed.")
-    batch = samples if samples.ndim == 4 else samples[None]
-    return torch.from_numpy(np.array(np.moveaxis(batch, -1, 1), dtype=np.float32, order="C")).div_(levels)
+    planes = np.moveaxis(samples if samples.ndim == 4 else samples[None], -1, 1)
+    if samples.dtype == np.float16:
+        return torch.from_numpy(np.ascontiguousarray(planes))
+    return torch.from_numpy(np.array(planes, dtype=np.float32, order="C")).div_(levels)
+
+
+def halves(samples: NDArray[np.uint8]) -> NDArray[np.float16]:
+    """Levels of 8 bits as half floats in `[0, 1]`, of any shape; `to_bytes` gives the levels back exactly."""
+    table: NDArray[np.float16] = (np.arange(_LEVELS[8] + 1) / _LEVELS[8]).astype(np.float16)
+    return table[samples]
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.core.errors import OptionError
+from impasto.image.strips import LARGE_PX, strips
 
 SizeHW = tuple[int, int]
 
@@ -55,14 +57,17 @@ def fit(
 def resized(image: Tensor, size_hw: SizeHW, *, mode: str = "bicubic", clamp: bool = True) -> Tensor:
     """`(b, c, h, w)` resampled to `size_hw`, antialiased when it shrinks; the same tensor when the size is right.
 
+    Half precision stays only in results of more pixels than `strips.LARGE_PX`.
+
     `mode` is "bicubic" or "bilinear". Bicubic overshoots at edges: `clamp` brings it back to `[0, 1]`; pass
     `clamp=False` for anything that is no picture.
     """
     _check_size(size_hw, "the size")
     if tuple(image.shape[-2:]) == tuple(size_hw):
         return image
-    result = F.interpolate(image, size=size_hw, mode=mode, align_corners=False, antialias=True)
-    return result.clamp(0, 1) if clamp else result
+    sampled = _by_sides if image.dtype == torch.float16 else _interpolated
+    result = sampled(image, size_hw, mode)
+    return result.clamp_(0, 1) if clamp else result
 
 
 def pyramid_sizes(size_hw: SizeHW, *, smallest_px: int, factor: float) -> list[SizeHW]:
@@ -83,6 +88,35 @@ def pyramid_sizes(size_hw: SizeHW, *, smallest_px: int, factor: float) -> list[S
             sizes.append(smaller)
         scale /= factor
     return sizes[::-1]
+
+
+def _interpolated(image: Tensor, size_hw: SizeHW, mode: str) -> Tensor:
+    if size_hw[1] > 1:
+        return F.interpolate(image, size=size_hw, mode=mode, align_corners=False, antialias=True)
+    # torch 2.13 resamples the height of a result of one column wrongly: make it two, and take one
+    column = F.interpolate(image, size=(image.shape[-2], 1), mode=mode, align_corners=False, antialias=True)
+    two = column.expand(-1, -1, -1, 2).contiguous()
+    return F.interpolate(two, size=(size_hw[0], 2), mode=mode, align_corners=False, antialias=True)[..., :1]
+
+
+def _by_sides(image: Tensor, size_hw: SizeHW, mode: str) -> Tensor:
+    """As `_interpolated`, for filters are separable: first widths, then heights, a strip at a time in float32."""
+    height, width = size_hw
+    before = image.shape[-2]
+    narrow = _room(image, (before, width))
+    for rows in strips(before, max(width, image.shape[-1])):
+        narrow[..., rows, :] = _interpolated(image[..., rows, :].float(), (rows.stop - rows.start, width), mode)
+    result = _room(image, size_hw)
+    for columns in strips(width, max(height, before)):
+        part = narrow[..., columns].float()
+        result[..., columns] = _interpolated(part, (height, columns.stop - columns.start), mode)
+    return result
+
+
+def _room(image: Tensor, size_hw: SizeHW) -> Tensor:
+    """An empty tensor like the half-precision `image`, in float32 unless it is large."""
+    dtype = image.dtype if size_hw[0] * size_hw[1] > LARGE_PX else torch.float32
+    return torch.empty((*image.shape[:2], *size_hw), dtype=dtype, device=image.device)
 
 
 def _scaled(size_hw: SizeHW, scale: float) -> SizeHW:

@@ -7,7 +7,7 @@ are `(h, w, c)`: grey, grey and alpha, RGB or RGB and alpha, as uint16, or float
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,17 +34,23 @@ def png_samples(data: bytes) -> Samples:
     return _from_ffmpeg(data, "png")
 
 
-def png_file(samples: Samples, notes: Mapping[str, str]) -> bytes:
-    """A PNG file of 16 bits a channel from `(h, w, 3 or 4)` uint16."""
-    height, width, channels = samples.shape
-    rows = samples.astype(">u2").view(np.uint8).reshape(height, -1)
-    filtered = np.empty((height, rows.shape[1] + 1), dtype=np.uint8)
-    filtered[:, 0] = _PNG_FILTER_UP
-    filtered[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])  # modulo 256, as the filter is defined
+def png_file(strips: Iterable[Samples], notes: Mapping[str, str], *, size_hw: tuple[int, int]) -> bytes:
+    """A PNG file of 16 bits a channel from strips `(rows, w, 3 or 4)` of uint16 that add up to `size_hw`."""
+    height, width = size_hw
+    packer, packed, above, channels = zlib.compressobj(6), list[bytes](), None, 3
+    for samples in strips:
+        channels = samples.shape[-1]
+        rows = samples.astype(">u2").view(np.uint8).reshape(len(samples), -1)
+        filtered = np.empty((len(rows), rows.shape[1] + 1), dtype=np.uint8)
+        filtered[:, 0] = _PNG_FILTER_UP
+        filtered[0, 1:] = rows[0] if above is None else rows[0] - above  # modulo 256, as the filter is defined
+        np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+        packed.append(packer.compress(filtered.tobytes()))
+        above = rows[-1].copy()
+    packed.append(packer.flush())
     header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((16, _PNG_COLOUR_TYPE[channels], 0, 0, 0))
     text = b"".join(_png_chunk(entry[0], entry[1]) for entry in png_text(notes).chunks)
-    pixels = _png_chunk(b"IDAT", zlib.compress(filtered.tobytes(), 6))
+    pixels = b"".join(_png_chunk(b"IDAT", part) for part in packed if part)
     return _PNG_SIGNATURE + _png_chunk(b"IHDR", header) + text + pixels + _png_chunk(b"IEND", b"")
 
 

@@ -14,6 +14,16 @@ class Conv(nn.Conv2d):
         super().__init__(width_in, width_out, size, stride=stride, padding=size // 2, padding_mode="reflect")
 
 
+def levelled(x: Tensor) -> Tensor:
+    """`x` `(b, c, h, w)` over the root mean square of its channels, pixel by pixel (Karras et al. 2018, section 4.2).
+
+    It keeps features from growing out of bounds, and looks at one pixel only: there is nothing to know of the whole
+    picture.
+    """
+    size = x.float().square().mean(1, keepdim=True)
+    return x * torch.rsqrt(size + 1e-4).to(x.dtype)
+
+
 class Residual(nn.Module):
     """Two convolutions beside a straight way (He et al. 2015), without norms."""
 

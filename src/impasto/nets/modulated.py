@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto.nets.blocks import Conv, Scaled, doubled
+from impasto.nets.blocks import Conv, Scaled, doubled, levelled
 from impasto.nets.moments import moments
 from impasto.nets.protocol import Code, Feats, Stats
 
@@ -100,10 +100,10 @@ class Modulated(nn.Module):
         for block in self.blocks:
             x = block(x, style)
         for i in range(deepest - 1, -1, -1):
-            x = self.up[i](doubled(x)) + self.joins[i](levels[f"level{i}"])
+            x = self.up[i](doubled(levelled(x))) + self.joins[i](levels[f"level{i}"])
             x = F.relu(self.ups[i](x, style))
         with torch.autocast(x.device.type, enabled=False):  # bf16 has fewer steps than 8-bit pixels
-            found: Tensor = 0.5 + 0.6 * torch.tanh(self.last(x.float()))  # a little beyond the range, which is cut
+            found: Tensor = 0.5 + self.last(levelled(x.float()))
         return found
 
 
@@ -122,11 +122,9 @@ class Block(nn.Module):
         super().__init__()
         self.one, self.two = Conv(width, width), Conv(width, width)
         self.style_one, self.style_two = Scaled(rank, width), Scaled(rank, width)
-        with torch.no_grad():
-            self.two.weight.mul_(0.2)  # a block begins near the straight way
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """`x` `(b, c, h, w)` by the style's numbers `(b, rank)`."""
-        y = F.relu(self.style_one(self.one(x), style))
+        y = F.relu(self.style_one(self.one(levelled(x)), style))
         found: Tensor = x + self.style_two(self.two(y), style)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,15 +13,17 @@ from torch import Tensor
 from impasto.config.job import Job, StyleSource
 from impasto.config.pictures import SizeOptions
 from impasto.core.errors import ImageTooSmall
+from impasto.encoders.table import Progress
 from impasto.image import files
 from impasto.image.colour import COLOUR_MATCHES
 from impasto.image.files import Picture
 from impasto.image.masks import feathered, read_mask
 from impasto.image.resize import SizeHW, fit, resized
+from impasto.rendering import families, saved
+from impasto.rendering.shelf import Shelf
 from impasto.stylizers.protocol import Mix, Style
 
 SMALLEST_SIDE_PX = 2  # of an input: below it there is nothing to see
-STYLE_SHORT_SIDE_PX = 256  # kept of every style that has it: more than any encoder needs, however wide the style
 
 
 @dataclass(frozen=True)
@@ -38,20 +41,41 @@ class Inputs:
     init_picture: Tensor | None = None
 
 
-def gathered(job: Job, *, content: Picture | None = None, styles: Sequence[Picture] | None = None) -> Inputs:
-    """Read the files that `job` names, or take `content` and `styles` in their place. Raises `ImageError`."""
-    picture = _seen(content or files.read(job.content), "content")
+def gathered(
+    job: Job,
+    *,
+    content: Picture | None = None,
+    styles: Sequence[Picture | None] | None = None,
+    shelf: Shelf | None = None,
+    progress: Progress | None = None,
+) -> Inputs:
+    """Read the files that `job` names, or take `content` and `styles` in their place.
+
+    `shelf` is what other jobs have read already; weights are loaded when a saved style asks for them. Raises
+    `ImageError`, and `WeightsError` for a saved style of another encoder.
+    """
+    shelf = shelf or Shelf()
+    if content is None:
+        shown = shelf.content(job, lambda: _shown(files.read(job.content), job))
+    else:
+        shown = _shown(content, job)
+    given: Sequence[Picture | None] = [None] * len(job.styles) if styles is None else styles
+    gather = partial(_style, job=job, content=shown.pixels, shelf=shelf, progress=progress)
+    mix = Mix(tuple(gather(source, picture) for source, picture in zip(job.styles, given, strict=True)))
+    init = job.optimise.init_picture
+    start = files.read(init).pixels if init is not None and job.optimise.init == "picture" else None
+    return Inputs(shown.pixels, shown.alpha, shown.bits, mix, _cover(mix), start)
+
+
+def _shown(picture: Picture, job: Job) -> Picture:
+    """The content at the output's size, over white where its transparency is dropped."""
+    picture = _seen(picture, "content")
     size = output_size(picture.size_hw, job.size)
     pixels = resized(picture.pixels, size)
     alpha = None if picture.alpha is None else resized(picture.alpha, size, mode="bilinear")
     if alpha is not None and job.paint.alpha == "drop":
         pixels, alpha = over_white(pixels, alpha), None
-    read = styles or (files.read(source.source) for source in job.styles)  # one at a time: they may be large
-    radius = job.paint.feather * max(size)
-    mix = Mix(tuple(_style(s, p, job, pixels, radius) for s, p in zip(job.styles, read, strict=True)))
-    init = job.optimise.init_picture
-    start = files.read(init).pixels if init is not None and job.optimise.init == "picture" else None
-    return Inputs(pixels, alpha, picture.bits, mix, _cover(mix), start)
+    return Picture(pixels, alpha, picture.bits)
 
 
 def output_size(size_hw: SizeHW, size: SizeOptions) -> SizeHW:
@@ -77,29 +101,48 @@ def _seen(picture: Picture, name: str) -> Picture:
     return picture
 
 
-def _style(source: StyleSource, picture: Picture, job: Job, content: Tensor, radius_px: float) -> Style:
-    picture = _seen(picture, f"the style {Path(source.source).name}")
-    pixels = over_white(picture.pixels, picture.alpha)  # what is transparent has no style
-    size = style_size(picture.size_hw, (content.shape[-2], content.shape[-1]), scale=source.scale)
-    pixels = resized(pixels, size)
-    if job.colour.match_style != "no":
-        pixels = COLOUR_MATCHES[job.colour.match_style](pixels, content)
+def _style(
+    source: StyleSource, given: Picture | None, *, job: Job, content: Tensor, shelf: Shelf, progress: Progress | None
+) -> Style:
+    size = (content.shape[-2], content.shape[-1])
     mask = None
     if source.mask is not None:
-        mask = feathered(read_mask(source.mask, (content.shape[-2], content.shape[-1])), radius_px)
-    return Style(pixels, source.weight, source.scale, mask, Path(source.source).name)
+        mask = feathered(read_mask(source.mask, size), job.paint.feather * max(size))
+    named = partial(Style, weight=source.weight, scale=source.scale, mask=mask, name=Path(source.source).name)
+    if given is None and saved.is_saved(source.source):
+        return named(code=shelf.saved_code(job, source, progress=progress))
+
+    def sized() -> Tensor:
+        return style_pixels(given or files.read(source.source), source, size, short_side_px=least)
+
+    least = families.family_of(job).style_short_side_px
+    if given is None and job.colour.match_style == "no":
+        code = shelf.style_code(job, source, max(size), sized, progress=progress)
+        if code is not None:
+            return named(code=code)
+    pixels = sized()
+    if job.colour.match_style != "no":
+        pixels = COLOUR_MATCHES[job.colour.match_style](pixels, content)
+    return named(picture=pixels)
 
 
-def style_size(size_hw: SizeHW, output_hw: SizeHW, *, scale: float) -> SizeHW:
-    """What is kept of a style picture of `size_hw`: no scale of painting looks at more, and no memory goes to the rest.
+def style_pixels(picture: Picture, source: StyleSource, output_hw: SizeHW, *, short_side_px: int) -> Tensor:
+    """A style picture over white, for what is transparent has no style, at the size that `style_size` says."""
+    picture = _seen(picture, f"the style {Path(source.source).name}")
+    pixels = over_white(picture.pixels, picture.alpha)
+    return resized(pixels, style_size(picture.size_hw, output_hw, scale=source.scale, short_side_px=short_side_px))
 
-    The long side is that of the output times `scale`, unless the short side would then fall below 256 px: how small
-    the picture may become is known to the encoder only, and `stylizers.targets.at_scale` goes on from here.
+
+def style_size(size_hw: SizeHW, output_hw: SizeHW, *, scale: float, short_side_px: int) -> SizeHW:
+    """What is kept of a style picture of `size_hw`: nothing looks at more, and no memory goes to the rest.
+
+    The long side is that of the output times `scale`, unless the short side would then fall below `short_side_px`.
+    It is never enlarged, since there are no finer strokes to be had.
     """
     size = fit(size_hw, long_side_px=max(1, round(max(output_hw) * scale)), enlarge=False)
-    if min(size) >= STYLE_SHORT_SIDE_PX:
+    if min(size) >= short_side_px:
         return size
-    return fit(size_hw, short_side_px=STYLE_SHORT_SIDE_PX, enlarge=False)
+    return fit(size_hw, short_side_px=short_side_px, enlarge=False)
 
 
 def _cover(mix: Mix) -> Tensor | None:

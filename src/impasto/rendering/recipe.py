@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 import impasto
-from impasto.config.job import Job
+from impasto.config.job import Job, method_of
 from impasto.core.errors import OptionError, StateError
 from impasto.core.options import from_dict
 from impasto.core.paths import sha256_of
-from impasto.encoders.table import Encoder
+from impasto.rendering import families
+from impasto.rendering.families import Loaded
 from impasto.weights.catalogue import WEIGHT_SUFFIXES
 
 KEY = "impasto"  # name of the note in a picture's metadata
@@ -27,6 +28,7 @@ KEY = "impasto"  # name of the note in a picture's metadata
 class Recipe:
     """A job and the circumstances that decide its result.
 
+    The job's method is spelt out, so that a later default does not change what is made again.
     `inputs` maps each input file to its sha256; paths in `job` and `inputs` are relative to the output's folder.
     """
 
@@ -41,9 +43,9 @@ class Recipe:
         return text.encode("utf-8", "backslashreplace").decode()  # file names that are no UTF-8: as JSON's own escapes
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Plain JSON values; of the job's groups those that its family looks at."""
         return {
-            "job": self.job.to_dict(),
+            "job": families.own_groups(self.job.to_dict(), method_of(self.job)),
             "inputs": dict(self.inputs),
             "weights": dict(self.weights),
             "made_with": dict(self.made_with),
@@ -54,7 +56,7 @@ class Recipe:
         """The recipe in a note or sidecar; `StateError` where it is none."""
         try:
             data = json.loads(text)
-            job = from_dict(Job, data["job"], "recipe")
+            job = from_dict(Job, _of_today(data["job"]), "recipe")
             return cls(job, _texts(data["inputs"]), _texts(data["weights"]), _circumstances(data["made_with"]))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OptionError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -80,22 +82,22 @@ class Recipe:
         return _differing(json.loads(self.to_json()), json.loads(other.to_json()))
 
 
-def of(job: Job, encoder: Encoder, *, folder: Path) -> Recipe:
+def of(job: Job, loaded: Loaded, *, folder: Path) -> Recipe:
     """The recipe for an output in `folder`."""
-    job = _with_encoder_path(job)
+    job = _with_weights_path(families.checked(job))
     relative = _moved(job, lambda name: relative_to(folder, Path(name)))
     inputs = {there: sha256_of(Path(here)) for here, there in zip(_files(job), _files(relative), strict=True)}
-    return Recipe(relative, inputs, {encoder.name: encoder.sha256}, made_with(encoder))
+    return Recipe(relative, inputs, dict(loaded.weights), made_with(loaded))
 
 
-def made_with(encoder: Encoder) -> dict[str, Any]:
+def made_with(loaded: Loaded) -> dict[str, Any]:
     """Versions and the circumstances that change the last bits of a result."""
     return {
         "impasto": impasto.__version__,
         "torch": torch.__version__,
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
-        "arithmetic": str(encoder.dtype).removeprefix("torch."),
+        "arithmetic": str(loaded.dtype).removeprefix("torch."),
     }
 
 
@@ -131,8 +133,8 @@ def _files(job: Job) -> list[str]:
     masks = [str(style.mask) for style in job.styles if style.mask is not None]
     init = job.optimise.init_picture
     start = [str(init)] if init is not None and job.optimise.init == "picture" else []
-    encoder = [job.losses.encoder] if _is_file(job.losses.encoder) else []
-    return [job.content, *(style.source for style in job.styles), *masks, *start, *encoder]
+    weights = [name] if _is_file(name := families.weights_of(job)) else []
+    return [job.content, *(style.source for style in job.styles), *masks, *start, *weights]
 
 
 def _moved(job: Job, path: Callable[[str], str]) -> Job:
@@ -145,25 +147,43 @@ def _moved(job: Job, path: Callable[[str], str]) -> Job:
     )
     start = job.optimise.init_picture
     optimise = dataclasses.replace(job.optimise, init_picture=None if start is None else Path(path(str(start))))
-    encoder = job.losses.encoder
-    if _is_file(encoder):
-        encoder = path(encoder)
-        encoder = encoder if _is_file(encoder) else os.path.join(os.curdir, encoder)
-    losses = dataclasses.replace(job.losses, encoder=encoder)
-    return dataclasses.replace(job, content=path(job.content), styles=styles, optimise=optimise, losses=losses)
+    job = dataclasses.replace(job, content=path(job.content), styles=styles, optimise=optimise)
+    weights = families.weights_of(job)
+    return _with_weights(job, _as_file(path(weights))) if _is_file(weights) else job
 
 
-def _with_encoder_path(job: Job) -> Job:
-    """The job with its encoder written so that it looks like a file where it is one (as `catalogue.located` says)."""
-    encoder = os.path.expanduser(job.losses.encoder)
-    if not os.path.isfile(encoder):
-        return job
-    encoder = encoder if _is_file(encoder) else os.path.join(os.curdir, encoder)
-    return dataclasses.replace(job, losses=dataclasses.replace(job.losses, encoder=encoder))
+def _with_weights_path(job: Job) -> Job:
+    """The job with its weights written so that they look like a file where they are one (`catalogue.located`)."""
+    weights = os.path.expanduser(families.weights_of(job))
+    return _with_weights(job, _as_file(weights)) if os.path.isfile(weights) else job
 
 
-def _is_file(encoder: str) -> bool:
-    return "/" in encoder or os.sep in encoder or encoder.endswith(WEIGHT_SUFFIXES)
+def _with_weights(job: Job, weights: str) -> Job:
+    group, name = families.family_of(job).weights_at
+    changed: dict[str, Any] = {group: dataclasses.replace(getattr(job, group), **{name: weights})}
+    return dataclasses.replace(job, **changed)
+
+
+def _as_file(weights: str) -> str:
+    return weights if _is_file(weights) else os.path.join(os.curdir, weights)
+
+
+def _is_file(weights: str) -> bool:
+    return "/" in weights or os.sep in weights or weights.endswith(WEIGHT_SUFFIXES)
+
+
+def _of_today(job: dict[str, Any]) -> dict[str, Any]:
+    """The job of a recipe as it would be written now.
+
+    A method that is left open is from when there was one only; recipes have spelt it out ever since. The precision was
+    an option of that method's.
+    """
+    job = {**job, "paint": dict(job.get("paint", {})), "optimise": dict(job.get("optimise", {}))}
+    if job["paint"].get("method", "auto") == "auto":
+        job["paint"]["method"] = "optimise"
+    if "precision" in job["optimise"]:
+        job["paint"].setdefault("precision", job["optimise"].pop("precision"))
+    return job
 
 
 def _texts(values: Any) -> dict[str, str]:

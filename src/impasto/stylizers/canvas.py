@@ -25,13 +25,13 @@ def started(
     if init == "grey":
         return torch.full_like(content, 0.5)
     if init == "style":
-        return resized(mix.first.picture, size).clone()
+        return resized(mix.first.seen(), size).clone()
     if init == "noise":
         return (0.5 + 0.1 * torch.randn(content.shape, generator=generator)).clamp(0, 1).to(content)
     if init == "statistics":
         coarse = torch.randn(1, 3, max(1, size[0] // 16), max(1, size[1] // 16), generator=generator)
         noise = 0.5 + 0.1 * resized(coarse, size, clamp=False) + 0.05 * torch.randn(content.shape, generator=generator)
-        return matched_covariance(noise.clamp(0, 1), mix.first.picture).to(content)
+        return matched_covariance(noise.clamp(0, 1), mix.first.seen()).to(content)
     if picture is None:
         raise OptionError("--init picture needs --init-picture FILE.")
     return resized(picture, size).clone()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.image.resize import resized
+from impasto.image.strips import by_strips
 from impasto.stylizers.protocol import Code, Mix, Step, Stylizer
 
 
@@ -34,4 +35,4 @@ class Masked(Generic[Code]):
 def covered(image: Tensor, content: Tensor, cover: Tensor) -> Tensor:
     """`image` over `content`, as far as `cover` reaches."""
     size = (image.shape[-2], image.shape[-1])
-    return torch.lerp(resized(content, size), image, resized(cover, size, mode="bilinear"))
+    return by_strips(torch.lerp, resized(content, size), image, resized(cover, size, mode="bilinear"))

@@ -52,9 +52,10 @@ class Optimised:
     def prepare(self, mix: Mix) -> Mix:
         """The mix itself, once options and pictures are known to fit: targets depend on the size of the canvas."""
         checked(self.losses, self.encoder)
+        mix.check_no_negative(by="--method optimise")
         need = self.encoder.smallest_px(self.losses.style_layers)
         for style in mix.styles:
-            h, w = style.picture.shape[-2:]
+            h, w = style.seen().shape[-2:]
             if min(h, w) < need:
                 raise ImageTooSmall(
                     f"the style {style.name} is {w}×{h} px; {need} px a side are needed. Use a larger picture of it."
@@ -79,7 +80,7 @@ class Optimised:
         """Yield every step of every scale that is left to do."""
         if not (math.isfinite(strength) and strength >= 0):
             raise OptionError(f"the strength is {strength:g}; it must be 0 or more.")
-        resume = self.resume
+        content, resume = content.float(), self.resume  # very large pictures are read in half precision
         sizes = self.sizes((content.shape[-2], content.shape[-1]))
         if strength == 0:
             yield PaintedStep(1, 1, sizes[-1], content.clamp(0, 1))

@@ -16,23 +16,41 @@ Code = TypeVar("Code")
 
 @dataclass(frozen=True)
 class Style:
-    """One style of a mix.
+    """One style of a mix: a picture, or the `code` that a network made of one (a saved style).
 
-    `picture` `(1, 3, h, w)` in `[0, 1]`; `weight` is relative to the other styles'; `scale` is the size of the style
-    picture's strokes against the default (2: twice as large); `mask` `(1, 1, h, w)` in `[0, 1]` is the region of the
-    content that this style paints, of any size.
+    `picture` `(1, 3, h, w)` in `[0, 1]`; `code`: statistics of features by layer; `weight` is relative to the other
+    styles'; `scale` is the size of the style picture's strokes against the default (2: twice as large); `mask`
+    `(1, 1, h, w)` in `[0, 1]` is the region of the content that this style paints, of any size.
     """
 
-    picture: Tensor
+    picture: Tensor | None = None
     weight: float = 1.0
     scale: float = 1.0
     mask: Tensor | None = None
     name: str = ""
+    code: Mapping[str, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.picture is None) == (self.code is None):
+            found = "neither a picture nor a code" if self.picture is None else "both a picture and a code"
+            raise OptionError(f"the style {self.name!r} has {found}. Give one of them.")
+
+    def seen(self, *, by: str = "--method optimise") -> Tensor:
+        """The picture; `OptionError` for a saved style, saying that `by` needs one."""
+        if self.picture is None:
+            raise OptionError(
+                f"{by} needs the style's picture; {self.name!r} is a saved style, which has none. "
+                "Give the picture that it was saved from."
+            )
+        return self.picture
 
 
 @dataclass(frozen=True)
 class Mix:
-    """One or several styles. With masks, each style paints its own region; every style has one, or none has."""
+    """One or several styles. With masks, each style paints its own region; every style has one, or none has.
+
+    Weights may be below 0 (away from a style) where the stylizer knows what that means; their sum is above 0.
+    """
 
     styles: tuple[Style, ...]
 
@@ -40,15 +58,24 @@ class Mix:
         if not self.styles:
             raise OptionError("no style is given. Name at least one: --style picture.jpg")
         for style in self.styles:
-            if not (math.isfinite(style.weight) and style.weight >= 0):
-                raise OptionError(f"the weight of style {style.name!r} is {style.weight:g}; it must be 0 or more.")
+            if not math.isfinite(style.weight):
+                raise OptionError(f"the weight of style {style.name!r} is {style.weight:g}; a number is needed.")
             if not (math.isfinite(style.scale) and style.scale > 0):
                 raise OptionError(f"the scale of style {style.name!r} is {style.scale:g}; it must be above 0.")
         if sum(style.weight for style in self.styles) <= 0:
-            raise OptionError("the style weights add up to 0; at least one must count.")
+            found = sum(style.weight for style in self.styles)
+            raise OptionError(f"the style weights add up to {found:g}; their sum must be above 0.")
         masked = [style.mask is not None for style in self.styles]
         if any(masked) and not all(masked):
             raise OptionError("some styles have a mask and some have none. Give each style a mask, or none.")
+
+    def check_no_negative(self, *, by: str) -> None:
+        """Raise `OptionError` where a weight is below 0, which `by` has no use for."""
+        for style in self.styles:
+            if style.weight < 0:
+                raise OptionError(
+                    f"the weight of style {style.name!r} is {style.weight:g}; {by} needs 0 or more for each style."
+                )
 
     @property
     def first(self) -> Style:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,10 +22,16 @@ from impasto.training.pairs import Pair
 CONTENT = relative(l2)
 SOME = 4  # one picture in so many is painted in its own style, too: it costs a pass through the network
 
+Found = Mapping[str, Tensor]
+"""Features `(b, c, h, w)` or codes by layer."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Weights of the parts of the loss, which are relative: 1 is as far as nothing is."""
+    """Weights of the parts of the loss; a part of weight 0 is not computed.
+
+    Content and style are relative: 1 is as far as nothing is. The others are means of squares of pixel values.
+    """
 
     content: float
     style: float
@@ -37,10 +43,10 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class ArbitraryStyle:
-    """Content, style, identity, smoothness and noise losses of a one-pass network.
+    """Content, style, identity, smoothness, noise and range losses of a one-pass network.
 
     `identity`: a content painted in its own style is to stay as it is (Park & Lee 2019). `noise`: a little noise on the
-    content is not to change the output (Gao et al. 2020, for steady video).
+    content is not to change the output (Gao et al. 2020, for steady video). `range`: no pixel is to leave `[0, 1]`.
     """
 
     network: nn.Module
@@ -58,54 +64,56 @@ class ArbitraryStyle:
         return self.network
 
     def loss(self, module: nn.Module, batch: Pair) -> dict[str, Tensor]:
-        """The weighted parts."""
-        device = next(module.parameters()).device
-        contents = batch.contents.to(device, memory_format=torch.channels_last)
-        styles = batch.styles.to(device, memory_format=torch.channels_last)
-        codes: tuple[str, ...] = self.network.code_layers  # type: ignore[assignment]
+        """The weighted parts, each a mean over the pairs of the batch."""
+        contents, styles = _placed(batch.contents, module), _placed(batch.styles, module)
+        content_layers = set(self.content_layers) if self.weights.content else set()
+        style_layers = set(self.style_layers) if self.weights.style else set()
         with torch.no_grad():
-            seen = self.encoder(contents, {*self.content_layers, *codes})
-            wanted = self.encoder(styles, {*self.style_layers, *codes})
-        code = {name: self._moments(wanted[name]) for name in codes}
-        output = module(contents, code, feats=seen)
-        found = self.encoder(output, {*self.content_layers, *self.style_layers})
-        parts = {
-            "content": self.weights.content * self._content(found, seen),
-            "style": self.weights.style * self._style(found, wanted),
-            "range": self.weights.range * out_of_range(output),
+            seen = self.encoder(contents, content_layers | set(self._layers))
+            wanted = self.encoder(styles, style_layers | set(self._layers))
+        code = self._code(wanted)
+        output: Tensor = module(contents, code, feats=seen)
+        found = self.encoder(output, content_layers | style_layers)
+        parts: dict[str, Callable[[], Tensor]] = {
+            "content": lambda: self._content(found, seen),
+            "style": lambda: self._style(found, wanted),
+            "identity": lambda: self._identity(module, contents, seen),
+            "smoothness": lambda: total_variation(output),
+            "noise": lambda: self._noise(module, contents, code, output=output),
+            "range": lambda: out_of_range(output),
         }
-        if self.weights.smoothness:
-            parts["smoothness"] = self.weights.smoothness * total_variation(output)
-        if self.weights.identity:
-            few = math.ceil(len(contents) / SOME)
-            own = {name: self._moments(seen[name][:few]) for name in codes}
-            same = module(contents[:few], own, feats={name: feats[:few] for name, feats in seen.items()})
-            parts["identity"] = self.weights.identity * F.mse_loss(same, contents[:few])
-        if self.weights.noise:
-            noisy = contents + self.noise_std * torch.randn_like(contents)
-            parts["noise"] = self.weights.noise * F.mse_loss(module(noisy, code), output)
-        return parts
+        weights = dataclasses.asdict(self.weights)
+        return {name: weights[name] * part() for name, part in parts.items() if weights[name]}
 
     def sample(self, module: nn.Module) -> Tensor:
-        """Every shown content in every shown style, `(n, 3, px, px)`, content by content."""
+        """Every shown content in every shown style, `(1 + contents, 1 + styles, 3, px, px)`.
+
+        The first row shows the styles, the first column the contents.
+        """
         if self.shown is None:
             raise OptionError("there are no pictures to show.")
-        device = next(module.parameters()).device
-        contents, styles = (pictures.to(device) for pictures in self.shown)
-        codes: tuple[str, ...] = self.network.code_layers  # type: ignore[assignment]
-        wanted = self.encoder(styles, codes)
-        code = {name: self._moments(wanted[name]) for name in codes}
-        with torch.autocast(device.type, self.encoder.dtype, enabled=self.encoder.dtype == torch.bfloat16):
-            cells = [module(content.expand(len(styles), -1, -1, -1), code) for content in torch.split(contents, 1)]
-        return torch.cat(cells).float().clamp(0, 1)
+        contents, styles = (_placed(pictures, module) for pictures in self.shown)
+        code, half = self._code(self.encoder(styles, self._layers)), self.encoder.dtype == torch.bfloat16
+        with torch.autocast(contents.device.type, torch.bfloat16, enabled=half):
+            painted = [module(content.expand(len(styles), -1, -1, -1), code) for content in torch.split(contents, 1)]
+        rows = [torch.cat([torch.ones_like(styles[:1]), styles])]
+        rows += [torch.cat([content[None], cells]) for content, cells in zip(contents, painted, strict=True)]
+        return torch.stack(rows).float().clamp(0, 1)
 
-    def _moments(self, feats: Tensor) -> Tensor:
-        return moments(feats, covariances=self.network.covariances)  # type: ignore[arg-type]
+    @property
+    def _layers(self) -> tuple[str, ...]:
+        return self.network.code_layers  # type: ignore[return-value]
 
-    def _content(self, found: Mapping[str, Tensor], seen: Mapping[str, Tensor]) -> Tensor:
+    def _code(self, feats: Found) -> dict[str, Tensor]:
+        """Statistics of the features at the network's code layers."""
+        covariances: bool = self.network.covariances  # type: ignore[assignment]
+        with torch.autocast(_first(feats.values()).device.type, enabled=False):  # sums of many products need float32
+            return {name: moments(feats[name], covariances=covariances) for name in self._layers}
+
+    def _content(self, found: Found, seen: Found) -> Tensor:
         return torch.stack([w * CONTENT(found[name], seen[name]) for name, w in self.content_layers.items()]).sum()
 
-    def _style(self, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Tensor:
+    def _style(self, found: Found, wanted: Found) -> Tensor:
         losses = [STYLE_LOSSES[name] for name in self.style_losses]
         parts = [
             weight * loss(found[name], loss.target(wanted[name]))
@@ -113,3 +121,21 @@ class ArbitraryStyle:
             for loss in losses
         ]
         return torch.stack(parts).sum()
+
+    def _identity(self, module: nn.Module, contents: Tensor, seen: Found) -> Tensor:
+        """Every fourth picture, so that the parts of a batch take those that the whole would."""
+        few, feats = contents[::SOME], {name: value[::SOME] for name, value in seen.items()}
+        return F.mse_loss(module(few, self._code(feats), feats=feats), few)
+
+    def _noise(self, module: nn.Module, contents: Tensor, code: Found, *, output: Tensor) -> Tensor:
+        noisy = contents + self.noise_std * torch.randn_like(contents)
+        return F.mse_loss(module(noisy, code), output)
+
+
+def _placed(images: Tensor, module: nn.Module) -> Tensor:
+    """The pictures where the module is, in the memory format that convolutions are fastest in."""
+    return images.to(next(module.parameters()).device, memory_format=torch.channels_last)
+
+
+def _first(values: Iterable[Tensor]) -> Tensor:
+    return next(iter(values))

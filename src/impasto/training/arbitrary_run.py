@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from impasto.config.adain import AdainFitOptions, AdainOptions
-from impasto.core.errors import OptionError, UnknownName
+from impasto.core.errors import OptionError, UnknownName, WeightsMismatch
 from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder
 from impasto.losses.table import STYLE_LOSSES
@@ -27,75 +31,105 @@ from impasto.training.pairs import Pairs
 from impasto.training.pictures import listed
 from impasto.training.processes import device_for, is_first
 from impasto.training.shelf import Shelf
-from impasto.weights.card import Card, save
-from impasto.weights.readers import loaded as read_weights
+from impasto.weights import readers
+from impasto.weights.card import Card, check_shapes, save
 
 FILE = "network.safetensors"
 SHOWN = 4  # contents and styles in a sample
-MEASURED_STEPS = 16  # batches of styles that the scale of codes is measured on
+MEASURED = 128  # styles that the scale of codes is measured on
 FAR = 2**40  # a step that no training reaches
+READERS, DEPTH = 2, 3  # threads that read pictures, and batches that they are ahead
+
+
+class Named(NamedTuple):
+    """A picture file, and the name that it has within its source."""
+
+    path: Path
+    name: str
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A task with its pictures."""
+    """A task with its pictures; `lists` is the digest of their names, in the order in which they are drawn from."""
 
     task: ArbitraryStyle
     pairs: Pairs
     contents: Shelf
     styles: Shelf
+    lists: str
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Which pictures could not be read so far, and why."""
+        return (*self.contents.skipped, *self.styles.skipped)
 
 
 def train_adain(options: AdainOptions, fitting: AdainFitOptions, folder: Path) -> Iterator[Progress]:
     """Train a network and write `network.safetensors` with its card into `folder`.
 
     Stopped and called again with the same folder, it goes on from the last checkpoint, exactly; `StateError` where
-    that is of other options or other files. Raises `DataError`, `OptionError`, `UnknownName`, `NotFinite`, too.
+    that is of other options or other pictures. A picture that cannot be read is left out: the next one stands in for
+    it, and `Progress.unreadable` names it. Raises `DataError`, `OptionError`, `UnknownName`, `WeightsError` and its
+    kinds before anything is trained, and `NotFinite`.
     Huang & Belongie 2017, "Arbitrary style transfer in real-time with adaptive instance normalization".
     """
     prepared = prepare(options, fitting)
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder, told(options, prepared))
-    prepared.task.encoder.net.to(device_for(fitting.device))
-    with ThreadPoolExecutor(2) as pool:
-        yield from fit(prepared.task, Ahead(prepared.pairs, pool, depth=3), fitting, folder=folder)
-    prepared.task.encoder.net.to("cpu")
+    encoder = prepared.task.encoder.net.to(device_for(fitting.device))
+    pool = ThreadPoolExecutor(READERS)
+    try:
+        batches = Ahead(prepared.pairs, pool, depth=DEPTH)
+        with contextlib.closing(fit(prepared.task, batches, fitting, folder=folder)) as steps:  # type: ignore[type-var]
+            for progress in steps:
+                yield dataclasses.replace(progress, unreadable=prepared.unreadable)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        encoder.to("cpu")
     if is_first():
         export(prepared, options, fitting, folder=folder)
 
 
 def prepare(options: AdainOptions, fitting: AdainFitOptions) -> Prepared:
-    """List the pictures and build the task."""
-    weights = _layer_weights(options)
-    for name in options.style_losses:
-        if name not in STYLE_LOSSES:
-            raise UnknownName.of("style loss", name, STYLE_LOSSES)
-    contents, styles = _shelf("contents", options.contents, options), _shelf("styles", options.styles, options)
-    pairs = Pairs(
-        Crops(contents, fitting.batch_size, options.crop_px, 2 * fitting.seed, smallest_crop=options.smallest_crop),
-        Crops(styles, fitting.batch_size, options.crop_px, 2 * fitting.seed + 1, smallest_crop=options.smallest_crop),
-    )
-    encoder = encoders.loaded(options.encoder, precision=fitting.precision)
-    net = _network(options, encoder, pairs, seed=fitting.seed)
+    """Build the task. What is wrong with the options is said before a picture is read."""
+    content_layers, style_layers = _content_layers(options), _style_layers(options)
+    _check_losses(options)
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
+        encoder = encoders.loaded(options.encoder, precision=fitting.precision)
+        net = _network(options, encoder, seed=fitting.seed)
+    _check_size(options.crop_px, encoder, net, [*content_layers, *style_layers])
+    contents, styles = _listed("contents", options.contents), _listed("styles", options.styles)
+    shelves = [_shelf(found, options) for found in (contents, styles)]
+    pairs = Pairs(*(_crops(shelf, options, fitting, number=i) for i, shelf in enumerate(shelves)))
+    if isinstance(net, Modulated) and options.start_from is None:
+        net.measure(_codes(net, encoder, pairs))
     task = ArbitraryStyle(
         network=net,
         encoder=encoder,
-        weights=Weights(
-            content=options.content_weight,
-            style=options.style_weight,
-            identity=options.identity_weight,
-            smoothness=options.smoothness_weight,
-            noise=options.noise_weight,
-        ),
-        content_layers={name: 1 / len(options.content_layers) for name in options.content_layers},
-        style_layers=weights,
+        weights=_weights(options),
+        content_layers=content_layers,
+        style_layers=style_layers,
         style_losses=options.style_losses,
-        shown=(_shown(contents, options.crop_px), _shown(styles, options.crop_px)),
+        shown=_shown(shelves, options.crop_px) if fitting.sample_every else None,
     )
-    return Prepared(task, pairs, contents, styles)
+    return Prepared(task, pairs, shelves[0], shelves[1], _digest(contents, styles))
 
 
-def _layer_weights(options: AdainOptions) -> dict[str, float]:
+def _weights(options: AdainOptions) -> Weights:
+    return Weights(
+        content=options.content_weight,
+        style=options.style_weight,
+        identity=options.identity_weight,
+        smoothness=options.smoothness_weight,
+        noise=options.noise_weight,
+    )
+
+
+def _content_layers(options: AdainOptions) -> dict[str, float]:
+    return {name: 1 / len(options.content_layers) for name in options.content_layers}
+
+
+def _style_layers(options: AdainOptions) -> dict[str, float]:
     layers, weights = options.style_layers, options.style_layer_weights
     if len(weights) not in (1, len(layers)):
         raise OptionError(
@@ -105,38 +139,99 @@ def _layer_weights(options: AdainOptions) -> dict[str, float]:
     return dict(zip(layers, weights, strict=True))
 
 
-def _shelf(name: str, sources: Sequence[Path], options: AdainOptions) -> Shelf:
-    if not sources:
-        raise OptionError(f"--{name} is missing: name at least one folder of pictures.")
-    paths = [item.path for source in sources for item in listed(source)]
-    room = int(options.memory_gb * 1e9 / 2)
-    return Shelf(paths, short_side_px=options.short_side_px, memory_bytes=room)
+def _check_losses(options: AdainOptions) -> None:
+    """Raise where a loss is unknown, lacks what it needs, or where there is none."""
+    for name in options.style_losses:
+        if name not in STYLE_LOSSES:
+            raise UnknownName.of("style loss", name, STYLE_LOSSES)
+    for flag, names in (("content-layers", options.content_layers), ("style-layers", options.style_layers)):
+        if len(set(names)) < len(names):
+            raise OptionError(f"--{flag} names a layer twice: {','.join(names)}. Name each once.")
+    if options.content_weight and not options.content_layers:
+        raise OptionError("--content-layers is empty. Name a layer, or give --content-weight 0.")
+    if options.style_weight and not (options.style_layers and options.style_losses):
+        raise OptionError("--style-layers or --style-losses is empty. Name some, or give --style-weight 0.")
+    if not (options.content_weight or options.style_weight or options.identity_weight):
+        raise OptionError("the weights of content, style and identity are all 0. Give one that is above 0.")
 
 
-def _shown(pictures: Shelf, side_px: int) -> Tensor:
-    """Some pictures `(n, 3, px, px)` from all over the list, to look at while training."""
-    count = min(SHOWN, len(pictures))
-    return torch.cat([centre_crop(pictures[i * len(pictures) // count], side_px) for i in range(count)])
-
-
-def _network(options: AdainOptions, encoder: Encoder, pairs: Pairs, *, seed: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
-        torch.manual_seed(seed)
+def _network(options: AdainOptions, encoder: Encoder, *, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    try:
         net: nn.Module = nets.untrained(encoder, nets.VARIANTS[options.variant])
+    except UnknownName as error:
+        raise OptionError(f"--encoder {options.encoder} does not serve --variant {options.variant}: {error}") from error
     if options.start_from is not None:
-        file = read_weights(options.start_from)
-        start = nets.built(file, encoder, precision="float32")
-        net.load_state_dict(start.net.state_dict())  # type: ignore[attr-defined]
-    elif isinstance(net, Modulated):
-        net.measure(_codes(net, encoder, pairs))
+        _start(net, options)
     return net
+
+
+def _start(net: nn.Module, options: AdainOptions) -> None:
+    """Give `net` the weights of --start-from, which may have been trained with another encoder of the same widths."""
+    file = readers.loaded(str(options.start_from))
+    needed = {key: tuple(value.shape) for key, value in net.state_dict().items()}
+    try:
+        check_shapes({key: tuple(value.shape) for key, value in file.tensors.items()}, needed, file.card.name)
+    except WeightsMismatch as error:
+        raise WeightsMismatch(
+            f"--start-from {options.start_from} does not serve --variant {options.variant}: {error}"
+        ) from error
+    net.load_state_dict({key: value.float() for key, value in file.tensors.items()})
+
+
+def _check_size(crop_px: int, encoder: Encoder, net: nn.Module, layers: Sequence[str]) -> None:
+    """Raise `UnknownName` for a layer that the encoder has not, `OptionError` for crops that do not suit."""
+    stride: int = net.stride  # type: ignore[assignment]
+    codes: tuple[str, ...] = net.code_layers  # type: ignore[assignment]
+    need = max(encoder.smallest_px([*layers, *codes]), 2 * stride)
+    if crop_px < need or crop_px % stride:
+        nearest = max(-(-need // stride), round(crop_px / stride)) * stride
+        raise OptionError(
+            f"--crop-px is {crop_px}; {need} or more, and a multiple of {stride}, is needed. Use --crop-px {nearest}."
+        )
+
+
+def _listed(name: str, sources: Sequence[Path]) -> list[Named]:
+    """The pictures of all sources in order, and the name that each has within its source."""
+    if not sources:
+        raise OptionError(f"--{name} is missing: name at least one folder of pictures, or a CSV.")
+    found = list[Named]()
+    for source in sources:
+        folder = source if source.is_dir() else source.parent
+        found += [Named(item.path, os.path.relpath(item.path, folder)) for item in listed(source)]
+    return found
+
+
+def _digest(*lists: Sequence[Named]) -> str:
+    names = "\0\0".join("\0".join(Path(item.name).as_posix() for item in found) for found in lists)
+    return hashlib.sha256(os.fsencode(names)).hexdigest()
+
+
+def _shelf(found: Sequence[Named], options: AdainOptions) -> Shelf:
+    room = int(options.memory_gb * 1e9 / 2)
+    return Shelf([item.path for item in found], short_side_px=options.short_side_px, memory_bytes=room)
+
+
+def _crops(shelf: Shelf, options: AdainOptions, fitting: AdainFitOptions, *, number: int) -> Crops:
+    seed = 2 * fitting.seed + number
+    return Crops(shelf, fitting.batch_size, options.crop_px, seed, smallest_crop=options.smallest_crop)
+
+
+def _shown(shelves: Sequence[Shelf], side_px: int) -> tuple[Tensor, Tensor]:
+    """Some pictures of each `(n, 3, px, px)`, from all over the lists, to look at while training."""
+    contents, styles = (
+        torch.cat([centre_crop(shelf[i * len(shelf) // count], side_px) for i in range(count)])
+        for shelf in shelves
+        for count in (min(SHOWN, len(shelf)),)
+    )
+    return contents, styles
 
 
 @torch.no_grad()
 def _codes(net: Modulated, encoder: Encoder, pairs: Pairs) -> dict[str, Tensor]:
     """The codes of some styles, `(n, 2, c)` by layer."""
     found: dict[str, list[Tensor]] = {name: [] for name in net.code_layers}
-    for step in range(FAR, FAR + MEASURED_STEPS):
+    for step in range(FAR, FAR - (-MEASURED // pairs.styles.batch_size)):
         feats = encoder(pairs.styles(step).images, net.code_layers)
         for name in net.code_layers:
             found[name].append(moments(feats[name]))
@@ -146,11 +241,11 @@ def _codes(net: Modulated, encoder: Encoder, pairs: Pairs) -> dict[str, Tensor]:
 def export(prepared: Prepared, options: AdainOptions, fitting: AdainFitOptions, *, folder: Path) -> Path:
     """Write the averaged weights in half precision, with their card."""
     tensors = averaged(folder / "checkpoint.pt")
-    encoder = prepared.task.encoder
+    encoder = {"name": _whereabouts(options.encoder), "sha256": prepared.task.encoder.sha256}
     card = Card(
         kind=nets.KIND,
         name=options.name,
-        network={**nets.VARIANTS[options.variant], "encoder": {"name": encoder.name, "sha256": encoder.sha256}},
+        network={**nets.VARIANTS[options.variant], "encoder": encoder},
         licence=options.licence,
         source=options.about or "impasto train adain",
         training=told(options, prepared) | {"fit": fitting.to_dict()},
@@ -160,14 +255,23 @@ def export(prepared: Prepared, options: AdainOptions, fitting: AdainFitOptions, 
     return path
 
 
+def _whereabouts(encoder: str) -> str:
+    """What finds the encoder again: its name, or, where it is a file, the whole path."""
+    path = Path(os.path.expanduser(encoder))
+    return str(path.resolve()) if path.is_file() else encoder
+
+
 def told(options: AdainOptions, prepared: Prepared) -> dict[str, Any]:
-    """What a card says of the training: options without folders, which mean nothing elsewhere, and counts."""
+    """What a card says of the training: options without folders, which mean nothing elsewhere, counts and digests.
+
+    It follows from the options and the names of the files: which of them can be read is found out while training.
+    """
     named = options.to_dict() | {
-        "contents": [Path(source).name for source in options.contents],
-        "styles": [Path(source).name for source in options.styles],
+        "contents": [Path(source).resolve().name for source in options.contents],
+        "styles": [Path(source).resolve().name for source in options.styles],
         "encoder": prepared.task.encoder.name,
         "start_from": options.start_from and Path(options.start_from).name,
     }
     named.pop("memory_gb")
-    counts = {"contents": len(prepared.contents), "styles": len(prepared.styles)}
+    counts = {"contents": len(prepared.contents), "styles": len(prepared.styles), "names_sha256": prepared.lists}
     return {"options": named, "pictures": counts, "encoder_sha256": prepared.task.encoder.sha256}

@@ -46,7 +46,7 @@ class Crops:
     odds: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        if not self.pictures:
+        if len(self.pictures) == 0:
             raise DataError("no picture to train on. Give a folder that has some.")
         for name, given in (("labels", self.labels), ("odds", self.odds)):
             if given is not None and len(given) != len(self.pictures):

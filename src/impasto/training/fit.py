@@ -65,6 +65,7 @@ class Progress:
     """Where training stands after `step` of `steps`.
 
     `skipped` counts steps dropped because they were not finite. `sample` is the picture that this step has written.
+    `unreadable` says which training pictures could not be read so far, and why.
     """
 
     step: int
@@ -74,6 +75,7 @@ class Progress:
     skipped: int
     device: str = "cpu"
     sample: Path | None = None
+    unreadable: tuple[str, ...] = ()
 
 
 def learning_rate(step: int, options: FitOptions) -> float:

@@ -23,7 +23,7 @@ class Sampled(Protocol):
     """A task whose network makes pictures."""
 
     def sample(self, module: nn.Module) -> Tensor:
-        """Pictures `(n, 3, h, w)` in `[0, 1]` to look at, the same inputs each time."""
+        """Pictures `(n, 3, h, w)` or `(rows, columns, 3, h, w)` in `[0, 1]` to look at, the same inputs each time."""
         ...
 
 
@@ -51,15 +51,17 @@ def written(task: Sampled, state: Trained, folder: Path, *, seed: int) -> Path:
 
 
 def sheet(cells: Tensor) -> Tensor:
-    """Pictures `(n, 3, h, w)` side by side on white, nearly as many rows as columns, as `(1, 3, H, W)`.
+    """Pictures side by side on white, as `(1, 3, H, W)`.
 
-    What is not a number becomes black, so that a sample never ends the training.
+    `(rows, columns, 3, h, w)` are laid out so, `(n, 3, h, w)` in nearly as many rows as columns. What is not a number
+    becomes black, so that a sample never ends the training.
     """
-    count, _, h, w = cells.shape
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
+    h, w = cells.shape[-2:]
+    columns = cells.shape[1] if cells.ndim == 5 else math.ceil(math.sqrt(len(cells)))
+    flat = cells.flatten(0, -4)
+    rows = math.ceil(len(flat) / columns)
     laid = torch.ones(1, 3, rows * (h + GAP_PX) - GAP_PX, columns * (w + GAP_PX) - GAP_PX)
-    for i, cell in enumerate(torch.nan_to_num(cells)):
+    for i, cell in enumerate(torch.nan_to_num(flat)):
         top, left = i // columns * (h + GAP_PX), i % columns * (w + GAP_PX)
         laid[0, :, top : top + h, left : left + w] = cell
     return laid

@@ -1,0 +1,158 @@
+"""Frames per second of the arbitrary-style network with a prepared style, by engine and size, in one run.
+
+`python benchmarks/engines.py` compares the bundled network with the full-width AdaIN network (VGG-19 to relu4_1 and its
+mirror, random weights) of the same code. Engines that are not installed are left out: pip install onnx onnxscript onnxruntime openvino. Beside each engine
+stands the greatest difference of its picture from eager float32, in 8-bit steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from impasto.core.memory import keep_freed_memory
+from impasto.encoders import table as encoders
+from impasto.encoders.vgg import STAGES, Vgg
+from impasto.image.resize import resized
+from impasto.image.samples import sample
+from impasto.image.swatches import swatch
+from impasto.nets import table as nets
+from impasto.nets.moments import moments
+from impasto.weights.card import Card
+from impasto.weights.vgg import network_of
+
+Engine = Callable[[nn.Module, Tensor], Callable[[], Tensor]]
+
+
+class Prepared(nn.Module):
+    """A network with one style, picture in, picture out."""
+
+    def __init__(self, net: Any, code: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.net, self.code = net, code
+
+    def forward(self, image: Tensor) -> Tensor:
+        """`(1, 3, h, w)` painted."""
+        found: Tensor = self.net(image, self.code)
+        return found
+
+
+def plain(model: nn.Module, image: Tensor) -> Callable[[], Tensor]:
+    """Eager, float32, as memory comes."""
+    return lambda: model(image)
+
+
+def fast(model: nn.Module, image: Tensor) -> Callable[[], Tensor]:
+    """Eager, bfloat16, channels last."""
+    image = image.contiguous(memory_format=torch.channels_last)
+    return lambda: _half(model, image)
+
+
+def _half(model: nn.Module, image: Tensor) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16):
+        return model(image)  # type: ignore[no-any-return]
+
+
+def compiled(model: nn.Module, image: Tensor) -> Callable[[], Tensor]:
+    """torch.compile of the same."""
+    image = image.contiguous(memory_format=torch.channels_last)
+    made = torch.compile(model)
+    return lambda: _half(made, image)
+
+
+def onnx_runtime(model: nn.Module, image: Tensor) -> Callable[[], Tensor]:
+    """ONNX Runtime, float32."""
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as name:
+        path = str(Path(name) / "net.onnx")
+        torch.onnx.export(model, (image,), path, dynamo=True, verbose=False)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    fed = {session.get_inputs()[0].name: image.numpy()}
+    return lambda: torch.from_numpy(session.run(None, fed)[0])
+
+
+def openvino(model: nn.Module, image: Tensor, precision: str = "bf16") -> Callable[[], Tensor]:
+    """OpenVINO, bfloat16."""
+    import openvino
+
+    made = openvino.convert_model(model, example_input=image, input=[list(image.shape)])
+    hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    ready = openvino.compile_model(made, "CPU", hints)
+    array = image.numpy()
+    return lambda: torch.from_numpy(np.asarray(ready(array)[0]))
+
+
+ENGINES: dict[str, tuple[str | None, Engine]] = {
+    "torch float32": (None, plain),
+    "torch bfloat16, channels last": (None, fast),
+    "torch.compile bfloat16": (None, compiled),
+    "ONNX Runtime float32": ("onnxruntime", onnx_runtime),
+    "OpenVINO bfloat16": ("openvino", openvino),
+}
+
+
+def full_width() -> nets.Network:
+    """AdaIN as published, with random weights."""
+    stages = (*STAGES["vgg19"][:3], (512, 1))
+    card = Card(kind="encoder", name="vgg", network=network_of(stages, padding="reflect", ceil_mode=True))
+    encoder = encoders.built(card, Vgg(stages).convs_folded(), precision="float32")
+    net = nets.untrained(encoder, nets.VARIANTS["adain"]).eval().requires_grad_(False)
+    return nets.Network(net, card, "", encoder)
+
+
+def rate(run: Callable[[], Tensor], *, seconds: float) -> float:
+    """Frames a second, the median."""
+    with torch.inference_mode():
+        run(), run()
+        times: list[float] = []
+        while len(times) < 3 or sum(times) < seconds:
+            begun = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - begun)
+    return 1 / statistics.median(times)
+
+
+def main() -> None:
+    """A Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sizes", type=int, nargs="*", default=[256, 512, 1024])
+    parser.add_argument("--network", default="compact-adain")
+    parser.add_argument("--seconds", type=float, default=2.0)
+    given = parser.parse_args()
+    keep_freed_memory()
+    print(f"| network | engine | {' | '.join(f'{size}²' for size in given.sizes)} | off by |")
+    print("|---|---|" + "--:|" * (len(given.sizes) + 1))
+    rows = [("full-width AdaIN", full_width(), {"torch float32": ENGINES["torch float32"]})]
+    rows.append((given.network, nets.loaded(given.network, precision="float32"), ENGINES))
+    for name, network, engines in rows:
+        feats = network.encoder(swatch("strokes", size_hw=(512, 512)), network.net.code_layers)
+        model = Prepared(network.net, {layer: moments(value) for layer, value in feats.items()}).eval()
+        for engine, (package, build) in engines.items():
+            if package is not None and importlib.util.find_spec(package) is None:
+                continue
+            rates, off = [], 0.0
+            for size in given.sizes:
+                image = resized(sample("astronaut").pixels, (size, size))
+                with torch.inference_mode():
+                    run = build(model, image)
+                    off = max(off, float((run().float() - model(image)).abs().max()) * 255)
+                rates.append(rate(run, seconds=given.seconds))
+            cells = " | ".join(f"{value:.1f}" for value in rates)
+            print(f"| {name} | {engine} | {cells} | {off:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""`impasto style`: styles kept without their pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from impasto.cli import outputs
+from impasto.cli.flags import about
+from impasto.cli.groups import ConsoleFlags
+from impasto.cli.models import Json, card_values, print_values
+from impasto.config.arbitrary import ArbitraryOptions
+from impasto.config.job import StyleSource
+from impasto.core.options import Range
+
+app = App(name="style", help="Keep styles in small files, and show them.", version_flags=())
+_CONSOLE = ConsoleFlags()
+
+
+@app.command
+def save(
+    picture: Annotated[Path, Parameter(help="Picture whose style is kept.")],
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=("--output", "-o"), help="File to write, ending in .safetensors.")],
+    style_scale: Annotated[float, Parameter(help=about(StyleSource, "scale"))] = 1.0,
+    size: Annotated[int, Parameter(help="Long side in pixels of the outputs that it is for.")] = 512,
+    network: Annotated[str, Parameter(help=about(ArbitraryOptions, "network"))] = ArbitraryOptions().network,
+    console: ConsoleFlags = _CONSOLE,
+) -> int:
+    """Keep the style of a picture in a file of some kilobytes: what the one-pass network knows of it.
+
+    impasto stylize --style FILE takes it in place of the picture, also mixed with pictures. It is for the network that
+    it was made with, and for others of the same encoder.
+    """
+    outputs.check_no_input(output, [picture])
+    Range(1, 100_000).check("--size", size)
+    from impasto import api
+    from impasto.cli import batch
+    from impasto.cli.bars import Bar, fetched
+
+    batch.prepare(console)
+    with Bar(quiet=console.quiet) as bar:
+        card = api.save_style(
+            picture, output, scale=style_scale, size=size, network=network, progress=fetched(bar, network)
+        )
+    if console.json:
+        print_values({"output": str(output), **card_values(card)}, as_json=True)
+    else:
+        print(output, flush=True)
+    return 0
+
+
+@app.command
+def show(file: Annotated[Path, Parameter(help="File of impasto style save.")], /, *, json: Json = False) -> int:
+    """Show what a kept style is of, and which encoder and layers it is for."""
+    from impasto.rendering import saved
+
+    found = saved.read(file)
+    shapes = {layer: list(stats.shape[1:]) for layer, stats in found.tensors.items()}
+    path = {"path": str(file), "size_bytes": file.stat().st_size}
+    print_values({**card_values(found.card), "statistics": shapes, "sha256": found.sha256, **path}, as_json=json)
+    return 0

@@ -1,0 +1,38 @@
+"""Large pictures a strip of rows at a time, so that what is computed on the way needs little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+LARGE_PX = 24_000_000
+"""An 8-bit picture of more pixels than this is kept in half precision, which tells all of its 256 levels apart."""
+
+STRIP_PX = 2_000_000
+
+
+def strips(length: int, across: int) -> Iterator[slice]:
+    """Slices of `length` rows of `across` pixels: of about two megapixels each, and of at least one row."""
+    rows = max(1, STRIP_PX // across)
+    for start in range(0, length, rows):
+        yield slice(start, min(start + rows, length))
+
+
+def by_strips(function: Callable[..., Tensor], *images: Tensor) -> Tensor:
+    """`function` of pictures `(b, …, h, w)` of one size, each of whose pixels depends on the same pixel of each only.
+
+    Pictures in half precision are handed over in float32 strips, and the result is in half precision, too.
+    """
+    first = images[0]
+    if first.dtype != torch.float16:
+        return function(*(image.float() for image in images))
+    result: Tensor | None = None
+    for rows in strips(first.shape[-2], first.shape[-1]):
+        part = function(*(image[..., rows, :].float() for image in images))
+        if result is None:
+            result = first.new_empty((*part.shape[:-2], *first.shape[-2:]))
+        result[..., rows, :] = part
+    assert result is not None
+    return result

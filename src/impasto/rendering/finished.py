@@ -1,0 +1,87 @@
+"""A finished picture: its file, and the recipe in it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from impasto.config.pictures import OutputOptions
+from impasto.core.errors import StateError
+from impasto.core.paths import written_whole
+from impasto.image import files
+from impasto.image.pixels import to_bytes
+from impasto.rendering import recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Painting:
+    """A finished picture.
+
+    `pixels` `(1, 3, h, w)` in `[0, 1]`; `alpha` `(1, 1, h, w)` or None; `recipe` is None for pictures that came from
+    memory, since what is not a file cannot be found again; `folder` is what its paths are relative to.
+    """
+
+    pixels: Tensor
+    alpha: Tensor | None = None
+    recipe: recipe.Recipe | None = None
+    folder: Path | None = None
+
+    def save(self, path: str | Path, options: OutputOptions | None = None) -> None:
+        """Write a picture file; its metadata says how it was made, or a sidecar where it cannot or options ask.
+
+        Paths in the recipe become relative to the file's folder. Where the picture has no recipe, one that lies beside
+        `path` is of another picture, and is removed.
+        """
+        options, path = options or OutputOptions(), Path(path)
+        made = self.recipe
+        if made is not None and self.folder is not None:
+            made = made.moved(self.folder, path.parent)
+        notes = {recipe.KEY: made.to_json()} if made is not None else {}
+        files.write(path, self.pixels, alpha=self.alpha, bits=options.bits, quality=options.quality, notes=notes)
+        if made is None:
+            _remove_sidecar(sidecar_path(path))
+        elif options.sidecar or not files.carries_notes(path):
+            with written_whole(sidecar_path(path)) as temporary:
+                temporary.write_text(made.to_json() + "\n", encoding="utf-8")
+
+    def to_pil(self) -> Image.Image:
+        """As a Pillow picture, 8 bits."""
+        channels = [self.pixels] if self.alpha is None else [self.pixels, self.alpha]
+        return Image.fromarray(to_bytes(torch.cat(channels, dim=1))[0])
+
+
+def recipe_of(path: str | Path) -> recipe.Recipe:
+    """The recipe in a picture's metadata or sidecar, or in a JSON file. `StateError` where there is none."""
+    path = Path(path)
+    if path.suffix.lower() == ".json":
+        return recipe.Recipe.from_json(_text_in(path), str(path))
+    text = files.read_notes(path).get(recipe.KEY)
+    if text is None and sidecar_path(path).is_file():
+        text = _text_in(sidecar_path(path))
+    if text is None:
+        raise StateError(f"{path} carries no recipe: it was not made by impasto, or its metadata was removed.")
+    return recipe.Recipe.from_json(text, str(path))
+
+
+def sidecar_path(path: Path) -> Path:
+    """Where the recipe lies beside a picture."""
+    return path.with_name(path.name + ".json")
+
+
+def _text_in(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise StateError(f"{path} cannot be read ({error}); a JSON file with a recipe is needed.") from error
+
+
+def _remove_sidecar(path: Path) -> None:
+    if path.is_file():
+        with contextlib.suppress(StateError):  # no recipe: somebody else's file
+            recipe.Recipe.from_json(_text_in(path), str(path))
+            path.unlink()

@@ -1,0 +1,221 @@
+"""Every row of the table of one-pass networks, by law; and what a weight file may and may not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from impasto.core.errors import OptionError, UnknownName, WeightsError, WeightsMismatch
+from impasto.encoders.squeezenet import SqueezeNet
+from impasto.encoders.table import Encoder
+from impasto.nets import table
+from impasto.nets.blocks import Conv, Residual, Scaled, doubled
+from impasto.nets.moments import moments, normalised
+from impasto.nets.protocol import Code
+from impasto.nets.table import VARIANTS, Network
+from impasto.weights.card import Card, Loaded, load, save
+
+every_variant = pytest.mark.parametrize("variant", VARIANTS)
+Make = Callable[..., Encoder]
+
+
+def code_in(encoder: Encoder, net: Any, picture: Tensor) -> Code:
+    feats = encoder(picture, net.code_layers)
+    return {name: moments(value, covariances=net.covariances) for name, value in feats.items()}
+
+
+@pytest.fixture
+def pair(photo: Tensor, painting: Tensor) -> tuple[Tensor, Tensor]:
+    """A content and a style of `(1, 3, 48, 56)` and `(1, 3, 64, 64)`."""
+    return photo[..., :48, :56], painting[..., :64, :64]
+
+
+# Parts
+
+
+def test_convolutions_divide_the_size_and_reflect() -> None:
+    image = torch.ones(1, 3, 16, 24)
+    assert Conv(3, 4)(image).shape == (1, 4, 16, 24)
+    assert Conv(3, 4, stride=2)(image).shape == (1, 4, 8, 12)
+    assert Conv(3, 4)(image).std((2, 3)).max() < 1e-6  # a constant stays one up to the border
+
+
+def test_a_residual_without_weights_changes_nothing() -> None:
+    block, feats = Residual(3), torch.rand(1, 3, 8, 8)
+    for parameter in block.parameters():
+        nn.init.zeros_(parameter)
+    assert torch.equal(block(feats), feats)
+
+
+def test_doubling_repeats_pixels() -> None:
+    feats = torch.rand(1, 2, 3, 4)
+    assert doubled(feats).shape == (1, 2, 6, 8)
+    assert torch.equal(doubled(feats)[..., 1::2, ::2], feats)
+
+
+def test_a_scale_without_weights_changes_nothing_and_scales_by_the_style() -> None:
+    scaled, feats = Scaled(5, 3), torch.rand(1, 3, 4, 4)
+    assert torch.equal(scaled(feats, torch.zeros(1, 5)), feats)
+    nn.init.zeros_(scaled.linear.weight)
+    with torch.no_grad():
+        scaled.linear.bias.copy_(torch.tensor([99.0, 99, 99, 5, 5, 5]))
+    torch.testing.assert_close(scaled(feats, torch.rand(1, 5)), 2 * feats + 5)  # twice is the most it scales by
+
+
+def test_a_scale_takes_the_features_own_moments_out() -> None:
+    scaled, feats, style = Scaled(5, 3), 3 * torch.rand(1, 3, 4, 4) + 2, torch.rand(1, 5)
+    stats = moments(feats)
+    torch.testing.assert_close(scaled(feats, style, stats), scaled(normalised(feats, stats), style), atol=1e-4, rtol=0)
+
+
+# Every network
+
+
+@every_variant
+def test_a_picture_comes_out_at_its_size(variant: str, encoder: Encoder, pair: tuple[Tensor, Tensor]) -> None:
+    net = table.untrained(encoder, VARIANTS[variant])
+    content, style = pair
+    output = net(content, code_in(encoder, net, style))
+    assert output.shape == content.shape
+    assert output.dtype == torch.float32
+    assert bool(torch.isfinite(output).all())
+
+
+@every_variant
+def test_painting_whole_is_features_then_render(variant: str, encoder: Encoder, pair: tuple[Tensor, Tensor]) -> None:
+    net = table.untrained(encoder, VARIANTS[variant])
+    content, style = pair
+    code, feats = code_in(encoder, net, style), net.features(content)
+    stats = {name: moments(value, covariances=net.covariances) for name, value in feats.items()}
+    assert torch.equal(net.render(feats, stats, code), net(content, code))
+
+
+@every_variant
+def test_strength_1_is_no_strength_and_0_has_no_style(
+    variant: str, make_network: Callable[..., Network], encoder: Encoder, pair: tuple[Tensor, Tensor]
+) -> None:
+    net, (content, style) = make_network(variant).net, pair
+    one, other = (code_in(encoder, net, picture) for picture in (style, style.flip(1)))
+    own, feats = code_in(encoder, net, content), net.features(content)
+    stats = {name: moments(value, covariances=net.covariances) for name, value in feats.items()}
+
+    def at(code: Code, strength: float) -> Tensor:
+        return net.render(feats, stats, code, own=own, strength=strength)
+
+    torch.testing.assert_close(at(one, 1 - 1e-6), at(one, 1), rtol=0, atol=1e-3)
+    assert not torch.allclose(at(one, 1), at(other, 1), atol=1e-3)
+    torch.testing.assert_close(at(one, 0), at(other, 0), rtol=0, atol=1e-5)
+
+
+@every_variant
+@pytest.mark.parametrize("half", [False, True])
+def test_pictures_are_float32_in_bfloat16_too(
+    variant: str, half: bool, encoder: Encoder, pair: tuple[Tensor, Tensor]
+) -> None:
+    net = table.untrained(encoder, VARIANTS[variant])
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        assert net(pair[0], code_in(encoder, net, pair[1])).dtype == torch.float32
+
+
+@every_variant
+def test_no_pixel_matters_farther_away_than_the_reach(
+    variant: str, encoder: Encoder, draw_photo: Callable[[int, int], Tensor]
+) -> None:
+    net = table.untrained(encoder, VARIANTS[variant]).eval().requires_grad_(False)
+    side = 2 * net.reach_px + 4 * net.stride
+    content = draw_photo(side, side)
+    feats = net.features(content)
+    stats = {name: moments(value, covariances=net.covariances) for name, value in feats.items()}
+    code, far = code_in(encoder, net, content[..., :64, :64]), 0
+    for place in range(side // 2, side // 2 + net.stride):
+        marked = content.clone()
+        marked[0, 0, place, place] = torch.nan  # NaN is in all that looks at it, were it times nothing
+        seen = net.render(net.features(marked), stats, code)[0].isnan().any(0)
+        rows = seen.any(1).nonzero().flatten()
+        far = max(far, place - int(rows[0]), int(rows[-1]) - place)
+    assert net.reach_px - net.stride < far <= net.reach_px
+    assert net.reach_px % net.stride == 0
+
+
+# Tables and files
+
+
+def written(path: Path, net: nn.Module, network: dict[str, Any], encoder: Encoder) -> Loaded:
+    its = {"name": encoder.name, "sha256": encoder.sha256}
+    save(path, net.state_dict(), Card(kind=table.KIND, name="small", network={**network, "encoder": its}))
+    return load(path)
+
+
+@every_variant
+def test_a_saved_network_paints_the_same(
+    variant: str, encoder: Encoder, pair: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    net = table.untrained(encoder, VARIANTS[variant])
+    again = table.built(written(tmp_path / "a.safetensors", net, VARIANTS[variant], encoder), encoder)
+    assert again.name == "small"
+    assert not any(parameter.requires_grad for parameter in again.net.parameters())  # type: ignore[attr-defined]
+    code = code_in(encoder, net, pair[1])
+    with torch.no_grad():
+        torch.testing.assert_close(again.net(pair[0], code), net(pair[0], code))  # type: ignore[operator]
+
+
+def test_every_wrong_key_is_reported(encoder: Encoder) -> None:
+    net = table.untrained(encoder, VARIANTS["adain"])
+    tensors = dict(net.state_dict())
+    del tensors["first.weight"]
+    tensors |= {"first.bias": torch.zeros(1), "extra": torch.zeros(2)}
+    card = Card(kind=table.KIND, name="small", network=VARIANTS["adain"])
+    with pytest.raises(WeightsMismatch, match=r"missing: first\.weight.*unexpected: extra.*shape: first\.bias"):
+        table.built(Loaded(card=card, tensors=tensors, sha256=""), encoder)
+
+
+@pytest.mark.parametrize("network", [{"architecture": "mirored"}, {}])
+def test_an_unknown_architecture(network: dict[str, Any], encoder: Encoder) -> None:
+    with pytest.raises(UnknownName, match="unknown architecture"):
+        table.untrained(encoder, network)
+
+
+@pytest.mark.parametrize("network", [{"architecture": "mirrored", "heads": 4}, {"architecture": "modulated"}])
+def test_numbers_of_another_version(network: dict[str, Any], encoder: Encoder) -> None:
+    with pytest.raises(WeightsError, match="upgrade"):
+        table.untrained(encoder, network)
+
+
+def test_a_decoder_mirrors_a_vgg_only(encoder: Encoder) -> None:
+    other = Encoder(SqueezeNet(matrix=torch.eye(3).tolist(), offset=(0, 0, 0)), encoder.card, "")
+    with pytest.raises(OptionError, match="is no VGG"):
+        table.untrained(other, VARIANTS["adain"])
+
+
+def test_a_network_finds_its_encoder_and_refuses_another(there: Path, tmp_path: Path) -> None:
+    tiny = there / "tiny.safetensors"
+    sha256 = load(tiny).sha256
+
+    def card(**its: object) -> Card:
+        return Card(kind=table.KIND, name="small", network={"architecture": "mirrored", "encoder": its})
+
+    assert table.encoder_for(card(name=str(tiny), sha256=sha256)).sha256 == sha256
+    with pytest.raises(WeightsError, match="was trained with another"):
+        table.encoder_for(card(name=str(tiny), sha256="0" * 64))
+    with pytest.raises(WeightsError, match="does not say which encoder"):
+        table.encoder_for(card(name=str(tiny)))
+    with pytest.raises(WeightsError, match="is of kind encoder"):
+        table.encoder_for(load(tiny).card)
+
+
+def test_a_network_is_loaded_by_its_path(there: Path, tmp_path: Path) -> None:
+    tiny = there / "tiny.safetensors"
+    encoder = table.encoders.loaded(tiny, precision="float32")
+    its = {"name": str(tiny), "sha256": encoder.sha256}
+    net = table.untrained(encoder, VARIANTS["adain"])
+    path = tmp_path / "small.safetensors"
+    save(path, net.state_dict(), Card(kind=table.KIND, name="small", network={**VARIANTS["adain"], "encoder": its}))
+    found = table.loaded(path, precision="bfloat16")
+    assert (found.dtype, found.encoder.dtype) == (torch.bfloat16, torch.bfloat16)
+    assert found.sha256 == load(path).sha256
+    assert found.device.type == "cpu"

@@ -1,0 +1,165 @@
+"""The families of stylizers: one table, held by laws that walk over it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from impasto.config.arbitrary import ArbitraryOptions
+from impasto.config.job import DEFAULT_METHOD, METHODS, Job, PaintOptions, StyleSource, method_of
+from impasto.config.optimise import LossOptions, OptimiseOptions
+from impasto.config.pictures import ColourOptions, SizeOptions
+from impasto.config.presets import PRESETS
+from impasto.core.errors import OptionError
+from impasto.core.options import Options, flag, from_dict
+from impasto.image import files
+from impasto.rendering import painting
+from impasto.rendering.families import FAMILIES, checked, family_of, own_groups, weights_of
+from impasto.rendering.inputs import gathered
+from impasto.rendering.shelf import Shelf
+
+MakeJob = Callable[..., Job]
+
+CHANGED: dict[str, Options] = {
+    "arbitrary": ArbitraryOptions(tile_px=7),
+    "losses": LossOptions(tv_weight=7.0),
+    "optimise": OptimiseOptions(seed=7),
+}
+"""A group of each kind with one option that is not the default."""
+
+
+def job_by(method: str, **options: object) -> Job:
+    return Job(content="c.png", styles=(StyleSource(source="s.png"),), paint=PaintOptions(method=method), **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(params=FAMILIES)
+def any_job(request: pytest.FixtureRequest, small_job: MakeJob, quick_job: MakeJob) -> Job:
+    """A small job of each family."""
+    return {"optimise": small_job, "arbitrary": quick_job}[request.param]()
+
+
+def test_every_method_has_a_row_and_every_group_one_owner() -> None:
+    assert tuple(FAMILIES) == METHODS
+    groups = [group for row in FAMILIES.values() for group in row.groups]
+    assert len(groups) == len(set(groups))
+    assert set(groups) == CHANGED.keys() <= {field.name for field in dataclasses.fields(Job)}
+    assert all(row.weights_at[0] in row.groups for row in FAMILIES.values())
+
+
+def test_auto_is_spelt_out() -> None:
+    assert method_of(job_by("auto")) == DEFAULT_METHOD == checked(job_by("auto")).paint.method == "arbitrary"
+    for method in METHODS:
+        assert checked(job_by(method)).paint.method == method
+        assert checked(checked(job_by(method))) == checked(job_by(method))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("group", CHANGED)
+def test_options_of_another_family_are_no_use(method: str, group: str) -> None:
+    job = job_by(method, **{group: CHANGED[group]})
+    (option,) = (n for n in vars(CHANGED[group]) if getattr(CHANGED[group], n) != getattr(type(CHANGED[group])(), n))
+    if group in FAMILIES[method].groups:
+        assert checked(job) == job
+        return
+    with pytest.raises(OptionError, match=f"{flag(option)} is of --method .* Add --method"):
+        checked(job)
+
+
+def test_all_that_is_of_no_use_is_named() -> None:
+    losses = LossOptions(tv_weight=7.0, style_weight=7.0, style_loss="gram")
+    with pytest.raises(OptionError, match="--style-loss, --style-weight and --tv-weight are of --method optimise"):
+        checked(job_by("auto", losses=losses))
+
+
+def test_the_default_of_auto_is_told_the_way() -> None:
+    with pytest.raises(OptionError, match=r"--method arbitrary paints\. Add --method optimise, or leave it out"):
+        checked(job_by("auto", optimise=OptimiseOptions(steps=(9,))))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_name_the_family_that_they_are_of(name: str) -> None:
+    checked(from_dict(Job, {"content": "a", "styles": [], **PRESETS[name].options}))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_own_groups_are_those_that_no_other_family_has(method: str) -> None:
+    kept = own_groups(job_by(method).to_dict(), method)
+    assert {"content", "styles", "paint", "size", "colour", *FAMILIES[method].groups} == kept.keys()
+
+
+@pytest.mark.parametrize(
+    ("style", "options", "message"),
+    [
+        ({}, {"paint": PaintOptions(method="optimise")}, "--method optimise needs the picture"),
+        ({}, {"colour": ColourOptions(match_style="histogram")}, "--match-style changes"),
+        ({"scale": 2.0}, {}, "--style-scale is 2 for s.safetensors, whose scale was fixed"),
+    ],
+)
+def test_what_a_saved_style_cannot_follow(style: dict[str, float], options: dict[str, Options], message: str) -> None:
+    source = StyleSource(source="s.safetensors", **style)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=message):
+        checked(Job(content="c.png", styles=(source,), **options))  # type: ignore[arg-type]
+    checked(Job(content="c.png", styles=(dataclasses.replace(source, scale=1.0),)))
+
+
+def test_every_family_paints_the_work_that_it_says(any_job: Job) -> None:
+    loaded, given = Shelf().loaded(any_job), gathered(any_job)
+    steps = list(painting.painted(any_job, given, loaded))
+    planned = [size for size, count in painting.work(any_job, (43, 48), loaded) for _ in range(count)]
+    assert [step.size_hw for step in steps] == planned
+    picture = steps[-1].picture()
+    assert picture.shape == given.content.shape
+    assert bool(torch.isfinite(picture).all())
+    assert not torch.allclose(picture, given.content, atol=0.02)
+
+
+def test_every_family_says_its_weights(any_job: Job, there: Path) -> None:
+    loaded = Shelf().loaded(any_job)
+    assert loaded.dtype == torch.float32
+    assert "narrow" in loaded.weights
+    assert all(len(digest) == 64 for digest in loaded.weights.values())
+    assert Path(weights_of(any_job)).parent == there
+
+
+def test_every_family_gives_the_content_back(any_job: Job) -> None:
+    job = dataclasses.replace(any_job, paint=dataclasses.replace(any_job.paint, strength=0.0))
+    given = gathered(job)
+    *_, last = painting.painted(job, given, Shelf().loaded(job))
+    assert torch.equal(last.picture(), given.content)
+
+
+def test_every_family_keeps_what_lies_outside_the_masks(any_job: Job, there: Path) -> None:
+    mask = torch.zeros(1, 1, 72, 80)
+    mask[..., :40] = 1
+    files.write(there / "mask.png", mask)
+    styles = (StyleSource(source=str(there / "style.png"), mask=there / "mask.png"),)
+    job = dataclasses.replace(any_job, styles=styles, paint=dataclasses.replace(any_job.paint, feather=0.0))
+    given = gathered(job)
+    *_, last = painting.painted(job, given, Shelf().loaded(job))
+    assert torch.equal(last.picture()[..., 26:], given.content[..., 26:])
+    assert not torch.allclose(last.picture()[..., :22], given.content[..., :22], atol=0.01)
+
+
+def test_tiles_are_counted_and_change_nothing(quick_job: MakeJob) -> None:
+    network = quick_job().arbitrary.network
+    wide = [
+        quick_job(arbitrary=ArbitraryOptions(network=network, tile_px=px), size=SizeOptions(size=240)) for px in (0, 64)
+    ]
+    loaded = Shelf().loaded(wide[0])
+    pictures = []
+    for job in wide:
+        given = gathered(job)
+        steps = list(painting.painted(job, given, loaded))
+        ((_, count),) = painting.work(job, (given.content.shape[-2], given.content.shape[-1]), loaded)
+        assert len(steps) == count == steps[-1].total
+        pictures.append(steps[-1].picture())
+    assert count > 1
+    torch.testing.assert_close(*pictures, atol=1e-3, rtol=0)
+
+
+def test_only_optimisation_grows() -> None:
+    assert [name for name in METHODS if family_of(job_by(name)).gradual] == ["optimise"]

@@ -1,0 +1,309 @@
+"""Painting in one pass: every network of the table, by law."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import pytest
+import torch
+from torch import Tensor
+
+from impasto.config.optimise import LossOptions
+from impasto.core.errors import ImageTooSmall, OptionError
+from impasto.encoders.table import Encoder
+from impasto.nets.table import VARIANTS, Network
+from impasto.stylizers.arbitrary import Arbitrary
+from impasto.stylizers.codes import OWN_SIDE_PX, code_of, mixed, own_code
+from impasto.stylizers.masked import Masked
+from impasto.stylizers.optimised import Optimised
+from impasto.stylizers.protocol import Mix, Step, Style
+
+Make = Callable[..., Network]
+Draw = Callable[[int, int], Tensor]
+every_variant = pytest.mark.parametrize("variant", VARIANTS)
+
+
+def steps(work: Arbitrary, content: Tensor, *styles: Tensor | Style, strength: float = 1.0) -> list[Step]:
+    mix = Mix(tuple(s if isinstance(s, Style) else Style(s) for s in styles))
+    return list(work.paint(content, work.prepare(mix), strength=strength))
+
+
+def painted(work: Arbitrary, content: Tensor, *styles: Tensor | Style, strength: float = 1.0) -> Tensor:
+    return steps(work, content, *styles, strength=strength)[-1].picture()
+
+
+def near(one: Tensor, other: Tensor, atol: float = 1e-5) -> None:
+    torch.testing.assert_close(one, other, rtol=0, atol=atol)
+
+
+# Sizes and tiles
+
+
+@every_variant
+@pytest.mark.parametrize("size", [(2, 2), (2, 70), (17, 3), (16, 16), (72, 80), (45, 51)])
+def test_any_size_is_painted_in_one_step(
+    variant: str, size: tuple[int, int], make_network: Make, painting: Tensor
+) -> None:
+    content = torch.rand(1, 3, *size)
+    (step,) = steps(Arbitrary(make_network(variant)), content, painting, strength=0.6)
+    assert (step.index, step.total, step.size_hw, dict(step.losses)) == (1, 1, size, {})
+    assert step.image.shape == content.shape
+    assert 0 <= float(step.image.min()) <= float(step.image.max()) <= 1
+    assert not step.image.requires_grad
+
+
+def long_size(network: Network, tile_px: int) -> tuple[int, int]:
+    """An odd size of a few more pixels than a window, two tiles high and many wide, which keeps windows small."""
+    return 45, (tile_px + 2 * network.net.reach_px) ** 2 // 45 + 3
+
+
+@every_variant
+@pytest.mark.parametrize(("upright", "tile_px", "strength"), [(False, 24, 1.0), (True, 40, 0.4)])
+def test_tiles_are_parts_of_the_whole(
+    variant: str,
+    upright: bool,
+    tile_px: int,
+    strength: float,
+    make_network: Make,
+    draw_photo: Draw,
+    painting: Tensor,
+) -> None:
+    network = make_network(variant)
+    content = draw_photo(*long_size(network, tile_px))
+    content = content.mT if upright else content
+    tiled = steps(Arbitrary(network, tile_px), content, painting, strength=strength)
+    (whole,) = steps(Arbitrary(network, 0), content, painting, strength=strength)
+    near(tiled[-1].image, whole.image, 1e-3)
+    assert float(whole.image.std()) > 0.01
+    assert len(tiled) == Arbitrary(network, tile_px).work((content.shape[-2], content.shape[-1])) > 1
+
+
+def test_a_reach_that_is_too_short_shows(make_network: Make, draw_photo: Draw, painting: Tensor) -> None:
+    network, content = make_network("adain-skip"), draw_photo(96, 104)
+    network.net.reach_px = 8
+    tiled, whole = (painted(Arbitrary(network, tile_px), content, painting) for tile_px in (32, 0))
+    assert float((tiled - whole).abs().max()) > 1e-3
+
+
+def test_steps_tell_of_tiles_and_show_the_picture_so_far(
+    make_network: Make, draw_photo: Draw, painting: Tensor
+) -> None:
+    content = draw_photo(220, 300)
+    work = Arbitrary(make_network("adain-skip"), 64)
+    code, shown = work.prepare(Mix((Style(painting),))), []
+    for step in work.paint(content, code):
+        shown.append((step.index, step.total, float((step.image != content).float().mean())))
+    count = work.work((220, 300))
+    assert [(index, total) for index, total, _ in shown] == [(i + 1, count) for i in range(count)]
+    changed = [share for _, _, share in shown]
+    assert changed[: count // 2] == [0.0] * (count // 2)
+    assert changed[count // 2 :] == sorted(changed[count // 2 :])
+    assert changed[-1] > 0.9
+
+
+def test_half_precision_in_and_out(make_network: Make, draw_photo: Draw, painting: Tensor) -> None:
+    work = Arbitrary(make_network("adain-skip"), 40)
+    content = draw_photo(*long_size(work.network, 40))
+    half = steps(work, content.half(), painting, strength=0.7)
+    assert half[-1].image.dtype == torch.float16
+    assert len(half) > 1
+    far = (half[-1].image.float() - painted(work, content, painting, strength=0.7)).abs()
+    assert float(far.mean()) < 2e-3
+
+
+@every_variant
+def test_bfloat16_paints_nearly_the_same(variant: str, make_network: Make, photo: Tensor, painting: Tensor) -> None:
+    half, exact = (make_network(variant, dtype=dtype) for dtype in (torch.bfloat16, torch.float32))
+    one, other = (painted(Arbitrary(network), photo, painting) for network in (half, exact))
+    assert one.dtype == torch.float32
+    assert not torch.equal(one, other)
+    assert float((one - other).abs().mean()) < 0.05
+
+
+# Strength
+
+
+@every_variant
+@pytest.mark.parametrize("size", [(2, 2), (45, 51)])
+def test_strength_0_is_the_content_bit_for_bit(
+    variant: str, size: tuple[int, int], make_network: Make, painting: Tensor
+) -> None:
+    content = torch.rand(1, 3, *size)
+    assert torch.equal(painted(Arbitrary(make_network(variant)), content, painting, strength=0), content)
+
+
+@every_variant
+def test_strength_is_continuous(variant: str, make_network: Make, photo: Tensor, painting: Tensor) -> None:
+    work = Arbitrary(make_network(variant))
+    near(painted(work, photo, painting, strength=1e-6), photo, 1e-3)
+    near(*(painted(work, photo, painting, strength=strength) for strength in (1 - 1e-6, 1)), 1e-3)  # type: ignore[arg-type]
+    half = painted(work, photo, painting, strength=0.5)
+    assert not torch.allclose(half, photo, atol=1e-2)
+
+
+@every_variant
+@pytest.mark.parametrize("strength", [3.0, 10.0])
+def test_beyond_the_style_it_stays_a_picture(
+    variant: str, strength: float, make_network: Make, photo: Tensor, painting: Tensor
+) -> None:
+    output = painted(Arbitrary(make_network(variant)), photo, painting, strength=strength)
+    assert bool(torch.isfinite(output).all())
+    assert 0 <= float(output.min()) <= float(output.max()) <= 1
+
+
+@pytest.mark.parametrize("strength", [-0.1, math.nan, math.inf])
+def test_a_strength_that_there_is_not(strength: float, make_network: Make, photo: Tensor, painting: Tensor) -> None:
+    with pytest.raises(OptionError, match="it must be 0 or more"):
+        painted(Arbitrary(make_network("adain")), photo, painting, strength=strength)
+
+
+# Mixes
+
+
+@every_variant
+def test_a_mix_by_law(variant: str, make_network: Make, photo: Tensor, painting: Tensor) -> None:
+    work, other = Arbitrary(make_network(variant)), painting.flip(1)
+    alone = painted(work, photo, painting)
+    assert torch.equal(painted(work, photo, Style(painting, 3.0), Style(other, 0.0)), alone)
+    near(painted(work, photo, painting, painting), alone)
+    one = painted(work, photo, Style(painting, 1.0), Style(other, 2.0))
+    near(painted(work, photo, Style(other, 2.0), Style(painting, 1.0)), one)
+    assert not torch.allclose(one, alone, atol=1e-3)
+
+
+def test_a_weight_below_0_goes_away_from_a_style(make_network: Make, photo: Tensor, painting: Tensor) -> None:
+    work, other = Arbitrary(make_network("adain-skip")), painting.flip(1)
+    (region,) = work.prepare(Mix((Style(painting, 3.0), Style(other, -1.0))))
+    one, two = (code_of(picture, work.network) for picture in (painting, other))
+    for layer, stats in region.code.items():
+        near(stats, 1.5 * one[layer] - 0.5 * two[layer])
+    assert bool(torch.isfinite(painted(work, photo, Style(painting, 3.0), Style(other, -1.0))).all())
+
+
+def test_codes_mix_linearly_and_by_any_weights(make_network: Make, painting: Tensor) -> None:
+    network = make_network("adain-skip")
+    codes = [code_of(picture, network) for picture in (painting, painting.flip(1))]
+    for layer, stats in mixed(codes, (0.3, -2.0)).items():
+        near(stats, 0.3 * codes[0][layer] - 2.0 * codes[1][layer])
+    with pytest.raises(OptionError, match="2 codes and 1 weights"):
+        mixed(codes, (1.0,))
+
+
+def test_the_mix_itself_is_checked(make_network: Make, photo: Tensor, painting: Tensor, encoder: Encoder) -> None:
+    negative = Mix((Style(painting, 2.0), Style(painting, -1.0, name="b.png")))
+    losses = LossOptions(content_layers=("relu2_1",), style_layers=("relu1_1",))
+    with pytest.raises(OptionError, match=r"style 'b\.png' is -1; --method optimise needs 0 or more"):
+        Optimised(encoder, losses).prepare(negative)
+    mask = torch.ones(1, 1, 72, 80)
+    masked = Mix((Style(painting, 2.0, mask=mask), Style(painting, -1.0, mask=mask, name="b.png")))
+    with pytest.raises(OptionError, match="painting with masks needs 0 or more"):
+        Arbitrary(make_network("adain")).prepare(masked)
+
+
+# Masks
+
+
+@pytest.fixture
+def left() -> Tensor:
+    """1 in the left half of 72×80 px."""
+    mask = torch.zeros(1, 1, 72, 80)
+    mask[..., :40] = 1
+    return mask
+
+
+@every_variant
+def test_masks_by_law(variant: str, make_network: Make, photo: Tensor, painting: Tensor, left: Tensor) -> None:
+    work, other = Arbitrary(make_network(variant)), painting.flip(1)
+    one, two = (painted(work, photo, style) for style in (painting, other))
+    assert torch.equal(painted(work, photo, Style(painting, 5.0, mask=torch.ones(1, 1, 72, 80))), one)
+    both = painted(work, photo, Style(painting, mask=left), Style(other, mask=1 - left))
+    assert torch.equal(both, torch.where(left > 0, one, two))
+    near(painted(work, photo, Style(painting, mask=left), Style(other, 3.0, mask=left))[..., 40:], photo[..., 40:])
+    soft = painted(
+        work, photo, Style(painting, mask=0.25 * torch.ones(1, 1, 9, 10)), Style(other, mask=0.75 + 0 * left)
+    )
+    near(soft, torch.lerp(two, one, 0.25))
+
+
+def test_nothing_covers_and_a_style_of_no_weight(
+    make_network: Make, photo: Tensor, painting: Tensor, left: Tensor
+) -> None:
+    work = Arbitrary(make_network("adain"))
+    half = painted(work, photo, Style(painting, mask=left))
+    assert torch.equal(half[..., 40:], photo[..., 40:])
+    also = painted(work, photo, Style(painting, mask=left), Style(painting.flip(1), 0.0, mask=1 - left))
+    assert torch.equal(also, half)
+    last = [*Masked(work, left).paint(photo, work.prepare(Mix((Style(painting, mask=left),))))][-1]
+    assert torch.equal(last.picture(), half)
+
+
+def test_masks_in_tiles(make_network: Make, draw_photo: Draw, painting: Tensor) -> None:
+    network, content = make_network("adain-skip"), draw_photo(211, 300)
+    soft = torch.linspace(0, 1, 300).expand(1, 1, 211, 300)
+    styles = (Style(painting, mask=soft), Style(painting.flip(1), mask=1 - soft))
+    tiled, whole = (painted(Arbitrary(network, tile_px), content, *styles, strength=0.6) for tile_px in (64, 0))
+    near(tiled, whole, 1e-3)
+
+
+# Codes
+
+
+@pytest.mark.parametrize("variant", ["adain", "wct-skip", "modulated"])
+def test_codes_of_large_pictures_are_the_same_by_tiles(variant: str, make_network: Make, draw_painting: Draw) -> None:
+    network, picture = make_network(variant), draw_painting(271, 333)
+    tiled, whole = (code_of(picture, network, tile_px=tile_px) for tile_px in (48, 0))
+    assert set(tiled) == set(network.net.code_layers)
+    for layer, stats in whole.items():
+        near(tiled[layer], stats, 1e-4)
+
+
+def test_a_style_that_is_too_small_is_named(make_network: Make, photo: Tensor) -> None:
+    with pytest.raises(ImageTooSmall, match=r"the style a\.png is 40×15 px; modulated needs 32 px a side"):
+        painted(Arbitrary(make_network("modulated")), photo, Style(torch.rand(1, 3, 15, 40), name="a.png"))
+
+
+@every_variant
+def test_a_saved_style_paints_as_its_picture_does(
+    variant: str, make_network: Make, photo: Tensor, painting: Tensor
+) -> None:
+    work = Arbitrary(make_network(variant))
+    saved = Style(code={**code_of(painting, work.network), "other": torch.zeros(1)}, name="a")
+    assert torch.equal(painted(work, photo, saved), painted(work, photo, painting))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ({"relu1_1": torch.zeros(1, 2, 4)}, "the saved style 'a' lacks relu4_1; adain needs"),
+        (
+            {"relu4_1": torch.zeros(1, 9, 8)},
+            r"has relu4_1 of shape \(1, 9, 8\); adain needs relu4_1 of shape \(1, 2, 8\)",
+        ),
+    ],
+)
+def test_a_saved_style_of_another_network(code: Mapping[str, Tensor], message: str, make_network: Make) -> None:
+    with pytest.raises(OptionError, match=message):
+        Arbitrary(make_network("adain")).prepare(Mix((Style(code=code, name="a"),)))
+
+
+def test_optimising_needs_the_picture(encoder: Encoder, painting: Tensor) -> None:
+    losses = LossOptions(content_layers=("relu2_1",), style_layers=("relu1_1",))
+    with pytest.raises(OptionError, match="--method optimise needs the style's picture; 'a' is a saved style"):
+        Optimised(encoder, losses).prepare(Mix((Style(code={}, name="a"),)))
+
+
+def test_a_style_is_a_picture_or_a_code(painting: Tensor) -> None:
+    with pytest.raises(OptionError, match="style 'a' has neither a picture nor a code"):
+        Style(name="a")
+    with pytest.raises(OptionError, match="has both a picture and a code"):
+        Style(painting, code={})
+
+
+@pytest.mark.parametrize("size", [(2, 2), (3, 700), (90, 40), (700, 600)])
+def test_every_content_has_a_code_of_its_own(size: tuple[int, int], make_network: Make, draw_photo: Draw) -> None:
+    network, content = make_network("modulated"), draw_photo(*size)
+    code = own_code(content, network)
+    assert all(bool(torch.isfinite(stats).all()) for stats in code.values())
+    if min(size) >= 32 and max(size) <= OWN_SIDE_PX:
+        assert all(torch.equal(stats, code_of(content, network)[layer]) for layer, stats in code.items())

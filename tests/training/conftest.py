@@ -1,0 +1,74 @@
+"""Drawn folders of contents and styles, and a training of a one-pass network that takes no time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from impasto.config.adain import AdainFitOptions, AdainOptions
+from impasto.training import arbitrary_run
+
+BRIEF = AdainFitOptions(
+    steps=4,
+    batch_size=2,
+    learning_rate=1e-3,
+    warmup_steps=0,
+    precision="float32",
+    checkpoint_every=2,
+    average_decay=0.5,
+    device="cpu",
+)
+
+
+def draw(folder: Path, count: int, *, seed: int) -> Path:
+    """Pictures of several sizes: `0.png`, `1.png` … in `folder`."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(seed)
+    for i in range(count):
+        coarse = Image.fromarray(random.integers(0, 256, (5, 7, 3), dtype=np.uint8))
+        coarse.resize((56 + 8 * i, 48), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def contents(tmp_path: Path) -> Path:
+    """Five pictures."""
+    return draw(tmp_path / "contents", 5, seed=1)
+
+
+@pytest.fixture
+def styles(tmp_path: Path) -> Path:
+    """Four pictures."""
+    return draw(tmp_path / "styles", 4, seed=2)
+
+
+@pytest.fixture
+def adain_options(
+    there: Path, contents: Path, styles: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., AdainOptions]:
+    """`adain_options(variant=…)`: crops of 32 px seen by the small random encoder."""
+    monkeypatch.setattr(arbitrary_run, "MEASURED", 8)
+
+    def made(**options: Any) -> AdainOptions:
+        given: dict[str, Any] = {
+            "contents": (contents,),
+            "styles": (styles,),
+            "variant": "adain",
+            "encoder": str(there / "tiny.safetensors"),
+            "crop_px": 32,
+            "short_side_px": 40,
+        }
+        return AdainOptions(**(given | options))
+
+    return made
+
+
+@pytest.fixture
+def brief() -> AdainFitOptions:
+    """Four steps of two pairs."""
+    return BRIEF
