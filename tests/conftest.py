@@ -22,6 +22,7 @@ from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder, built
 from impasto.image import files
 from impasto.nets import table as networks
+from impasto.nets.codes import code_from
 from impasto.nets.moments import moments
 from impasto.weights.card import Card, save
 
@@ -230,7 +231,7 @@ def quick_job(there: Path, network_file: Path) -> Callable[..., Job]:
 def _give_contrast(net: Any, encoder: Encoder) -> None:
     """Let the last convolution give a mean of 0.5 and a deviation of 0.2: little is then clamped."""
     image = torch.rand(1, 3, 64, 64)
-    code = {n: moments(f, covariances=net.covariances) for n, f in encoder(image, net.code_layers).items()}
+    code = code_from(encoder(image, net.code_layers), image, net=net)
     last = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d) and m.out_channels == 3][-1]
     mean, std = (value.flatten() for value in moments(net(image, code))[0])
     last.weight.mul_((0.2 / std)[:, None, None, None])

@@ -72,7 +72,8 @@ def test_pictures_that_cannot_be_read(run: Run, words: list[str | Path]) -> None
 def test_ctrl_c_stops_after_the_step_and_the_same_command_goes_on(
     run: Run, words: list[str | Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = run(*words[:-2], "--device", "cpu", "-o", "whole", "--checkpoint-every", "1")
+    elsewhere = ["whole" if word == "out" else word for word in words]
+    whole = run(*elsewhere, "--checkpoint-every", "1")
     assert whole.code == 0, whole.err
     plain, steps = fit._step, list[int]()
 
@@ -101,7 +102,7 @@ def test_ctrl_c_stops_after_the_step_and_the_same_command_goes_on(
         (["--style-layers", "relu1_1,relu9_1", "--style-layer-weights", "1"], 2, "unknown layer 'relu9_1'"),
         (["--start-from", "nowhere.safetensors"], 1, "there is no weight file nowhere.safetensors"),
         (["--styles", "none"], 1, "none is neither a folder nor a .csv file"),
-        (["--crop-px", "36"], 2, "--crop-px 40"),
+        (["--content-layers", ""], 2, "--content-layers is empty"),
     ],
 )
 def test_mistakes_are_one_line(more: list[str], code: int, said: str, run: Run, words: list[str | Path]) -> None:

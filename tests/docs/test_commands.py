@@ -32,6 +32,13 @@ SMALL = {
     "sweep": {"--size": "64"},
     "demo": {"--size": "64"},
     "backbone": {"--steps": "1", "--batch-size": "4", "--crop-px": "64", "--short-side-px": "64"},
+    "adain": {
+        "--steps": "1",
+        "--batch-size": "2",
+        "--crop-px": "32",
+        "--short-side-px": "40",
+        "--precision": "float32",
+    },
 }
 """Flags that a command is given so that it takes no time."""
 
@@ -80,7 +87,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_network: Callable
         mask = np.zeros((72, 96), dtype=np.uint8)
         mask[:, 48 * half : 48 * (half + 1)] = 255
         Image.fromarray(mask).save(tmp_path / name)
-    for folder in ("pictures", "labelled/cats", "labelled/dogs", "holiday"):
+    for folder in ("pictures", "labelled/cats", "labelled/dogs", "holiday", "photos", "paintings"):
         (tmp_path / folder).mkdir(parents=True)
         for index in range(2):
             coarse = Image.fromarray(draw.integers(0, 256, (8, 8, 3), dtype=np.uint8))
@@ -88,6 +95,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_network: Callable
     _teacher(tmp_path / "teacher.safetensors")
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("IMPASTO_OFFLINE", "1")
+    monkeypatch.setattr("impasto.training.arbitrary_run.MEASURED", 2)
     network = ArbitraryOptions().network
     if network not in CATALOGUE:  # until it comes with the package: an untrained one, imported under its name
         imported(save_network(tmp_path / "untrained.safetensors", encoder="compact-vgg"), name=network)

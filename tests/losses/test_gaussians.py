@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.losses.gaussians import RIDGE, TraceOfRoot, bures, prepared, relative_bures, relative_moments
+from impasto.losses.gaussians import RIDGE, SPAN, Unshared, bures, eigh, prepared, relative_bures, relative_moments
 from impasto.losses.statistics import Statistic, covariance
 
 
@@ -48,11 +48,60 @@ def test_the_same_prepared_or_not() -> None:
         assert torch.equal(distance(found, target), distance(found, prepared(target)))
 
 
-def test_the_root_of_a_prepared_target_squares_to_its_covariance() -> None:
-    spread, _, root, ridge = prepared(covariance(noise(0, 2, 6, 2, 2)))
-    assert torch.allclose(root @ root, spread, atol=1e-5)
-    assert torch.allclose(root, root.mT, atol=1e-6)
+def test_the_factor_of_a_prepared_target_gives_its_covariance() -> None:
+    spread, _, factor, ridge = prepared(covariance(noise(0, 2, 6, 9, 9)))
+    assert factor.shape == (2, 6, 6)
+    assert torch.allclose(factor @ factor.mT, spread, atol=1e-5)
     assert bool((ridge > 0).all())
+
+
+def test_the_factor_has_no_more_columns_than_the_target_has_directions() -> None:
+    flat, full = noise(0, 1, 1, 9, 9) * noise(1, 1, 6, 1, 1), noise(2, 1, 6, 3, 1)  # of rank 1 and 2
+    spread, _, factor, ridge = prepared(covariance(torch.cat([flat, full.expand(-1, -1, 3, 3).repeat(1, 1, 3, 3)])))
+    assert factor.shape == (2, 6, 2)
+    assert [int(n) for n in (factor.square().sum(-2) > 0).sum(-1)] == [1, 2]
+    left = torch.linalg.matrix_norm(spread - factor @ factor.mT, 2)
+    assert bool((left <= (1 + SPAN) * ridge).all())
+
+
+def by_definition(found: Statistic, target: Statistic) -> Tensor:
+    """Olkin & Pukelsheim's formula in float64, without a ridge."""
+    (one, mean), (other, other_mean) = [tuple(part.double() for part in side[:2]) for side in (found, target)]
+    root = power(other, 0.5)
+    both = power(root @ one @ root, 0.5)
+    traces = (one + other - 2 * both).diagonal(dim1=1, dim2=2).sum(-1)
+    return ((mean - other_mean).square().sum(-1) + traces).mean()
+
+
+def power(matrix: Tensor, exponent: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.clamp_min(0).pow(exponent).unsqueeze(-2)) @ vectors.mT
+
+
+@pytest.mark.parametrize(("found_px", "target_px"), [(20, 20), (4, 20), (20, 4), (4, 4)])
+@pytest.mark.parametrize("decay", [0.0, 6.0])
+def test_it_is_the_formula_also_where_rank_is_low(found_px: int, target_px: int, decay: float) -> None:
+    """40 channels; 16 pixels give 15 directions. With `decay` the channels' variances span 12 powers of ten.
+
+    Only the ridge departs from the formula: in each direction by its root at most, and on both sides.
+    """
+    scales = torch.logspace(0, -decay, 40).view(1, 40, 1, 1)
+    found, target = noise(0, 2, 40, found_px, found_px) * scales, noise(1, 1, 40, target_px, target_px) * scales
+    one, other = covariance(found), covariance(target + 0.3 * scales)
+    size = float(by_definition((0 * one[0], 0 * one[1]), other))
+    assert abs(float(bures(one, other)) - float(by_definition(one, other))) < 2 * RIDGE**0.5 * size
+
+
+@pytest.mark.parametrize("px", [20, 4])
+def test_float32_has_the_gradient_of_float64(px: int) -> None:
+    scales = torch.logspace(0, -3, 40).view(1, 40, 1, 1)
+    target, grads = noise(1, 1, 40, px, px) * scales, []
+    for dtype in (torch.float32, torch.float64):
+        feats = (noise(0, 1, 40, 4, 4) * scales).to(dtype).requires_grad_()
+        relative_bures(covariance(feats), prepared(covariance(target.to(dtype)))).backward()
+        assert feats.grad is not None
+        grads.append(feats.grad.double())
+    assert float((grads[0] - grads[1]).norm() / grads[1].norm()) < 1e-3
 
 
 @pytest.mark.parametrize("channels", [3, 64])
@@ -83,9 +132,51 @@ def test_moments_weigh_covariance_and_mean_alike() -> None:
     assert float(without_spread) == pytest.approx(0.5)
 
 
-def test_the_trace_of_the_root_has_the_gradient_of_the_function() -> None:
-    drawn = torch.randn(2, 6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    full = (drawn @ drawn.mT + 0.1 * torch.eye(6, dtype=torch.float64)).requires_grad_()
-    assert torch.autograd.gradcheck(lambda m: TraceOfRoot.apply((m + m.mT) / 2), (full,))
-    values = torch.linalg.eigvalsh(full.detach())
-    torch.testing.assert_close(TraceOfRoot.apply(full).detach(), values.sqrt().sum(-1))
+def test_what_is_not_shared_has_the_gradient_of_the_function() -> None:
+    drawn = noise(0, 2, 6, 4).double()
+    spread = (drawn @ drawn.mT + 0.1 * torch.eye(6, dtype=torch.float64)).requires_grad_()
+    factor = torch.linalg.qr(noise(1, 2, 6, 3).double())[0] * torch.tensor([0.2, 1.0, 3.0], dtype=torch.float64)
+    ridges = 0.01 * factor.square().sum(-2)
+    assert torch.autograd.gradcheck(lambda s: Unshared.apply((s + s.mT) / 2, factor, ridges), (spread,))
+    within = factor.mT @ spread.detach() @ factor + torch.diag_embed(ridges)
+    traces = spread.detach().diagonal(dim1=1, dim2=2).sum(-1)
+    wanted = traces - 2 * torch.linalg.eigvalsh(within).sqrt().sum(-1)
+    torch.testing.assert_close(Unshared.apply(spread, factor, ridges).detach(), wanted)
+
+
+def test_a_direction_without_variance_has_a_finite_gradient() -> None:
+    spread = torch.zeros(1, 3, 3, requires_grad=True)
+    Unshared.apply(spread, torch.eye(3)[None], torch.zeros(1, 3)).sum().backward()
+    assert spread.grad is not None
+    assert torch.equal(spread.grad, torch.eye(3)[None])
+
+
+def test_the_gradient_is_the_same_under_autocast() -> None:
+    target, grads = prepared(covariance(noise(1, 1, 5, 8, 8))), []
+    for enabled in (False, True):
+        feats = noise(0, 1, 5, 9, 9).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            relative_bures(covariance(feats), target).backward()
+        assert feats.grad is not None
+        grads.append(feats.grad)
+    assert torch.equal(*grads)
+
+
+def test_a_loss_of_features_that_are_not_finite_is_nan() -> None:
+    feats = noise(0, 1, 3, 5, 5)
+    target = covariance(feats)
+    feats[0, 0, 0, 0] = torch.inf
+    assert bool(bures(covariance(feats), target).isnan())
+
+
+def test_the_number_of_threads_stays() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        eigh(torch.eye(3, dtype=torch.float64))
+        assert torch.get_num_threads() == 2
+        with pytest.raises(RuntimeError):
+            eigh(torch.ones(2, 3))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -253,7 +253,7 @@ def test_masks_in_tiles(make_network: Make, draw_photo: Draw, painting: Tensor) 
 def test_codes_of_large_pictures_are_the_same_by_tiles(variant: str, make_network: Make, draw_painting: Draw) -> None:
     network, picture = make_network(variant), draw_painting(271, 333)
     tiled, whole = (code_of(picture, network, tile_px=tile_px) for tile_px in (48, 0))
-    assert set(tiled) == set(network.net.code_layers)
+    assert set(tiled) == set(network.code_shapes)
     for layer, stats in whole.items():
         near(tiled[layer], stats, 1e-4)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from impasto.core.errors import NotFinite, StateError
 from impasto.objective.perceptual import Terms
-from impasto.stylizers.minimise import RETRIES, Adam, Lbfgs, Minimiser, Objective
+from impasto.stylizers.minimise import FIRST_MOVE, RETRIES, Adam, Curvature, Lbfgs, Minimiser, Objective, Point
 
 Start = Callable[[Tensor, Objective], Minimiser]
 
@@ -103,6 +104,72 @@ def test_lbfgs_evaluates_no_point_twice(quadratic: Objective, target: Tensor) ->
     assert len(seen) < 8 * 3
 
 
+def test_the_first_step_of_lbfgs_has_a_known_length(target: Tensor) -> None:
+    """Whatever the size of the loss, which depends on weights and losses."""
+    for scale in (1e-4, 1.0, 1e6):
+        seen: list[Tensor] = []
+
+        def bowl(image: Tensor, scale: float = scale, seen: list[Tensor] = seen) -> Terms:
+            seen.append(image.detach().clone())
+            return Terms(scale * (image - 0.5).square().sum(), {})
+
+        lbfgs(target, bowl).step()
+        assert float((seen[1] - seen[0]).square().mean().sqrt()) == pytest.approx(FIRST_MOVE, rel=1e-3)
+
+
+def test_lbfgs_needs_one_evaluation_for_most_steps(quadratic: Objective, target: Tensor) -> None:
+    counted = Failing(quadratic, lambda call: False)
+    minimiser = lbfgs(torch.full_like(target, 0.5), counted)
+    for _ in range(3):
+        minimiser.step()
+    before = counted.calls
+    for _ in range(8):
+        minimiser.step()
+    assert counted.calls - before <= 10
+
+
+def test_lbfgs_has_no_need_of_the_compiler(
+    quadratic: Objective, target: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`torch.optim` imports it at the first step, which takes a second or more."""
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # to import it is an error now
+    assert lbfgs(target, quadratic).step()[1] == ""
+
+
+def test_lbfgs_stays_at_the_lowest_point(target: Tensor) -> None:
+    minimiser = lbfgs(target, lambda image: Terms((image - target).square().sum(), {}))
+    notes = [minimiser.step()[1] for _ in range(3)]
+    assert torch.equal(minimiser.best, target)
+    assert notes == ["", "", "the search stalled: started it afresh"]
+
+
+def point(canvas: Tensor, gradient: Tensor) -> Point:
+    return Point(canvas, torch.zeros(()), gradient, {})
+
+
+def test_the_memory_knows_the_last_move() -> None:
+    """The secant equation: the change of the gradient over the last move asks for that move back."""
+    memory, moves = Curvature(4), torch.randn(6, 1, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    curvature = torch.linspace(1, 9, 12).view(1, 3, 2, 2)
+    for move in moves:
+        memory.add(point(torch.ones_like(move), curvature), point(1 + move, curvature * (1 + move)))
+        torch.testing.assert_close(memory.direction(curvature * move), -move, atol=1e-5, rtol=1e-4)
+    assert len(memory.pairs) == 4
+
+
+def test_without_memory_it_goes_down_the_gradient() -> None:
+    gradient = torch.randn(1, 3, 2, 2)
+    assert torch.equal(Curvature(3).direction(gradient), -gradient)
+
+
+def test_a_move_along_which_the_loss_does_not_curve_upwards_is_not_remembered() -> None:
+    memory, here = Curvature(3), torch.zeros(1, 3, 2, 2)
+    for slope in (0.0, -1.0):
+        memory.add(point(here, here), point(here + 1, here + slope))
+    memory.add(point(here, here), point(here, here + 1))
+    assert memory.pairs == []
+
+
 @every_minimiser
 def test_the_canvas_given_is_left_alone(start: Start, quadratic: Objective, target: Tensor) -> None:
     given = torch.full_like(target, 0.5)
@@ -141,7 +208,7 @@ def test_one_failure_is_survived_and_told(start: Start, where: str, quadratic: O
 
 @every_minimiser
 def test_back_off_goes_to_a_canvas_whose_loss_was_finite(start: Start, target: Tensor) -> None:
-    """A wall: beyond 0.6 the loss is not finite, and downhill leads there."""
+    """A wall: beyond 0.6 the loss is not finite, and downhill leads there. Begun where no step ends right at it."""
 
     def walled(image: Tensor) -> Terms:
         total = (image - 0.8).square().sum()
@@ -159,15 +226,16 @@ def test_back_off_goes_to_a_canvas_whose_loss_was_finite(start: Start, target: T
 
 @every_minimiser
 def test_it_gives_up_after_five_retries(start: Start, quadratic: Objective, target: Tensor) -> None:
-    failing = Failing(quadratic, lambda call: call > 6)
-    minimiser = start(torch.full_like(target, 0.5), failing)
-    while not (note := minimiser.step()[1]):
-        pass
+    broken: list[bool] = []
+    minimiser = start(torch.full_like(target, 0.5), Failing(quadratic, lambda call: bool(broken)))
+    for _ in range(3):
+        minimiser.step()
     before = minimiser.best.clone()
-    for retry in range(1, RETRIES):
-        assert f"steps of {minimiser._rate:g}" in note  # type: ignore[attr-defined]
+    broken.append(True)
+    for retry in range(RETRIES):
         _, note = minimiser.step()
         assert "not finite" in note, retry
+        assert f"steps of {minimiser._rate:g}" in note  # type: ignore[attr-defined]
     with pytest.raises(NotFinite, match=r"not finite 6 times in a row.*--precision float32"):
         minimiser.step()
     assert bool(torch.isfinite(before).all())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
+from impasto.losses.table import STYLE_LOSSES
 from impasto.nets.table import VARIANTS, untrained
-from impasto.training.arbitrary import ArbitraryStyle, Weights
+from impasto.training.arbitrary import ArbitraryStyle, Weights, tempered
 from impasto.training.pairs import Pair
 from impasto.training.parts import part_of
 
@@ -27,7 +29,7 @@ class Stub(nn.Module):
     """A network that gives what `paint(image)` does, and counts how often it is asked."""
 
     code_layers = ("relu4_1",)
-    covariances = False
+    covariances = recolours = False
 
     def __init__(self, paint: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -87,11 +89,28 @@ def test_an_empty_picture_is_as_far_as_nothing(make_encoder: Callable[..., Encod
     for conv in encoder.net.convs.values():  # type: ignore[union-attr]
         nn.init.zeros_(conv.bias)  # type: ignore[union-attr, arg-type]
     grey = encoder.net.matrix.flatten(1).inverse() @ -encoder.net.offset  # type: ignore[operator, union-attr]
-    found = losses(
-        Stub(lambda image: 0 * image + grey[:, None, None]), encoder, pair, dataclasses.replace(ALL, style=1)
-    )
+    layers: dict[str, Any] = {"style_layers": {"relu1_1": 0.3, "relu2_1": 1.0}, "content_layers": {"relu2_1": 1.0}}
+    with torch.no_grad():
+        seen = [encoder(images, ["relu1_1", "relu2_1"]) for images in (pair.contents, pair.styles)]
+    assert all(float(feats.flatten(1).abs().mean(1).min()) > 0.01 for part in seen for feats in part.values())
+    found = losses(Stub(lambda image: 0 * image + grey[:, None, None]), encoder, pair, **layers)
     assert found["content"] == pytest.approx(1, abs=1e-4)
-    assert found["style"] == pytest.approx(2 * sum(STYLE.values()), abs=1e-2)  # deviations have a floor
+    assert found["style"] == pytest.approx(ALL.style * 2 * 1.3 * math.log(2), abs=1e-2)  # two losses, log(1 + 1)
+
+
+@pytest.mark.parametrize("name", STYLE_LOSSES)
+def test_every_style_loss_is_tempered_by_picture(name: str, encoder: Encoder, pair: Pair) -> None:
+    loss = STYLE_LOSSES[name]
+    found = encoder(pair.contents[:3].requires_grad_(), ["relu2_1"])["relu2_1"]
+    wanted = encoder(pair.styles[:3], ["relu2_1"])["relu2_1"]
+    each = torch.stack([loss(found[i : i + 1], loss.target(wanted[i : i + 1])) for i in range(3)])
+    value = tempered(loss, found, wanted)
+    torch.testing.assert_close(value, torch.log1p(each).mean())
+    assert 0 < value.item() < each.mean().item()
+    assert tempered(loss, wanted, wanted).item() == pytest.approx(0, abs=1e-5)
+    (slope,) = torch.autograd.grad(value, found)
+    assert bool(torch.isfinite(slope).all())
+    assert bool(slope.any())
 
 
 def test_smoothness_is_total_variation(encoder: Encoder, pair: Pair) -> None:

@@ -61,7 +61,7 @@ def test_every_variant_trains_and_is_loaded(
         torch.testing.assert_close(value, kept[name], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("variant", ["adain", "modulated"])
+@pytest.mark.parametrize("variant", ["adain", "adain-colour", "modulated"])
 def test_stopped_and_resumed_is_as_if_never_stopped(
     variant: str, adain_options: Options, brief: AdainFitOptions, tmp_path: Path
 ) -> None:
@@ -81,7 +81,7 @@ def test_stopped_and_resumed_is_as_if_never_stopped(
     assert other != whole  # the law can fail
 
 
-@pytest.mark.parametrize("variant", ["adain", "modulated"])
+@pytest.mark.parametrize("variant", ["adain", "adain-colour", "modulated"])
 def test_training_lowers_the_loss(variant: str, adain_options: Options, brief: AdainFitOptions, tmp_path: Path) -> None:
     prepared = prepare(adain_options(variant=variant), brief)
     batch = prepared.pairs(0)

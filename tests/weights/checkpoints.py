@@ -59,6 +59,16 @@ def adain(count: int = 16) -> dict[str, Tensor]:
     return {f"{number}.{key}": tensor for number, state in pairs for key, tensor in state.items()}
 
 
+def decoder(*, seed: int = 0) -> dict[str, Tensor]:
+    """The keys of AdaIN's decoder, as published, for the narrow encoder of `adain`."""
+    torch.manual_seed(seed)
+    one, two, three, four, _ = WIDTHS
+    sizes = {1: (four, three), 5: (three, three), 8: (three, three), 11: (three, three), 14: (three, two)}
+    sizes |= {18: (two, two), 21: (two, one), 25: (one, one), 28: (one, 3)}
+    convs = {number: nn.Conv2d(into, out, 3).state_dict() for number, (into, out) in sizes.items()}
+    return {f"{number}.{key}": tensor for number, state in convs.items() for key, tensor in state.items()}
+
+
 def squeezenet(*, classifier: bool = True) -> dict[str, Tensor]:
     """SqueezeNet 1.0 with narrow fires."""
     state = {"conv1.weight": torch.ones(6, 3, 7, 7).half(), "conv1.bias": torch.ones(6)}

@@ -103,11 +103,14 @@ def import_model(
     *,
     name: Annotated[str | None, Parameter(help="Name to give it; without, the file's name.")] = None,
     dialect: Annotated[str | None, Parameter(help="Whose layout it is, where the file leaves that open.")] = None,
+    encoder: Annotated[
+        str | None, Parameter(help="Of a decoder: the encoder that it was trained with, a name or a file.")
+    ] = None,
 ) -> int:
     """Read weights of another project and keep them in our own form, under a name; print where they are."""
     from impasto.weights import readers
 
-    print(readers.imported(file, dialect=dialect, name=name))
+    print(readers.imported(file, dialect=dialect, name=name, encoder=encoder))
     return 0
 
 

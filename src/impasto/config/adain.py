@@ -9,7 +9,7 @@ from typing import Annotated
 from impasto.config.training import FitOptions
 from impasto.core.options import Choice, Doc, Options, Range
 
-VARIANTS = ("adain", "adain-residual", "adain-skip", "wct", "wct-skip", "modulated")
+VARIANTS = ("adain", "adain-residual", "adain-skip", "adain-colour", "wct", "wct-skip", "modulated")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class AdainOptions(Options):
 
     contents: Annotated[tuple[Path, ...], Doc("Folders of content pictures, or CSVs with a column path.")] = ()
     styles: Annotated[tuple[Path, ...], Doc("Folders of style pictures, or CSVs with a column path.")] = ()
-    variant: Annotated[str, Doc("Network to train."), Choice(VARIANTS)] = "modulated"
+    variant: Annotated[str, Doc("Network to train."), Choice(VARIANTS)] = "adain-colour"
     encoder: Annotated[str, Doc("Encoder that sees content and style: a name or a file.")] = "compact-vgg"
     start_from: Annotated[str | None, Doc("Trained network whose weights to begin with: a name or a file.")] = None
     short_side_px: Annotated[int, Doc("Pictures are scaled down to this short side."), Range(32, 4096)] = 512

@@ -87,7 +87,7 @@ def _bures(found: Statistic, target: Statistic) -> Tensor:
 
 
 class Unshared(torch.autograd.Function):
-    """tr(S) - 2 tr((Fᵀ S F + D)^½) of a covariance S `(b, c, c)`, a factor F `(b, c, r)` and the diagonal `(b, r)` of D.
+    """tr(S) - 2 tr((Fᵀ S F + D)^½) of a covariance S `(b, c, c)`, a factor F `(b, c, r)` and D's diagonal `(b, r)`.
 
     The gradient by S is 1 - F (Fᵀ S F + D)^-½ Fᵀ; there is none by the others, and no second one. F is to have
     orthogonal columns that rise in length: rounding then is small against the entries of each row and column, and

@@ -13,6 +13,7 @@ from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.encoders.vgg import Vgg
 from impasto.nets.blocks import Conv, Residual, doubled
+from impasto.nets.colours import COLOURS, colour_map, recoloured
 from impasto.nets.moments import given_covariance, given_moments, moments
 from impasto.nets.protocol import Code, Feats, Stats
 
@@ -23,7 +24,8 @@ class Mirrored(nn.Module):
     The encoder's features at `relu4_1` are given the style's statistics; a decoder, the encoder backwards, makes a
     picture of them. `skips` are shallower layers whose features, given the style's statistics too, join the decoder
     where it has their size. `residual` puts a residual block before every doubling. `covariances`: whitening and
-    colouring instead of means and deviations.
+    colouring instead of means and deviations. `recolours`: the content is given the style's colours first, which
+    `code` has in its entry "rgb".
     """
 
     def __init__(
@@ -33,12 +35,13 @@ class Mirrored(nn.Module):
         skips: Sequence[str] = (),
         residual: bool = False,
         covariances: bool = False,
+        recolours: bool = False,
     ) -> None:
         super().__init__()
         if not isinstance(encoder.net, Vgg):
             raise OptionError(f"{encoder.name} is no VGG; a decoder that mirrors its encoder needs one.")
         self.encoder = encoder  # no module of its own: it is frozen, and its weights are saved with its own card
-        self.covariances = covariances
+        self.covariances, self.recolours = covariances, recolours
         self.deepest = "relu4_1"
         self.code_layers = (*skips, self.deepest)
         self.stride = encoder.stride(self.deepest)
@@ -63,8 +66,11 @@ class Mirrored(nn.Module):
             return self.encoder(image, self.code_layers)
 
     def forward(self, image: Tensor, code: Code, *, feats: Feats | None = None) -> Tensor:
-        """`image` `(b, 3, h, w)` painted whole by `code`; `feats` are its features where they are known."""
-        feats = self.features(image) if feats is None else feats
+        """`image` `(b, 3, h, w)` painted whole by `code`; `feats` are its features, recoloured, if they are known."""
+        if feats is None:
+            if self.recolours:
+                image = recoloured(image, colour_map(moments(image, covariances=True), code[COLOURS]))
+            feats = self.features(image)
         stats = {name: moments(feats[name], covariances=self.covariances) for name in self.code_layers}
         return self.render(feats, stats, code)
 

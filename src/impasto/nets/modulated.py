@@ -38,7 +38,7 @@ class Modulated(nn.Module):
     ) -> None:
         super().__init__()
         self.code_layers = tuple(code_widths)
-        self.covariances = False
+        self.covariances = self.recolours = False
         self.stride = 2 ** (len(widths) - 1)
         numbers = 2 * sum(code_widths.values())
         self.register_buffer("code_mean", torch.zeros(numbers))

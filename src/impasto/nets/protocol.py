@@ -31,6 +31,10 @@ class OnePass(Protocol):
     covariances: bool
     """Whether statistics are means and covariances; means and standard deviations otherwise."""
 
+    recolours: bool
+    """Whether features are to be those of the content in the style's colours, which are then an entry of the code:
+    `colours.COLOURS`."""
+
     stride: int
     """Sides of a picture must be multiples of this, and so must the corners of tiles."""
 

@@ -14,6 +14,7 @@ from impasto.core.errors import UnknownName, WeightsError
 from impasto.encoders import table as encoders
 from impasto.encoders.precision import chosen
 from impasto.encoders.table import Encoder, Progress
+from impasto.nets.colours import COLOURS
 from impasto.nets.mirrored import Mirrored
 from impasto.nets.modulated import Modulated
 from impasto.nets.protocol import OnePass
@@ -48,6 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "adain": {"architecture": "mirrored"},
     "adain-residual": {"architecture": "mirrored", "residual": True},
     "adain-skip": {"architecture": "mirrored", "skips": SKIPS},
+    "adain-colour": {"architecture": "mirrored", "skips": SKIPS, "recolours": True},
     "wct": {"architecture": "mirrored", "covariances": True},
     "wct-skip": {"architecture": "mirrored", "skips": SKIPS, "covariances": True},
     "modulated": {"architecture": "modulated", "code_layers": CODE_LAYERS},
@@ -69,6 +71,14 @@ class Network:
     def name(self) -> str:
         """The name in the card."""
         return self.card.name
+
+    @property
+    def code_shapes(self) -> dict[str, tuple[int, ...]]:
+        """What a code of one style holds: shapes by entry."""
+        widths = {name: self.encoder.width(name) for name in self.net.code_layers}
+        rows = {name: 1 + width if self.net.covariances else 2 for name, width in widths.items()}
+        shapes: dict[str, tuple[int, ...]] = {name: (1, rows[name], width) for name, width in widths.items()}
+        return shapes | ({COLOURS: (1, 4, 3)} if self.net.recolours else {})
 
     @property
     def device(self) -> torch.device:

@@ -72,15 +72,12 @@ def code_in(path: Path, network: Network) -> dict[str, Tensor]:
             f"{path} was saved with another encoder ({name}) than that of {network.name} ({encoder.name}). "
             "Save the style again with this network, or give the picture."
         )
-    needed, covariances = network.net.code_layers, network.net.covariances
-    if not set(needed) <= found.tensors.keys() or made.get("covariances") != covariances:
+    needed, covariances = network.code_shapes, network.net.covariances
+    if not needed.keys() <= found.tensors.keys() or made.get("covariances") != covariances:
         kind = "means and covariances" if covariances else "means and deviations"
         raise WeightsError(
-            f"{path} has not the layers that {network.name} needs: {kind} of {', '.join(needed)}. Save the style again "
+            f"{path} has not what {network.name} needs: {kind} of {', '.join(needed)}. Save the style again "
             "with this network, or give the picture."
         )
-    shapes = {name: tuple(found.tensors[name].shape) for name in needed}
-    widths = {name: encoder.width(name) for name in needed}
-    wanted = {name: (1, 1 + widths[name] if covariances else 2, widths[name]) for name in needed}
-    cards.check_shapes(shapes, wanted, str(path))
+    cards.check_shapes({name: tuple(found.tensors[name].shape) for name in needed}, needed, str(path))
     return {name: found.tensors[name] for name in needed}

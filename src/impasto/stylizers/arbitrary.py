@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
@@ -12,10 +12,11 @@ from torch import Tensor
 
 from impasto.core.errors import OptionError
 from impasto.image.resize import SizeHW, resized
+from impasto.nets.colours import COLOURS, colour_map, recoloured
 from impasto.nets.moments import Tally, moments
 from impasto.nets.protocol import Code, Feats, Stats
 from impasto.nets.table import Network
-from impasto.stylizers.codes import TILE_PX, checked, code_of, mixed, own_code, tallied
+from impasto.stylizers.codes import TILE_PX, checked, code_of, colours_of, mixed, own_code, tallied
 from impasto.stylizers.protocol import Mix, Step, Style
 from impasto.stylizers.tiles import Tile, cut, padded_size, tiles
 
@@ -85,11 +86,11 @@ class Arbitrary:
             feats = easel.features(plan[0])
             yield Step(1, 1, size, easel.painted(plan[0], feats, easel.stats(feats)).to(content.dtype))
             return
-        total, tallies = 2 * len(plan), dict[str, Tally]()
+        total, tallies = 2 * len(plan), easel.no_tallies()
         for index, tile in enumerate(plan, start=1):
             tallies = easel.tallied(tallies, tile)
             yield Step(index, total, size, content)
-        stats = {name: tally.moments() for name, tally in tallies.items()}
+        stats = [{name: tally.moments() for name, tally in view.items()} for view in tallies]
         output = content.clone()
         for index, tile in enumerate(plan, start=len(plan) + 1):
             tile.core.within(size).of(output).copy_(easel.painted(tile, easel.features(tile), stats))
@@ -103,13 +104,19 @@ class Arbitrary:
 
 @dataclass(frozen=True)
 class Easel:
-    """A content with all that is needed to paint any tile of it."""
+    """A content with all that is needed to paint any tile of it.
+
+    `views` are the ways in which the network looks at the content: in the colours of each region's style, or once as it
+    is where the network does not recolour. Features and statistics come by view. The view after those of the regions
+    is the content as it is, where that is needed.
+    """
 
     network: Network
     content: Tensor
     regions: tuple[Region, ...]
     strength: float
     own: Code | None
+    views: tuple[Tensor | None, ...]
 
     @classmethod
     def of(cls, network: Network, content: Tensor, regions: tuple[Region, ...], *, strength: float) -> Easel:
@@ -120,33 +127,48 @@ class Easel:
             for r in regions
         )
         own = None if strength == 1 else own_code(content, network)
-        return cls(network, content, fitting, strength, own)
+        views: tuple[Tensor | None, ...] = (None,)
+        if network.net.recolours:
+            stats = colours_of(content).to(network.device)
+            views = tuple(colour_map(stats, region.code[COLOURS]) for region in regions)
+            views += (None,) if strength < 1 else ()
+        return cls(network, content, fitting, strength, own, views)
 
     def _autocast(self) -> torch.autocast:
         half = self.network.dtype == torch.bfloat16
         return torch.autocast(self.network.device.type, torch.bfloat16, enabled=half)
 
     @torch.no_grad()
-    def features(self, tile: Tile) -> Feats:
-        """Features of the tile's window."""
+    def features(self, tile: Tile) -> list[Feats]:
+        """Features of the tile's window, by view."""
         window = cut(self.content, tile.window).to(self.network.device)
+        window = window.contiguous(memory_format=torch.channels_last)
+        amount = min(self.strength, 1.0)
+        seen = (window if view is None else recoloured(window, view, amount=amount) for view in self.views)
         with self._autocast():
-            return self.network.net.features(window.contiguous(memory_format=torch.channels_last))
+            return [self.network.net.features(picture) for picture in seen]
 
     @torch.no_grad()
-    def stats(self, feats: Feats) -> Stats:
-        """Statistics of features of the whole picture."""
-        return {name: moments(value, covariances=self.network.net.covariances) for name, value in feats.items()}
+    def stats(self, feats: Sequence[Feats]) -> list[Stats]:
+        """Statistics of features of the whole picture, by view."""
+        covariances = self.network.net.covariances
+        return [{name: moments(value, covariances=covariances) for name, value in view.items()} for view in feats]
+
+    def no_tallies(self) -> list[dict[str, Tally]]:
+        """The tallies, by view, before the first tile."""
+        return [{} for _ in self.views]
 
     @torch.no_grad()
-    def tallied(self, before: Mapping[str, Tally], tile: Tile) -> dict[str, Tally]:
-        """The tallies of the tiles before, and of this one's core."""
-        feats, height = self.features(tile), tile.window.size_hw[0]
-        cores = {name: tile.core_of(value, stride=height // value.shape[-2]) for name, value in feats.items()}
-        return tallied(before, cores, covariances=self.network.net.covariances)
+    def tallied(self, before: Sequence[Mapping[str, Tally]], tile: Tile) -> list[dict[str, Tally]]:
+        """The tallies of the tiles before, and of this one's core, by view."""
+        height, found = tile.window.size_hw[0], []
+        for tallies, feats in zip(before, self.features(tile), strict=True):
+            cores = {name: tile.core_of(value, stride=height // value.shape[-2]) for name, value in feats.items()}
+            found.append(tallied(tallies, cores, covariances=self.network.net.covariances))
+        return found
 
     @torch.no_grad()
-    def painted(self, tile: Tile, feats: Feats, stats: Stats) -> Tensor:
+    def painted(self, tile: Tile, feats: Sequence[Feats], stats: Sequence[Stats]) -> Tensor:
         """The part of the output that lies in the tile's core, in float32 and clamped."""
         core = tile.core.within((self.content.shape[-2], self.content.shape[-1]))
         content = core.of(self.content).float()
@@ -155,11 +177,12 @@ class Easel:
         output, here = torch.zeros_like(content), [bool(share.any()) for share in shares]
         lost = torch.zeros(())
         if self.strength < 1 and any(here):
-            plain = self._seen(tile, feats, stats, self.regions[0].code, 0.0)  # without style all codes are one
+            plain = self._seen(tile, feats[-1], stats[-1], self.regions[0].code, 0.0)  # without style all are one
             lost = (1 - self.strength) * (content - plain)
-        for region, share in compress(zip(self.regions, shares, strict=True), here):
-            styled = self._seen(tile, feats, stats, region.code, self.strength)
-            output += share / whole.clamp(min=BARE) * (styled + lost).clamp_(0, 1)
+        for number in compress(range(len(shares)), here):
+            view = number if self.network.net.recolours else 0
+            styled = self._seen(tile, feats[view], stats[view], self.regions[number].code, self.strength)
+            output += shares[number] / whole.clamp(min=BARE) * (styled + lost).clamp_(0, 1)
         return torch.where(whole > BARE, output, content)
 
     def _seen(self, tile: Tile, feats: Feats, stats: Stats, code: Code, strength: float) -> Tensor:

@@ -12,13 +12,16 @@ from impasto.core.errors import ImageTooSmall, OptionError
 from impasto.encoders.table import Encoder
 from impasto.encoders.vgg import Vgg
 from impasto.image.resize import fit, resized
-from impasto.nets.moments import Tally, moments
+from impasto.nets.codes import code_from
+from impasto.nets.colours import COLOURS
+from impasto.nets.moments import Tally
 from impasto.nets.protocol import Code
 from impasto.nets.table import Network
 from impasto.stylizers.tiles import Box, Tile, cut, tiles
 
 OWN_SIDE_PX = 512  # statistics of a content's features hardly change with its size above this
 TILE_PX = 1024
+ROWS = 256  # of a picture whose colours are counted at a time
 
 
 @torch.no_grad()
@@ -38,9 +41,18 @@ def code_of(picture: Tensor, network: Network, *, name: str = "", tile_px: int =
     stride = max(encoder.stride(layer) for layer in layers)
     plan = tiles((height, width), tile_px=tile_px, reach_px=_reach(encoder, layers, stride), stride=stride)
     if len(plan) == 1 or not isinstance(encoder.net, Vgg):
-        feats = encoder(picture.float().to(network.device), layers)
-        return {layer: moments(feats[layer], covariances=network.net.covariances) for layer in layers}
-    return {layer: tally.moments() for layer, tally in _tallied(picture, plan, network).items()}
+        picture = picture.float().to(network.device)
+        feats = encoder(picture, layers)
+        return code_from(feats, picture, net=network.net)
+    code = {layer: tally.moments() for layer, tally in _tallied(picture, plan, network).items()}
+    return code | ({COLOURS: colours_of(picture).to(network.device)} if network.net.recolours else {})
+
+
+@torch.no_grad()
+def colours_of(picture: Tensor) -> Tensor:
+    """Mean and covariance of the colours of `picture` `(1, 3, h, w)`, `(1, 4, 3)`; no copy of it is made."""
+    parts = (Tally.of(part, covariances=True) for part in torch.split(picture, ROWS, dim=2))
+    return reduce(Tally.joined, parts).moments()
 
 
 def _tallied(picture: Tensor, plan: Iterable[Tile], network: Network) -> Mapping[str, Tally]:
@@ -94,14 +106,12 @@ def mixed(codes: Sequence[Code], weights: Sequence[float]) -> Code:
 def checked(code: Code, network: Network, *, name: str) -> Code:
     """The layers of a saved style that the network paints with, on its device; `OptionError` where it has them not."""
     found: dict[str, Tensor] = {}
-    for layer in network.net.code_layers:
-        width = network.encoder.width(layer)
-        needed = (1, 1 + width if network.net.covariances else 2, width)
-        if layer not in code or tuple(code[layer].shape) != needed:
-            has = f"has {layer} of shape {tuple(code[layer].shape)}" if layer in code else f"lacks {layer}"
+    for entry, needed in network.code_shapes.items():
+        if entry not in code or tuple(code[entry].shape) != needed:
+            has = f"has {entry} of shape {tuple(code[entry].shape)}" if entry in code else f"lacks {entry}"
             raise OptionError(
-                f"the saved style {name!r} {has}; {network.name} needs {layer} of shape {needed}. "
+                f"the saved style {name!r} {has}; {network.name} needs {entry} of shape {needed}. "
                 "Save it again for this network, or use the network that it was saved for."
             )
-        found[layer] = code[layer].float().to(network.device)
+        found[entry] = code[entry].float().to(network.device)
     return found

@@ -40,8 +40,9 @@ def strong_wolfe(start: Trial[P], at: Callable[[float], Trial[P]], *, first: flo
             return here
         if here.slope >= 0:
             return _within(start, here, before, at, left=left, shortest=shortest)
-        least, most = here.step + 0.01 * (here.step - before.step), 10 * here.step
-        before, here = here, at(_clamped(_lowest(before, here), least, most))
+        least, most = 1.5 * here.step, 10 * here.step
+        lowest = _lowest(before, here)
+        before, here = here, at(most if lowest is None else _clamped(lowest, least, most))
     return here if here.loss < start.loss else start
 
 
@@ -53,8 +54,9 @@ def _within(
         width = abs(high.step - low.step)
         if width < shortest:
             break
-        least = min(low.step, high.step)
-        here = at(_clamped(_lowest(low, high), least + 0.1 * width, least + 0.9 * width))
+        least, lowest = min(low.step, high.step), _lowest(low, high)
+        middle = least + 0.5 * width
+        here = at(middle if lowest is None else _clamped(lowest, least + 0.1 * width, least + 0.9 * width))
         if not _falls(here, start) or here.loss >= low.loss:
             high = here
             continue
@@ -70,14 +72,14 @@ def _falls(here: Trial[P], start: Trial[P]) -> bool:
     return here.loss <= start.loss + FALL * here.step * start.slope
 
 
-def _lowest(one: Trial[P], other: Trial[P]) -> float:
-    """Where the cubic through two trials and their slopes is lowest (equation 3.59); the middle, where it is not."""
+def _lowest(one: Trial[P], other: Trial[P]) -> float | None:
+    """The step at which the cubic through two trials and their slopes has its valley (equation 3.59), if it has one."""
     mean = one.slope + other.slope - 3 * (one.loss - other.loss) / (one.step - other.step)
     inner = mean**2 - one.slope * other.slope
     root = math.copysign(math.sqrt(max(inner, 0.0)), other.step - one.step)
     across = other.slope - one.slope + 2 * root
     if inner < 0 or across == 0:
-        return (one.step + other.step) / 2
+        return None
     return other.step - (other.step - one.step) * (other.slope + root - mean) / across
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,9 @@ from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.losses.distances import l2, relative
 from impasto.losses.smoothness import total_variation
-from impasto.losses.table import STYLE_LOSSES
+from impasto.losses.table import STYLE_LOSSES, StyleLoss
+from impasto.nets.codes import code_from
+from impasto.nets.colours import COLOURS, colour_map, recoloured
 from impasto.nets.moments import moments
 from impasto.objective.perceptual import out_of_range
 from impasto.training.pairs import Pair
@@ -69,15 +71,15 @@ class ArbitraryStyle:
         content_layers = set(self.content_layers) if self.weights.content else set()
         style_layers = set(self.style_layers) if self.weights.style else set()
         with torch.no_grad():
-            seen = self.encoder(contents, content_layers | set(self._layers))
             wanted = self.encoder(styles, style_layers | set(self._layers))
-        code = self._code(wanted)
+            code = self._code(wanted, styles)
+            seen = self.encoder(self._recoloured(contents, code), content_layers | set(self._layers))
         output: Tensor = module(contents, code, feats=seen)
         found = self.encoder(output, content_layers | style_layers)
         parts: dict[str, Callable[[], Tensor]] = {
             "content": lambda: self._content(found, seen),
             "style": lambda: self._style(found, wanted),
-            "identity": lambda: self._identity(module, contents, seen),
+            "identity": lambda: self._identity(module, contents),
             "smoothness": lambda: total_variation(output),
             "noise": lambda: self._noise(module, contents, code, output=output),
             "range": lambda: out_of_range(output),
@@ -93,7 +95,7 @@ class ArbitraryStyle:
         if self.shown is None:
             raise OptionError("there are no pictures to show.")
         contents, styles = (_placed(pictures, module) for pictures in self.shown)
-        code, half = self._code(self.encoder(styles, self._layers)), self.encoder.dtype == torch.bfloat16
+        code, half = self._code(self.encoder(styles, self._layers), styles), self.encoder.dtype == torch.bfloat16
         with torch.autocast(contents.device.type, torch.bfloat16, enabled=half):
             painted = [module(content.expand(len(styles), -1, -1, -1), code) for content in torch.split(contents, 1)]
         rows = [torch.cat([torch.ones_like(styles[:1]), styles])]
@@ -104,38 +106,51 @@ class ArbitraryStyle:
     def _layers(self) -> tuple[str, ...]:
         return self.network.code_layers  # type: ignore[return-value]
 
-    def _code(self, feats: Found) -> dict[str, Tensor]:
-        """Statistics of the features at the network's code layers."""
-        covariances: bool = self.network.covariances  # type: ignore[assignment]
-        with torch.autocast(_first(feats.values()).device.type, enabled=False):  # sums of many products need float32
-            return {name: moments(feats[name], covariances=covariances) for name in self._layers}
+    def _code(self, feats: Found, pictures: Tensor) -> Found:
+        """Statistics of the features of `pictures` at the network's code layers, and of their colours if it asks."""
+        with torch.autocast(pictures.device.type, enabled=False):  # sums of many products need float32
+            return code_from(feats, pictures, net=self.network)  # type: ignore[arg-type]
+
+    def _recoloured(self, contents: Tensor, code: Found) -> Tensor:
+        """The contents as the network sees them."""
+        if not self.network.recolours:
+            return contents
+        with torch.autocast(contents.device.type, enabled=False):  # as painting does, and as `_code` takes the style's
+            return recoloured(contents, colour_map(moments(contents, covariances=True), code[COLOURS]))
 
     def _content(self, found: Found, seen: Found) -> Tensor:
         return torch.stack([w * CONTENT(found[name], seen[name]) for name, w in self.content_layers.items()]).sum()
 
     def _style(self, found: Found, wanted: Found) -> Tensor:
-        losses = [STYLE_LOSSES[name] for name in self.style_losses]
         parts = [
-            weight * loss(found[name], loss.target(wanted[name]))
-            for name, weight in self.style_layers.items()
-            for loss in losses
+            weight * tempered(STYLE_LOSSES[name], found[layer], wanted[layer])
+            for layer, weight in self.style_layers.items()
+            for name in self.style_losses
         ]
         return torch.stack(parts).sum()
 
-    def _identity(self, module: nn.Module, contents: Tensor, seen: Found) -> Tensor:
+    def _identity(self, module: nn.Module, contents: Tensor) -> Tensor:
         """Every fourth picture, so that the parts of a batch take those that the whole would."""
-        few, feats = contents[::SOME], {name: value[::SOME] for name, value in seen.items()}
-        return F.mse_loss(module(few, self._code(feats), feats=feats), few)
+        few = contents[::SOME]
+        with torch.no_grad():
+            feats = self.encoder(few, self._layers)
+        return F.mse_loss(module(few, self._code(feats, few), feats=feats), few)
 
     def _noise(self, module: nn.Module, contents: Tensor, code: Found, *, output: Tensor) -> Tensor:
         noisy = contents + self.noise_std * torch.randn_like(contents)
         return F.mse_loss(module(noisy, code), output)
 
 
+def tempered(loss: StyleLoss, found: Tensor, wanted: Tensor) -> Tensor:
+    """The mean over the batch of log(1 + r), r the relative distance of features from those of their own style.
+
+    Near the target it is r. Far from it the gradient is that of a part of what is wrong: dark and flat styles, whose
+    statistics are small and r in the hundreds, would rule the training otherwise.
+    """
+    pairs = zip(torch.split(found, 1), torch.split(wanted, 1), strict=True)
+    return torch.stack([loss(one, loss.target(other)) for one, other in pairs]).log1p().mean()
+
+
 def _placed(images: Tensor, module: nn.Module) -> Tensor:
     """The pictures where the module is, in the memory format that convolutions are fastest in."""
     return images.to(next(module.parameters()).device, memory_format=torch.channels_last)
-
-
-def _first(values: Iterable[Tensor]) -> Tensor:
-    return next(iter(values))

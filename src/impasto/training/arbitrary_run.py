@@ -241,7 +241,7 @@ def _codes(net: Modulated, encoder: Encoder, pairs: Pairs) -> dict[str, Tensor]:
 def export(prepared: Prepared, options: AdainOptions, fitting: AdainFitOptions, *, folder: Path) -> Path:
     """Write the averaged weights in half precision, with their card."""
     tensors = averaged(folder / "checkpoint.pt")
-    encoder = {"name": _whereabouts(options.encoder), "sha256": prepared.task.encoder.sha256}
+    encoder = {"name": readers.lasting(options.encoder), "sha256": prepared.task.encoder.sha256}
     card = Card(
         kind=nets.KIND,
         name=options.name,
@@ -253,12 +253,6 @@ def export(prepared: Prepared, options: AdainOptions, fitting: AdainFitOptions, 
     half = {key: value.half() if value.ndim > 1 else value for key, value in tensors.items()}
     save(path := folder / FILE, half, card)
     return path
-
-
-def _whereabouts(encoder: str) -> str:
-    """What finds the encoder again: its name, or, where it is a file, the whole path."""
-    path = Path(os.path.expanduser(encoder))
-    return str(path.resolve()) if path.is_file() else encoder
 
 
 def told(options: AdainOptions, prepared: Prepared) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Add a dialect: one row in a file like `vgg.py`, joined here.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from impasto.core.errors import UnknownName, WeightsError
 from impasto.core.paths import sha256_of
-from impasto.weights import squeezenet, vgg
+from impasto.weights import adain, squeezenet, vgg
 from impasto.weights.card import CARD_KEY, Card, Loaded, card_in, save
 from impasto.weights.catalogue import CATALOGUE, WEIGHT_SUFFIXES, entry_of, imported_path, located
 from impasto.weights.containers import Contents, opened
@@ -31,7 +32,7 @@ def _read_own(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Ca
 
 _OWN = Dialect(name="impasto", about="our own safetensors with a card", matches=_has_card, read=_read_own)
 
-DIALECTS: dict[str, Dialect] = {row.name: row for row in (_OWN, *vgg.ROWS, *squeezenet.ROWS)}
+DIALECTS: dict[str, Dialect] = {row.name: row for row in (_OWN, *vgg.ROWS, *squeezenet.ROWS, *adain.ROWS)}
 
 
 def loaded(
@@ -72,16 +73,26 @@ def read(path: Path, *, dialect: str | None = None) -> Loaded:
     return Loaded(card=card, tensors=tensors, sha256=sha256)
 
 
-def imported(path: Path, *, dialect: str | None = None, name: str | None = None) -> Path:
+def imported(path: Path, *, dialect: str | None = None, name: str | None = None, encoder: str | None = None) -> Path:
     """Read a file and keep it in our own form in the cache folder, where `located(name)` finds it; its new path.
 
     `name` is the file's name without its ending where it is not given. An earlier import of that name is replaced.
+    `encoder` (a name or a file) is what a decoder was trained with: without it a decoder is refused, and nothing else
+    takes it (`OptionError`).
     """
     chosen = name if name is not None else _name_of(path)
     target = imported_path(chosen)
     found = read(path, dialect=dialect)
-    save(target, found.tensors, dataclasses.replace(found.card, name=chosen))
+    seen = None if encoder is None else loaded(encoder)
+    card = adain.with_encoder(found, seen, lasting(encoder or ""), path.name)
+    save(target, found.tensors, dataclasses.replace(card, name=chosen))
     return target
+
+
+def lasting(name_or_path: str | Path) -> str:
+    """What finds the same weights from any folder: a name as it is, a file's whole path."""
+    path = Path(os.path.expanduser(name_or_path))
+    return str(path.resolve()) if os.path.isfile(path) else str(name_or_path)
 
 
 def _chosen(contents: Contents, file_name: str, sha256: str) -> Dialect:

@@ -1,0 +1,39 @@
+"""The colours of a style, given to a content before a network sees it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+COLOURS = "rgb"
+"""The entry of a code that holds mean and covariance of the style's colours, `(b, 4, 3)`."""
+
+FLOOR = 1e-3  # added to variances: the noise of a flat picture is not stretched to the colours of a rich one
+
+
+def colour_map(stats: Tensor, target: Tensor) -> Tensor:
+    """The affine map `(b, 3, 4)` that moves colours of `stats` `(b, 4, 3)` to those of `target`, the shortest way.
+
+    Between Gaussians this is optimal transport, whose linear part is symmetric and positive: light stays lighter than
+    dark (Pitié & Kokaram, The linear Monge-Kantorovitch linear colour mapping, 2007). In float32.
+    """
+    eye = FLOOR * torch.eye(3, dtype=torch.float64, device=stats.device)
+    here, there = (value.double()[:, 1:] + eye for value in (stats, target))
+    root = _power(here, 0.5)
+    back = _power(here, -0.5)
+    linear = back @ _power(root @ there @ root, 0.5) @ back
+    shift = target[:, 0].double() - (linear @ stats[:, 0, :, None].double())[..., 0]
+    return torch.cat([linear, shift[..., None]], dim=2).float()
+
+
+def recoloured(image: Tensor, linear: Tensor, *, amount: float = 1) -> Tensor:
+    """`image` `(b, 3, h, w)` through `(b, 3, 4)`, in `[0, 1]`; `amount` 0 leaves it as it is."""
+    with torch.autocast(image.device.type, enabled=False):
+        moved = torch.einsum("bij,bjhw->bihw", linear[..., :3], image.float()) + linear[..., 3, None, None]
+        return torch.lerp(image.float(), moved, amount).clamp(0, 1).to(image.dtype)
+
+
+def _power(spread: Tensor, exponent: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(spread)
+    found: Tensor = (vectors * values.clamp(min=0)[:, None] ** exponent) @ vectors.mT
+    return found
