@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,8 @@ import torch
 from PIL import Image
 
 from impasto.cli.main import main
-from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.training import BackboneOptions, FitOptions
 from impasto.weights.card import Card, save
-from impasto.weights.catalogue import CATALOGUE
-from impasto.weights.readers import imported
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -76,7 +73,7 @@ def shrunk(words: list[str]) -> list[str]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_network: Callable[..., Path]) -> Path:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the examples name."""
     draw = np.random.default_rng(0)
     monkeypatch.chdir(tmp_path)
@@ -96,9 +93,6 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_network: Callable
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("IMPASTO_OFFLINE", "1")
     monkeypatch.setattr("impasto.training.arbitrary_run.MEASURED", 2)
-    network = ArbitraryOptions().network
-    if network not in CATALOGUE:  # until it comes with the package: an untrained one, imported under its name
-        imported(save_network(tmp_path / "untrained.safetensors", encoder="compact-vgg"), name=network)
     return tmp_path
 
 

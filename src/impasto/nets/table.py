@@ -119,7 +119,10 @@ def encoder_for(card: Card, *, precision: str = "auto", progress: Progress | Non
         raise WeightsError(f"{card.name} is of kind {card.kind}; a network of kind {KIND} is needed here.")
     wanted = card.network.get("encoder")
     if not isinstance(wanted, dict) or not {"name", "sha256"} <= wanted.keys():
-        raise WeightsError(f"the card of {card.name} does not say which encoder it needs.")
+        raise WeightsError(
+            f"the card of {card.name} does not say which encoder it needs. Weights of other projects are imported with "
+            "it first: impasto models import decoder.pth --encoder vgg_normalised"
+        )
     encoder = encoders.loaded(wanted["name"], precision=precision, progress=progress)
     if encoder.sha256 != wanted["sha256"]:
         raise WeightsError(

@@ -72,6 +72,14 @@ CATALOGUE: dict[str, Entry] = {
             bundled="compact-vgg.safetensors",
         ),
         Entry(
+            name="compact-adain",
+            kind="arbitrary",
+            dialect="impasto",
+            licence="MIT",
+            about="our own network that paints in any style; comes with the package, needs no network connection",
+            bundled="compact-adain.safetensors",
+        ),
+        Entry(
             name="vgg16",
             kind="encoder",
             dialect="torchvision-vgg",
