@@ -43,7 +43,7 @@ def quick(narrow: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(demo, "SHEET_STEPS", (1,))
     monkeypatch.setattr(demo, "SHEET_CELL_PX", 40)
     monkeypatch.setattr(demo, "STYLE_SIZE_HW", (64, 80))
-    return ["--encoder", str(narrow), "--size", "64", "--sheet-size", "64"]
+    return ["--method", "optimise", "--encoder", str(narrow), "--size", "64", "--sheet-size", "64"]
 
 
 def width_of(path: Path) -> int:
@@ -88,8 +88,17 @@ def test_paintings_are_kept_and_redone_and_the_named_command_makes_the_same(
     assert painted.read_bytes() == before
 
 
+def test_without_a_method_it_paints_in_one_pass(run: Run, quick: list[str], here: Path) -> None:
+    done = run("demo", "-o", "shown", "--content", "coffee", "--style", "ink", "--size", "64", "--sheet-size", "64")
+    assert done.code == 0, done.err
+    assert "1 step," in done.err or "1 steps," in done.err
+    assert "--method" not in done.err.split("this command makes: ")[1]
+    assert run("redo", "shown/coffee-ink.png", "-o", "shown/again.png").code == 0
+    assert (here / "shown" / "again.png").read_bytes() == (here / "shown" / "coffee-ink.png").read_bytes()
+
+
 def test_another_size_is_painted_anew(run: Run, quick: list[str], here: Path) -> None:
-    one = ["demo", "-o", "shown", "--content", "camera", "--style", "ink", "--sheet", "sheet.png", *quick[:2]]
+    one = ["demo", "-o", "shown", "--content", "camera", "--style", "ink", "--sheet", "sheet.png", *quick[:4]]
     for size in (64, 72):
         assert run(*one, "--sheet-size", str(size)).code == 0
         assert width_of(here / "shown" / "cells" / "camera-ink.png") == size
@@ -110,7 +119,7 @@ def test_the_large_sheet(run: Run, quick: list[str], here: Path, monkeypatch: py
 
 
 def test_its_names_are_there() -> None:
-    assert len(demo.SHEET_CONTENTS) == len(demo.SHEET_STYLES) == 6
+    assert len(demo.SHEET_CONTENTS) == len(demo.SHEET_STYLES) == 8
     assert {*demo.CONTENTS, *demo.SHEET_CONTENTS} <= SAMPLES.keys()
     assert {*demo.STYLES, *demo.SHEET_STYLES} <= SWATCHES.keys()
 
@@ -122,7 +131,9 @@ def test_the_help_lists_every_name(run: Run) -> None:
 
 def test_the_command_is_short_with_the_bundled_encoder() -> None:
     words = demo.command(Path("c.png"), Path("s.png"), Path("o.png"), DemoOptions())
-    assert shlex.join(words) == "impasto stylize c.png --style s.png --method optimise --size 384 --output o.png"
+    assert shlex.join(words) == "impasto stylize c.png --style s.png --size 384 --output o.png"
+    words = demo.command(Path("c.png"), Path("s.png"), Path("o.png"), DemoOptions(method="optimise"))
+    assert shlex.join(words) == "impasto stylize c.png --style s.png --size 384 --method optimise --output o.png"
     assert DemoOptions().encoder == LossOptions().encoder
 
 

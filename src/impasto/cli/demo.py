@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import shlex
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from impasto.cli.flags import flagged, plain
 from impasto.cli.groups import ConsoleFlags
 from impasto.cli.stopping import INTERRUPTED
 from impasto.config.demo import DemoOptions
-from impasto.config.job import Job, PaintOptions, StyleSource
+from impasto.config.job import DEFAULT_METHOD, Job, PaintOptions, StyleSource
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import OutputOptions, SizeOptions
 from impasto.core.errors import OptionError, StateError
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
 app = App(name="demo")
 
 CONTENTS, STYLES = ("astronaut", "chelsea"), ("strokes", "mosaic", "fire")
-SHEET_CONTENTS = ("astronaut", "chelsea", "coffee", "rocket", "motorcycle", "camera")
-SHEET_STYLES = ("strokes", "woodblock", "mosaic", "fire", "ink", "circles")
-SHEET_STEPS, SHEET_SMALLEST_PX = (40, 25), 96  # two scales, however small the pictures of the sheet
+SHEET_CONTENTS = ("astronaut", "chelsea", "coffee", "rocket", "motorcycle", "camera", "hubble", "text")
+SHEET_STYLES = ("strokes", "woodblock", "mosaic", "fire", "ink", "circles", "points", "cubes")
+GRADUAL_SHEET = 6  # photographs and styles of the large sheet where each picture is painted step by step
+SHEET_STEPS, SHEET_SMALLEST_PX = (40, 25), 96  # of optimisation: two scales, however small the pictures are
 SHEET_CELL_PX = 200
-METHOD = "optimise"
 STYLE_SIZE_HW = (480, 600)
-SIZE_PX, LARGE_SIZE_PX = 192, 288  # of the sheet's pictures
+SIZE_PX = {"arbitrary": 384, "optimise": 192}  # of the sheet's pictures
+LARGE_SIZE_PX = {"arbitrary": 384, "optimise": 288}
 
 
 @flagged("Demo")
@@ -72,13 +74,14 @@ def demo(
     _check(output, chosen)
     large = chosen.sheet is not None
     batch.prepare(console)
+    count = GRADUAL_SHEET if chosen.method == "optimise" else None
     files = _written(
         output,
-        contents=chosen.content or (SHEET_CONTENTS if large else CONTENTS),
-        styles=chosen.style or (SHEET_STYLES if large else STYLES),
+        contents=chosen.content or (SHEET_CONTENTS[:count] if large else CONTENTS),
+        styles=chosen.style or (SHEET_STYLES[:count] if large else STYLES),
     )
     with Bar(quiet=console.quiet) as bar:
-        first, shelf = _first_job(files, chosen), api.Shelf()
+        first, shelf = _first_job(files, chosen), api.Shelf(codes=True)
         shelf.loaded(first, progress=fetched(bar, chosen.encoder))
         if large:
             picture = None
@@ -92,7 +95,9 @@ def demo(
 
 def command(content: Path, style: Path, picture: Path, options: DemoOptions) -> list[str]:
     """The words of the command that paints `picture` as the demo does."""
-    words = ["impasto", "stylize", str(content), "--style", str(style), "--method", METHOD, "--size", str(options.size)]
+    words = ["impasto", "stylize", str(content), "--style", str(style), "--size", str(options.size)]
+    if options.method != DEFAULT_METHOD:
+        words += ["--method", options.method]
     if options.encoder != LossOptions().encoder:
         words += ["--encoder", options.encoder]
     return [*words, "--output", str(picture)]
@@ -133,13 +138,20 @@ def _written(folder: Path, *, contents: Sequence[str], styles: Sequence[str]) ->
 
 def _first_job(files: Inputs, options: DemoOptions) -> Job:
     """The first photograph in the first style, all else as `impasto stylize` has it."""
-    return Job(
-        content=str(next(iter(files.contents.values()))),
-        styles=(StyleSource(source=str(next(iter(files.styles.values())))),),
-        paint=PaintOptions(method=METHOD),
-        size=SizeOptions(size=options.size),
+    content, style = next(iter(files.contents.values())), next(iter(files.styles.values()))
+    return _job(content, style, options, size=options.size)
+
+
+def _job(content: Path, style: Path, options: DemoOptions, *, size: int, steps: OptimiseOptions | None = None) -> Job:
+    """`content` in the manner of `style`; `steps` counts where it is painted by optimisation."""
+    job = Job(
+        content=str(content),
+        styles=(StyleSource(source=str(style)),),
+        paint=PaintOptions(method=options.method),
+        size=SizeOptions(size=size),
         losses=LossOptions(encoder=options.encoder),
     )
+    return job if steps is None or options.method != "optimise" else dataclasses.replace(job, optimise=steps)
 
 
 def _painted(job: Job, folder: Path, *, shelf: Shelf, bar: Bar) -> Path | None:
@@ -176,19 +188,13 @@ def _cells(files: Inputs, folder: Path, options: DemoOptions, *, shelf: Shelf, b
     from impasto import api
     from impasto.cli.painting import done_already
 
-    size = options.sheet_size or (LARGE_SIZE_PX if options.sheet else SIZE_PX)
+    size = options.sheet_size or (LARGE_SIZE_PX if options.sheet else SIZE_PX)[options.method]
+    steps = OptimiseOptions(steps=SHEET_STEPS, smallest_px=SHEET_SMALLEST_PX)
     rows = [[folder / "cells" / f"{c}-{s}.png" for s in files.styles] for c in files.contents]
     pairs = [(c, s) for c in files.contents.values() for s in files.styles.values()]
     work = []
     for (content, style), picture in zip(pairs, [path for row in rows for path in row], strict=True):
-        job = Job(
-            content=str(content),
-            styles=(StyleSource(source=str(style)),),
-            paint=PaintOptions(method=METHOD),
-            size=SizeOptions(size=size),
-            losses=LossOptions(encoder=options.encoder),
-            optimise=OptimiseOptions(steps=SHEET_STEPS, smallest_px=SHEET_SMALLEST_PX),
-        )
+        job = _job(content, style, options, size=size, steps=steps)
         begun = api.begun(job, output=picture, shelf=shelf)
         if not done_already(begun, picture):
             work.append((begun, picture))

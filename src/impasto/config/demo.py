@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from impasto.config.job import DEFAULT_METHOD, METHODS
 from impasto.config.optimise import LossOptions
-from impasto.core.options import Doc, Options, Range
+from impasto.core.options import Choice, Doc, Options, Range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,7 @@ class DemoOptions(Options):
 
     content: Annotated[
         tuple[str, ...],
-        Doc("Photographs to repaint: astronaut, chelsea, coffee, rocket, motorcycle, camera, hubble. Default: two."),
+        Doc("Photographs: astronaut, chelsea, coffee, rocket, motorcycle, camera, hubble, text. Default: two."),
     ] = ()
     style: Annotated[
         tuple[str, ...],
@@ -27,10 +28,11 @@ class DemoOptions(Options):
     ] = 384
     sheet_size: Annotated[
         int | None,
-        Doc("Long side in pixels at which the pictures of the sheet are painted. Default: 192, with --sheet 288."),
+        Doc("Long side in pixels at which the pictures of the sheet are painted. Default: 384; by optimisation less."),
         Range(64, 4096),
     ] = None
     sheet: Annotated[
-        Path | None, Doc("Draw the large sheet, six photographs in six styles, into this file, and no single painting.")
+        Path | None, Doc("Draw the large sheet, all photographs in all styles, into this file, and nothing else.")
     ] = None
-    encoder: Annotated[str, Doc("Encoder: a name of `impasto models list`, or a weight file.")] = LossOptions().encoder
+    method: Annotated[str, Doc("Family of stylizers that paints."), Choice(METHODS)] = DEFAULT_METHOD
+    encoder: Annotated[str, Doc("Encoder of optimisation: a name or a weight file.")] = LossOptions().encoder

@@ -30,6 +30,7 @@ SAMPLES: dict[str, Sample] = {
         Sample("motorcycle", "a motorcycle in a garage", "motorcycle_left.png", "Daniel Scharstein et al."),
         Sample("camera", "a man with a camera, in grey", "camera.png", "Lav Varshney"),
         Sample("hubble", "galaxies", "hubble_deep_field.jpg", "NASA"),
+        Sample("text", "writing on a board, in grey", "text.png", "public domain, by way of Wikipedia"),
     )
 }
 """The samples by name; the first is the demo's."""
