@@ -84,6 +84,7 @@ class Encoder:
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features `(b, c, h, w)` of `image` `(b, 3, h, w)`, RGB in `[0, 1]`."""
+        image = image.float() if image.dtype == torch.float16 else image  # as very large pictures are read
         image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             found: dict[str, Tensor] = self.net(image, layers)

@@ -143,12 +143,18 @@ class Vgg(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What leaves a stage that is computed up to its `last` convolution, and the named features in it."""
         found: dict[str, Tensor] = {}
+
+        def kept(name: str, feats: Tensor) -> Tensor:
+            if name in wanted:  # the others are let go at once: without gradients that is most of the memory
+                found[name] = feats
+            return feats
+
         for i in range(1, last + 1):
-            found[f"conv{stage}_{i}"] = x = self._conv(x, f"conv{stage}_{i}")
-            found[f"relu{stage}_{i}"] = x = F.relu(x)
+            x = kept(f"conv{stage}_{i}", self._conv(x, f"conv{stage}_{i}"))
+            x = kept(f"relu{stage}_{i}", F.relu(x))
         if pooled:
-            found[f"pool{stage}"] = x = self._pool(x, stage)
-        return x, {name: feats for name, feats in found.items() if name in wanted}
+            x = kept(f"pool{stage}", self._pool(x, stage))
+        return x, found
 
     def _check_size(self, image: Tensor, layers: set[str]) -> None:
         h, w = image.shape[-2:]
