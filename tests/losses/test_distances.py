@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.losses.distances import coral, huber, l1, l2, of_first, reduced, relative
+from impasto.losses.distances import Reduction, coral, huber, l1, l2, of_first, reduced, relative, relative_l2
 
 every_distance = pytest.mark.parametrize("distance", [l2, l1, huber, coral])
 
@@ -104,3 +104,30 @@ def test_only_the_first_part_counts() -> None:
 
 def test_reduced_sums() -> None:
     assert float(reduced(torch.ones(2, 3), "sum")) == 6
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "each"])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 0.01)]
+)
+@pytest.mark.parametrize("targets", [1, 2])
+def test_the_quick_relative_l2_is_the_plain_one(
+    reduction: Reduction, dtype: torch.dtype, tolerance: float, targets: int
+) -> None:
+    draw = torch.Generator().manual_seed(0)
+    target = torch.randn(targets, 3, 4, 5, generator=draw).to(torch.promote_types(dtype, torch.float32))
+    results = []
+    for distance in (relative_l2, relative(l2)):
+        found = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(1)).to(dtype)
+        found = found.contiguous(memory_format=torch.channels_last).requires_grad_()
+        value = distance(found, target, reduction=reduction)
+        value.sum().backward()
+        assert found.grad is not None
+        assert found.grad.dtype == dtype
+        results.append((value.detach(), found.grad))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * float(other.abs().max()))
+
+
+def test_the_quick_relative_l2_of_an_empty_target_is_absolute() -> None:
+    assert float(relative_l2(torch.full((1, 2, 3, 3), 2.0), torch.zeros(1, 2, 3, 3))) == pytest.approx(4)

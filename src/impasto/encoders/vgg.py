@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from impasto.core.errors import ImageTooSmall, UnknownName
+from impasto.encoders.padding import reflected
 
 Pooling = Literal["max", "average"]
 POOLINGS = ("max", "average")
@@ -163,8 +164,7 @@ class Vgg(nn.Module):
             raise ImageTooSmall(f"the picture is {w}×{h} px here; {deepest} needs {need} px a side. Use a larger size.")
 
     def _conv(self, x: Tensor, name: str) -> Tensor:
-        mode = "constant" if self.padding == "zeros" else "reflect"
-        x = self.convs[name](F.pad(x, (1, 1, 1, 1), mode=mode))
+        x = self.convs[name](F.pad(x, (1, 1, 1, 1)) if self.padding == "zeros" else reflected(x))
         return self.norms[name](x) if name in self.norms else x
 
     def _pool(self, x: Tensor, stage: int) -> Tensor:

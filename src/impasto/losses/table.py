@@ -10,7 +10,18 @@ import torch
 from torch import Tensor
 
 from impasto.losses import gaussians, statistics
-from impasto.losses.distances import Distance, StatisticDistance, coral, huber, joined, l1, l2, of_first, relative
+from impasto.losses.distances import (
+    Distance,
+    StatisticDistance,
+    coral,
+    huber,
+    joined,
+    l1,
+    l2,
+    of_first,
+    relative,
+    relative_l2,
+)
 from impasto.losses.gatys import gatys_style
 from impasto.losses.smoothness import laplacian_match, total_variation
 from impasto.losses.statistics import Statistic
@@ -115,7 +126,7 @@ GATYS = StyleLoss(
 )
 """Absolute, so it is no row: weights tuned for the rows do not fit it."""
 
-CONTENT_LOSSES: dict[str, Distance] = {"l2": relative(l2), "l1": relative(l1), "huber": relative(huber)}
+CONTENT_LOSSES: dict[str, Distance] = {"l2": relative_l2, "l1": relative(l1), "huber": relative(huber)}
 """Distances of features `(b, c, h, w)`, relative to the content's own size: 0 is equal, 1 is as far as nothing."""
 
 SMOOTHNESS_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

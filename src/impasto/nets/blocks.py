@@ -6,12 +6,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from impasto.encoders.padding import reflected
+
 
 class Conv(nn.Conv2d):
     """A convolution that keeps the size (divided by `stride`), padded by reflection: borders look like the rest."""
 
     def __init__(self, width_in: int, width_out: int, size: int = 3, *, stride: int = 1) -> None:
         super().__init__(width_in, width_out, size, stride=stride, padding=size // 2, padding_mode="reflect")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(b, c, h, w)` to the same size, divided by the stride."""
+        if self.kernel_size != (3, 3):
+            return super().forward(x)
+        return F.conv2d(reflected(x), self.weight, self.bias, self.stride)
 
 
 def levelled(x: Tensor) -> Tensor:

@@ -1,0 +1,48 @@
+"""Reflection by one pixel, in the features' own type and layout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+
+class Reflected(torch.autograd.Function):
+    """`(b, c, h, w)` to `(b, c, h + 2, w + 2)` as `F.pad(…, mode="reflect")` gives it, channels last; h, w ≥ 2.
+
+    torch's own widens bfloat16 features to float32 under autocast, and the convolution narrows them again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, feats: Tensor) -> Tensor:
+        """The padded features."""
+        b, c, h, w = feats.shape
+        found = feats.new_empty((b, h + 2, w + 2, c)).permute(0, 3, 1, 2)
+        found[..., 1:-1, 1:-1] = feats
+        found[..., 0, 1:-1], found[..., -1, 1:-1] = feats[..., 1, :], feats[..., -2, :]
+        found[..., 0], found[..., -1] = found[..., 2], found[..., -3]
+        return found
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        """The gradient by the features: the border's is added to the pixels that it mirrors."""
+        found = grads[0][..., 1:-1].clone(memory_format=torch.channels_last)  # (b, c, h + 2, w)
+        found[..., 1] += grads[0][..., 0]
+        found[..., -2] += grads[0][..., -1]
+        found[..., 2, :] += found[..., 0, :]
+        found[..., -3, :] += found[..., -1, :]
+        return found[..., 1:-1, :]
+
+
+def reflected(feats: Tensor) -> Tensor:
+    """`feats` with a border of one pixel that mirrors them, in their own layout; h, w ≥ 2."""
+    # other engines know the padding by its name
+    exported = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    if exported or not feats.is_contiguous(memory_format=torch.channels_last):
+        return F.pad(feats, (1, 1, 1, 1), mode="reflect")
+    found: Tensor = Reflected.apply(feats)  # type: ignore[no-untyped-call]
+    return found
