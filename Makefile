@@ -31,9 +31,12 @@ bench: $(READY)  ## the tables of docs/performance.md
 	$(BIN)/python benchmarks/optimise.py
 	$(BIN)/python benchmarks/sizes.py
 	$(BIN)/python benchmarks/gram.py
+	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/memory.py 1 10 100
 
-sheet: $(READY)  ## the 6 × 6 sheet of docs/
-	$(BIN)/python -m impasto demo --sheet docs/pictures/sheet.jpg
+sheet: $(READY)  ## the sheets of docs/: 8 × 8 in one pass, 6 × 6 by optimisation
+	$(BIN)/python -m impasto demo --sheet docs/pictures/one-pass.jpg
+	$(BIN)/python -m impasto demo --method optimise --sheet docs/pictures/sheet.jpg
 
 clean:
 	rm -rf $(VENV) out build dist .pytest_cache .ruff_cache .mypy_cache

@@ -1,8 +1,9 @@
 """Frames per second of the arbitrary-style network with a prepared style, by engine and size, in one run.
 
 `python benchmarks/engines.py` compares the bundled network with the full-width AdaIN network (VGG-19 to relu4_1 and its
-mirror, random weights) of the same code. Engines that are not installed are left out: pip install onnx onnxscript onnxruntime openvino. Beside each engine
-stands the greatest difference of its picture from eager float32, in 8-bit steps.
+mirror, random weights) of the same code. Engines that are not installed are left out: pip install onnx onnxscript
+onnxruntime openvino. Beside each engine stands the greatest difference of its picture from eager float32, in 8-bit
+steps, where a difference of 0 cannot be hoped for in bfloat16.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from impasto.image.resize import resized
 from impasto.image.samples import sample
 from impasto.image.swatches import swatch
 from impasto.nets import table as nets
+from impasto.nets.codes import code_from
+from impasto.nets.colours import COLOURS, colour_map, recoloured
 from impasto.nets.moments import moments
 from impasto.weights.card import Card
 from impasto.weights.vgg import network_of
@@ -35,15 +38,21 @@ Engine = Callable[[nn.Module, Tensor], Callable[[], Tensor]]
 
 
 class Prepared(nn.Module):
-    """A network with one style, picture in, picture out."""
+    """A network with one style, picture in, picture out; the colours' map is that of one photograph."""
 
-    def __init__(self, net: Any, code: dict[str, Tensor]) -> None:
+    def __init__(self, network: nets.Network, style: Tensor, photo: Tensor) -> None:
         super().__init__()
-        self.net, self.code = net, code
+        self.net: Any = network.net
+        self.code = code_from(network.encoder(style, self.net.code_layers), style, net=self.net)
+        self.map = None
+        if self.net.recolours:
+            self.map = colour_map(moments(photo, covariances=True), self.code[COLOURS])
 
     def forward(self, image: Tensor) -> Tensor:
         """`(1, 3, h, w)` painted."""
-        found: Tensor = self.net(image, self.code)
+        if self.map is not None:
+            image = recoloured(image, self.map)
+        found: Tensor = self.net(image, self.code, feats=self.net.features(image))
         return found
 
 
@@ -138,8 +147,8 @@ def main() -> None:
     rows = [("full-width AdaIN", full_width(), {"torch float32": ENGINES["torch float32"]})]
     rows.append((given.network, nets.loaded(given.network, precision="float32"), ENGINES))
     for name, network, engines in rows:
-        feats = network.encoder(swatch("strokes", size_hw=(512, 512)), network.net.code_layers)
-        model = Prepared(network.net, {layer: moments(value) for layer, value in feats.items()}).eval()
+        with torch.no_grad():
+            model = Prepared(network, swatch("strokes", size_hw=(512, 512)), sample("astronaut").pixels).eval()
         for engine, (package, build) in engines.items():
             if package is not None and importlib.util.find_spec(package) is None:
                 continue
