@@ -21,6 +21,7 @@ from impasto.config.pictures import SizeOptions
 from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder, built
 from impasto.image import files
+from impasto.nets import learned, residual
 from impasto.nets import table as networks
 from impasto.nets.codes import code_from
 from impasto.nets.moments import moments
@@ -223,6 +224,44 @@ def quick_job(there: Path, network_file: Path) -> Callable[..., Job]:
             "arbitrary": ArbitraryOptions(network=str(network_file)),
         }
         return _painted_by("arbitrary", Job(**(given | options)))
+
+    return made
+
+
+@pytest.fixture
+def save_learned() -> Callable[..., Path]:
+    """`save_learned(path, seed=…)`: a file with a narrow, untrained network of one learned style."""
+
+    def saved(path: Path, *, seed: int = 1) -> Path:
+        numbers = {"widths": (4, 4, 4), "blocks": 1}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = residual.Residual(**numbers)  # type: ignore[arg-type]
+        net.last.conv.bias.data.fill_(0.5)
+        card = {"architecture": "residual", **numbers, "output": "rgb"}
+        save(path, net.state_dict(), Card(kind=learned.KIND, name=path.stem, network=card, preprocess="rgb"))
+        return path
+
+    return saved
+
+
+@pytest.fixture
+def learned_file(there: Path, save_learned: Callable[..., Path]) -> Path:
+    """The file `learned.safetensors`: a learned style that nobody has trained."""
+    return save_learned(there / "learned.safetensors")
+
+
+@pytest.fixture
+def learned_job(there: Path, learned_file: Path) -> Callable[..., Job]:
+    """`learned_job(size=…)`: painted at 48 px in a learned style."""
+
+    def made(**options: Any) -> Job:
+        given: dict[str, Any] = {
+            "content": str(there / "content.png"),
+            "styles": (StyleSource(source=str(learned_file)),),
+            "size": SizeOptions(size=48),
+        }
+        return _painted_by("fast", Job(**(given | options)))
 
     return made
 

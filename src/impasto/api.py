@@ -15,6 +15,7 @@ from impasto.analysis.eye import encoder_of, seen
 from impasto.analysis.gauge import Gauge
 from impasto.config.analysis import EyeOptions, RebuildOptions, RebuildTarget, SweepOptions
 from impasto.config.arbitrary import ArbitraryOptions
+from impasto.config.fast import FastOptions
 from impasto.config.job import Job, PaintOptions, StyleSource
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import ColourOptions, OutputOptions, SizeOptions
@@ -23,6 +24,8 @@ from impasto.encoders.table import Encoder, Progress
 from impasto.encoders.table import loaded as load_encoder
 from impasto.image.files import read
 from impasto.metrics import table as metrics
+from impasto.nets.learned import Learned
+from impasto.nets.learned import loaded as load_learned
 from impasto.nets.table import Network
 from impasto.nets.table import loaded as load_network
 from impasto.rendering import families, given, inputs, saved
@@ -31,6 +34,7 @@ from impasto.rendering.finished import Painting, recipe_of, sidecar_path
 from impasto.rendering.given import PictureLike
 from impasto.rendering.shelf import Shelf
 from impasto.stylizers.arbitrary import Arbitrary
+from impasto.stylizers.fast import Fast
 from impasto.stylizers.optimised import Optimised
 from impasto.stylizers.protocol import Mix, Step, Style, Stylizer
 from impasto.weights.card import Card
@@ -42,8 +46,11 @@ __all__ = [
     "Card",
     "ColourOptions",
     "Encoder",
+    "Fast",
+    "FastOptions",
     "ImpastoError",
     "Job",
+    "Learned",
     "LossOptions",
     "Mix",
     "Network",
@@ -61,6 +68,7 @@ __all__ = [
     "begun",
     "evaluate",
     "load_encoder",
+    "load_learned",
     "load_network",
     "paused_path",
     "read",
@@ -84,6 +92,7 @@ def stylize(
     paint: PaintOptions | None = None,
     colour: ColourOptions | None = None,
     arbitrary: ArbitraryOptions | None = None,
+    fast: FastOptions | None = None,
     losses: LossOptions | None = None,
     optimise: OptimiseOptions | None = None,
 ) -> Painting:
@@ -91,11 +100,13 @@ def stylize(
 
     Pictures are paths, Pillow pictures (taken as they are, without turning by EXIF or conversion by profile),
     `(h, w)`, `(h, w, 3)` or `(h, w, 4)` arrays of uint8 or uint16, or tensors `(1, 3, h, w)` in `[0, 1]`. `style` may
-    be a list, also of `(picture, weight)`, and a path may be that of a style that `save_style` wrote. `size` is the
-    long side in pixels, 0 for the content's own. `strength` 0 gives the content back. `method` is "arbitrary", one
-    pass of a network and the default (Huang & Belongie 2017, "Arbitrary style transfer in real-time with adaptive
-    instance normalization"), or "optimise" (Gatys, Ecker & Bethge 2016, "Image style transfer using convolutional
-    neural networks"); `losses` and `optimise` are options of the latter, `arbitrary` of the former. Raises
+    be a list, also of `(picture, weight)`; a path may be that of a style that `save_style` wrote, or the file of a
+    learned style, which a name stands for, too. `size` is the long side in pixels, 0 for the content's own. `strength`
+    0 gives the content back. `method` is "arbitrary", one pass of a network and the default for pictures (Huang &
+    Belongie 2017, "Arbitrary style transfer in real-time with adaptive instance normalization"), "fast", that of
+    learned styles (Johnson, Alahi & Fei-Fei 2016, "Perceptual losses for real-time style transfer and
+    super-resolution"), or "optimise" (Gatys, Ecker & Bethge 2016, "Image style transfer using convolutional neural
+    networks"). `arbitrary` and `fast` are their options, `losses` and `optimise` those of the last. Raises
     `ImageError`, `OptionError`, `WeightsError`, `NotFinite`.
     """
     mix = [_weighted(item) for item in (style if isinstance(style, list | tuple) and not _is_pair(style) else [style])]
@@ -108,6 +119,7 @@ def stylize(
             size=size if isinstance(size, SizeOptions) else SizeOptions(size=size),
             colour=colour or ColourOptions(),
             arbitrary=arbitrary or ArbitraryOptions(),
+            fast=fast or FastOptions(),
             losses=losses or LossOptions(),
             optimise=optimise or OptimiseOptions(),
         )
@@ -138,7 +150,12 @@ def save_style(
     """
     saved.check_path(Path(path))
     source = StyleSource(source=_named(picture), scale=scale)
-    job = Job(content="", styles=(source,), size=SizeOptions(size=size), paint=PaintOptions(precision="float32"))
+    job = Job(
+        content="",
+        styles=(source,),
+        size=SizeOptions(size=size),
+        paint=PaintOptions(method="arbitrary", precision="float32"),
+    )
     least = families.family_of(job).style_short_side_px
     pixels = inputs.style_pixels(given.picture_from(picture), source, (size, size), short_side_px=least)
     made_from = {"picture": Path(source.source).name, "scale": scale, "size_px": size}

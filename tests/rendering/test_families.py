@@ -10,22 +10,25 @@ import pytest
 import torch
 
 from impasto.config.arbitrary import ArbitraryOptions
-from impasto.config.job import DEFAULT_METHOD, METHODS, Job, PaintOptions, StyleSource, method_of
+from impasto.config.fast import FastOptions
+from impasto.config.job import DEFAULT_METHOD, METHODS, OF_PICTURES, Job, PaintOptions, StyleSource
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import ColourOptions, SizeOptions
 from impasto.config.presets import PRESETS
-from impasto.core.errors import OptionError
+from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.core.options import Options, flag, from_dict
 from impasto.image import files
-from impasto.rendering import painting
-from impasto.rendering.families import FAMILIES, checked, family_of, own_groups, weights_of
+from impasto.rendering import painting, recipe
+from impasto.rendering.families import FAMILIES, checked, family_of, method_of, own_groups, weights_of
 from impasto.rendering.inputs import gathered
 from impasto.rendering.shelf import Shelf
+from impasto.weights.readers import imported
 
 MakeJob = Callable[..., Job]
 
 CHANGED: dict[str, Options] = {
     "arbitrary": ArbitraryOptions(tile_px=7),
+    "fast": FastOptions(most_megapixels=7.0),
     "losses": LossOptions(tv_weight=7.0),
     "optimise": OptimiseOptions(seed=7),
 }
@@ -33,13 +36,14 @@ CHANGED: dict[str, Options] = {
 
 
 def job_by(method: str, **options: object) -> Job:
-    return Job(content="c.png", styles=(StyleSource(source="s.png"),), paint=PaintOptions(method=method), **options)  # type: ignore[arg-type]
+    source = "s.pth" if method == "fast" else "s.png"
+    return Job(content="c.png", styles=(StyleSource(source=source),), paint=PaintOptions(method=method), **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(params=FAMILIES)
-def any_job(request: pytest.FixtureRequest, small_job: MakeJob, quick_job: MakeJob) -> Job:
+def any_job(request: pytest.FixtureRequest, small_job: MakeJob, quick_job: MakeJob, learned_job: MakeJob) -> Job:
     """A small job of each family."""
-    return {"optimise": small_job, "arbitrary": quick_job}[request.param]()
+    return {"optimise": small_job, "arbitrary": quick_job, "fast": learned_job}[request.param]()
 
 
 def test_every_method_has_a_row_and_every_group_one_owner() -> None:
@@ -47,7 +51,7 @@ def test_every_method_has_a_row_and_every_group_one_owner() -> None:
     groups = [group for row in FAMILIES.values() for group in row.groups]
     assert len(groups) == len(set(groups))
     assert set(groups) == CHANGED.keys() <= {field.name for field in dataclasses.fields(Job)}
-    assert all(row.weights_at[0] in row.groups for row in FAMILIES.values())
+    assert all(row.weights_at is None or row.weights_at[0] in row.groups for row in FAMILIES.values())
 
 
 def test_auto_is_spelt_out() -> None:
@@ -120,9 +124,9 @@ def test_every_family_paints_the_work_that_it_says(any_job: Job) -> None:
 def test_every_family_says_its_weights(any_job: Job, there: Path) -> None:
     loaded = Shelf().loaded(any_job)
     assert loaded.dtype == torch.float32
-    assert "narrow" in loaded.weights
+    assert loaded.weights.keys() & {"narrow", "learned"}
     assert all(len(digest) == 64 for digest in loaded.weights.values())
-    assert Path(weights_of(any_job)).parent == there
+    assert [Path(name).parent for name in weights_of(any_job)] == [there]
 
 
 def test_every_family_gives_the_content_back(any_job: Job) -> None:
@@ -136,7 +140,7 @@ def test_every_family_keeps_what_lies_outside_the_masks(any_job: Job, there: Pat
     mask = torch.zeros(1, 1, 72, 80)
     mask[..., :40] = 1
     files.write(there / "mask.png", mask)
-    styles = (StyleSource(source=str(there / "style.png"), mask=there / "mask.png"),)
+    styles = tuple(dataclasses.replace(style, mask=there / "mask.png") for style in any_job.styles)
     job = dataclasses.replace(any_job, styles=styles, paint=dataclasses.replace(any_job.paint, feather=0.0))
     given = gathered(job)
     *_, last = painting.painted(job, given, Shelf().loaded(job))
@@ -163,3 +167,89 @@ def test_tiles_are_counted_and_change_nothing(quick_job: MakeJob) -> None:
 
 def test_only_optimisation_grows() -> None:
     assert [name for name in METHODS if family_of(job_by(name)).gradual] == ["optimise"]
+
+
+# Learned styles
+
+
+@pytest.fixture
+def names(there: Path, learned_file: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two learned styles by name: `candy` and `mosaic`."""
+    monkeypatch.setenv("IMPASTO_CACHE", str(there / "cache"))
+    for name in ("candy", "mosaic"):
+        imported(learned_file, name=name)
+    return ["candy", "mosaic"]
+
+
+def of_styles(*sources: str, method: str = "auto", **options: object) -> Job:
+    styles = tuple(StyleSource(source=source) for source in sources)
+    return Job(content="c.png", styles=styles, paint=PaintOptions(method=method), **options)  # type: ignore[arg-type]
+
+
+def test_learned_styles_choose_the_method(names: list[str], learned_file: Path, network_file: Path) -> None:
+    for source in (*names, str(learned_file), "s.pth", "s.model"):
+        assert checked(of_styles(source)).paint.method == "fast"
+        assert checked(of_styles(source, method="fast")) == checked(of_styles(source))
+    for source in ("s.png", "unknown", "s.safetensors", str(network_file), "(in memory)"):
+        assert method_of(of_styles(source)) == DEFAULT_METHOD
+
+
+def test_what_is_a_file_is_not_a_name(names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "candy").write_bytes(b"a picture, perhaps")
+    assert method_of(of_styles("candy")) == DEFAULT_METHOD
+    assert method_of(of_styles("mosaic")) == "fast"
+
+
+@pytest.mark.parametrize("method", ["auto", "fast"])
+def test_learned_styles_and_pictures_do_not_mix(names: list[str], method: str) -> None:
+    with pytest.raises(OptionError, match=r"s\.png is no learned style, .* not mixed with pictures.*candy, mosaic"):
+        checked(of_styles("candy", "s.png", method=method))
+
+
+@pytest.mark.parametrize("method", OF_PICTURES)
+def test_pictures_are_needed_by_the_others(names: list[str], method: str) -> None:
+    with pytest.raises(OptionError, match=f"candy is a learned style, .*, and --method {method}"):
+        checked(of_styles("candy", method=method))
+
+
+def test_unknown_names_are_told_the_nearest(names: list[str], there: Path) -> None:
+    for method in ("auto", "fast"):
+        job = dataclasses.replace(of_styles("cndy", method=method), content=str(there / "content.png"))
+        with pytest.raises(UnknownName, match=r"no file cndy: .* mean 'candy'\? Known: candy, mosaic"):
+            gathered(checked(job))
+
+
+@pytest.mark.parametrize(
+    ("scale", "options", "message"),
+    [
+        (2.0, {}, "--style-scale is 2 for candy, whose strokes are as large"),
+        (1.0, {"colour": ColourOptions(match_style="histogram")}, "candy is a learned style, and --match-style"),
+    ],
+)
+def test_what_a_learned_style_cannot(names: list[str], scale: float, options: dict[str, Options], message: str) -> None:
+    job = of_styles("candy", **options)
+    job = dataclasses.replace(job, styles=(StyleSource(source="candy", scale=scale),))
+    with pytest.raises(OptionError, match=message):
+        checked(job)
+
+
+def test_recipes_keep_names_and_find_files(
+    names: list[str], learned_job: MakeJob, learned_file: Path, tmp_path: Path
+) -> None:
+    styles = tuple(StyleSource(source=source) for source in ("candy", str(learned_file)))
+    job = checked(learned_job(styles=styles))
+    made = recipe.of(job, Shelf().loaded(job), folder=tmp_path)
+    assert [style.source for style in made.job.styles] == ["candy", "in/learned.safetensors"]
+    assert made.inputs.keys() == {"in/content.png", "in/learned.safetensors"}
+    assert made.weights.keys() == {"candy", "learned"}
+    assert recipe.job_again(made, folder=tmp_path) == job
+    assert recipe.of(job, Shelf().loaded(job), folder=tmp_path / "b").moved(tmp_path / "b", tmp_path) == made
+
+
+def test_weights_that_are_no_learned_style(there: Path, network_file: Path, learned_job: MakeJob) -> None:
+    with pytest.raises(WeightsError, match=r"none\.pth does not exist"):
+        Shelf().loaded(learned_job(styles=(StyleSource(source=str(there / "none.pth")),)))
+    torch.save(torch.zeros(3), there / "x.pth")
+    with pytest.raises(WeightsError, match="holds a Tensor"):
+        Shelf().loaded(learned_job(styles=(StyleSource(source=str(there / "x.pth")),)))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from johnsons import SAMPLES as LEARNED
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -30,7 +31,9 @@ SAMPLES: dict[str, Callable[[], dict[str, Tensor]]] = {
     "adain-vgg": adain,
     "squeezenet": squeezenet,
     "adain-decoder": decoder,
+    **{name: sample.state for name, sample in LEARNED.items()},
 }
+KINDS = {"adain-decoder": "arbitrary", **dict.fromkeys(LEARNED, "fast")}
 PREPROCESS = {"torchvision-vgg": "imagenet-rgb", "caffe-vgg": "caffe-bgr", "gatys-vgg": "gatys-bgr"}
 
 
@@ -69,7 +72,7 @@ def test_each_dialect_is_read_from_either_container(dialect: str, kept_as: str, 
     path = pth(tmp_path, state) if kept_as == "pth" else plain(tmp_path, state)
     found = read(path, dialect=dialect)
     assert found.sha256 == sha256_of(path)
-    assert found.card.kind == ("arbitrary" if dialect == "adain-decoder" else "encoder")
+    assert found.card.kind == KINDS.get(dialect, "encoder")
     assert found.card.name == "w"
     assert found.card.licence == "see source"
     assert path.name in found.card.source

@@ -89,5 +89,5 @@ def _begun(item: Item, bar: Bar, *, resume: bool, several: bool, shelf: Shelf) -
         output=item.output,
         resume=resume and (not several or state is not None),
         shelf=shelf,
-        progress=fetched(bar, weights_of(item.job)),
+        progress=fetched(bar, ", ".join(weights_of(item.job))),
     )

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from impasto.cli.flags import flagged
 from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.console import ConsoleOptions
+from impasto.config.fast import FastOptions
 from impasto.config.job import PaintOptions
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import ColourOptions, OutputOptions, SizeOptions
@@ -32,6 +33,11 @@ class ColourFlags(ColourOptions):
 @flagged("One pass (--method arbitrary)")
 class ArbitraryFlags(ArbitraryOptions):
     """Flags of `ArbitraryOptions`."""
+
+
+@flagged("Learned styles (--method fast)")
+class FastFlags(FastOptions):
+    """Flags of `FastOptions`."""
 
 
 @flagged("Losses (--method optimise)")
@@ -63,5 +69,6 @@ class LookFlags:
     size: SizeFlags = field(default_factory=SizeFlags)
     colour: ColourFlags = field(default_factory=ColourFlags)
     arbitrary: ArbitraryFlags = field(default_factory=ArbitraryFlags)
+    fast: FastFlags = field(default_factory=FastFlags)
     losses: LossFlags = field(default_factory=LossFlags)
     optimise: OptimiseFlags = field(default_factory=OptimiseFlags)

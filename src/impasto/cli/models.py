@@ -98,7 +98,10 @@ def get(
 
 @app.command(name="import")
 def import_model(
-    file: Annotated[Path, Parameter(help="Weight file: .pth, .pt, .safetensors, of this or another project.")],
+    file: Annotated[
+        Path,
+        Parameter(help="Weight file of any project: .pth, .pt, .safetensors, .npz; or a deeplearn.js folder."),
+    ],
     /,
     *,
     name: Annotated[str | None, Parameter(help="Name to give it; without, the file's name.")] = None,
@@ -109,8 +112,13 @@ def import_model(
 ) -> int:
     """Read weights of another project and keep them in our own form, under a name; print where they are."""
     from impasto.weights import readers
+    from impasto.weights.card import card_of
 
-    print(readers.imported(file, dialect=dialect, name=name, encoder=encoder))
+    path = readers.imported(file, dialect=dialect, name=name, encoder=encoder)
+    card = card_of(path)
+    print(path)
+    if card is not None:
+        print(f"{card.name} is of kind {card.kind}: {card.source}", file=sys.stderr)
     return 0
 
 

@@ -48,8 +48,8 @@ class PictureFlags:
         tuple[str, ...],
         Parameter(
             metavar="FILE[:WEIGHT]",
-            help="Picture whose style is taken, or a style of impasto style save, and its share. Repeated, they are "
-            "mixed. A folder stands for every style in it by itself.",
+            help="Picture whose style is taken, a style of impasto style save, or the name or file of a learned style, "
+            "and its share. Repeated, they are mixed. A folder stands for every style in it by itself.",
         ),
     ]
     style_scale: Annotated[
@@ -108,7 +108,8 @@ def stylize(
 ) -> int:
     """Repaint pictures in the manner of others.
 
-    A network paints any style in one pass; --method optimise takes a minute and is the most faithful. The result's
+    A network paints any style in one pass; one of its own paints each learned style (impasto models import);
+    --method optimise takes a minute and is the most faithful. The result's
     metadata says how it was made: impasto redo makes it again. Ctrl-C stops after the running step and keeps the
     picture so far, and with --method optimise its state; --resume goes on from there. A bad picture among several is
     left out and reported; the exit code is then 1.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from impasto.config.job import DEFAULT_METHOD, METHODS
+from impasto.config.job import DEFAULT_METHOD, OF_PICTURES
 from impasto.config.optimise import LossOptions
 from impasto.core.options import Choice, Doc, Options, Range
 
@@ -34,5 +34,5 @@ class DemoOptions(Options):
     sheet: Annotated[
         Path | None, Doc("Draw the large sheet, all photographs in all styles, into this file, and nothing else.")
     ] = None
-    method: Annotated[str, Doc("Family of stylizers that paints."), Choice(METHODS)] = DEFAULT_METHOD
+    method: Annotated[str, Doc("Family of stylizers that paints."), Choice(OF_PICTURES)] = DEFAULT_METHOD
     encoder: Annotated[str, Doc("Encoder of optimisation: a name or a weight file.")] = LossOptions().encoder

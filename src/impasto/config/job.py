@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 from impasto.config.arbitrary import ArbitraryOptions
+from impasto.config.fast import FastOptions
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import ColourOptions, SizeOptions
 from impasto.core.options import Choice, Doc, Options, Range
 
-METHODS = ("arbitrary", "optimise")
+METHODS = ("arbitrary", "fast", "optimise")
+OF_PICTURES = ("arbitrary", "optimise")
+"""The methods that take any picture for a style."""
+
 DEFAULT_METHOD = "arbitrary"
 
 
@@ -19,7 +23,10 @@ DEFAULT_METHOD = "arbitrary"
 class StyleSource(Options):
     """A style of the mix, by file."""
 
-    source: Annotated[str, Doc("Picture whose style is taken, or a style that `impasto style save` kept.")]
+    source: Annotated[
+        str,
+        Doc("Picture whose style is taken, a style that `impasto style save` kept, or name or file of a learned one."),
+    ]
     weight: Annotated[float, Doc("Share of this style against the others; below 0 leads away from it."), Range()] = 1.0
     scale: Annotated[float, Doc("Size of its strokes; 1 lays the picture over the whole output."), Range(0.05, 20)] = (
         1.0
@@ -37,8 +44,8 @@ class PaintOptions(Options):
     method: Annotated[
         str,
         Doc(
-            "arbitrary paints any style in one pass of a network, optimise moves the pixels themselves for a minute; "
-            "auto is arbitrary."
+            "arbitrary paints any style in one pass of a network, fast a learned style in one of its own, optimise "
+            "moves the pixels themselves for a minute; auto is fast for learned styles, and else arbitrary."
         ),
         Choice(("auto", *METHODS)),
     ] = "auto"
@@ -63,10 +70,6 @@ class Job(Options):
     size: SizeOptions = field(default_factory=SizeOptions)
     colour: ColourOptions = field(default_factory=ColourOptions)
     arbitrary: ArbitraryOptions = field(default_factory=ArbitraryOptions)
+    fast: FastOptions = field(default_factory=FastOptions)
     losses: LossOptions = field(default_factory=LossOptions)
     optimise: OptimiseOptions = field(default_factory=OptimiseOptions)
-
-
-def method_of(job: Job) -> str:
-    """The family that paints `job`: one of `METHODS`."""
-    return DEFAULT_METHOD if job.paint.method == "auto" else job.paint.method

@@ -117,6 +117,7 @@ _TO_255 = (255.0, 255.0, 255.0)
 PREPROCESS: dict[str, Preprocess] = {
     "rgb": _diagonal((1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),
     "rgb-255": _diagonal(_TO_255, (0.0, 0.0, 0.0)),
+    "bgr-255": _diagonal(_TO_255, (0.0, 0.0, 0.0), bgr=True),
     "imagenet-rgb": _standardised((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "caffe-bgr": _diagonal(_TO_255, (-103.939, -116.779, -123.68), bgr=True),
     "squeezenet-bgr": _diagonal(_TO_255, (-104.0, -117.0, -123.0), bgr=True),

@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from impasto.config.job import Job, StyleSource, method_of
+from impasto.config.job import DEFAULT_METHOD, Job, StyleSource
 from impasto.core.errors import OptionError
 from impasto.core.options import Options, flag
 from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder, Progress
 from impasto.image.resize import SizeHW
 from impasto.nets import table as nets
+from impasto.nets.learned import KIND as FAST
+from impasto.nets.learned import Learned
 from impasto.nets.protocol import Code
 from impasto.nets.table import Network
-from impasto.rendering import saved
+from impasto.rendering import learned, saved
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.codes import code_of
+from impasto.stylizers.fast import Fast
 from impasto.stylizers.optimised import Optimised, Paused
 from impasto.stylizers.protocol import Stylizer
 
@@ -35,10 +38,10 @@ Work = tuple[tuple[SizeHW, int], ...]
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a family paints with. `weights` maps the names of all weights to their sha256."""
+    """What a family paints with; learned styles by source. `weights` maps the names of all weights to their sha256."""
 
     method: str
-    model: Encoder | Network
+    model: Encoder | Network | Mapping[str, Learned]
     weights: Mapping[str, str]
     dtype: torch.dtype
 
@@ -47,13 +50,14 @@ class Loaded:
 class Family:
     """One family. `groups` are the groups of `Job` that no other family looks at.
 
-    `weights_at` is the group and the option that name its weights; `gradual` says whether its steps show the whole
-    picture as it grows, and can be gone on from. `style_short_side_px` is kept of every style picture that has it;
-    `code` is that of a style's picture and name, where it does not depend on the content, `saved_code` that in a file.
+    `weights_at` is the group and the option that name its weights, None where the styles do; `gradual` says whether its
+    steps show the whole picture as it grows, and can be gone on from. `style_short_side_px` is kept of every style
+    picture that has it; `code` is that of a style's picture and name, where it does not depend on the content,
+    `saved_code` that in a file.
     """
 
     groups: tuple[str, ...]
-    weights_at: tuple[str, str]
+    weights_at: tuple[str, str] | None
     gradual: bool
     style_short_side_px: int
     load: Callable[[Job, Progress | None], Loaded]
@@ -103,6 +107,17 @@ def _work_of_arbitrary(job: Job, size_hw: SizeHW, loaded: Loaded) -> Work:
     return ((size_hw, Arbitrary(_network(loaded), tile_px=job.arbitrary.tile_px).work(size_hw)),)
 
 
+def _load_learned(job: Job, progress: Progress | None) -> Loaded:
+    networks = learned.loaded([style.source for style in job.styles], precision=job.paint.precision, progress=progress)
+    found = list(networks.values())
+    return Loaded(FAST, networks, learned.digests(found), found[0].dtype)
+
+
+def _fast(job: Job, inputs: Inputs, loaded: Loaded, resume: Paused | None) -> Stylizer[Any]:
+    assert isinstance(loaded.model, Mapping)
+    return Fast(loaded.model, most_megapixels=job.fast.most_megapixels)
+
+
 FAMILIES: dict[str, Family] = {
     "arbitrary": Family(
         groups=("arbitrary",),
@@ -114,6 +129,15 @@ FAMILIES: dict[str, Family] = {
         work=_work_of_arbitrary,
         code=lambda picture, loaded, name: code_of(picture, _network(loaded), name=name),
         saved_code=lambda path, loaded: saved.code_in(path, _network(loaded)),
+    ),
+    FAST: Family(
+        groups=("fast",),
+        weights_at=None,
+        gradual=False,
+        style_short_side_px=1,  # there is no style picture
+        load=_load_learned,
+        stylizer=_fast,
+        work=lambda job, size_hw, loaded: ((size_hw, 1),),
     ),
     "optimise": Family(
         groups=("losses", "optimise"),
@@ -127,21 +151,31 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def method_of(job: Job) -> str:
+    """The family that paints `job`: one of `METHODS`. Left open, it is that of learned styles where there is one."""
+    if job.paint.method != "auto":
+        return job.paint.method
+    return FAST if any(learned.is_learned(style.source) for style in job.styles) else DEFAULT_METHOD
+
+
 def family_of(job: Job) -> Family:
     """The row of the family that paints `job`."""
     return FAMILIES[method_of(job)]
 
 
-def weights_of(job: Job) -> str:
-    """The name or file of the weights that the job is painted with."""
-    group, name = family_of(job).weights_at
-    return str(getattr(getattr(job, group), name))
+def weights_of(job: Job) -> tuple[str, ...]:
+    """The names or files of the weights that the job is painted with."""
+    at = family_of(job).weights_at
+    if at is None:
+        return tuple(style.source for style in job.styles)
+    return (str(getattr(getattr(job, at[0]), at[1])),)
 
 
 def checked(job: Job) -> Job:
     """The job with its method spelt out, once every option that is given is known to be of use.
 
-    Raises `OptionError` for an option of another family, and for one that a saved style cannot follow.
+    Raises `OptionError` for an option of another family, for one that a saved or learned style cannot follow, and for
+    styles that the family cannot paint.
     """
     method = method_of(job)
     for other, family in FAMILIES.items():
@@ -153,9 +187,12 @@ def checked(job: Job) -> Job:
                 f"{names} {'are' if len(given) > 1 else 'is'} of --method {other}, and --method {method} paints. "
                 f"Add --method {other}, or leave {'them' if len(given) > 1 else 'it'} out."
             )
-    for source in job.styles:
-        if saved.is_saved(source.source):
-            _check_saved(source, job, method)
+    learned.check_all([style.source for style in job.styles], method)
+    for style in job.styles:
+        if method == FAST:
+            _check_learned(style, job)
+        elif saved.is_saved(style.source):
+            _check_saved(style, job, method)
     return dataclasses.replace(job, paint=dataclasses.replace(job.paint, method=method))
 
 
@@ -170,6 +207,18 @@ def _given(options: Options) -> list[str]:
     plain = type(options)()
     names = [field.name for field in dataclasses.fields(options)]  # type: ignore[arg-type]
     return [name for name in names if getattr(options, name) != getattr(plain, name)]
+
+
+def _check_learned(source: StyleSource, job: Job) -> None:
+    if job.colour.match_style != "no":
+        raise OptionError(
+            f"{source.source} is a learned style, and --match-style changes the style's picture. Use --match-output."
+        )
+    if source.scale != 1:
+        raise OptionError(
+            f"--style-scale is {source.scale:g} for {source.source}, whose strokes are as large as it was trained to "
+            "paint them. Give 1 for it; strokes are larger in a picture that is painted smaller: --size."
+        )
 
 
 def _check_saved(source: StyleSource, job: Job, method: str) -> None:

@@ -19,7 +19,8 @@ from impasto.image.colour import COLOUR_MATCHES
 from impasto.image.files import Picture
 from impasto.image.masks import feathered, read_mask
 from impasto.image.resize import SizeHW, fit, resized
-from impasto.rendering import families, saved
+from impasto.nets.learned import KIND as FAST
+from impasto.rendering import families, learned, saved
 from impasto.rendering.shelf import Shelf
 from impasto.stylizers.protocol import Mix, Style
 
@@ -109,6 +110,10 @@ def _style(
     if source.mask is not None:
         mask = feathered(read_mask(source.mask, size), job.paint.feather * max(size))
     named = partial(Style, weight=source.weight, scale=source.scale, mask=mask, name=Path(source.source).name)
+    if families.method_of(job) == FAST:
+        return named(learned=source.source)
+    if given is None:
+        learned.check_known(source.source)
     if given is None and saved.is_saved(source.source):
         return named(code=shelf.saved_code(job, source, progress=progress))
 

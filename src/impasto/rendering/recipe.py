@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 import impasto
-from impasto.config.job import Job, method_of
+from impasto.config.job import Job, StyleSource
 from impasto.core.errors import OptionError, StateError
 from impasto.core.options import from_dict
 from impasto.core.paths import sha256_of
@@ -45,7 +45,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; of the job's groups those that its family looks at."""
         return {
-            "job": families.own_groups(self.job.to_dict(), method_of(self.job)),
+            "job": families.own_groups(self.job.to_dict(), families.method_of(self.job)),
             "inputs": dict(self.inputs),
             "weights": dict(self.weights),
             "made_with": dict(self.made_with),
@@ -133,33 +133,53 @@ def _files(job: Job) -> list[str]:
     masks = [str(style.mask) for style in job.styles if style.mask is not None]
     init = job.optimise.init_picture
     start = [str(init)] if init is not None and job.optimise.init == "picture" else []
-    weights = [name] if _is_file(name := families.weights_of(job)) else []
-    return [job.content, *(style.source for style in job.styles), *masks, *start, *weights]
+    weights = [] if _of_styles(job) else [name for name in families.weights_of(job) if _is_file(name)]
+    styles = [style.source for style in job.styles if not _is_name(style, job)]
+    return [job.content, *styles, *masks, *start, *weights]
+
+
+def _of_styles(job: Job) -> bool:
+    """Whether the styles are the weights."""
+    return families.family_of(job).weights_at is None
+
+
+def _is_name(style: StyleSource, job: Job) -> bool:
+    """Whether a style is found by name, not by file."""
+    return _of_styles(job) and not _is_file(style.source)
 
 
 def _moved(job: Job, path: Callable[[str], str]) -> Job:
     """The job with `path` applied to every file name in it."""
     styles = tuple(
         dataclasses.replace(
-            style, source=path(style.source), mask=None if style.mask is None else Path(path(str(style.mask)))
+            style,
+            source=style.source if _is_name(style, job) else path(style.source),
+            mask=None if style.mask is None else Path(path(str(style.mask))),
         )
         for style in job.styles
     )
     start = job.optimise.init_picture
     optimise = dataclasses.replace(job.optimise, init_picture=None if start is None else Path(path(str(start))))
     job = dataclasses.replace(job, content=path(job.content), styles=styles, optimise=optimise)
-    weights = families.weights_of(job)
+    if _of_styles(job):
+        return job
+    (weights,) = families.weights_of(job)
     return _with_weights(job, _as_file(path(weights))) if _is_file(weights) else job
 
 
 def _with_weights_path(job: Job) -> Job:
     """The job with its weights written so that they look like a file where they are one (`catalogue.located`)."""
-    weights = os.path.expanduser(families.weights_of(job))
+    if _of_styles(job):
+        return job
+    (name,) = families.weights_of(job)
+    weights = os.path.expanduser(name)
     return _with_weights(job, _as_file(weights)) if os.path.isfile(weights) else job
 
 
 def _with_weights(job: Job, weights: str) -> Job:
-    group, name = families.family_of(job).weights_at
+    at = families.family_of(job).weights_at
+    assert at is not None
+    group, name = at
     changed: dict[str, Any] = {group: dataclasses.replace(getattr(job, group), **{name: weights})}
     return dataclasses.replace(job, **changed)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from impasto.config.job import Job, StyleSource, method_of
+from impasto.config.job import Job, StyleSource
 from impasto.encoders.table import Progress
 from impasto.image.files import Picture
 from impasto.nets.protocol import Code
@@ -36,7 +36,8 @@ class Shelf:
         """What `job` is painted with; downloads weights that are not at hand. Raises `WeightsError`."""
         family = families.family_of(job)
         weights = families.weights_of(job)
-        key = (method_of(job), weights, _stamp(weights), job.paint.precision, job.losses.pooling)
+        stamps = [_stamp(name) for name in weights]
+        key = (families.method_of(job), weights, stamps, job.paint.precision, job.losses.pooling)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # two sets of weights need not be in memory
             self._loaded = key, family.load(job, progress)

@@ -56,7 +56,7 @@ class Arbitrary:
     def _code(self, style: Style) -> Code:
         if style.code is not None:
             return checked(style.code, self.network, name=style.name)
-        return code_of(style.seen(), self.network, name=style.name)
+        return code_of(style.seen(by="--method arbitrary"), self.network, name=style.name)
 
     def work(self, size_hw: SizeHW) -> int:
         """The number of steps for a content of `size_hw`, at a strength above 0."""

@@ -16,7 +16,7 @@ Code = TypeVar("Code")
 
 @dataclass(frozen=True)
 class Style:
-    """One style of a mix: a picture, or the `code` that a network made of one (a saved style).
+    """One style of a mix: a picture, the `code` that a network made of one (a saved style), or a `learned` one's name.
 
     `picture` `(1, 3, h, w)` in `[0, 1]`; `code`: statistics of features by layer; `weight` is relative to the other
     styles'; `scale` is the size of the style picture's strokes against the default (2: twice as large); `mask`
@@ -29,14 +29,19 @@ class Style:
     mask: Tensor | None = None
     name: str = ""
     code: Mapping[str, Tensor] | None = None
+    learned: str = ""
 
     def __post_init__(self) -> None:
-        if (self.picture is None) == (self.code is None):
-            found = "neither a picture nor a code" if self.picture is None else "both a picture and a code"
+        given = [self.picture is not None, self.code is not None, self.learned != ""]
+        if sum(given) != 1:
+            parts = [part for part, has in zip(("a picture", "a code", "a network"), given, strict=True) if has]
+            found = f"both {' and '.join(parts)}" if parts else "neither a picture nor a code nor a network"
             raise OptionError(f"the style {self.name!r} has {found}. Give one of them.")
 
     def seen(self, *, by: str = "--method optimise") -> Tensor:
-        """The picture; `OptionError` for a saved style, saying that `by` needs one."""
+        """The picture; `OptionError` for a style without one, saying that `by` needs it."""
+        if self.learned:
+            raise OptionError(f"{by} needs the style's picture; {self.name!r} is a learned style, which has none.")
         if self.picture is None:
             raise OptionError(
                 f"{by} needs the style's picture; {self.name!r} is a saved style, which has none. "

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as as_bytes
 from torch import Tensor
 
@@ -116,6 +117,16 @@ def load(path: Path) -> Loaded:
     """One of our own files. Raises `WeightsError` for any other; `readers.read` reads those."""
     contents = opened(path)
     return Loaded(card=card_in(contents, path.name), tensors=contents.tensors, sha256=sha256_of(path))
+
+
+def card_of(path: Path) -> Card | None:
+    """The card of one of our own files, from its header alone; None for what is not one, or no file."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            text = (file.metadata() or {}).get(CARD_KEY)
+        return None if text is None else Card.from_json(text, path.name)
+    except (SafetensorError, OSError, WeightsError):
+        return None
 
 
 def card_in(contents: Contents, where: str) -> Card:

@@ -13,7 +13,10 @@ from impasto.core.errors import ChecksumMismatch, DownloadFailed, OptionError, U
 from impasto.core.paths import cache_dir
 from impasto.weights.download import Progress, check_digest, download
 
-WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".model", ".ckpt", ".bin")
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".model", ".ckpt", ".bin", ".npz")
+
+LEARNED = "fast"
+"""The kind of networks of one learned style."""
 
 
 @dataclass(frozen=True, kw_only=True)

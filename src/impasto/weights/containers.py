@@ -1,4 +1,4 @@
-"""Opening a weight file: safetensors or PyTorch checkpoint, told apart by content, never by name."""
+"""Opening a weight file: safetensors, PyTorch checkpoint or arrays, told apart by content, never by name."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from impasto.core.errors import WeightsError
+from impasto.weights import arrays
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params")
 _PREFIXES = ("module.", "_orig_mod.")
@@ -36,12 +37,17 @@ class Contents:
 
 
 def opened(path: Path) -> Contents:
-    """The tensors of a file. Wrapping dicts and the `module.` of parallel training are taken off.
+    """The tensors of a file, or of a deeplearn.js folder. Wrapping dicts and the `module.` of parallel training are
+    taken off.
 
     Python objects in a checkpoint are never unpickled. Raises `WeightsError`. The tensors may be mapped from the file:
     clone what is kept.
     """
+    if path.is_dir():
+        return Contents(tensors=arrays.in_folder(path))
     head = _head(path)
+    if arrays.is_npz(path):
+        return Contents(tensors=arrays.in_npz(path))
     if _is_safetensors(head, path):
         return _safetensors(path)
     found = _state(_unpickled(path), path)

@@ -13,8 +13,8 @@ from pathlib import Path
 from torch import Tensor
 
 from impasto.core.errors import UnknownName, WeightsError
-from impasto.core.paths import sha256_of
-from impasto.weights import adain, squeezenet, vgg
+from impasto.weights import adain, johnson, squeezenet, vgg
+from impasto.weights.arrays import digest_of
 from impasto.weights.card import CARD_KEY, Card, Loaded, card_in, save
 from impasto.weights.catalogue import CATALOGUE, WEIGHT_SUFFIXES, entry_of, imported_path, located
 from impasto.weights.containers import Contents, opened
@@ -32,7 +32,8 @@ def _read_own(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Ca
 
 _OWN = Dialect(name="impasto", about="our own safetensors with a card", matches=_has_card, read=_read_own)
 
-DIALECTS: dict[str, Dialect] = {row.name: row for row in (_OWN, *vgg.ROWS, *squeezenet.ROWS, *adain.ROWS)}
+_ROWS = (_OWN, *vgg.ROWS, *squeezenet.ROWS, *adain.ROWS, *johnson.ROWS)
+DIALECTS: dict[str, Dialect] = {row.name: row for row in _ROWS}
 
 
 def loaded(
@@ -57,7 +58,7 @@ def read(path: Path, *, dialect: str | None = None) -> Loaded:
     if dialect is not None and dialect not in DIALECTS:
         raise UnknownName.of("dialect", dialect, DIALECTS)
     contents = opened(path)
-    sha256 = sha256_of(path)
+    sha256 = digest_of(path)
     row = _chosen(contents, path.name, sha256) if dialect is None else DIALECTS[dialect]
     if not row.matches(contents) or (_has_card(contents) and row is not _OWN):
         raise WeightsError(f"{path.name} is not of dialect {row.name} ({row.about}); {_described(contents)}.")
@@ -74,7 +75,7 @@ def read(path: Path, *, dialect: str | None = None) -> Loaded:
 
 
 def imported(path: Path, *, dialect: str | None = None, name: str | None = None, encoder: str | None = None) -> Path:
-    """Read a file and keep it in our own form in the cache folder, where `located(name)` finds it; its new path.
+    """Read a file (or deeplearn.js folder), keep it in our own form where `located(name)` finds it; its new path.
 
     `name` is the file's name without its ending where it is not given. An earlier import of that name is replaced.
     `encoder` (a name or a file) is what a decoder was trained with: without it a decoder is refused, and nothing else
@@ -108,8 +109,8 @@ def _chosen(contents: Contents, file_name: str, sha256: str) -> Dialect:
     if len(fitting) > 1 and not certain:
         names = [row.name for row in fitting]
         raise WeightsError(
-            f"{file_name} may be {' or '.join(names)}: keys and shapes are the same, but not the colours they expect. "
-            f"Say which with --dialect {'|'.join(names)}."
+            f"{file_name} may be {' or '.join(names)}: keys and shapes are the same, but not the colours they take or "
+            f"give. Say which with --dialect {'|'.join(names)}."
         )
     return (certain or fitting)[0]
 

@@ -1,0 +1,109 @@
+"""Painting in one pass with networks of one learned style each (Johnson et al. 2016)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from impasto.core.errors import ImageTooLarge, OptionError
+from impasto.image.resize import resized
+from impasto.image.strips import by_strips
+from impasto.nets.learned import Learned
+from impasto.stylizers.protocol import Mix, Step
+
+BARE = 1e-6  # masks whose sum is below this paint nothing
+MEGABYTES_PER_MEGAPIXEL = 350  # measured with networks of 32, 64 and 128 channels in float32
+
+
+@dataclass(frozen=True)
+class Brush:
+    """A network, and its share of the picture: everywhere, or as far as `mask` `(1, 1, h, w)` reaches."""
+
+    network: Learned
+    weight: float
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Fast:
+    """A stylizer that paints learned styles, each by its own network; `networks` are by the names in the mix.
+
+    Every network paints the whole picture, and the pictures are blended by weight, since networks that were trained
+    apart have no features in common. Their norms look at the whole picture, too: it is painted at once, and one of more
+    than `most_megapixels` is refused.
+    """
+
+    networks: Mapping[str, Learned]
+    most_megapixels: float = math.inf
+
+    def prepare(self, mix: Mix) -> tuple[Brush, ...]:
+        """The networks with their shares. Raises `OptionError` for a style that is not learned."""
+        if mix.styles[0].mask is not None:
+            mix.check_no_negative(by="painting with masks")
+        for style in mix.styles:
+            if style.learned not in self.networks:
+                raise OptionError(f"{style.name!r} is no learned style; --method fast needs the network of one.")
+        pairs = zip(mix.styles, mix.shares, strict=True)
+        return tuple(Brush(self.networks[s.learned], share, s.mask) for s, share in pairs if share != 0)
+
+    def paint(self, content: Tensor, code: tuple[Brush, ...], *, strength: float = 1.0) -> Iterator[Step]:
+        """Yield one step, with the content's precision.
+
+        The output is `content + strength · (blend - content)`, clamped to `[0, 1]`: the content itself at 0, the
+        networks' own pictures at 1, pixels beyond them in the same direction above. Raises `ImageTooSmall`,
+        `ImageTooLarge`, `OptionError`.
+        """
+        if not (math.isfinite(strength) and strength >= 0):
+            raise OptionError(f"the strength is {strength:g}; it must be 0 or more.")
+        size = (content.shape[-2], content.shape[-1])
+        if strength == 0:
+            yield Step(1, 1, size, content)
+            return
+        self._check_size(size)
+        blend = _blend(content, code)
+
+        def strengthened(before: Tensor, after: Tensor) -> Tensor:
+            return torch.lerp(before, after, strength).clamp_(0, 1)
+
+        yield Step(1, 1, size, by_strips(strengthened, content, blend))
+
+    def _check_size(self, size_hw: tuple[int, int]) -> None:
+        height, width = size_hw
+        found = height * width / 1e6
+        if found > self.most_megapixels:
+            needed, most = MEGABYTES_PER_MEGAPIXEL * found / 1000, f"{self.most_megapixels:g}"
+            raise ImageTooLarge(
+                f"the picture is to be {width}×{height} px, {found:.3g} megapixels; a learned style looks at all of it "
+                f"at once, and --most-megapixels is {most}. Use --megapixels {most}, or "
+                f"--most-megapixels {math.ceil(found)} where about {needed:.2g} GB of memory are free."
+            )
+
+
+def _blend(content: Tensor, brushes: tuple[Brush, ...]) -> Tensor:
+    """What the brushes paint together, `(1, 3, h, w)` with the content's precision, before it is clamped.
+
+    Without masks the shares add up to 1. With masks they do so wherever something is painted; elsewhere the content
+    stays.
+    """
+    if len(brushes) == 1 and brushes[0].mask is None:
+        return brushes[0].network.painted(content).to(content.dtype)
+    size = (content.shape[-2], content.shape[-1])
+    shares = [_share(brush, size) for brush in brushes]
+    whole = torch.stack(shares).sum(0) if brushes[0].mask is not None else torch.ones(1, 1, 1, 1)
+    blend = torch.zeros_like(content)
+    for brush, share in zip(brushes, shares, strict=True):
+        if bool(share.any()):
+            part = (share / whole.clamp(min=BARE)).to(content.dtype)
+            blend.addcmul_(brush.network.painted(content).to(content.dtype), part.expand_as(content))
+    return torch.where(whole > BARE, blend, content)
+
+
+def _share(brush: Brush, size_hw: tuple[int, int]) -> Tensor:
+    """The brush's weight, at each pixel where it has a mask."""
+    if brush.mask is None:
+        return torch.full((1, 1, 1, 1), brush.weight)
+    return brush.weight * resized(brush.mask, size_hw, mode="bilinear")

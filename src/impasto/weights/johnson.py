@@ -1,0 +1,253 @@
+"""Readers of networks of one learned style (Johnson et al. 2016, arXiv 1603.08155), as six projects write them.
+
+All have three layers down, five residual blocks and three layers up. Our keys are those of `nets.residual`:
+`down.0.conv.weight`, `blocks.4.two.norm.bias`, `up.1.conv.weight`, `last.conv.bias`. Widths come from the tensors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.core.errors import WeightsMismatch
+from impasto.weights.card import Card, check_shapes
+from impasto.weights.catalogue import LEARNED
+from impasto.weights.containers import Contents
+from impasto.weights.dialect import Dialect, Origin, own_copy
+
+BLOCKS, OUTER_PX = 5, 9
+_PUBLISHED = (32, 64, 128)  # widths, for what the tensors leave open
+_KNOWN = 0.5  # the part of its keys that a file must have to be taken for one with some missing
+
+Keys = Mapping[str, str]
+"""The other project's key for each of ours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How one project writes the network.
+
+    `mark` is a key that tells it from the others; `network` are the numbers in which it differs from the default of
+    `nets.residual`; `seen` and `given` are ranges and colours of input and output. Keys that match `aside` are left
+    out, and `twins` begin second copies of tensors, in place of the beginnings of the first ones.
+    """
+
+    name: str
+    about: str
+    keys: Keys
+    mark: str
+    seen: str
+    given: str
+    network: Mapping[str, Any] = field(default_factory=dict)
+    channels_last: bool = False
+    aside: str = ""
+    twins: Mapping[str, str] = field(default_factory=dict)
+
+    def matches(self, contents: Contents) -> bool:
+        """Whether the mark and half of the keys are there."""
+        found = {_first_copy(key, self.twins) for key in contents.tensors}
+        known = sum(key in found for key in self.keys.values())
+        return self.mark in found and known >= _KNOWN * len(self.keys)
+
+    def read(self, contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
+        """Our keys, and the card. Raises `WeightsMismatch` with every key that differs."""
+        tensors = self._own(contents.tensors, origin.file_name)
+        shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        widths = self._widths(shapes)
+        check_shapes(shapes, self._needed(widths), origin.file_name)
+        found = {
+            ours: own_copy(self._turned(tensors[key]), key=key, file_name=origin.file_name)
+            for ours, key in self.keys.items()
+        }
+        network = {"architecture": "residual", "widths": list(widths), "blocks": BLOCKS, "outer_px": OUTER_PX}
+        network |= {**self.network, "output": self.given}
+        return found, origin.card(kind=LEARNED, network=network, preprocess=self.seen, notes="A learned style.")
+
+    def _own(self, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+        """The tensors once each, without what is left aside."""
+        found: dict[str, Tensor] = {}
+        for key, tensor in tensors.items():
+            first = _first_copy(key, self.twins)
+            if first in found and not torch.equal(found[first], tensor):
+                raise WeightsMismatch(f"{where} has two tensors for {first} that differ ({key}); the same is needed.")
+            if not (self.aside and re.search(self.aside, key)):
+                found[first] = tensor
+        return found
+
+    def _turned(self, tensor: Tensor) -> Tensor:
+        """`(h, w, in, out)` to `(out, in, h, w)`, where the project has the former."""
+        return tensor.permute(3, 2, 0, 1) if self.channels_last and tensor.ndim == 4 else tensor
+
+    def _widths(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+        axis = 3 if self.channels_last else 0
+        found = (shapes.get(self.keys[f"down.{i}.conv.weight"], ()) for i in range(len(_PUBLISHED)))
+        return tuple(shape[axis] if len(shape) == 4 else width for shape, width in zip(found, _PUBLISHED, strict=True))
+
+    def _needed(self, widths: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """The shapes under the project's own keys."""
+        a, b, c = widths
+        ways = {"down.0": (3, a, OUTER_PX), "down.1": (a, b, 3), "down.2": (b, c, 3)}
+        ways |= {f"blocks.{i}.{half}": (c, c, 3) for i in range(BLOCKS) for half in ("one", "two")}
+        ways |= {"up.0": (c, b, 3), "up.1": (b, a, 3), "last": (a, 3, OUTER_PX)}
+        needed: dict[str, tuple[int, ...]] = {}
+        for ours, key in self.keys.items():
+            layer, part, kind = ours.rsplit(".", 2)
+            into, out, side = ways[layer]
+            turns = self.network.get("upsampling") == "transposed" and layer.startswith("up.")
+            ends = (into, out) if turns else (out, into)
+            if part == "conv" and kind == "weight":
+                needed[key] = (side, side, ends[1], ends[0]) if self.channels_last else (*ends, side, side)
+            else:
+                needed[key] = (out,)
+        return needed
+
+    def dialect(self) -> Dialect:
+        """The row for `readers.DIALECTS`."""
+        return Dialect(name=self.name, about=self.about, matches=self.matches, read=self.read)
+
+
+def _first_copy(key: str, twins: Mapping[str, str]) -> str:
+    """The key of the tensor that `key` is a second copy of, or `key`."""
+    start = next((start for start in twins if key.startswith(f"{start}.")), None)
+    return key if start is None else twins[start] + key.removeprefix(start)
+
+
+def _keys(places: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """Keys from the prefixes of convolution and norm by our layer; no norm where that is empty."""
+    found: dict[str, str] = {}
+    for layer, (conv, norm) in places.items():
+        found |= {f"{layer}.conv.{part}": f"{conv}.{part}" for part in ("weight", "bias")}
+        found |= {f"{layer}.norm.{part}": f"{norm}.{part}" for part in ("weight", "bias") if norm}
+    return found
+
+
+def _halves(i: int) -> tuple[tuple[str, int], tuple[str, int]]:
+    return (f"blocks.{i}.one", 1), (f"blocks.{i}.two", 2)
+
+
+def _examples(ups: tuple[str, str, str]) -> dict[str, str]:
+    """pytorch/examples and those who started from it, who name the layers up otherwise."""
+    places = {f"down.{i}": (f"conv{i + 1}.conv2d", f"in{i + 1}") for i in range(3)}
+    for i in range(BLOCKS):
+        places |= {ours: (f"res{i + 1}.conv{half}.conv2d", f"res{i + 1}.in{half}") for ours, half in _halves(i)}
+    places |= {"up.0": (ups[0], "in4"), "up.1": (ups[1], "in5"), "last": (ups[2], "")}
+    return _keys(places)
+
+
+def _eriklindernoren() -> dict[str, str]:
+    places = {f"down.{i}": (f"model.{i}.block.1", f"model.{i}.norm") for i in range(3)}
+    for i in range(BLOCKS):
+        block = f"model.{3 + i}.block"
+        places |= {ours: (f"{block}.{n - 1}.block.1", f"{block}.{n - 1}.norm") for ours, n in _halves(i)}
+    places |= {f"up.{i}": (f"model.{8 + i}.block.1", f"model.{8 + i}.norm") for i in range(2)}
+    return _keys(places | {"last": ("model.10.block.1", "")})
+
+
+def _rrmina() -> dict[str, str]:
+    def named(place: str, conv: str = "conv_layer") -> tuple[str, str]:
+        return f"{place}.{conv}", f"{place}.norm_layer"
+
+    places = {f"down.{i}": named(f"ConvBlock.{2 * i}") for i in range(3)}
+    for i in range(BLOCKS):
+        places |= {ours: named(f"ResidualBlock.{i}.conv{half}") for ours, half in _halves(i)}
+    places |= {f"up.{i}": named(f"DeconvBlock.{2 * i}", "conv_transpose") for i in range(2)}
+    return _keys(places | {"last": ("DeconvBlock.4.conv_layer", "")})
+
+
+def _myklmaring() -> dict[str, str]:
+    places = {f"down.{i}": (f"conv{i + 1}.conv1", f"norm{i + 1}") for i in range(3)}
+    for i in range(BLOCKS):
+        places |= {ours: (f"res{i + 1}.ConvLayer{half}.conv1", f"res{i + 1}.norm{half}") for ours, half in _halves(i)}
+    places |= {f"up.{i}": (f"up{i + 1}.conv1", f"norm{i + 4}") for i in range(2)}
+    return _keys(places | {"last": ("conv4.conv1", "")})
+
+
+def _lengstrom() -> dict[str, str]:
+    """Filter, shift and scale of each layer, numbered in the order in which they are made."""
+    order = ["down.0", "down.1", "down.2"]
+    order += [ours for i in range(BLOCKS) for ours, _ in _halves(i)]
+    order += ["up.0", "up.1", "last"]
+    parts = [f"{layer}.{part}" for layer in order for part in ("conv.weight", "norm.bias", "norm.weight")]
+    return {ours: f"Variable_{number}" if number else "Variable" for number, ours in enumerate(parts)}
+
+
+_TWINS = {f"residual.{i}": f"res{i + 1}" for i in range(BLOCKS)}
+_TWINS |= {f"encoder.{3 * i}": f"conv{i + 1}" for i in range(3)}
+_TWINS |= {f"encoder.{3 * i + 1}": f"norm{i + 1}" for i in range(3)}
+_TWINS |= {"decoder.0": "up1", "decoder.1": "norm4", "decoder.3": "up2", "decoder.4": "norm5", "decoder.6": "conv4"}
+
+_TRANSPOSED: dict[str, Any] = {"upsampling": "transposed"}
+_TENSORFLOW: dict[str, Any] = {"padding": "same", "eps": 1e-3, "biases": False, "last_norm": True}
+
+LAYOUTS = (
+    Layout(
+        name="pytorch-examples",
+        about="conv1.conv2d … deconv3.conv2d: a learned style of pytorch/examples (fast_neural_style)",
+        keys=_examples(("deconv1.conv2d", "deconv2.conv2d", "deconv3.conv2d")),
+        mark="deconv1.conv2d.weight",
+        seen="rgb-255",
+        given="rgb-255",
+        aside=r"in\d+\.(running_(mean|var)|num_batches_tracked)$",  # of old torch, which never used them here
+    ),
+    Layout(
+        name="gordicaleksa",
+        about="conv1.conv2d … up3.conv2d: a learned style of gordicaleksa's repository",
+        keys=_examples(("up1.conv2d.conv2d", "up2.conv2d.conv2d", "up3.conv2d")),
+        mark="up1.conv2d.conv2d.weight",
+        seen="imagenet-rgb",
+        given="imagenet-rgb",
+    ),
+    Layout(
+        name="eriklindernoren",
+        about="model.0.block.1 … model.10.block.1: a learned style of eriklindernoren's repository",
+        keys=_eriklindernoren(),
+        mark="model.3.block.0.block.1.weight",
+        seen="imagenet-rgb",
+        given="imagenet-rgb",
+    ),
+    Layout(
+        name="rrmina",
+        about="ConvBlock, ResidualBlock, DeconvBlock: a learned style of rrmina's repository, whose output is as it is",
+        keys=_rrmina(),
+        mark="DeconvBlock.0.conv_transpose.weight",
+        seen="bgr-255",
+        given="bgr-255",
+        network=_TRANSPOSED,
+    ),
+    Layout(
+        name="rrmina-tanh",
+        about="the same keys: a learned style of rrmina's repository, whose output is 150 · tanh",
+        keys=_rrmina(),
+        mark="DeconvBlock.0.conv_transpose.weight",
+        seen="bgr-255",
+        given="bgr-255",
+        network=_TRANSPOSED | {"tanh": [150.0, 0.0]},
+    ),
+    Layout(
+        name="myklmaring",
+        about="conv1.conv1 … conv4.conv1, mostly twice: a learned style of myklmaring's repository",
+        keys=_myklmaring(),
+        mark="up1.conv1.weight",
+        seen="rgb-255",
+        given="rgb-255",
+        twins=_TWINS,
+    ),
+    Layout(
+        name="lengstrom",
+        about="Variable … Variable_47: a learned style of lengstrom's repository (a deeplearn.js folder, or .npz)",
+        keys=_lengstrom(),
+        mark="Variable",
+        seen="rgb-255",
+        given="rgb-255",
+        network=_TRANSPOSED | _TENSORFLOW | {"tanh": [150.0, 127.5]},
+        channels_last=True,
+        aside=r"(_Adam(_\d+)?|beta\d_power|global_step)$",
+    ),
+)
+
+ROWS = tuple(layout.dialect() for layout in LAYOUTS)

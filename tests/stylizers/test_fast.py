@@ -1,0 +1,146 @@
+"""Painting with learned styles: networks of one style each, whose pictures are blended."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from impasto.core.errors import ImageTooLarge, ImageTooSmall, OptionError, UnknownName, WeightsError, WeightsMismatch
+from impasto.nets import learned as nets
+from impasto.nets.learned import Learned
+from impasto.stylizers.arbitrary import Arbitrary
+from impasto.stylizers.fast import Fast
+from impasto.stylizers.protocol import Mix, Style
+from impasto.weights.card import Card, Loaded, load, save
+
+Networks = dict[str, Learned]
+
+
+@pytest.fixture
+def networks(tmp_path: Path, save_learned: Callable[..., Path]) -> Networks:
+    paths = [save_learned(tmp_path / f"{name}.safetensors", seed=seed) for seed, name in enumerate(("a", "b"))]
+    return {path.stem: nets.loaded(path, precision="float32") for path in paths}
+
+
+def painted(networks: Networks, content: Tensor, *styles: Style, strength: float = 1.0) -> Tensor:
+    stylizer = Fast(networks)
+    (step,) = stylizer.paint(content, stylizer.prepare(Mix(styles)), strength=strength)
+    assert (step.index, step.total, step.size_hw) == (1, 1, content.shape[-2:])
+    return step.image
+
+
+def test_one_style_is_the_network_s_picture(networks: Networks, photo: Tensor) -> None:
+    found = painted(networks, photo, Style(learned="a", weight=0.3))
+    assert torch.equal(found, networks["a"].painted(photo))
+    assert found.shape == photo.shape
+    assert not torch.allclose(found, networks["b"].painted(photo), atol=0.05)
+    assert 0 <= float(found.min()) < float(found.max()) <= 1
+
+
+def test_the_content_is_not_touched(networks: Networks, photo: Tensor) -> None:
+    before = photo.clone()
+    painted(networks, photo, Style(learned="a"), Style(learned="b"), strength=0.5)
+    assert torch.equal(photo, before)
+
+
+def test_strength(networks: Networks, photo: Tensor) -> None:
+    style = Style(learned="a")
+    one = painted(networks, photo, style)
+    assert torch.equal(painted(networks, photo, style, strength=0.0), photo)
+    torch.testing.assert_close(painted(networks, photo, style, strength=0.25), photo + 0.25 * (one - photo))
+    more = (photo + 1.5 * (one - photo)).clamp(0, 1)
+    torch.testing.assert_close(painted(networks, photo, style, strength=1.5), more)
+    for wrong in (-1.0, float("nan")):
+        with pytest.raises(OptionError, match="the strength is"):
+            painted(networks, photo, style, strength=wrong)
+
+
+@pytest.mark.parametrize(("one", "other"), [(3.0, 1.0), (1.5, -0.5)])
+def test_a_mix_is_the_weighted_picture(networks: Networks, photo: Tensor, one: float, other: float) -> None:
+    a, b = (networks[name].painted(photo) for name in "ab")
+    found = painted(networks, photo, Style(learned="a", weight=one), Style(learned="b", weight=other))
+    expected = ((one * a + other * b) / (one + other)).clamp(0, 1)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_no_share_is_not_painted(networks: Networks, photo: Tensor) -> None:
+    code = Fast(networks).prepare(Mix((Style(learned="a"), Style(learned="b", weight=0.0))))
+    assert [brush.network.name for brush in code] == ["a"]
+
+
+def test_masks(networks: Networks, photo: Tensor) -> None:
+    """Left in one style, right in the other, in between the content; where both are, by weight."""
+    masks = torch.zeros(2, 1, 1, 72, 80)
+    masks[0, ..., :30], masks[1, ..., 20:30], masks[1, ..., 50:] = 1, 1, 1
+    styles = [Style(learned=n, weight=w, mask=m) for n, w, m in zip("ab", (1.0, 3.0), masks, strict=True)]
+    found = painted(networks, photo, *styles)
+    a, b = (networks[name].painted(photo) for name in "ab")
+    torch.testing.assert_close(found[..., :20], a[..., :20])
+    torch.testing.assert_close(found[..., 50:], b[..., 50:])
+    torch.testing.assert_close(found[..., 20:30], (a + 3 * b)[..., 20:30] / 4)
+    assert torch.equal(found[..., 30:50], photo[..., 30:50])
+    with pytest.raises(OptionError, match="painting with masks needs 0 or more"):
+        painted(networks, photo, styles[0], dataclasses.replace(styles[1], weight=-0.5))
+
+
+def test_half_precision_is_kept(networks: Networks, photo: Tensor) -> None:
+    found = painted(networks, photo.half(), Style(learned="a"), Style(learned="b"), strength=0.5)
+    wide = painted(networks, photo.half().float(), Style(learned="a"), Style(learned="b"), strength=0.5)
+    assert found.dtype == torch.float16
+    torch.testing.assert_close(found.float(), wide, atol=2e-3, rtol=0)
+
+
+def test_bfloat16_is_near(networks: Networks, photo: Tensor) -> None:
+    rough = {"a": dataclasses.replace(networks["a"], dtype=torch.bfloat16)}
+    found, wide = (painted(which, photo, Style(learned="a")) for which in (rough, networks))
+    assert found.dtype == torch.float32
+    assert 0 < float((found - wide).abs().mean()) < 0.02
+
+
+def test_sizes_that_cannot_be_painted(networks: Networks, photo: Tensor) -> None:
+    for height, width in ((5, 5), (5, 30), (31, 6), (7, 9)):
+        assert painted(networks, photo[..., :height, :width], Style(learned="a")).shape[-2:] == (height, width)
+    with pytest.raises(ImageTooSmall, match="30×4 px here; a needs 5 px a side"):
+        painted(networks, photo[..., :4, :30], Style(learned="a"))
+    small = Fast(networks, most_megapixels=0.005)
+    with pytest.raises(ImageTooLarge, match=r"80×72 px, 0\.00576 megapixels.*Use --megapixels 0\.005, or"):
+        next(small.paint(photo, small.prepare(Mix((Style(learned="a"),)))))
+
+
+def test_other_styles_are_refused(networks: Networks, photo: Tensor, make_network: Callable[..., object]) -> None:
+    with pytest.raises(OptionError, match="'p' is no learned style"):
+        Fast(networks).prepare(Mix((Style(photo, name="p"),)))
+    with pytest.raises(OptionError, match="--method arbitrary needs the style's picture; 'a' is a learned style"):
+        Arbitrary(make_network("adain")).prepare(Mix((Style(learned="a", name="a"),)))  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="both a picture and a network"):
+        Style(photo, learned="a")
+
+
+def test_cards_that_say_something_else(tmp_path: Path, save_learned: Callable[..., Path]) -> None:
+    whole = load(save_learned(tmp_path / "a.safetensors"))
+
+    def built(tensors: dict[str, Tensor] | None = None, **changes: object) -> Learned:
+        network = changes.pop("network", whole.card.network)
+        card = Card(**(vars(whole.card) | {"network": network} | changes))
+        return nets.built(Loaded(card=card, tensors=tensors or whole.tensors, sha256=""))
+
+    numbers = whole.card.network
+    with pytest.raises(WeightsError, match="is of kind encoder; a learned style"):
+        built(kind="encoder")
+    with pytest.raises(UnknownName, match="architecture"):
+        built(network=numbers | {"architecture": "residul"})
+    with pytest.raises(WeightsError, match="newer impasto: upgrade"):
+        built(network=numbers | {"depth": 3})
+    with pytest.raises(UnknownName, match="padding"):
+        built(network=numbers | {"padding": "mirror"})
+    with pytest.raises(WeightsError, match="unknown preprocess 'hsv'"):
+        built(network=numbers | {"output": "hsv"})
+    with pytest.raises(WeightsMismatch, match=r"missing: down\.0\.conv\.bias"):
+        built({k: v for k, v in whole.tensors.items() if k != "down.0.conv.bias"})
+    save(tmp_path / "again.safetensors", whole.tensors, whole.card)
+    assert nets.loaded(tmp_path / "again.safetensors").sha256 == whole.sha256
