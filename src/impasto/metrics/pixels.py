@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 import torch
-from skimage.color import rgb2lab
-from skimage.metrics import structural_similarity
+from skimage import color, metrics  # these load what is used, when it is used
 from torch import Tensor
 
 from impasto.core.errors import ImageTooSmall
@@ -50,12 +49,12 @@ def ssim(output: Tensor, content: Tensor) -> float:
 
 def _similarity(found: np.ndarray, target: np.ndarray) -> float:
     """SSIM of two luminances `(h, w)` in `[0, 1]`."""
-    return float(structural_similarity(found, target, data_range=1.0, win_size=SSIM_WINDOW_PX))  # type: ignore[no-untyped-call]
+    return float(metrics.structural_similarity(found, target, data_range=1.0, win_size=SSIM_WINDOW_PX))  # type: ignore[no-untyped-call]
 
 
 def _quantiles_along(rays: Tensor, image: Tensor) -> Tensor:
     """Quantile functions `(b, rays, bins)` of the Lab colours."""
-    lab = torch.stack([torch.from_numpy(rgb2lab(array)).float() for array in _arrays(image)])  # (b, h, w, 3)
+    lab = torch.stack([torch.from_numpy(color.rgb2lab(array)).float() for array in _arrays(image)])  # (b, h, w, 3)
     return histogram(torch.einsum("bhwc,rc->brhw", lab, rays))[0]
 
 
