@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.encoders.gains import measured_gains
@@ -17,7 +17,7 @@ from impasto.encoders.squeezenet import SqueezeNet
 from impasto.encoders.vgg import POOLINGS, Vgg
 from impasto.image.pixels import Preprocess, preprocess_from
 from impasto.weights import readers
-from impasto.weights.card import Card, check_shapes
+from impasto.weights.card import Card, fill
 from impasto.weights.download import Progress
 
 __all__ = ["ARCHITECTURES", "Encoder", "Progress", "built", "loaded"]
@@ -36,8 +36,7 @@ def _vgg(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> Vgg:
         pooling=native,
         ceil_mode=network.get("ceil_mode", False),
     )
-    _check(vgg.convs, tensors, card.name)
-    vgg.load_convs(dict(tensors))
+    fill(vgg.convs, tensors, card.name)
     if pooling not in ("native", native):
         vgg.pool_gain = measured_gains(vgg, pooling)
         vgg.pooling = pooling  # type: ignore[assignment]
@@ -49,18 +48,12 @@ def _squeezenet(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> Sque
         raise OptionError(f"--pooling is {pooling}; {card.name} is a SqueezeNet, which has max pooling only.")
     colour = _colour(card)
     net = SqueezeNet(matrix=colour.matrix, offset=colour.offset, conv1_padding=card.network.get("conv1_padding", 0))
-    _check(net, tensors, card.name)
-    net.load_state_dict({k: v.float() for k, v in tensors.items()})
+    fill(net, tensors, card.name)
     return net
 
 
 def _colour(card: Card) -> Preprocess:
     return preprocess_from(card.preprocess or "rgb")
-
-
-def _check(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    needed = {k: tuple(v.shape) for k, v in module.state_dict().items()}
-    check_shapes({k: tuple(v.shape) for k, v in tensors.items()}, needed, where)
 
 
 ARCHITECTURES: dict[str, Callable[[Card, Mapping[str, Tensor], str], Vgg | SqueezeNet]] = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from impasto.nets.moments import moments, power
+
 COLOURS = "rgb"
 """The entry of a code that holds mean and covariance of the style's colours, `(b, 4, 3)`."""
 
@@ -19,9 +21,8 @@ def colour_map(stats: Tensor, target: Tensor) -> Tensor:
     """
     eye = FLOOR * torch.eye(3, dtype=torch.float64, device=stats.device)
     here, there = (value.double()[:, 1:] + eye for value in (stats, target))
-    root = _power(here, 0.5)
-    back = _power(here, -0.5)
-    linear = back @ _power(root @ there @ root, 0.5) @ back
+    root, back = power(here, 0.5, floor=0), power(here, -0.5, floor=0)
+    linear = back @ power(root @ there @ root, 0.5, floor=0) @ back
     shift = target[:, 0].double() - (linear @ stats[:, 0, :, None].double())[..., 0]
     return torch.cat([linear, shift[..., None]], dim=2).float()
 
@@ -33,7 +34,6 @@ def recoloured(image: Tensor, linear: Tensor, *, amount: float = 1) -> Tensor:
         return torch.lerp(image.float(), moved, amount).clamp(0, 1).to(image.dtype)
 
 
-def _power(spread: Tensor, exponent: float) -> Tensor:
-    values, vectors = torch.linalg.eigh(spread)
-    found: Tensor = (vectors * values.clamp(min=0)[:, None] ** exponent) @ vectors.mT
-    return found
+def in_colours(image: Tensor, target: Tensor) -> Tensor:
+    """`image` `(b, 3, h, w)`, a whole picture, in the colours of `target` `(b, 4, 3)`."""
+    return recoloured(image, colour_map(moments(image, covariances=True), target))

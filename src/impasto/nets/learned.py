@@ -16,7 +16,7 @@ from impasto.encoders.table import Progress
 from impasto.image.pixels import Preprocess, preprocess_from
 from impasto.nets.residual import Residual
 from impasto.weights import readers
-from impasto.weights.card import Card, Loaded, check_shapes
+from impasto.weights.card import Card, Loaded, fill
 from impasto.weights.catalogue import LEARNED as KIND
 
 __all__ = ["ARCHITECTURES", "KIND", "Learned", "built", "loaded"]
@@ -75,9 +75,7 @@ def built(file: Loaded, *, precision: str = "auto") -> Learned:
     numbers = dict(card.network)
     answer = numbers.pop("output", "rgb")
     net = _untrained(numbers, card.name)
-    needed = {k: tuple(v.shape) for k, v in net.state_dict().items()}
-    check_shapes({k: tuple(v.shape) for k, v in file.tensors.items()}, needed, card.name)
-    net.load_state_dict({k: v.float() for k, v in file.tensors.items()})
+    fill(net, file.tensors, card.name)
     try:
         seen, given = preprocess_from(card.preprocess or "rgb"), preprocess_from(answer)
         given.inverse()

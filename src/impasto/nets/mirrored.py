@@ -13,7 +13,7 @@ from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.encoders.vgg import Vgg
 from impasto.nets.blocks import Conv, Residual, doubled
-from impasto.nets.colours import COLOURS, colour_map, recoloured
+from impasto.nets.colours import COLOURS, in_colours
 from impasto.nets.moments import given_covariance, given_moments, moments
 from impasto.nets.protocol import Code, Feats, Stats
 
@@ -69,7 +69,7 @@ class Mirrored(nn.Module):
         """`image` `(b, 3, h, w)` painted whole by `code`; `feats` are its features, recoloured, if they are known."""
         if feats is None:
             if self.recolours:
-                image = recoloured(image, colour_map(moments(image, covariances=True), code[COLOURS]))
+                image = in_colours(image, code[COLOURS])
             feats = self.features(image)
         stats = {name: moments(feats[name], covariances=self.covariances) for name in self.code_layers}
         return self.render(feats, stats, code)

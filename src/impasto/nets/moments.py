@@ -84,16 +84,19 @@ def given_moments(feats: Tensor, stats: Tensor, target: Tensor) -> Tensor:
 def given_covariance(feats: Tensor, stats: Tensor, target: Tensor) -> Tensor:
     """Whitened by `stats`, coloured by `target`, both `(b, 1 + c, c)` (Li et al., Universal Style Transfer, 2017)."""
     with torch.autocast(feats.device.type, enabled=False):
-        map_ = _power(target[:, 1:], 0.5) @ _power(stats[:, 1:], -0.5)  # (b, c, c)
+        map_ = power(target[:, 1:], 0.5).float() @ power(stats[:, 1:], -0.5).float()  # (b, c, c)
         pixels = feats.float().flatten(2) - stats[:, 0, :, None]
         found = map_ @ pixels + target[:, 0, :, None]
     return found.view(feats.shape).to(feats.dtype)
 
 
-def _power(spread: Tensor, exponent: float) -> Tensor:
-    """A power of symmetric matrices `(b, c, c)`; directions that hardly vary are left out of negative ones."""
+def power(spread: Tensor, exponent: float, *, floor: float = 1e-5) -> Tensor:
+    """A power of symmetric matrices `(b, c, c)`, in float64.
+
+    Directions that vary by less than the part `floor` of the one that varies most are left out.
+    """
     values, vectors = torch.linalg.eigh(spread.double())
-    floor = 1e-5 * values[:, -1:].clamp(min=EPS)
-    powered = torch.where(values > floor, values.clamp(min=floor) ** exponent, 0)
+    least = floor * values[:, -1:].clamp(min=EPS)
+    powered = torch.where(values > least, values.clamp(min=least) ** exponent, 0)
     found: Tensor = (vectors * powered[:, None]) @ vectors.mT
-    return found.float()
+    return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from impasto.core.errors import UnknownName, WeightsError
 from impasto.encoders import table as encoders
@@ -19,7 +19,7 @@ from impasto.nets.mirrored import Mirrored
 from impasto.nets.modulated import Modulated
 from impasto.nets.protocol import OnePass
 from impasto.weights import readers
-from impasto.weights.card import Card, Loaded, check_shapes
+from impasto.weights.card import Card, Loaded, fill
 
 __all__ = ["ARCHITECTURES", "KIND", "VARIANTS", "Network", "built", "encoder_for", "loaded", "untrained"]
 
@@ -135,12 +135,6 @@ def encoder_for(card: Card, *, precision: str = "auto", progress: Progress | Non
 def built(file: Loaded, encoder: Encoder, *, precision: str = "auto") -> Network:
     """The network that a card and its tensors describe, on `encoder`."""
     net: nn.Module = untrained(encoder, file.card.network)
-    needed = {k: tuple(v.shape) for k, v in net.state_dict().items()}
-    check_shapes({k: tuple(v.shape) for k, v in file.tensors.items()}, needed, file.card.name)
-    net.load_state_dict({k: _wide(v) for k, v in file.tensors.items()})
+    fill(net, file.tensors, file.card.name)
     net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Network(net, file.card, file.sha256, encoder, chosen(precision))  # type: ignore[arg-type]
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -10,17 +9,14 @@ from itertools import compress
 import torch
 from torch import Tensor
 
-from impasto.core.errors import OptionError
 from impasto.image.resize import SizeHW, resized
 from impasto.nets.colours import COLOURS, colour_map, recoloured
 from impasto.nets.moments import Tally, moments
 from impasto.nets.protocol import Code, Feats, Stats
 from impasto.nets.table import Network
 from impasto.stylizers.codes import TILE_PX, checked, code_of, colours_of, mixed, own_code, tallied
-from impasto.stylizers.protocol import Mix, Step, Style
+from impasto.stylizers.protocol import BARE, Mix, Step, Style, check_strength
 from impasto.stylizers.tiles import Tile, cut, padded_size, tiles
-
-BARE = 1e-6  # masks whose sum is below this paint nothing
 
 
 @dataclass(frozen=True)
@@ -74,8 +70,7 @@ class Arbitrary:
         out. So it is exact at 0 and continuous. Above 1 features go beyond the styled ones in the same direction; the
         picture is clamped to `[0, 1]`, so that it becomes gaudy rather than wrong.
         """
-        if not (math.isfinite(strength) and strength >= 0):
-            raise OptionError(f"the strength is {strength:g}; it must be 0 or more.")
+        check_strength(strength)
         size = (content.shape[-2], content.shape[-1])
         if strength == 0:
             yield Step(1, 1, size, content)

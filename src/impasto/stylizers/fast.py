@@ -13,9 +13,8 @@ from impasto.core.errors import ImageTooLarge, OptionError
 from impasto.image.resize import resized
 from impasto.image.strips import by_strips
 from impasto.nets.learned import Learned
-from impasto.stylizers.protocol import Mix, Step
+from impasto.stylizers.protocol import BARE, Mix, Step, check_strength
 
-BARE = 1e-6  # masks whose sum is below this paint nothing
 MEGABYTES_PER_MEGAPIXEL = 350  # measured with networks of 32, 64 and 128 channels in float32
 
 
@@ -57,8 +56,7 @@ class Fast:
         networks' own pictures at 1, pixels beyond them in the same direction above. Raises `ImageTooSmall`,
         `ImageTooLarge`, `OptionError`.
         """
-        if not (math.isfinite(strength) and strength >= 0):
-            raise OptionError(f"the strength is {strength:g}; it must be 0 or more.")
+        check_strength(strength)
         size = (content.shape[-2], content.shape[-1])
         if strength == 0:
             yield Step(1, 1, size, content)

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from impasto.config.optimise import LossOptions, OptimiseOptions
-from impasto.core.errors import ImageTooSmall, OptionError, StateError
+from impasto.core.errors import ImageTooSmall, StateError
 from impasto.encoders.table import Encoder
 from impasto.image.resize import SizeHW, pyramid_sizes, resized
 from impasto.stylizers.canvas import started
 from impasto.stylizers.minimise import Adam, Lbfgs, Minimiser, Objective, State
-from impasto.stylizers.protocol import Mix, Step
+from impasto.stylizers.protocol import Mix, Step, check_strength
 from impasto.stylizers.targets import checked, objective_for
 
 
@@ -78,8 +78,7 @@ class Optimised:
 
     def paint(self, content: Tensor, code: Mix, *, strength: float = 1.0) -> Iterator[PaintedStep]:
         """Yield every step of every scale that is left to do."""
-        if not (math.isfinite(strength) and strength >= 0):
-            raise OptionError(f"the strength is {strength:g}; it must be 0 or more.")
+        check_strength(strength)
         content, resume = content.float(), self.resume  # very large pictures are read in half precision
         sizes = self.sizes((content.shape[-2], content.shape[-1]))
         if strength == 0:

@@ -12,6 +12,7 @@ from torch import Tensor
 from impasto.core.errors import OptionError
 
 Code = TypeVar("Code")
+BARE = 1e-6  # masks whose sum is below this paint nothing
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,12 @@ class Step:
         for function in self.finish:
             image = function(image)
         return image
+
+
+def check_strength(strength: float) -> None:
+    """Raise `OptionError` for a strength that no stylizer takes."""
+    if not (math.isfinite(strength) and strength >= 0):
+        raise OptionError(f"the strength is {strength:g}; it must be 0 or more.")
 
 
 class Stylizer(Protocol[Code]):

@@ -16,8 +16,7 @@ from impasto.losses.distances import l2, relative
 from impasto.losses.smoothness import total_variation
 from impasto.losses.table import STYLE_LOSSES, StyleLoss
 from impasto.nets.codes import code_from
-from impasto.nets.colours import COLOURS, colour_map, recoloured
-from impasto.nets.moments import moments
+from impasto.nets.colours import COLOURS, in_colours
 from impasto.objective.perceptual import out_of_range
 from impasto.training.pairs import Pair
 
@@ -113,10 +112,7 @@ class ArbitraryStyle:
 
     def _recoloured(self, contents: Tensor, code: Found) -> Tensor:
         """The contents as the network sees them."""
-        if not self.network.recolours:
-            return contents
-        with torch.autocast(contents.device.type, enabled=False):  # as painting does, and as `_code` takes the style's
-            return recoloured(contents, colour_map(moments(contents, covariances=True), code[COLOURS]))
+        return in_colours(contents, code[COLOURS]) if self.network.recolours else contents
 
     def _content(self, found: Found, seen: Found) -> Tensor:
         return torch.stack([w * CONTENT(found[name], seen[name]) for name, w in self.content_layers.items()]).sum()

@@ -32,7 +32,7 @@ from impasto.training.pictures import listed
 from impasto.training.processes import device_for, is_first
 from impasto.training.shelf import Shelf
 from impasto.weights import readers
-from impasto.weights.card import Card, check_shapes, save
+from impasto.weights.card import Card, fill, save
 
 FILE = "network.safetensors"
 SHOWN = 4  # contents and styles in a sample
@@ -169,14 +169,12 @@ def _network(options: AdainOptions, encoder: Encoder, *, seed: int) -> nn.Module
 def _start(net: nn.Module, options: AdainOptions) -> None:
     """Give `net` the weights of --start-from, which may have been trained with another encoder of the same widths."""
     file = readers.loaded(str(options.start_from))
-    needed = {key: tuple(value.shape) for key, value in net.state_dict().items()}
     try:
-        check_shapes({key: tuple(value.shape) for key, value in file.tensors.items()}, needed, file.card.name)
+        fill(net, file.tensors, file.card.name)
     except WeightsMismatch as error:
         raise WeightsMismatch(
             f"--start-from {options.start_from} does not serve --variant {options.variant}: {error}"
         ) from error
-    net.load_state_dict({key: value.float() for key, value in file.tensors.items()})
 
 
 def _check_size(crop_px: int, encoder: Encoder, net: nn.Module, layers: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as as_bytes
-from torch import Tensor
+from torch import Tensor, nn
 
 from impasto.core.errors import WeightsError, WeightsMismatch
 from impasto.core.paths import sha256_of, written_whole
@@ -153,6 +153,15 @@ def check_shapes(found: Mapping[str, tuple[int, ...]], needed: Mapping[str, tupl
     ]
     if parts:
         raise WeightsMismatch(f"{where} does not fit the network. {'; '.join(parts)}.")
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Give `module` the tensors as float32. `WeightsMismatch` with every key that differs; then nothing is changed."""
+    needed = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    check_shapes({key: tuple(value.shape) for key, value in tensors.items()}, needed, where)
+    module.load_state_dict(
+        {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
+    )
 
 
 def _plain(value: Any, name: str) -> Any:
