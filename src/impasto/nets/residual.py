@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto.core.errors import UnknownName
+from impasto.core.errors import OptionError, UnknownName
+from impasto.encoders.padding import reflected
+from impasto.nets.norms import instance_norm
 
 PADDINGS = ("reflect", "same")
 """`same`: zeros, one more at the bottom and right where their number is odd, as TensorFlow has it."""
@@ -25,7 +27,8 @@ class Residual(nn.Module):
 
     `widths` are the channels of the layers on the way down, the first of full size; the first and last convolution are
     `outer_px` a side, all others 3. `eps` is added to variances. `last_norm` puts an instance norm before the output,
-    `tanh` `(scale, offset)` makes that `scale · tanh + offset`; `biases` says whether convolutions have some.
+    `tanh` `(scale, offset)` makes that `scale · tanh + offset`; `biases` says whether convolutions have some. With more
+    than one of `styles` the norms have a row of scales and shifts for each (Dumoulin et al. 2017).
     """
 
     def __init__(
@@ -40,23 +43,29 @@ class Residual(nn.Module):
         biases: bool = True,
         last_norm: bool = False,
         tanh: Sequence[float] | None = None,
+        styles: int = 1,
     ) -> None:
         super().__init__()
+        if styles < 1:
+            raise OptionError(f"the network is to have {styles} styles; 1 or more are needed.")
         if padding not in PADDINGS:
             raise UnknownName.of("padding", padding, PADDINGS)
         if upsampling not in UPSAMPLINGS:
             raise UnknownName.of("upsampling", upsampling, UPSAMPLINGS)
+        self.styles = styles
         self.tanh = None if tanh is None else (float(tanh[0]), float(tanh[1]))
         self.smallest_px = max(outer_px // 2, 2 ** (len(widths) - 1)) + 1  # reflection needs more than the padding
 
         def layer(into: int, out: int, *, side: int = 3, stride: int = 1, doubles: bool = False) -> Layer:
             conv = Conv(into, out, side, stride=stride, padding=padding, doubles=doubles, bias=biases)
-            return Layer(conv, Norm(out, eps))
+            return Layer(conv, Norm(out, eps, styles=styles))
 
         def upward(into: int, out: int) -> Layer:
             if upsampling == "nearest":
                 return layer(into, out, doubles=True)
-            return Layer(Transposed(into, out, offset=int(padding == "reflect"), bias=biases), Norm(out, eps))
+            return Layer(
+                Transposed(into, out, offset=int(padding == "reflect"), bias=biases), Norm(out, eps, styles=styles)
+            )
 
         steps = list(pairwise(widths))
         first = layer(3, widths[0], side=outer_px)
@@ -64,19 +73,24 @@ class Residual(nn.Module):
         self.blocks = nn.ModuleList(Block(*(layer(widths[-1], widths[-1]) for _ in range(2))) for _ in range(blocks))
         self.up = nn.ModuleList(upward(out, into) for into, out in reversed(steps))
         last = Conv(widths[0], 3, outer_px, padding=padding, bias=biases)
-        self.last = Layer(last, Norm(3, eps) if last_norm else None)
+        self.last = Layer(last, Norm(3, eps, styles=styles) if last_norm else None)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """`image` `(b, 3, h, w)` in the range and colour order that the weights were trained for, to their output's."""
+    def forward(self, image: Tensor, shares: Tensor | None = None) -> Tensor:
+        """`image` `(b, 3, h, w)` in the range and colour order that the weights were trained for, to their output's.
+
+        `shares` `(b, styles)`: how much of each style there is in each picture. A network of one style needs none.
+        """
+        if shares is None and self.styles > 1:
+            raise OptionError(f"this network has {self.styles} styles; it needs the share of each.")
         x = image
         for layer in self.down:
-            x = F.relu_(layer(x))
+            x = rectified(layer(x, shares))
         for block in self.blocks:
-            x = block(x)
+            x = block(x, shares)
         for layer in self.up:
-            x = F.relu_(layer(x))
+            x = rectified(layer(x, shares))
         with torch.autocast(x.device.type, enabled=False):  # bf16 has fewer steps than 8-bit pixels
-            x = self.last(x.float())
+            x = self.last(x.float(), shares)
         x = x[..., : image.shape[-2], : image.shape[-1]]  # what is doubled is as large as the next multiple
         return x if self.tanh is None else self.tanh[0] * torch.tanh(x) + self.tanh[1]
 
@@ -88,10 +102,10 @@ class Layer(nn.Module):
         super().__init__()
         self.conv, self.norm = conv, norm
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, shares: Tensor | None) -> Tensor:
         """`(b, c, h, w)` to `(b, c', h', w')`."""
         found: Tensor = self.conv(x)
-        return found if self.norm is None else self.norm(found)
+        return found if self.norm is None else self.norm(found, shares)
 
 
 class Block(nn.Module):
@@ -101,30 +115,29 @@ class Block(nn.Module):
         super().__init__()
         self.one, self.two = one, two
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, shares: Tensor | None) -> Tensor:
         """`(b, c, h, w)` to the same shape."""
-        found: Tensor = x + self.two(F.relu_(self.one(x)))
+        found: Tensor = x + self.two(rectified(self.one(x, shares)), shares)
         return found
 
 
 class Norm(nn.Module):
-    """An instance norm with a learned scale and shift. It works in place where no gradient is asked for."""
+    """An instance norm with a learned scale and shift, or a row of them for each style (Dumoulin et al. 2017, eq. 5)."""
 
-    def __init__(self, width: int, eps: float) -> None:
+    def __init__(self, width: int, eps: float, *, styles: int = 1) -> None:
         super().__init__()
         self.eps = eps
-        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+        shape = (width,) if styles == 1 else (styles, width)
+        self.weight, self.bias = nn.Parameter(torch.ones(shape)), nn.Parameter(torch.zeros(shape))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`(b, c, h, w)` to the same shape; statistics are of the whole picture, in float32."""
+    def forward(self, x: Tensor, shares: Tensor | None) -> Tensor:
+        """`(b, c, h, w)` to the same shape by the styles' `shares` `(b, styles)`. Statistics are of the whole picture."""
+        if self.weight.ndim == 1:
+            return instance_norm(x, self.weight[None], self.bias[None], eps=self.eps)
+        assert shares is not None
         with torch.autocast(x.device.type, enabled=False):
-            wide = x.float()
-            var, mean = torch.var_mean(wide, dim=(2, 3), keepdim=True, correction=0)
-            scale = self.weight[:, None, None] * torch.rsqrt(var + self.eps)
-            shift = self.bias[:, None, None] - mean * scale
-            if wide.requires_grad or scale.requires_grad:
-                return torch.addcmul(shift, wide, scale).to(x.dtype)
-            return torch.addcmul(shift, wide, scale, out=wide).to(x.dtype)
+            scale, shift = shares @ self.weight, shares @ self.bias
+        return instance_norm(x, scale, shift, eps=self.eps)
 
 
 class Conv(nn.Module):
@@ -152,6 +165,9 @@ class Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(b, c, h, w)` to `(b, c', ceil(h / stride), ceil(w / stride))`, or to twice the size."""
         height, width = (size * (2 if self.doubles else 1) for size in x.shape[-2:])
+        if self._plain(x, height * width):
+            whole = reflected(F.interpolate(x, scale_factor=2.0, mode="nearest") if self.doubles else x)
+            return F.conv2d(whole, self.weight, self.bias, stride=self.stride)
         top, left = self._before(height), self._before(width)
         rows_out, across = -(-height // self.stride), -(-width // self.stride)
         right = (across - 1) * self.stride + self.side - left
@@ -162,6 +178,11 @@ class Conv(nn.Module):
             return F.conv2d(seen, self.weight, self.bias, stride=self.stride)
 
         return _by_parts(part, rows_out, across)
+
+    def _plain(self, x: Tensor, places: int) -> bool:
+        """Whether the picture is padded and convolved whole, in the way that is fastest."""
+        last = x.is_contiguous(memory_format=torch.channels_last) and x.shape[1] > 1
+        return last and self.padding == "reflect" and self.side == 3 and places <= PART_PX
 
     def _before(self, length: int) -> int:
         """The padding at the top or left."""
@@ -201,6 +222,11 @@ class Transposed(nn.Module):
             return full[:, :, at : at + 2 * (stop - start), self.offset : self.offset + 2 * width]
 
         return _by_parts(part, height, 4 * width)
+
+
+def rectified(x: Tensor) -> Tensor:
+    """ReLU, in place where no gradient is asked for."""
+    return F.relu(x, inplace=not torch.is_grad_enabled())
 
 
 def _reflected(span: tuple[int, int], length: int, device: torch.device) -> Tensor:

@@ -28,7 +28,8 @@ class Card:
     "stages": [[width, convolutions], …], "padding": "zeros" | "reflect", "pooling": "max" | "average",
     "ceil_mode": bool}`. `preprocess` is the name of an input normalisation (empty: none), or
     `{"matrix": 3×3, "offset": [3]}` for `matrix @ rgb + offset` with rgb in [0, 1]. `layer_scale` is the mean
-    activation of each layer, as far as it is known.
+    activation of each layer, as far as it is known. `styles` are those that a network has learned, in the order of its
+    rows: each a `name` and whatever else there is to say (`about`).
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Card:
     measures: dict[str, Any] = field(default_factory=dict)
     notes: str = ""
     layer_scale: dict[str, float] = field(default_factory=dict)
+    styles: list[dict[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):
@@ -55,6 +57,9 @@ class Card:
         for layer, scale in self.layer_scale.items():
             if not _is_number(scale):
                 raise WeightsError(f"the card's layer_scale of {layer} is {scale!r}; a number is needed.")
+        names = [style.get("name") if isinstance(style, dict) else None for style in self.styles]
+        if not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+            raise WeightsError(f"the card's styles are named {names!r}; each needs a name of its own.")
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys."""
@@ -93,6 +98,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "measures": (dict,),
     "notes": (str,),
     "layer_scale": (dict,),
+    "styles": (list,),
 }
 
 

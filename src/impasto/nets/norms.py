@@ -1,0 +1,70 @@
+"""Instance norm with scales and shifts that are given, fast on channels-last features (Ulyanov et al. 2016)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+class InstanceNorm(torch.autograd.Function):
+    """`scale · (x - mean) / sqrt(var + eps) + shift` over the places of each channel.
+
+    `x` `(b, c, h, w)` with channels last, `scale` and `shift` `(1|b, c)` in float32. Statistics and sums are float32, the
+    result and its gradient have the type and layout of `x`. On channels-last bfloat16 features torch's `var_mean` took
+    four times as long as all of this does, and the backward pass of its group norm five times (2 cores, 512 × 512).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
+        """The normalised features."""
+        b, c, h, w = x.shape
+        places = x.permute(0, 2, 3, 1).flatten(1, 2)  # (b, h·w, c): no copy
+        wide = places.float()
+        mean = wide.mean(1, keepdim=True)
+        kept = any(ctx.needs_input_grad)
+        centred = wide - mean if kept and x.dtype == torch.float32 else wide.sub_(mean)
+        spread = torch.rsqrt(centred.square().mean(1, keepdim=True) + eps)  # (b, 1, c)
+        if kept:
+            unit = (centred * spread).to(x.dtype)
+            ctx.save_for_backward(unit, spread, scale)
+        found = torch.addcmul(shift[:, None], centred, spread * scale[:, None], out=centred)
+        return found.to(x.dtype).view(b, h, w, c).permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """Gradients by features, scale and shift."""
+        unit, spread, scale = ctx.saved_tensors
+        b, c, h, w = grads[0].shape
+        wide = grads[0].permute(0, 2, 3, 1).reshape(b, h * w, c).float()
+        by_shift = wide.sum(1)
+        by_scale = (wide * unit).sum(1)
+        away = by_shift[:, None] / (h * w)
+        centred = wide - away if grads[0].dtype == torch.float32 else wide.sub_(away)  # the former is not ours
+        centred.addcmul_(unit.float(), -by_scale[:, None] / (h * w)).mul_(spread * scale[:, None])
+        found = centred.to(unit.dtype).view(b, h, w, c).permute(0, 3, 1, 2)
+        if scale.shape[0] == 1:
+            by_scale, by_shift = by_scale.sum(0, keepdim=True), by_shift.sum(0, keepdim=True)
+        return found, by_scale, by_shift, None
+
+
+def instance_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Tensor:
+    """`x` `(b, c, h, w)` with mean 0 and deviation 1 in each channel of each picture, times `scale` plus `shift`.
+
+    `scale` and `shift` are `(1|b, c)`; `eps` is added to variances. Statistics are float32, the type and layout of `x` stay.
+    Where no gradient is asked for, float32 features are overwritten.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        if x.is_contiguous(memory_format=torch.channels_last):
+            found: Tensor = InstanceNorm.apply(x, scale, shift, eps)  # type: ignore[no-untyped-call]
+            return found
+        wide = x.float()
+        var, mean = torch.var_mean(wide, dim=(2, 3), keepdim=True, correction=0)
+        factor = scale[..., None, None] * torch.rsqrt(var + eps)
+        offset = torch.addcmul(shift[..., None, None], mean, factor, value=-1)
+        if wide.requires_grad or factor.requires_grad:
+            return torch.addcmul(offset, wide, factor).to(x.dtype)
+        return torch.addcmul(offset, wide, factor, out=wide).to(x.dtype)
