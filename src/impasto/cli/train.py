@@ -14,6 +14,7 @@ from impasto.cli.flags import flagged, plain
 from impasto.cli.groups import ConsoleFlags
 from impasto.config.adain import AdainFitOptions, AdainOptions
 from impasto.config.console import ConsoleOptions
+from impasto.config.learned import LearnedFitOptions, LearnedOptions
 from impasto.config.training import BackboneOptions, FitOptions
 
 if TYPE_CHECKING:
@@ -43,8 +44,19 @@ class AdainFitFlags(AdainFitOptions):
     """Flags of `AdainFitOptions`."""
 
 
+@flagged("Network")
+class LearnedFlags(LearnedOptions):
+    """Flags of `LearnedOptions`."""
+
+
+@flagged("Training")
+class LearnedFitFlags(LearnedFitOptions):
+    """Flags of `LearnedFitOptions`."""
+
+
 _BACKBONE, _FIT, _CONSOLE = BackboneFlags(), FitFlags(), ConsoleFlags()
 _ADAIN, _ADAIN_FIT = AdainFlags(), AdainFitFlags()
+_LEARNED, _LEARNED_FIT = LearnedFlags(), LearnedFitFlags()
 
 
 @app.command
@@ -83,6 +95,25 @@ def adain(
     from impasto.training.arbitrary_run import train_adain
 
     return _trained(lambda: train_adain(plain(adain), plain(fit), output), output, fit=fit, console=console)  # type: ignore[type-var]
+
+
+@app.command
+def fast(
+    *,
+    output: Annotated[
+        Path, Parameter(name=("--output", "-o"), help="Folder for network.safetensors, checkpoints, samples and log.")
+    ],
+    learned: LearnedFlags = _LEARNED,
+    fit: LearnedFitFlags = _LEARNED_FIT,
+    console: ConsoleFlags = _CONSOLE,
+) -> int:
+    """Train a fast network: one style, or many (Johnson et al. 2016; Dumoulin et al. 2017).
+
+    Ctrl-C stops after the running step. The same command goes on from the last checkpoint, exactly.
+    """
+    from impasto.training.learned_run import train_learned
+
+    return _trained(lambda: train_learned(plain(learned), plain(fit), output), output, fit=fit, console=console)  # type: ignore[type-var]
 
 
 def _trained(begun: Callable[[], Iterator[Progress]], output: Path, *, fit: FitOptions, console: ConsoleOptions) -> int:

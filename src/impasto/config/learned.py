@@ -81,9 +81,9 @@ class LearnedOptions(Options):
         Path | None, Doc("Pictures to paint as samples. Without: some contents, which are kept out of the training.")
     ] = None
     memory_gb: Annotated[float, Doc("Pictures that fit into so much memory are kept there."), Range(0)] = 4
-    widths: Annotated[tuple[int, ...], Doc("Channels on the way down; each next one at half the size."), Range(1, 1024)] = (
-        16, 32, 96,
-    )  # fmt: skip
+    widths: Annotated[
+        tuple[int, ...], Doc("Channels on the way down; each next one at half the size."), Range(1, 1024)
+    ] = (16, 32, 96)
     blocks: Annotated[int, Doc("Residual blocks."), Range(0, 64)] = 4
     outer_px: Annotated[int, Doc("Side of the first and last convolution (Johnson et al.: 9)."), Range(1, 15)] = 3
     upsampling: Annotated[str, Doc("How the picture is doubled."), Choice(("nearest", "transposed"))] = "nearest"

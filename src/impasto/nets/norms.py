@@ -12,9 +12,9 @@ from torch.autograd.function import once_differentiable
 class InstanceNorm(torch.autograd.Function):
     """`scale · (x - mean) / sqrt(var + eps) + shift` over the places of each channel.
 
-    `x` `(b, c, h, w)` with channels last, `scale` and `shift` `(1|b, c)` in float32. Statistics and sums are float32, the
-    result and its gradient have the type and layout of `x`. On channels-last bfloat16 features torch's `var_mean` took
-    four times as long as all of this does, and the backward pass of its group norm five times (2 cores, 512 × 512).
+    `x` `(b, c, h, w)` with channels last, `scale` and `shift` `(1|b, c)` in float32. Statistics and sums are float32,
+    the result and its gradient have the type and layout of `x`. On channels-last bfloat16 features torch's `var_mean`
+    took four times as long as all of this does, and the backward pass of its group norm three times (2 cores, 512 px).
     """
 
     @staticmethod
@@ -54,8 +54,8 @@ class InstanceNorm(torch.autograd.Function):
 def instance_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Tensor:
     """`x` `(b, c, h, w)` with mean 0 and deviation 1 in each channel of each picture, times `scale` plus `shift`.
 
-    `scale` and `shift` are `(1|b, c)`; `eps` is added to variances. Statistics are float32, the type and layout of `x` stay.
-    Where no gradient is asked for, float32 features are overwritten.
+    `scale` and `shift` are `(1|b, c)`; `eps` is added to variances. Statistics are float32, the type and layout of `x`
+    stay. Where no gradient is asked for, float32 features are overwritten.
     """
     with torch.autocast(x.device.type, enabled=False):
         if x.is_contiguous(memory_format=torch.channels_last):

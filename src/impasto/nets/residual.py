@@ -122,7 +122,7 @@ class Block(nn.Module):
 
 
 class Norm(nn.Module):
-    """An instance norm with a learned scale and shift, or a row of them for each style (Dumoulin et al. 2017, eq. 5)."""
+    """An instance norm with a learned scale and shift, or a row of them for each style (Dumoulin et al. 2017)."""
 
     def __init__(self, width: int, eps: float, *, styles: int = 1) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class Norm(nn.Module):
         self.weight, self.bias = nn.Parameter(torch.ones(shape)), nn.Parameter(torch.zeros(shape))
 
     def forward(self, x: Tensor, shares: Tensor | None) -> Tensor:
-        """`(b, c, h, w)` to the same shape by the styles' `shares` `(b, styles)`. Statistics are of the whole picture."""
+        """`(b, c, h, w)` to the same shape by `shares` `(b, styles)`; statistics are of the whole picture."""
         if self.weight.ndim == 1:
             return instance_norm(x, self.weight[None], self.bias[None], eps=self.eps)
         assert shares is not None

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,17 +16,16 @@ from impasto.config.adain import AdainFitOptions, AdainOptions
 from impasto.core.errors import OptionError, UnknownName, WeightsMismatch
 from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder
-from impasto.losses.table import STYLE_LOSSES
 from impasto.nets import table as nets
 from impasto.nets.modulated import Modulated
 from impasto.nets.moments import moments
+from impasto.training import sources
 from impasto.training.arbitrary import ArbitraryStyle, Weights
 from impasto.training.claim import claim
-from impasto.training.data import Ahead, Crops, centre_crop
-from impasto.training.fit import Progress, averaged, fit
+from impasto.training.data import Crops, centre_crop
+from impasto.training.fit import Progress, averaged
 from impasto.training.pairs import Pairs
-from impasto.training.pictures import listed
-from impasto.training.processes import device_for, is_first
+from impasto.training.processes import is_first
 from impasto.training.shelf import Shelf
 from impasto.weights import readers
 from impasto.weights.card import Card, fill, save
@@ -38,14 +34,6 @@ FILE = "network.safetensors"
 SHOWN = 4  # contents and styles in a sample
 MEASURED = 128  # styles that the scale of codes is measured on
 FAR = 2**40  # a step that no training reaches
-READERS, DEPTH = 2, 3  # threads that read pictures, and batches that they are ahead
-
-
-class Named(NamedTuple):
-    """A picture file, and the name that it has within its source."""
-
-    path: Path
-    name: str
 
 
 @dataclass(frozen=True)
@@ -76,30 +64,29 @@ def train_adain(options: AdainOptions, fitting: AdainFitOptions, folder: Path) -
     prepared = prepare(options, fitting)
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder, told(options, prepared))
-    encoder = prepared.task.encoder.net.to(device_for(fitting.device))
-    pool = ThreadPoolExecutor(READERS)
-    try:
-        batches = Ahead(prepared.pairs, pool, depth=DEPTH)
-        with contextlib.closing(fit(prepared.task, batches, fitting, folder=folder)) as steps:  # type: ignore[type-var]
-            for progress in steps:
-                yield dataclasses.replace(progress, unreadable=prepared.unreadable)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        encoder.to("cpu")
+    running = sources.steps(prepared.task, prepared.pairs, fitting, encoder=prepared.task.encoder, folder=folder)
+    with contextlib.closing(running) as steps:  # type: ignore[type-var]
+        for progress in steps:
+            yield dataclasses.replace(progress, unreadable=prepared.unreadable)
     if is_first():
         export(prepared, options, fitting, folder=folder)
 
 
 def prepare(options: AdainOptions, fitting: AdainFitOptions) -> Prepared:
     """Build the task. What is wrong with the options is said before a picture is read."""
-    content_layers, style_layers = _content_layers(options), _style_layers(options)
+    content_layers = sources.evenly("content-layers", options.content_layers)
+    style_layers = sources.weighted("style-layers", options.style_layers, options.style_layer_weights)
     _check_losses(options)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         encoder = encoders.loaded(options.encoder, precision=fitting.precision)
         net = _network(options, encoder, seed=fitting.seed)
     _check_size(options.crop_px, encoder, net, [*content_layers, *style_layers])
-    contents, styles = _listed("contents", options.contents), _listed("styles", options.styles)
-    shelves = [_shelf(found, options) for found in (contents, styles)]
+    contents = sources.listed_in("contents", options.contents)
+    styles = sources.listed_in("styles", options.styles)
+    shelves = [
+        sources.shelf(found, short_side_px=options.short_side_px, memory_gb=options.memory_gb / 2)
+        for found in (contents, styles)
+    ]
     pairs = Pairs(*(_crops(shelf, options, fitting, number=i) for i, shelf in enumerate(shelves)))
     if isinstance(net, Modulated) and options.start_from is None:
         net.measure(_codes(net, encoder, pairs))
@@ -112,7 +99,7 @@ def prepare(options: AdainOptions, fitting: AdainFitOptions) -> Prepared:
         style_losses=options.style_losses,
         shown=_shown(shelves, options.crop_px) if fitting.sample_every else None,
     )
-    return Prepared(task, pairs, shelves[0], shelves[1], _digest(contents, styles))
+    return Prepared(task, pairs, shelves[0], shelves[1], sources.digest(contents, styles))
 
 
 def _weights(options: AdainOptions) -> Weights:
@@ -125,28 +112,9 @@ def _weights(options: AdainOptions) -> Weights:
     )
 
 
-def _content_layers(options: AdainOptions) -> dict[str, float]:
-    return {name: 1 / len(options.content_layers) for name in options.content_layers}
-
-
-def _style_layers(options: AdainOptions) -> dict[str, float]:
-    layers, weights = options.style_layers, options.style_layer_weights
-    if len(weights) not in (1, len(layers)):
-        raise OptionError(
-            f"--style-layer-weights has {len(weights)} numbers; {len(layers)} layers need as many, or one."
-        )
-    weights = weights * len(layers) if len(weights) == 1 else weights
-    return dict(zip(layers, weights, strict=True))
-
-
 def _check_losses(options: AdainOptions) -> None:
     """Raise where a loss is unknown, lacks what it needs, or where there is none."""
-    for name in options.style_losses:
-        if name not in STYLE_LOSSES:
-            raise UnknownName.of("style loss", name, STYLE_LOSSES)
-    for flag, names in (("content-layers", options.content_layers), ("style-layers", options.style_layers)):
-        if len(set(names)) < len(names):
-            raise OptionError(f"--{flag} names a layer twice: {','.join(names)}. Name each once.")
+    sources.check_losses(options.style_losses)
     if options.content_weight and not options.content_layers:
         raise OptionError("--content-layers is empty. Name a layer, or give --content-weight 0.")
     if options.style_weight and not (options.style_layers and options.style_losses):
@@ -187,27 +155,6 @@ def _check_size(crop_px: int, encoder: Encoder, net: nn.Module, layers: Sequence
         raise OptionError(
             f"--crop-px is {crop_px}; {need} or more, and a multiple of {stride}, is needed. Use --crop-px {nearest}."
         )
-
-
-def _listed(name: str, sources: Sequence[Path]) -> list[Named]:
-    """The pictures of all sources in order, and the name that each has within its source."""
-    if not sources:
-        raise OptionError(f"--{name} is missing: name at least one folder of pictures, or a CSV.")
-    found = list[Named]()
-    for source in sources:
-        folder = source if source.is_dir() else source.parent
-        found += [Named(item.path, os.path.relpath(item.path, folder)) for item in listed(source)]
-    return found
-
-
-def _digest(*lists: Sequence[Named]) -> str:
-    names = "\0\0".join("\0".join(Path(item.name).as_posix() for item in found) for found in lists)
-    return hashlib.sha256(os.fsencode(names)).hexdigest()
-
-
-def _shelf(found: Sequence[Named], options: AdainOptions) -> Shelf:
-    room = int(options.memory_gb * 1e9 / 2)
-    return Shelf([item.path for item in found], short_side_px=options.short_side_px, memory_bytes=room)
 
 
 def _crops(shelf: Shelf, options: AdainOptions, fitting: AdainFitOptions, *, number: int) -> Crops:

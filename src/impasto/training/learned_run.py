@@ -1,0 +1,335 @@
+"""From options to the weight file of a fast network."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.config.learned import LearnedFitOptions, LearnedOptions
+from impasto.core.errors import DataError, ImageError, ImageTooSmall, OptionError, WeightsMismatch
+from impasto.encoders import table as encoders
+from impasto.encoders.table import Encoder
+from impasto.image import files
+from impasto.image.resize import fit, resized
+from impasto.nets.learned import KIND
+from impasto.nets.residual import Residual
+from impasto.training import sources
+from impasto.training.claim import claim
+from impasto.training.data import Crops, centre_crop
+from impasto.training.fit import Progress, averaged
+from impasto.training.learned import Assignment, LearnedStyles, Targets, Weights, targets_of
+from impasto.training.processes import is_first
+from impasto.training.shelf import Shelf
+from impasto.weights import readers
+from impasto.weights.card import Card, Loaded, fill, save
+
+FILE = "network.safetensors"
+HELD = 8  # contents that are painted as samples (R1 keeps as many aside)
+ENOUGH = 10  # times as many contents must there be, for the held ones to be kept out of the training
+SMALLEST_STYLE_PX = 64  # with fewer the statistics of deep layers are of a few places only
+
+LAYERS = {
+    "vgg16": (("relu2_2",), ("relu1_2", "relu2_2", "relu3_3", "relu4_3")),  # Johnson et al. 2016
+    "vgg16-caffe": (("relu2_2",), ("relu1_2", "relu2_2", "relu3_3", "relu4_3")),
+}
+"""Layers of content and style by encoder."""
+
+USUAL = (("relu3_3", "relu4_2"), ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"))
+
+
+@dataclass(frozen=True)
+class StylePicture:
+    """A picture of a style, with what the card says of it."""
+
+    path: Path
+    name: str
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task with its batches; `lists` is the digest of the contents' names in the order in which they are drawn."""
+
+    task: LearnedStyles
+    batches: Assignment
+    contents: Shelf
+    styles: tuple[StylePicture, ...]
+    fitting: LearnedFitOptions
+    lists: str
+
+
+def train_learned(options: LearnedOptions, fitting: LearnedFitOptions, folder: Path) -> Iterator[Progress]:
+    """Train a network and write `network.safetensors` with its card into `folder`.
+
+    Stopped and called again with the same folder, it goes on from the last checkpoint, exactly; `StateError` where
+    that is of other options or other pictures. A content that cannot be read is left out: the next one stands in for
+    it, and `Progress.unreadable` names it. Raises `DataError`, `ImageError`, `OptionError`, `UnknownName`,
+    `WeightsError` and its kinds before anything is trained, and `NotFinite`.
+    Johnson, Alahi & Fei-Fei 2016, "Perceptual losses for real-time style transfer and super-resolution"; Dumoulin,
+    Shlens & Kudlur 2017, "A learned representation for artistic style" (many styles in one network).
+    """
+    prepared = prepare(options, fitting)
+    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, told(options, prepared))
+    task = prepared.task
+    running = sources.steps(task, prepared.batches, prepared.fitting, encoder=task.encoder, folder=folder)
+    with contextlib.closing(running) as steps:  # type: ignore[type-var]
+        for progress in steps:
+            yield dataclasses.replace(progress, unreadable=prepared.contents.skipped)
+    if is_first():
+        export(prepared, options, folder=folder)
+
+
+def prepare(options: LearnedOptions, fitting: LearnedFitOptions) -> Prepared:
+    """Build the task. What is wrong with the options is said before a content is read."""
+    content_layers, style_layers = _layers(options)
+    styles = styles_in(options.styles)
+    weights = _style_weights(options, len(styles))
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
+        encoder = encoders.loaded(options.encoder, pooling=options.pooling, precision=fitting.precision)
+        net = _network(options, styles, seed=fitting.seed)
+    _check_size(options.crop_px, encoder, net, [*content_layers, *style_layers])
+    pictures = [_read(style, options.style_px) for style in styles]
+    held, seen = _held(sources.listed_in("contents", options.contents), options.validation)
+    shelf = sources.shelf(seen, short_side_px=options.short_side_px, memory_gb=options.memory_gb)
+    crops = Crops(shelf, fitting.batch_size, options.crop_px, fitting.seed, smallest_crop=options.smallest_crop)
+    task = LearnedStyles(
+        network=net,
+        encoder=encoder,
+        targets=_targets(options, pictures, encoder, tuple(style_layers)),
+        weights=_weights(options),
+        content_layers=content_layers,
+        style_layers=style_layers,
+        scale=options.loss_scale,
+        shown=_shown(held, pictures, options) if fitting.sample_every else None,
+    )
+    batches = Assignment(contents=crops, weights=weights, many=options.many, every=options.alternate_every)
+    return Prepared(task, batches, shelf, styles, _timed(options, fitting, len(seen)), sources.digest(seen))
+
+
+def styles_in(given: Sequence[Path]) -> tuple[StylePicture, ...]:
+    """The style pictures of files, folders and CSVs (columns path, and if there are, name and about).
+
+    Raises `OptionError` where there is none or two have one name, `DataError` for what is neither.
+    """
+    if not given:
+        raise OptionError("--styles is missing: name a picture, a folder of pictures, or a CSV.")
+    found = list[StylePicture]()
+    for source in given:
+        if source.suffix.lower() == ".csv":
+            found += _from_csv(source)
+        elif source.is_dir():
+            found += [StylePicture(item.path, item.path.stem) for item in sources.listed_in("styles", [source])]
+        elif source.is_file():
+            found.append(StylePicture(source, source.stem))
+        else:
+            raise DataError(f"there is no style {source}: a picture, a folder of pictures or a CSV is needed.")
+    names = [style.name for style in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise OptionError(f"two styles are named {', '.join(twice)}. Give each file another name, or a CSV with names.")
+    return tuple(found)
+
+
+def _from_csv(source: Path) -> list[StylePicture]:
+    pictures = sources.listed_in("styles", [source])  # which says what is wrong with the file
+    with source.open(newline="", encoding="utf-8-sig") as file:
+        rows = [row for row in csv.DictReader(file) if row["path"]]
+    return [
+        StylePicture(item.path, row.get("name") or item.path.stem, row.get("about") or "")
+        for item, row in zip(pictures, rows, strict=True)
+    ]
+
+
+def _layers(options: LearnedOptions) -> tuple[dict[str, float], dict[str, float]]:
+    """Layers of content and style with their weights, once every option of the losses is known to be of use."""
+    sources.check_losses(options.style_losses)
+    if options.loss_scale == "papers" and options.style_losses != ("gram",):
+        raise OptionError("--loss-scale papers knows Gram matrices only. Leave --style-losses out.")
+    if options.style_weight and not options.style_losses:
+        raise OptionError("--style-losses is empty. Name some, or give --style-weight 0.")
+    if not (options.content_weight or options.style_weight):
+        raise OptionError("the weights of content and style are both 0. Give one that is above 0.")
+    content, style = LAYERS.get(options.encoder, USUAL)
+    content_layers, style_layers = options.content_layers or content, options.style_layers or style
+    return (
+        sources.evenly("content-layers", content_layers),
+        sources.weighted("style-layers", style_layers, options.style_layer_weights),
+    )
+
+
+def _style_weights(options: LearnedOptions, count: int) -> tuple[float, ...]:
+    """A weight for each style."""
+    if options.alpha is not None:
+        if count != 2 or options.weights != (1.0,):
+            raise OptionError(
+                f"--alpha shares out two styles; there are {count}, and --weights is {options.weights}. Give two "
+                "styles and no --weights, or a weight for each style by --weights."
+            )
+        return (options.alpha, 1 - options.alpha)
+    if len(options.weights) not in (1, count):
+        raise OptionError(f"--weights has {len(options.weights)} numbers; {count} styles need as many, or one.")
+    found = options.weights * count if len(options.weights) == 1 else options.weights
+    if not all(found) and (options.many == "conditional" or not any(found)):
+        raise OptionError(f"--weights is {','.join(f'{w:g}' for w in found)}: a style of weight 0 is not learned.")
+    return found
+
+
+def _network(options: LearnedOptions, styles: Sequence[StylePicture], *, seed: int) -> Residual:
+    torch.manual_seed(seed)
+    count = len(styles) if options.many == "conditional" else 1
+    net = Residual(**numbers_of(options), styles=count)
+    if options.start_from is not None:
+        start(net, readers.loaded(options.start_from), [style.name for style in styles][:count])
+    return net
+
+
+def numbers_of(options: LearnedOptions) -> dict[str, Any]:
+    """The numbers of the network, without its styles."""
+    return {
+        "widths": list(options.widths),
+        "blocks": options.blocks,
+        "outer_px": options.outer_px,
+        "upsampling": options.upsampling,
+    }
+
+
+def start(net: Residual, file: Loaded, names: Sequence[str]) -> None:
+    """Give `net` the weights of a trained network of the same numbers.
+
+    A style that the network knows by its name keeps its scales and shifts; any other begins with the mean of all.
+    Raises `WeightsMismatch` with every tensor that differs.
+    """
+    known = [style["name"] for style in file.card.styles] or [file.card.name]
+    rows = {key for key, value in file.tensors.items() if ".norm." in key}
+    tensors = {key: _begun(value, known, names) if key in rows else value for key, value in file.tensors.items()}
+    try:
+        fill(net, tensors, file.card.name)
+    except WeightsMismatch as error:
+        raise WeightsMismatch(f"--start-from does not serve a network of these numbers: {error}") from error
+
+
+def _begun(value: Tensor, known: Sequence[str], names: Sequence[str]) -> Tensor:
+    """Rows `(known, c)`, or one `(c,)`, for the styles `names`."""
+    table = value.float() if value.ndim == 2 else value.float()[None]
+    mean = table.mean(0)
+    found = torch.stack([table[known.index(name)] if name in known else mean for name in names])
+    return found[0] if len(names) == 1 else found
+
+
+def _check_size(crop_px: int, encoder: Encoder, net: Residual, layers: Sequence[str]) -> None:
+    """Raise `UnknownName` for a layer that the encoder has not, `OptionError` for crops that do not suit."""
+    stride = 2 ** (len(net.down) - 1)
+    need = max(encoder.smallest_px(layers), 2 * stride, net.smallest_px)
+    if crop_px < need or crop_px % stride:
+        nearest = max(-(-need // stride), round(crop_px / stride)) * stride
+        raise OptionError(
+            f"--crop-px is {crop_px}; {need} or more, and a multiple of {stride}, is needed. Use --crop-px {nearest}."
+        )
+
+
+def _read(style: StylePicture, style_px: int) -> Tensor:
+    """The style's picture `(1, 3, h, w)`, scaled down to a short side of `style_px`."""
+    try:
+        pixels = files.read(style.path).pixels
+    except ImageError as error:
+        raise type(error)(f"the style {style.name} cannot be read: {error}") from error
+    height, width = pixels.shape[-2:]
+    if min(height, width) < SMALLEST_STYLE_PX:
+        raise ImageTooSmall(f"the style {style.name} is {width}×{height} px; {SMALLEST_STYLE_PX} px a side are needed.")
+    return resized(pixels, fit((height, width), short_side_px=style_px, enlarge=False))
+
+
+def _targets(options: LearnedOptions, pictures: Sequence[Tensor], encoder: Encoder, layers: tuple[str, ...]) -> Targets:
+    return targets_of(pictures, encoder, layers=layers, losses=options.style_losses)
+
+
+def _weights(options: LearnedOptions) -> Weights:
+    return Weights(
+        content=options.content_weight,
+        style=options.style_weight,
+        smoothness=options.smoothness_weight,
+        noise=options.noise_weight,
+        range=10 * max(1.0, options.content_weight),
+    )
+
+
+def _held(
+    contents: Sequence[sources.Named], validation: Path | None
+) -> tuple[list[sources.Named], list[sources.Named]]:
+    """Contents that are painted as samples, and those that are trained on."""
+    if validation is not None:
+        return sources.listed_in("validation", [validation])[:HELD], list(contents)
+    count = min(HELD, len(contents))
+    held = [contents[i * len(contents) // count] for i in range(count)]
+    if len(contents) < ENOUGH * HELD:
+        return held, list(contents)
+    return held, [item for item in contents if item not in held]
+
+
+def _shown(
+    held: Sequence[sources.Named], pictures: Sequence[Tensor], options: LearnedOptions
+) -> tuple[Tensor, list[Tensor]]:
+    """Contents and styles as squares, for samples."""
+    shelf = sources.shelf(held, short_side_px=options.short_side_px, memory_gb=1)
+    contents = torch.cat([centre_crop(picture, options.crop_px) for picture in shelf])
+    return contents, [_square(picture, options.crop_px) for picture in pictures]
+
+
+def _square(picture: Tensor, side_px: int) -> Tensor:
+    side = min(picture.shape[-2:])
+    top, left = ((length - side) // 2 for length in picture.shape[-2:])
+    return resized(picture[..., top : top + side, left : left + side], (side_px, side_px))
+
+
+def _timed(options: LearnedOptions, fitting: LearnedFitOptions, contents: int) -> LearnedFitOptions:
+    """With as many steps as --epochs asks for."""
+    if options.epochs is None:
+        return fitting
+    return dataclasses.replace(fitting, steps=max(1, math.ceil(options.epochs * contents / fitting.batch_size)))
+
+
+def export(prepared: Prepared, options: LearnedOptions, *, folder: Path) -> Path:
+    """Write the averaged weights in half precision, with their card."""
+    tensors = averaged(folder / "checkpoint.pt")
+    many = prepared.task.network.styles > 1
+    learned = prepared.styles if many else prepared.styles[:1]
+    styles = [{"name": style.name} | ({"about": style.about} if style.about else {}) for style in learned]
+    card = Card(
+        kind=KIND,
+        name=options.name or prepared.styles[0].name,
+        network={"architecture": "residual", **numbers_of(options), "styles": prepared.task.network.styles},
+        licence=options.licence,
+        source=options.about or "impasto train fast",
+        training=told(options, prepared) | {"fit": prepared.fitting.to_dict()},
+        styles=styles if many else [],
+    )
+    save(path := folder / FILE, halved(tensors), card)
+    return path
+
+
+def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convolutions in half precision; scales and shifts, which are few, as they are."""
+    return {key: value.half() if value.ndim == 4 else value for key, value in tensors.items()}
+
+
+def told(options: LearnedOptions, prepared: Prepared) -> dict[str, Any]:
+    """What a card says of the training: options without folders, which mean nothing elsewhere, counts and digests."""
+    named = options.to_dict() | {
+        "contents": [Path(source).resolve().name for source in options.contents],
+        "styles": [style.name for style in prepared.styles],
+        "validation": options.validation and options.validation.name,
+        "encoder": prepared.task.encoder.name,
+        "start_from": options.start_from and Path(options.start_from).name,
+    }
+    named.pop("memory_gb")
+    pictures = {"contents": len(prepared.contents), "names_sha256": prepared.lists}
+    return {"options": named, "pictures": pictures, "encoder_sha256": prepared.task.encoder.sha256}
