@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -230,16 +230,24 @@ def quick_job(there: Path, network_file: Path) -> Callable[..., Job]:
 
 @pytest.fixture
 def save_learned() -> Callable[..., Path]:
-    """`save_learned(path, seed=…)`: a file with a narrow, untrained network of one learned style."""
+    """`save_learned(path, seed=…, styles=…)`: a file with a narrow, untrained network of one learned style, or of many.
 
-    def saved(path: Path, *, seed: int = 1) -> Path:
+    Those of one seed have the same convolutions.
+    """
+
+    def saved(path: Path, *, seed: int = 1, styles: Sequence[str] = ()) -> Path:
         numbers = {"widths": (4, 4, 4), "blocks": 1}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            net = residual.Residual(**numbers)  # type: ignore[arg-type]
-        net.last.conv.bias.data.fill_(0.5)
-        card = {"architecture": "residual", **numbers, "output": "rgb"}
-        save(path, net.state_dict(), Card(kind=learned.KIND, name=path.stem, network=card, preprocess="rgb"))
+            net = residual.Residual(**numbers, styles=max(1, len(styles)))  # type: ignore[arg-type]
+            net.last.conv.bias.data.fill_(0.5)
+            for key, value in net.named_parameters():
+                if styles and residual.is_row(key):
+                    value.data.add_(0.3 * torch.randn_like(value))
+        card = {"architecture": "residual", **numbers, "output": "rgb"} | ({"styles": len(styles)} if styles else {})
+        rows = [{"name": name, "about": f"a picture of {name}"} for name in styles]
+        made = Card(kind=learned.KIND, name=path.stem, network=card, preprocess="rgb", styles=rows)
+        save(path, net.state_dict(), made)
         return path
 
     return saved

@@ -13,6 +13,7 @@ from impasto.analysis import reconstruct as rebuilding
 from impasto.analysis import sweep as sweeping
 from impasto.analysis.eye import encoder_of, seen
 from impasto.analysis.gauge import Gauge
+from impasto.analysis.style_sheet import style_sheet
 from impasto.config.analysis import EyeOptions, RebuildOptions, RebuildTarget, SweepOptions
 from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.fast import FastOptions
@@ -23,12 +24,14 @@ from impasto.core.errors import ImpastoError, OptionError
 from impasto.encoders.table import Encoder, Progress
 from impasto.encoders.table import loaded as load_encoder
 from impasto.image.files import read
+from impasto.image.resize import resized
+from impasto.image.samples import sample
 from impasto.metrics import table as metrics
 from impasto.nets.learned import Learned
 from impasto.nets.learned import loaded as load_learned
 from impasto.nets.table import Network
 from impasto.nets.table import loaded as load_network
-from impasto.rendering import families, given, inputs, saved
+from impasto.rendering import families, given, inputs, learned, saved
 from impasto.rendering.begun import Begun, begun, paused_path, redo
 from impasto.rendering.finished import Painting, recipe_of, sidecar_path
 from impasto.rendering.given import PictureLike
@@ -76,6 +79,7 @@ __all__ = [
     "reconstruct",
     "redo",
     "save_style",
+    "sheet_of_styles",
     "sidecar_path",
     "stylize",
     "sweep",
@@ -101,10 +105,10 @@ def stylize(
     Pictures are paths, Pillow pictures (taken as they are, without turning by EXIF or conversion by profile),
     `(h, w)`, `(h, w, 3)` or `(h, w, 4)` arrays of uint8 or uint16, or tensors `(1, 3, h, w)` in `[0, 1]`. `style` may
     be a list, also of `(picture, weight)`; a path may be that of a style that `save_style` wrote, or the file of a
-    learned style, which a name stands for, too. `size` is the long side in pixels, 0 for the content's own. `strength`
-    0 gives the content back. `method` is "arbitrary", one pass of a network and the default for pictures (Huang &
-    Belongie 2017, "Arbitrary style transfer in real-time with adaptive instance normalization"), "fast", that of
-    learned styles (Johnson, Alahi & Fei-Fei 2016, "Perceptual losses for real-time style transfer and
+    learned style, which a name stands for, too: "wave", or "NETWORK#wave". `size` is the long side in pixels, 0 for the
+    content's own. `strength` 0 gives the content back. `method` is "arbitrary", one pass of a network and the default
+    for pictures (Huang & Belongie 2017, "Arbitrary style transfer in real-time with adaptive instance normalization"),
+    "fast", that of learned styles (Johnson, Alahi & Fei-Fei 2016, "Perceptual losses for real-time style transfer and
     super-resolution"), or "optimise" (Gatys, Ecker & Bethge 2016, "Image style transfer using convolutional neural
     networks"). `arbitrary` and `fast` are their options, `losses` and `optimise` those of the last. Raises
     `ImageError`, `OptionError`, `WeightsError`, `NotFinite`.
@@ -162,6 +166,35 @@ def save_style(
     return saved.save(
         Path(path), pixels, load_network(network, precision="float32", progress=progress), made_from=made_from
     )
+
+
+def sheet_of_styles(
+    styles: Sequence[str] = (),
+    *,
+    content: PictureLike | None = None,
+    size: int = 320,
+    precision: str = "auto",
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Painting:
+    """One picture of what learned styles make of `content`, the name that `stylize` takes for each below it.
+
+    `styles` are names or files of networks, of which all styles are shown, or of single ones; without, all on this
+    machine. Without `content` it is a photograph that scikit-image brings. `size` is its long side in pixels, in which
+    it is painted and shown. `progress` is given the number of finished paintings, that of all, and the next one's name.
+    Raises as `stylize` does, and `OptionError` where there is no style.
+    """
+    chosen = learned.sources(styles)
+    if not chosen:
+        raise OptionError("there is no learned style on this machine. Import a network: impasto models import FILE")
+    picture = sample("astronaut") if content is None else given.picture_from(content)
+    shown = inputs.over_white(picture.pixels, picture.alpha)
+    shown = resized(shown, inputs.output_size(picture.size_hw, SizeOptions(size=size)))
+    paintings = {}
+    for number, (source, network) in enumerate(learned.loaded(chosen, precision=precision).items()):
+        if progress is not None:
+            progress(number, len(chosen), source)
+        paintings[source] = network.painted(shown)
+    return Painting(style_sheet(shown, paintings, cell_px=max(shown.shape[-2:])))
 
 
 def evaluate(

@@ -36,6 +36,14 @@ SMALL = {
         "--short-side-px": "40",
         "--precision": "float32",
     },
+    "distil": {
+        "--steps": "1",
+        "--batch-size": "2",
+        "--crop-px": "32",
+        "--short-side-px": "40",
+        "--widths": "4,6",
+        "--precision": "float32",
+    },
 }
 """Flags that a command is given so that it takes no time."""
 

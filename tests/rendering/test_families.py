@@ -203,7 +203,7 @@ def test_what_is_a_file_is_not_a_name(names: list[str], tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize("method", ["auto", "fast"])
 def test_learned_styles_and_pictures_do_not_mix(names: list[str], method: str) -> None:
-    with pytest.raises(OptionError, match=r"s\.png is no learned style, .* not mixed with pictures.*candy, mosaic"):
+    with pytest.raises(OptionError, match=r"s\.png is no learned style, .* not mixed with pictures.*candy.*mosaic"):
         checked(of_styles("candy", "s.png", method=method))
 
 
@@ -216,7 +216,7 @@ def test_pictures_are_needed_by_the_others(names: list[str], method: str) -> Non
 def test_unknown_names_are_told_the_nearest(names: list[str], there: Path) -> None:
     for method in ("auto", "fast"):
         job = dataclasses.replace(of_styles("cndy", method=method), content=str(there / "content.png"))
-        with pytest.raises(UnknownName, match=r"no file cndy: .* mean 'candy'\? Known: candy, mosaic"):
+        with pytest.raises(UnknownName, match=r"no file cndy: .* mean 'candy'\? Known: .*candy.*mosaic"):
             gathered(checked(job))
 
 

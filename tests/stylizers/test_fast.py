@@ -1,4 +1,4 @@
-"""Painting with learned styles: networks of one style each, whose pictures are blended."""
+"""Painting with learned styles: blended in one pass where their networks allow it, and else as pictures."""
 
 from __future__ import annotations
 
@@ -144,3 +144,76 @@ def test_cards_that_say_something_else(tmp_path: Path, save_learned: Callable[..
         built({k: v for k, v in whole.tensors.items() if k != "down.0.conv.bias"})
     save(tmp_path / "again.safetensors", whole.tensors, whole.card)
     assert nets.loaded(tmp_path / "again.safetensors").sha256 == whole.sha256
+
+
+# Networks with the same convolutions
+
+
+@pytest.fixture
+def rows(tmp_path: Path, save_learned: Callable[..., Path], networks: Networks) -> Networks:
+    """`x`, `y`, `z` of one network, `b` of another."""
+    many = nets.loaded(save_learned(tmp_path / "many.safetensors", seed=7, styles=("x", "y", "z")), precision="float32")
+    return {name: many.of({name: 1.0}) for name in many.styles} | {"b": networks["b"], "many": many}
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the networks that painted."""
+    seen: list[str] = []
+    whole = Learned.painted
+
+    def counted(self: Learned, image: Tensor) -> Tensor:
+        seen.append(self.name)
+        return whole(self, image)
+
+    monkeypatch.setattr(Learned, "painted", counted)
+    return seen
+
+
+@pytest.mark.parametrize("weights", [(1.0, 3.0, 0.0), (1.0, 1.0, 2.0), (3.0, -1.0, 0.0)])
+def test_rows_are_blended_in_one_pass(
+    rows: Networks, photo: Tensor, passes: list[str], weights: tuple[float, ...]
+) -> None:
+    found = painted(rows, photo, *(Style(learned=n, weight=w) for n, w in zip("xyz", weights, strict=True)))
+    assert passes == ["many"]
+    shares = {name: weight / sum(weights) for name, weight in zip("xyz", weights, strict=True)}
+    torch.testing.assert_close(found, rows["many"].of(shares).painted(photo), atol=1e-5, rtol=0)
+
+
+def test_unlike_networks_are_blended_as_pictures(rows: Networks, photo: Tensor, passes: list[str]) -> None:
+    styles = [Style(learned=n, weight=w) for n, w in (("x", 1.0), ("b", 2.0), ("y", 3.0))]
+    found = painted(rows, photo, *styles)
+    assert sorted(passes) == ["b", "many"]
+    group = rows["many"].of({"x": 0.25, "y": 0.75}).painted(photo)
+    expected = (4 * group + 2 * rows["b"].painted(photo)) / 6
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("away", [-1.0, -0.999])
+def test_shares_that_cancel_out_among_others(rows: Networks, photo: Tensor, away: float) -> None:
+    """Towards one style and as far away from its neighbour: nothing is divided by the rest."""
+    styles = [Style(learned=n, weight=w) for n, w in (("x", 1.0), ("b", 1.0), ("y", away))]
+    x, b, y = (rows[name].painted(photo) for name in "xby")
+    expected = ((x + b + away * y) / (2 + away)).clamp(0, 1)
+    torch.testing.assert_close(painted(rows, photo, *styles), expected, atol=1e-5, rtol=0)
+
+
+def test_one_style_twice_is_painted_once(rows: Networks, photo: Tensor, passes: list[str]) -> None:
+    found = painted(rows, photo, Style(learned="x"), Style(learned="x", weight=2.0))
+    assert passes == ["many"]
+    torch.testing.assert_close(found, rows["x"].painted(photo), atol=1e-5, rtol=0)
+
+
+def test_regions_keep_their_styles(rows: Networks, photo: Tensor, passes: list[str]) -> None:
+    masks = torch.zeros(3, 1, 1, 72, 80)
+    masks[0, ..., :30], masks[1, ..., 30:50], masks[2, ..., 50:] = 1, 1, 1
+    styles = [Style(learned=n, mask=mask) for n, mask in zip("xyx", masks, strict=True)]
+    found = painted(rows, photo, *styles)
+    assert passes == ["many", "many"]  # x once for both of its regions
+    x, y = (rows[name].painted(photo) for name in "xy")
+    torch.testing.assert_close(found, torch.cat([x[..., :30], y[..., 30:50], x[..., 50:]], dim=3))
+
+
+def test_one_of_several_must_be_named(rows: Networks) -> None:
+    with pytest.raises(OptionError, match=r"many has 3 styles: x, y, z\. Name one of them, as many#x"):
+        Fast(rows).prepare(Mix((Style(learned="many"),)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from PIL import Image
 
 from impasto.config.adain import AdainFitOptions, AdainOptions
+from impasto.config.distil import DistilOptions
+from impasto.config.learned import LearnedFitOptions, LearnedOptions
 from impasto.training import arbitrary_run
 
 BRIEF = AdainFitOptions(
@@ -72,3 +75,48 @@ def adain_options(
 def brief() -> AdainFitOptions:
     """Four steps of two pairs."""
     return BRIEF
+
+
+@pytest.fixture
+def learned_options(there: Path, contents: Path, styles: Path) -> Callable[..., LearnedOptions]:
+    """`learned_options(many=…)`: two styles, crops of 32 px seen by the small random encoder, a narrow network."""
+
+    def made(**options: Any) -> LearnedOptions:
+        given: dict[str, Any] = {
+            "contents": (contents,),
+            "styles": (there / "style.png", there / "content.png"),
+            "encoder": str(there / "tiny.safetensors"),
+            "crop_px": 32,
+            "short_side_px": 40,
+            "style_px": 64,
+            "widths": (4, 6),
+            "blocks": 1,
+        }
+        return LearnedOptions(**(given | options))
+
+    return made
+
+
+@pytest.fixture
+def short() -> LearnedFitOptions:
+    """Four steps of two contents."""
+    return LearnedFitOptions(**{field.name: getattr(BRIEF, field.name) for field in dataclasses.fields(BRIEF)})
+
+
+@pytest.fixture
+def distil_options(there: Path, contents: Path) -> Callable[..., DistilOptions]:
+    """`distil_options(teachers=…)`: crops of 32 px seen by the small random encoder, a narrow network."""
+
+    def made(**options: Any) -> DistilOptions:
+        given: dict[str, Any] = {
+            "contents": (contents,),
+            "encoder": str(there / "tiny.safetensors"),
+            "crop_px": 32,
+            "short_side_px": 40,
+            "style_px": 64,
+            "widths": (4, 6),
+            "blocks": 1,
+        }
+        return DistilOptions(**(given | options))
+
+    return made

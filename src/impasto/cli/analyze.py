@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from impasto.encoders.table import Encoder
     from impasto.stylizers.protocol import Step
 
-app = App(name="analyze", help="Look into pictures, encoders and options.")
+app = App(name="analyze", help="Look into pictures, encoders, options and training runs.")
+app.command("impasto.cli.experiments:curves")
 NOTE = "impasto-analysis"  # name of the note in the written pictures
 INTERRUPTED = 130  # exit code, as shells have it
 

@@ -20,6 +20,7 @@ app = App(name="models", help="Weights: list, show, fetch, import.", version_fla
 
 Json = Annotated[bool, Parameter(negative=(), show_default=False, help="Print JSON.")]
 Quiet = Annotated[bool, Parameter(negative=(), show_default=False, help="No progress.")]
+Output = Annotated[Path, Parameter(name=("--output", "-o"), negative=(), help="Picture file to write.")]
 Unverified = Annotated[
     bool, Parameter(negative=(), show_default=False, help="Accept a file whose checksum nobody publishes.")
 ]
@@ -38,9 +39,10 @@ def list_models(*, json: Json = False) -> int:
 
     table = Table(box=None, pad_edge=False)
     for title in ("name", "kind", "where", "size", "licence", "about"):
-        table.add_column(title, justify="right" if title == "size" else "left", no_wrap=title == "name")
+        table.add_column(title, justify="right" if title == "size" else "left", no_wrap=title in ("name", "kind"))
     for row in rows:
-        table.add_row(*(as_size(row["size_bytes"]) if k == "size_bytes" else row[k] for k in row if k != "path"))
+        kind = f"{row['kind']}, {len(row['styles'])} styles" if len(row["styles"]) > 1 else row["kind"]
+        table.add_row(row["name"], kind, row["where"], as_size(row["size_bytes"]), row["licence"], row["about"])
     _stdout().print(table)
     return 0
 
@@ -122,10 +124,50 @@ def import_model(
     return 0
 
 
+@app.command
+def sheet(
+    styles: Annotated[
+        tuple[str, ...],
+        Parameter(help="Networks, all of whose styles are shown, or single styles; without, all on this machine."),
+    ] = (),
+    /,
+    *,
+    output: Output = Path("styles.png"),
+    content: Annotated[
+        Path | None, Parameter(negative=(), help="Photograph to paint; without, one that comes with scikit-image.")
+    ] = None,
+    size: Annotated[int, Parameter(help="Long side in pixels at which it is painted and shown.")] = 320,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Paint a photograph in every learned style that is here, on one sheet with their names."""
+    from impasto import api
+    from impasto.cli import outputs
+    from impasto.cli.bars import Bar
+    from impasto.core.options import Range
+    from impasto.image.formats import check_writable
+
+    Range(32, 4096).check("--size", size)
+    check_writable(output, 8)
+    outputs.check_no_input(output, [content] if content is not None else [])
+    names: list[str] = []
+    with Bar(quiet=quiet) as bar:
+
+        def tell(done: int, total: int, name: str) -> None:
+            names.append(name)
+            bar.show(done, total, f"style {done + 1}/{total}  {name}")
+
+        api.sheet_of_styles(styles, content=content, size=size, progress=tell).save(output)
+    print(json_text.dumps({"output": str(output), "styles": names}, ensure_ascii=False) if json else output, flush=True)
+    return 0
+
+
 def _rows() -> list[dict[str, Any]]:
-    """The catalogue, then what was imported."""
+    """The catalogue, then what was imported; `styles` are those that a network here has learned."""
+    from impasto.rendering import learned
     from impasto.weights import card, catalogue
 
+    styles = learned.networks()
     here = {found.name: found for found in catalogue.installed()}
     rows = []
     for name, entry in catalogue.CATALOGUE.items():
@@ -140,6 +182,7 @@ def _rows() -> list[dict[str, Any]]:
                 "licence": entry.licence,
                 "about": entry.about,
                 "path": str(found.path) if found else None,
+                "styles": list(styles.get(name, ())) if found else [],
             }
         )
     for name, found in here.items():
@@ -153,6 +196,7 @@ def _rows() -> list[dict[str, Any]]:
                 "licence": its.licence,
                 "about": its.notes or its.source,
                 "path": str(found.path),
+                "styles": list(styles.get(name, ())),
             }
         )
     return rows
@@ -164,7 +208,7 @@ def card_values(card: Card) -> dict[str, Any]:
 
 
 def print_values(values: Mapping[str, Any], *, as_json: bool) -> None:
-    """As one JSON object, or as a table of two columns without what is empty."""
+    """As one JSON object, or as a table of two columns without what is empty; the styles of a card a line each."""
     if as_json:
         print(json_text.dumps(values, indent=1, ensure_ascii=False))
         return
@@ -174,10 +218,15 @@ def print_values(values: Mapping[str, Any], *, as_json: bool) -> None:
     table.add_column(no_wrap=True)
     table.add_column()
     for name, value in values.items():
-        if value not in (None, "", {}, ()):
-            text = value if isinstance(value, str) else json_text.dumps(value, ensure_ascii=False)
-            table.add_row(name.replace("_", " "), text)
+        if value not in (None, "", {}, (), []):
+            table.add_row(name.replace("_", " "), _text(name, value))
     _stdout().print(table)
+
+
+def _text(name: str, value: Any) -> str:
+    if name == "styles" and isinstance(value, list):
+        return "\n".join(": ".join(part for part in (row["name"], row.get("about")) if part) for row in value)
+    return value if isinstance(value, str) else json_text.dumps(value, ensure_ascii=False)
 
 
 def _stdout() -> Console:

@@ -167,10 +167,13 @@ def _paired(
 
 def _named(chosen: Sequence[tuple[Found, tuple[str, ...]]], folder: Path) -> list[Target]:
     """Names in a folder; where two would be the same, the later ones are numbered."""
+    from impasto.rendering.learned import split
+
     made: list[Target] = []
     taken: set[str] = set()
     for (content, below), mix in chosen:
-        stem = f"{content.stem}-{'+'.join(Path(weighted(text)[0]).stem for text in mix)}"
+        places = [split(weighted(text)[0]) for text in mix]
+        stem = f"{content.stem}-{'+'.join(place.style or Path(place.network).stem for place in places)}"
         output, number = folder / below / f"{stem}{SUFFIX}", 1
         while str(output).lower() in taken:  # some file systems take names of either case for the same
             number += 1

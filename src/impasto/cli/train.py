@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,12 +16,15 @@ from impasto.cli.groups import ConsoleFlags
 from impasto.config.adain import AdainFitOptions, AdainOptions
 from impasto.config.console import ConsoleOptions
 from impasto.config.learned import LearnedFitOptions, LearnedOptions
+from impasto.config.new_style import NewStyleFitOptions, NewStyleOptions
 from impasto.config.training import BackboneOptions, FitOptions
 
 if TYPE_CHECKING:
     from impasto.training.fit import Progress
 
 app = App(name="train", help="Train networks.", version_flags=())
+app.command("impasto.cli.experiments:sweep")
+app.command("impasto.cli.distil:distil")
 NAMED = 3  # pictures that could not be read, by name
 
 
@@ -54,8 +58,19 @@ class LearnedFitFlags(LearnedFitOptions):
     """Flags of `LearnedFitOptions`."""
 
 
+@flagged("Style")
+class NewStyleFlags(NewStyleOptions):
+    """Flags of `NewStyleOptions`."""
+
+
+@flagged("Training")
+class NewStyleFitFlags(NewStyleFitOptions):
+    """Flags of `NewStyleFitOptions`."""
+
+
 _BACKBONE, _FIT, _CONSOLE = BackboneFlags(), FitFlags(), ConsoleFlags()
 _ADAIN, _ADAIN_FIT = AdainFlags(), AdainFitFlags()
+_STYLE, _STYLE_FIT = NewStyleFlags(), NewStyleFitFlags()
 _LEARNED, _LEARNED_FIT = LearnedFlags(), LearnedFitFlags()
 
 
@@ -116,8 +131,44 @@ def fast(
     return _trained(lambda: train_learned(plain(learned), plain(fit), output), output, fit=fit, console=console)  # type: ignore[type-var]
 
 
+@app.command
+def style(
+    picture: Annotated[Path, Parameter(help="The painting, or whatever shows the style.")],
+    /,
+    *,
+    output: Annotated[
+        Path | None,
+        Parameter(
+            name=("--output", "-o"), help="Folder for network, checkpoints, samples and log; without, the style's name."
+        ),
+    ] = None,
+    style: NewStyleFlags = _STYLE,
+    fit: NewStyleFitFlags = _STYLE_FIT,
+    console: ConsoleFlags = _CONSOLE,
+) -> int:
+    """Learn the style of a picture in minutes, to paint with by its name from then on.
+
+    A network that knows many styles learns one more: only its scales and shifts (Dumoulin et al. 2017). Ctrl-C stops
+    after the running step. The same command goes on from the last checkpoint, exactly.
+    """
+    from impasto.rendering.learned import check_new
+    from impasto.training.learned_run import FILE
+    from impasto.training.new_style import train_style
+    from impasto.weights.readers import imported
+
+    name = style.name or picture.stem
+    check_new(name, replace=style.replace)
+    folder = output if output is not None else Path(name)
+    code = _trained(lambda: train_style(picture, plain(style), plain(fit), folder), folder, fit=fit, console=console)  # type: ignore[type-var]
+    if code == 0:
+        imported(folder / FILE, name=name)
+        print(f"impasto stylize photo.jpg --style {name} -o out.png", file=sys.stderr)
+    return code
+
+
 def _trained(begun: Callable[[], Iterator[Progress]], output: Path, *, fit: FitOptions, console: ConsoleOptions) -> int:
     """Train to the end, or until Ctrl-C; the exit code."""
+    from impasto.analysis.curves import draw_log
     from impasto.cli import batch
     from impasto.cli.bars import Bar, TimeLeft, as_time
     from impasto.cli.stopping import INTERRUPTED, on_interrupt
@@ -125,20 +176,23 @@ def _trained(begun: Callable[[], Iterator[Progress]], output: Path, *, fit: FitO
 
     batch.prepare(console)
     stopped, progress = False, None
-    left = TimeLeft(fit.steps)
+    left: TimeLeft | None = None
     with Bar(quiet=console.quiet or not is_first()) as bar, on_interrupt(bar.note) as stop:
         # closed here, so that what training holds open is let go when it is stopped
         with contextlib.closing(begun()) as steps:  # type: ignore[type-var]
             for progress in steps:
                 if not stop.worth_keeping:
                     bar.note(f"training on {progress.device}")
-                stop.worth_keeping = True
+                stop.worth_keeping, left = True, left or TimeLeft(progress.steps)
                 if progress.sample is not None:
                     bar.note(f"{progress.sample} shows what it has learned")
+                    draw_log(output, bar.tell_error)
                 bar.show(progress.step, progress.steps, _described(progress, as_time(left.after(progress.step))))
                 stopped = stop.asked and progress.step < progress.steps
                 if stopped:
                     break
+        if is_first():
+            draw_log(output, bar.tell_error)
         for line in _afterwards(progress, output, fit, stopped=stopped):
             bar.note(line)
     if not stopped and is_first():
@@ -166,7 +220,7 @@ def _result(progress: Progress | None, output: Path, fit: FitOptions) -> str:
     """One line of JSON."""
     row = {
         "output": str(output),
-        "steps": fit.steps,
+        "steps": progress.steps if progress is not None else fit.steps,
         "losses": progress.losses if progress is not None else {},
         "unreadable": list(progress.unreadable) if progress is not None else [],
     }

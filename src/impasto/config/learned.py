@@ -25,13 +25,10 @@ class LearnedFitOptions(FitOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnedOptions(Options):
-    """Training of a fast network: contents painted in one style, in a mixture of some, or in each of many."""
+class FastNetworkOptions(Options):
+    """What the trainings of fast networks share: contents, what several styles become, and the network."""
 
     contents: Annotated[tuple[Path, ...], Doc("Folders of content pictures, or CSVs with a column path.")] = ()
-    styles: Annotated[
-        tuple[Path, ...], Doc("Style pictures, folders of them, or CSVs with the columns path, name and about.")
-    ] = ()
     many: Annotated[
         str,
         Doc(
@@ -41,15 +38,47 @@ class LearnedOptions(Options):
         Choice(MANY),
     ] = "conditional"
     weights: Annotated[tuple[float, ...], Doc("Weights of the styles; one number serves all."), Range(0)] = (1.0,)
-    alpha: Annotated[float | None, Doc("Of two styles: weight of the first; the second has the rest."), Range(0, 1)] = (
-        None
-    )
     alternate_every: Annotated[int, Doc("Steps of each turn, with --many alternate."), Range(1)] = 1
     epochs: Annotated[
         float | None, Doc("Times that as many contents are seen as there are; sets --steps."), Range(0)
     ] = None
     encoder: Annotated[str, Doc("Encoder that sees the pictures: a name or a file.")] = "compact-vgg"
     pooling: Annotated[str, Doc("Pooling of the encoder."), Choice(("native", "max", "average"))] = "native"
+    smoothness_weight: Annotated[float, Doc("Weight of total variation."), Range(0)] = 1.0
+    noise_weight: Annotated[float, Doc("Weight of steadiness under noise, for video."), Range(0)] = 0.0
+    short_side_px: Annotated[int, Doc("Contents are scaled down to this short side."), Range(32, 4096)] = 320
+    crop_px: Annotated[int, Doc("Side of the square that the network sees."), Range(32, 1024)] = 256
+    smallest_crop: Annotated[float, Doc("Smallest crop, as a part of the short side."), Range(0.05, 1)] = 0.6
+    validation: Annotated[
+        Path | None, Doc("Pictures to paint as samples. Without: some contents, which are kept out of the training.")
+    ] = None
+    memory_gb: Annotated[float, Doc("Pictures that fit into so much memory are kept there."), Range(0)] = 4
+    widths: Annotated[
+        tuple[int, ...], Doc("Channels on the way down; each next one at half the size."), Range(1, 1024)
+    ] = (16, 32, 96)
+    blocks: Annotated[int, Doc("Residual blocks."), Range(0, 64)] = 4
+    outer_px: Annotated[int, Doc("Side of the first and last convolution (Johnson et al.: 9)."), Range(1, 15)] = 3
+    skips: Annotated[bool, Doc("Add to each layer on the way up the one of its size on the way down.")] = True
+    recolours: Annotated[
+        bool, Doc("Give contents the colours of the style first, so that strokes and forms alone are to be learned.")
+    ] = True
+    upsampling: Annotated[str, Doc("How the picture is doubled."), Choice(("nearest", "transposed"))] = "nearest"
+    start_from: Annotated[str | None, Doc("Trained network whose weights to begin with: a name or a file.")] = None
+    name: Annotated[str | None, Doc("Name of the network, for its card. Without: of its style.")] = None
+    licence: Annotated[str, Doc("Licence of the trained weights, for their card.")] = "not stated"
+    about: Annotated[str, Doc("Where the data are from, for the card.")] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedOptions(FastNetworkOptions):
+    """Training of a fast network: contents painted in one style, in a mixture of some, or in each of many."""
+
+    styles: Annotated[
+        tuple[Path, ...], Doc("Style pictures, folders of them, or CSVs with the columns path, name and about.")
+    ] = ()
+    alpha: Annotated[float | None, Doc("Of two styles: weight of the first; the second has the rest."), Range(0, 1)] = (
+        None
+    )
     content_layers: Annotated[
         tuple[str, ...], Doc("Layers of the content loss. Without: relu2_2 of VGG-16, relu3_3 and relu4_2 of others.")
     ] = ()
@@ -69,25 +98,6 @@ class LearnedOptions(Options):
     ] = "relative"
     content_weight: Annotated[float, Doc("Weight of the content."), Range(0)] = 1.0
     style_weight: Annotated[float, Doc("Weight of the style."), Range(0)] = 5.0
-    smoothness_weight: Annotated[float, Doc("Weight of total variation."), Range(0)] = 1.0
-    noise_weight: Annotated[float, Doc("Weight of steadiness under noise, for video."), Range(0)] = 0.0
     style_px: Annotated[
         int, Doc("Short side of the style pictures: larger ones give larger strokes."), Range(32, 4096)
     ] = 256
-    short_side_px: Annotated[int, Doc("Contents are scaled down to this short side."), Range(32, 4096)] = 320
-    crop_px: Annotated[int, Doc("Side of the square that the network sees."), Range(32, 1024)] = 256
-    smallest_crop: Annotated[float, Doc("Smallest crop, as a part of the short side."), Range(0.05, 1)] = 0.6
-    validation: Annotated[
-        Path | None, Doc("Pictures to paint as samples. Without: some contents, which are kept out of the training.")
-    ] = None
-    memory_gb: Annotated[float, Doc("Pictures that fit into so much memory are kept there."), Range(0)] = 4
-    widths: Annotated[
-        tuple[int, ...], Doc("Channels on the way down; each next one at half the size."), Range(1, 1024)
-    ] = (16, 32, 96)
-    blocks: Annotated[int, Doc("Residual blocks."), Range(0, 64)] = 4
-    outer_px: Annotated[int, Doc("Side of the first and last convolution (Johnson et al.: 9)."), Range(1, 15)] = 3
-    upsampling: Annotated[str, Doc("How the picture is doubled."), Choice(("nearest", "transposed"))] = "nearest"
-    start_from: Annotated[str | None, Doc("Trained network whose weights to begin with: a name or a file.")] = None
-    name: Annotated[str | None, Doc("Name of the network, for its card. Without: of its style.")] = None
-    licence: Annotated[str, Doc("Licence of the trained weights, for their card.")] = "not stated"
-    about: Annotated[str, Doc("Where the data are from, for the card.")] = ""

@@ -1,9 +1,14 @@
-"""Networks of one learned style, by name or file, ready to paint."""
+"""Networks of learned styles, by name or file, ready to paint; the styles of one network blended into one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +19,28 @@ from impasto.core.errors import ImageTooSmall, OptionError, UnknownName, Weights
 from impasto.encoders.precision import chosen
 from impasto.encoders.table import Progress
 from impasto.image.pixels import Preprocess, preprocess_from
-from impasto.nets.residual import Residual
+from impasto.nets.residual import Residual, is_row
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, fill
 from impasto.weights.catalogue import LEARNED as KIND
 
-__all__ = ["ARCHITECTURES", "KIND", "Learned", "built", "loaded"]
+__all__ = ["ARCHITECTURES", "KIND", "Learned", "blended", "built", "loaded"]
 
 ARCHITECTURES: dict[str, Callable[..., Any]] = {"residual": Residual}
-"""Builders by the name in a card's `network`; they take plain numbers. A network has `smallest_px` a side."""
+"""Builders by the name in a card's `network`; they take plain numbers, `styles` among them.
+
+A network has `smallest_px` a side and so many `styles`; `residual.is_row` knows the tensors that are the styles'.
+"""
+
+RGB = "rgb"  # the range and colours where a card says nothing of them
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Learned:
     """A frozen network with its card. It computes in `dtype`.
 
-    `seen` maps a picture to what the network takes, `given` a picture to the range and colours in which it answers.
+    `seen` maps a picture to what the network takes, `given` a picture to the range and colours in which it answers. One
+    of a single style paints; of several, `of` makes one.
     """
 
     net: nn.Module
@@ -44,9 +55,63 @@ class Learned:
         """The name in the card."""
         return self.card.name
 
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The names of the styles in the order of their rows; the network's own where its card names none."""
+        return tuple(style["name"] for style in self.card.styles) or (self.name,)
+
+    @cached_property
+    def base(self) -> str:
+        """Hex digest of all but the styles' rows.
+
+        Networks that have it in common differ in their rows only, in whichever files they lie: they can be blended.
+        """
+        numbers, answer = _numbers(self.card)
+        architecture = ARCHITECTURES[numbers["architecture"]]
+        whole = {name: entry.default for name, entry in inspect.signature(architecture).parameters.items()}
+        whole = {name: value for name, value in whole.items() if value is not inspect.Parameter.empty} | numbers
+        whole.pop("styles", None)
+        told = [whole, self.card.preprocess or RGB, answer, str(self.dtype)]
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+        for key, value in sorted(self.net.state_dict().items()):
+            if not is_row(key):
+                digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
+                digest.update(value.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def rows(self, style: str) -> dict[str, Tensor]:
+        """The scales and shifts of one style, each `(c,)`, by their keys. Raises `UnknownName`."""
+        if style not in self.styles:
+            raise UnknownName.of(f"style of {self.name}", style, self.styles)
+        index = self.styles.index(style)
+        found = {key: value for key, value in self.net.state_dict().items() if is_row(key)}
+        return {key: value if value.ndim == 1 else value[index] for key, value in found.items()}
+
+    def of(self, shares: Mapping[str, float]) -> Learned:
+        """The network of one style that is the sum of some of its own, by name, times their shares.
+
+        It has this network's convolutions, not copies of them. The sum of the shares is commonly 1. `UnknownName` is
+        raised for any but a style of its own.
+        """
+        return self._with([(self.rows(name), share) for name, share in shares.items()], list(shares))
+
+    def _with(self, rows: Sequence[tuple[Mapping[str, Tensor], float]], names: Sequence[str]) -> Learned:
+        """The same convolutions with the weighted sum of `rows`. A style by itself keeps its name."""
+        summed = {key: torch.stack([share * row[key] for row, share in rows]).sum(0) for key in rows[0][0]}
+        with torch.device("meta"):  # what it begins with is never looked at
+            net = _untrained({**_numbers(self.card)[0], "styles": 1}, self.name)
+        net.load_state_dict({**self.net.state_dict(), **summed}, assign=True)
+        styles = [style for style in self.card.styles if [style["name"]] == list(names)]
+        card = dataclasses.replace(self.card, network={**self.card.network, "styles": 1}, styles=styles)
+        return dataclasses.replace(self, net=net.eval().requires_grad_(False), card=card)
+
     @torch.no_grad()
     def painted(self, image: Tensor) -> Tensor:
-        """The whole `image` `(1, 3, h, w)` in `[0, 1]` repainted, in float32 and clamped. Raises `ImageTooSmall`."""
+        """The whole `image` `(1, 3, h, w)` in `[0, 1]` repainted, in float32 and clamped.
+
+        Raises `ImageTooSmall`, and `OptionError` for a network of several styles.
+        """
+        check_single(self)
         height, width = image.shape[-2:]
         least = int(self.net.smallest_px)  # type: ignore[arg-type]
         if min(height, width) < least:
@@ -54,9 +119,42 @@ class Learned:
                 f"the content is {width}×{height} px here; {self.name} needs {least} px a side. Use a larger --size."
             )
         device = next(self.net.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            found = self.net(self.seen.apply(image.to(device).float()))
+        half = self.dtype == torch.bfloat16
+        shown = self.seen.apply(image.to(device).float())
+        if half:  # a half to two thirds of the time; in float32 it takes longer on large pictures
+            shown = shown.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            found = self.net(shown)
         return self.given.inverse().apply(found.float()).clamp_(0, 1).to(image.device)
+
+
+def blended(parts: Sequence[tuple[Learned, float]]) -> Learned:
+    """One network of one style: the sum of the rows of `parts`, of one style each, times their shares.
+
+    Scales and shifts of several styles, blended, paint what lies between them (Dumoulin et al. 2017, section 3.3).
+    Raises `OptionError` for networks of different `base`.
+    """
+    first = parts[0][0]
+    for part, _ in parts:
+        check_single(part)
+        if part.base != first.base:
+            raise OptionError(
+                f"{part.name} and {first.name} have other convolutions, so their styles cannot be blended in one pass. "
+                "Blend what they paint."
+            )
+    names = list(dict.fromkeys(part.styles[0] for part, _ in parts))
+    return first._with([(part.rows(part.styles[0]), share) for part, share in parts], names)
+
+
+def check_single(network: Learned) -> None:
+    """Raise `OptionError` for a network of several styles, none of which is chosen."""
+    if len(network.styles) > 1:
+        raise OptionError(several(network.name, network.styles))
+
+
+def several(network: str, styles: Sequence[str]) -> str:
+    """What to tell about a network of which no style is named."""
+    return f"{network} has {len(styles)} styles: {', '.join(styles)}. Name one of them, as {network}#{styles[0]}."
 
 
 def loaded(name_or_path: str | Path, *, precision: str = "auto", progress: Progress | None = None) -> Learned:
@@ -72,16 +170,29 @@ def built(file: Loaded, *, precision: str = "auto") -> Learned:
     card = file.card
     if card.kind != KIND:
         raise WeightsError(f"{card.name} is of kind {card.kind}; a learned style, of kind {KIND}, is needed here.")
-    numbers = dict(card.network)
-    answer = numbers.pop("output", "rgb")
+    numbers, answer = _numbers(card)
     net = _untrained(numbers, card.name)
+    if len(card.styles) != net.styles and (card.styles or net.styles != 1):
+        raise WeightsError(
+            f"the card of {card.name} names {len(card.styles)} styles, and its network is of {net.styles}; as many "
+            "are needed."
+        )
     fill(net, file.tensors, card.name)
     try:
-        seen, given = preprocess_from(card.preprocess or "rgb"), preprocess_from(answer)
+        seen, given = preprocess_from(card.preprocess or RGB), preprocess_from(answer)
         given.inverse()
     except OptionError as error:
         raise WeightsError(f"the card of {card.name} cannot be used: {error}") from error
-    return Learned(net.eval().requires_grad_(False), card, file.sha256, seen, given, chosen(precision))
+    dtype = chosen(precision)
+    if dtype == torch.bfloat16:
+        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Learned(net.eval().requires_grad_(False), card, file.sha256, seen, given, dtype)
+
+
+def _numbers(card: Card) -> tuple[dict[str, Any], Any]:
+    """The numbers for the builder, and the range and colours of its answer."""
+    numbers = dict(card.network)
+    return numbers, numbers.pop("output", RGB)
 
 
 def _untrained(numbers: Mapping[str, Any], name: str) -> nn.Module:

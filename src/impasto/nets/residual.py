@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from impasto.core.errors import OptionError, UnknownName
 from impasto.encoders.padding import reflected
+from impasto.nets.colours import in_colours
 from impasto.nets.norms import instance_norm
 
 PADDINGS = ("reflect", "same")
@@ -18,8 +19,16 @@ PADDINGS = ("reflect", "same")
 
 UPSAMPLINGS = ("nearest", "transposed")
 
+PALETTE = "palette"
+"""The colours of the styles in a network's state: mean and covariance, 12 numbers each."""
+
 PART_PX = 1 << 18
 """Pixels of a layer that are padded and convolved at once, which bounds the memory and changes nothing else."""
+
+
+def is_row(key: str) -> bool:
+    """Whether a tensor of a network's state has a row for each style: scales, shifts, colours."""
+    return ".norm." in key or key == PALETTE
 
 
 class Residual(nn.Module):
@@ -28,7 +37,10 @@ class Residual(nn.Module):
     `widths` are the channels of the layers on the way down, the first of full size; the first and last convolution are
     `outer_px` a side, all others 3. `eps` is added to variances. `last_norm` puts an instance norm before the output,
     `tanh` `(scale, offset)` makes that `scale · tanh + offset`; `biases` says whether convolutions have some. With more
-    than one of `styles` the norms have a row of scales and shifts for each (Dumoulin et al. 2017).
+    than one of `styles` the norms have a row of scales and shifts for each (Dumoulin et al. 2017). `skips` adds to each
+    layer on the way up the one of its size on the way down (Ronneberger et al. 2015, there joined), so that edges need
+    not be learned again. `recolours` gives the picture the colours of the style first, and adds what the network paints
+    to that, so that only strokes and forms are to be learned; such a network works in RGB of `[0, 1]`.
     """
 
     def __init__(
@@ -44,6 +56,8 @@ class Residual(nn.Module):
         last_norm: bool = False,
         tanh: Sequence[float] | None = None,
         styles: int = 1,
+        skips: bool = False,
+        recolours: bool = False,
     ) -> None:
         super().__init__()
         if styles < 1:
@@ -52,7 +66,9 @@ class Residual(nn.Module):
             raise UnknownName.of("padding", padding, PADDINGS)
         if upsampling not in UPSAMPLINGS:
             raise UnknownName.of("upsampling", upsampling, UPSAMPLINGS)
-        self.styles = styles
+        self.styles, self.skips, self.recolours = styles, skips, recolours
+        if recolours:
+            self.register_buffer(PALETTE, torch.zeros(12 if styles == 1 else (styles, 12)))
         self.tanh = None if tanh is None else (float(tanh[0]), float(tanh[1]))
         self.smallest_px = max(outer_px // 2, 2 ** (len(widths) - 1)) + 1  # reflection needs more than the padding
 
@@ -73,6 +89,8 @@ class Residual(nn.Module):
         self.blocks = nn.ModuleList(Block(*(layer(widths[-1], widths[-1]) for _ in range(2))) for _ in range(blocks))
         self.up = nn.ModuleList(upward(out, into) for into, out in reversed(steps))
         last = Conv(widths[0], 3, outer_px, padding=padding, bias=biases)
+        if recolours:
+            nn.init.zeros_(last.weight)  # the first picture is the content in other colours
         self.last = Layer(last, Norm(3, eps, styles=styles) if last_norm else None)
 
     def forward(self, image: Tensor, shares: Tensor | None = None) -> Tensor:
@@ -82,17 +100,31 @@ class Residual(nn.Module):
         """
         if shares is None and self.styles > 1:
             raise OptionError(f"this network has {self.styles} styles; it needs the share of each.")
-        x = image
+        image = self.recoloured(image, shares)
+        x, passed = image, []
         for layer in self.down:
             x = rectified(layer(x, shares))
+            passed.append(x)
+        passed.pop()
         for block in self.blocks:
             x = block(x, shares)
         for layer in self.up:
-            x = rectified(layer(x, shares))
+            x, beside = rectified(layer(x, shares)), passed.pop()
+            x = joined(x, beside) if self.skips else x
         with torch.autocast(x.device.type, enabled=False):  # bf16 has fewer steps than 8-bit pixels
             x = self.last(x.float(), shares)
         x = x[..., : image.shape[-2], : image.shape[-1]]  # what is doubled is as large as the next multiple
-        return x if self.tanh is None else self.tanh[0] * torch.tanh(x) + self.tanh[1]
+        x = x if self.tanh is None else self.tanh[0] * torch.tanh(x) + self.tanh[1]
+        return x + image if self.recolours else x
+
+    def recoloured(self, image: Tensor, shares: Tensor | None = None) -> Tensor:
+        """What is painted on: `image` `(b, 3, h, w)`, in the colours of the style where the network `recolours`."""
+        if not self.recolours:
+            return image
+        palette = self.get_buffer(PALETTE)
+        with torch.autocast(image.device.type, enabled=False):
+            rows = palette[None] if shares is None or palette.ndim == 1 else shares @ palette
+        return in_colours(image, rows.unflatten(1, (4, 3)))
 
 
 class Layer(nn.Module):
@@ -227,6 +259,11 @@ class Transposed(nn.Module):
 def rectified(x: Tensor) -> Tensor:
     """ReLU, in place where no gradient is asked for."""
     return F.relu(x, inplace=not torch.is_grad_enabled())
+
+
+def joined(x: Tensor, beside: Tensor) -> Tensor:
+    """The sum of what comes up and what went down, which may be a row or column smaller; as large as the latter."""
+    return x[..., : beside.shape[-2], : beside.shape[-1]] + beside
 
 
 def _reflected(span: tuple[int, int], length: int, device: torch.device) -> Tensor:

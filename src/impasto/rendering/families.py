@@ -38,7 +38,7 @@ Work = tuple[tuple[SizeHW, int], ...]
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a family paints with; learned styles by source. `weights` maps the names of all weights to their sha256."""
+    """What a family paints with; networks of one learned style by source. `weights` maps all names to their sha256."""
 
     method: str
     model: Encoder | Network | Mapping[str, Learned]
@@ -210,6 +210,7 @@ def _given(options: Options) -> list[str]:
 
 
 def _check_learned(source: StyleSource, job: Job) -> None:
+    learned.place_of(source.source)
     if job.colour.match_style != "no":
         raise OptionError(
             f"{source.source} is a learned style, and --match-style changes the style's picture. Use --match-output."

@@ -17,7 +17,7 @@ from impasto.config.job import Job, StyleSource
 from impasto.core.errors import OptionError, StateError
 from impasto.core.options import from_dict
 from impasto.core.paths import sha256_of
-from impasto.rendering import families
+from impasto.rendering import families, learned
 from impasto.rendering.families import Loaded
 from impasto.weights.catalogue import WEIGHT_SUFFIXES
 
@@ -134,7 +134,7 @@ def _files(job: Job) -> list[str]:
     init = job.optimise.init_picture
     start = [str(init)] if init is not None and job.optimise.init == "picture" else []
     weights = [] if _of_styles(job) else [name for name in families.weights_of(job) if _is_file(name)]
-    styles = [style.source for style in job.styles if not _is_name(style, job)]
+    styles = [_file_of(style, job) for style in job.styles if not _is_name(style, job)]
     return [job.content, *styles, *masks, *start, *weights]
 
 
@@ -145,15 +145,26 @@ def _of_styles(job: Job) -> bool:
 
 def _is_name(style: StyleSource, job: Job) -> bool:
     """Whether a style is found by name, not by file."""
-    return _of_styles(job) and not _is_file(style.source)
+    return _of_styles(job) and not _is_file(_file_of(style, job))
+
+
+def _file_of(style: StyleSource, job: Job) -> str:
+    """The file that a style is in, or the name by which it is found."""
+    return learned.split(style.source).network if _of_styles(job) else style.source
 
 
 def _moved(job: Job, path: Callable[[str], str]) -> Job:
     """The job with `path` applied to every file name in it."""
+
+    def source(style: StyleSource) -> str:
+        if _is_name(style, job):
+            return style.source
+        return learned.moved(style.source, path) if _of_styles(job) else path(style.source)
+
     styles = tuple(
         dataclasses.replace(
             style,
-            source=style.source if _is_name(style, job) else path(style.source),
+            source=source(style),
             mask=None if style.mask is None else Path(path(str(style.mask))),
         )
         for style in job.styles

@@ -12,7 +12,7 @@ from impasto.config.job import Job, StyleSource
 from impasto.encoders.table import Progress
 from impasto.image.files import Picture
 from impasto.nets.protocol import Code
-from impasto.rendering import families
+from impasto.rendering import families, learned
 from impasto.rendering.families import Loaded
 
 CODES_BYTES = 128 * 2**20  # that codes of styles may take: tens of thousands of means, some hundred covariances
@@ -36,7 +36,7 @@ class Shelf:
         """What `job` is painted with; downloads weights that are not at hand. Raises `WeightsError`."""
         family = families.family_of(job)
         weights = families.weights_of(job)
-        stamps = [_stamp(name) for name in weights]
+        stamps = [_stamp(learned.split(name).network) for name in weights]
         key = (families.method_of(job), weights, stamps, job.paint.precision, job.losses.pooling)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # two sets of weights need not be in memory

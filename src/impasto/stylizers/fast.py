@@ -1,4 +1,4 @@
-"""Painting in one pass with networks of one learned style each (Johnson et al. 2016)."""
+"""Painting in one pass with networks of learned styles (Johnson et al. 2016, Dumoulin et al. 2017)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.core.errors import ImageTooLarge, OptionError
 from impasto.image.resize import resized
 from impasto.image.strips import by_strips
-from impasto.nets.learned import Learned
+from impasto.nets.learned import Learned, blended, check_single
 from impasto.stylizers.protocol import BARE, Mix, Step, check_strength
 
 MEGABYTES_PER_MEGAPIXEL = 350  # measured with networks of 32, 64 and 128 channels in float32
@@ -29,10 +29,11 @@ class Brush:
 
 @dataclass(frozen=True)
 class Fast:
-    """A stylizer that paints learned styles, each by its own network; `networks` are by the names in the mix.
+    """A stylizer that paints learned styles; `networks`, of one style each, are by the names in the mix.
 
-    Every network paints the whole picture, and the pictures are blended by weight, since networks that were trained
-    apart have no features in common. Their norms look at the whole picture, too: it is painted at once, and one of more
+    Styles whose networks have the same convolutions are blended by their norms' scales and shifts, and painted in one
+    pass. Others have no features in common: each paints the whole picture, and the pictures are blended by weight. With
+    masks each style paints for its own region. Norms look at the whole picture: it is painted at once, and one of more
     than `most_megapixels` is refused.
     """
 
@@ -40,14 +41,17 @@ class Fast:
     most_megapixels: float = math.inf
 
     def prepare(self, mix: Mix) -> tuple[Brush, ...]:
-        """The networks with their shares. Raises `OptionError` for a style that is not learned."""
-        if mix.styles[0].mask is not None:
+        """The networks with their shares. Raises `OptionError` for a style that is not learned, or not a single one."""
+        masked = mix.styles[0].mask is not None
+        if masked:
             mix.check_no_negative(by="painting with masks")
         for style in mix.styles:
             if style.learned not in self.networks:
                 raise OptionError(f"{style.name!r} is no learned style; --method fast needs the network of one.")
+            check_single(self.networks[style.learned])
         pairs = zip(mix.styles, mix.shares, strict=True)
-        return tuple(Brush(self.networks[s.learned], share, s.mask) for s, share in pairs if share != 0)
+        brushes = tuple(Brush(self.networks[s.learned], share, s.mask) for s, share in pairs if share != 0)
+        return brushes if masked or len(brushes) == 1 else _joined(brushes)
 
     def paint(self, content: Tensor, code: tuple[Brush, ...], *, strength: float = 1.0) -> Iterator[Step]:
         """Yield one step, with the content's precision.
@@ -81,22 +85,46 @@ class Fast:
             )
 
 
+def _joined(brushes: tuple[Brush, ...]) -> tuple[Brush, ...]:
+    """One brush for all networks that differ in their rows only; the shares' sum stays.
+
+    Where there are other networks, too, what leads away from a style is kept apart: shares that nearly cancel out would
+    be divided by their small sum.
+    """
+    alike = len({brush.network.base for brush in brushes}) == 1
+    groups: dict[tuple[str, bool], list[Brush]] = {}
+    for brush in brushes:
+        groups.setdefault((brush.network.base, alike or brush.weight > 0), []).append(brush)
+    return tuple(_one(group) for group in groups.values())
+
+
+def _one(group: list[Brush]) -> Brush:
+    """Brushes of one base as one."""
+    whole = math.fsum(brush.weight for brush in group)
+    if len(group) == 1:
+        return group[0]
+    return Brush(blended([(brush.network, brush.weight / whole) for brush in group]), whole)
+
+
 def _blend(content: Tensor, brushes: tuple[Brush, ...]) -> Tensor:
     """What the brushes paint together, `(1, 3, h, w)` with the content's precision, before it is clamped.
 
     Without masks the shares add up to 1. With masks they do so wherever something is painted; elsewhere the content
-    stays.
+    stays. A network with several regions paints once.
     """
     if len(brushes) == 1 and brushes[0].mask is None:
         return brushes[0].network.painted(content).to(content.dtype)
     size = (content.shape[-2], content.shape[-1])
-    shares = [_share(brush, size) for brush in brushes]
-    whole = torch.stack(shares).sum(0) if brushes[0].mask is not None else torch.ones(1, 1, 1, 1)
+    shares: dict[Learned, Tensor] = {}
+    for brush in brushes:
+        share = _share(brush, size)
+        shares[brush.network] = shares[brush.network] + share if brush.network in shares else share
+    whole = torch.stack(list(shares.values())).sum(0) if brushes[0].mask is not None else torch.ones(1, 1, 1, 1)
     blend = torch.zeros_like(content)
-    for brush, share in zip(brushes, shares, strict=True):
+    for network, share in shares.items():
         if bool(share.any()):
             part = (share / whole.clamp(min=BARE)).to(content.dtype)
-            blend.addcmul_(brush.network.painted(content).to(content.dtype), part.expand_as(content))
+            blend.addcmul_(network.painted(content).to(content.dtype), part.expand_as(content))
     return torch.where(whole > BARE, blend, content)
 
 

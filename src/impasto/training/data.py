@@ -30,6 +30,38 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A square of a picture: its corner at the top left and its side in pixels, and whether it is mirrored."""
+
+    top: int
+    left: int
+    side: int
+    mirrored: bool
+
+    @classmethod
+    def drawn(cls, picture: Bytes, draw: np.random.Generator, *, smallest: float) -> Place:
+        """A square of `picture` at random; its side is `smallest` of the picture's short side or more."""
+        h, w = picture.shape[:2]
+        side = max(1, round(min(h, w) * draw.uniform(smallest, 1.0)))
+        top, left = draw.integers(0, h - side + 1), draw.integers(0, w - side + 1)
+        return cls(int(top), int(left), side, bool(draw.random() < 0.5))
+
+    @classmethod
+    def middle(cls, picture: Bytes) -> Place:
+        """The largest square in the middle of `picture`."""
+        h, w = picture.shape[:2]
+        side = min(h, w)
+        return cls((h - side) // 2, (w - side) // 2, side, False)
+
+    def of(self, picture: Bytes, side_px: int) -> Tensor:
+        """This square of `picture`, scaled to `side_px`: `(1, 3, side_px, side_px)`."""
+        cut = picture[self.top : self.top + self.side, self.left : self.left + self.side]
+        if self.mirrored:
+            cut = cut[:, ::-1]
+        return resized(from_bytes(np.ascontiguousarray(cut)), (side_px, side_px))
+
+
+@dataclass(frozen=True)
 class Crops:
     """Random square crops, scaled to one size and mirrored half of the time.
 
@@ -64,22 +96,12 @@ class Crops:
         return Batch(images, torch.from_numpy(chosen), labels)
 
     def _crop(self, picture: Bytes, draw: np.random.Generator) -> Tensor:
-        h, w = picture.shape[:2]
-        side = max(1, round(min(h, w) * draw.uniform(self.smallest_crop, 1.0)))
-        top, left = draw.integers(0, h - side + 1), draw.integers(0, w - side + 1)
-        cut = picture[top : top + side, left : left + side]
-        if draw.random() < 0.5:
-            cut = cut[:, ::-1]
-        return resized(from_bytes(np.ascontiguousarray(cut)), (self.crop_px, self.crop_px))
+        return Place.drawn(picture, draw, smallest=self.smallest_crop).of(picture, self.crop_px)
 
 
 def centre_crop(picture: Bytes, side_px: int) -> Tensor:
     """The middle square of a picture, scaled to `side_px`: what is measured. `(1, 3, side_px, side_px)`."""
-    h, w = picture.shape[:2]
-    side = min(h, w)
-    top, left = (h - side) // 2, (w - side) // 2
-    cut = np.ascontiguousarray(picture[top : top + side, left : left + side])
-    return resized(from_bytes(cut), (side_px, side_px))
+    return Place.middle(picture).of(picture, side_px)
 
 
 Batches = Callable[[int], Batch]

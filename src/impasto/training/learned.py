@@ -52,26 +52,30 @@ class Assignment:
 
     def __call__(self, step: int) -> Assigned:
         """The batch of this step."""
-        images, given = self.contents(step).images, torch.tensor(self.weights)
-        count, styles = len(images), len(self.weights)
-        if self.many == "sum":
-            rows = given.expand(count, -1)
-        elif self.many == "average":
-            rows = (given / given.sum()).expand(count, -1)
-        elif self.many == "alternate":
-            rows = (F.one_hot(torch.tensor(step // self.every % styles), styles) * given).expand(count, -1)
-        else:
-            rows = F.one_hot(self._drawn(step, count), styles) * given
-        return Assigned(images, rows)
+        images = self.contents(step).images
+        seed, many = self.contents.seed, self.many
+        return Assigned(images, shared_out(step, len(images), self.weights, many=many, every=self.every, seed=seed))
 
-    def _drawn(self, step: int, count: int) -> Tensor:
-        """A style for each content: all of them in a new order, again and again."""
-        styles = len(self.weights)
-        found = []
-        for place in range(step * count, (step + 1) * count):
-            turn = torch.Generator().manual_seed(self.contents.seed * 1_000_003 + place // styles)
-            found.append(torch.randperm(styles, generator=turn)[place % styles])
-        return torch.stack(found)
+
+def shared_out(step: int, count: int, weights: Sequence[float], *, many: str, every: int, seed: int) -> Tensor:
+    """How much each style counts for each content of a step, `(count, styles)`, as `Assignment` says."""
+    given, styles = torch.tensor(weights), len(weights)
+    if many == "sum":
+        return given.expand(count, -1)
+    if many == "average":
+        return (given / given.sum()).expand(count, -1)
+    if many == "alternate":
+        return (F.one_hot(torch.tensor(step // every % styles), styles) * given).expand(count, -1)
+    return F.one_hot(_in_turn(step, count, styles, seed=seed), styles) * given
+
+
+def _in_turn(step: int, count: int, styles: int, *, seed: int) -> Tensor:
+    """A style for each content: all of them in a new order, again and again."""
+    found = []
+    for place in range(step * count, (step + 1) * count):
+        turn = torch.Generator().manual_seed(seed * 1_000_003 + place // styles)
+        found.append(torch.randperm(styles, generator=turn)[place % styles])
+    return torch.stack(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,7 @@ class LearnedStyles:
     `scale`: with `relative`, content and style are relative to their targets, and the style part is the mean of
     log(1 + r) as in `arbitrary.tempered`; with `papers` they are the squared errors of features, and of Gram matrices
     over their channels (Johnson et al. 2016, eq. 2 to 4; the published codes' weights of 1e5 and 1e10 are of these).
+    Contents are compared as the network is to paint on them: in the colours of the style where it recolours.
     A network of one style paints every content in it; one of many paints each in the style that its loss is of.
     """
 
@@ -118,7 +123,7 @@ class LearnedStyles:
         content_layers = self.content_layers if self.weights.content else {}
         style_layers = self.style_layers if self.weights.style else {}
         with torch.no_grad():
-            seen = self.encoder(contents, content_layers) if content_layers else {}
+            seen = self.encoder(module.recoloured(contents, shares), content_layers) if content_layers else {}
         output: Tensor = module(contents, shares)
         found = self.encoder(output, {*content_layers, *style_layers})
         parts: dict[str, Callable[[], Tensor]] = {

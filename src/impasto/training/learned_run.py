@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from impasto.config.learned import LearnedFitOptions, LearnedOptions
-from impasto.core.errors import DataError, ImageError, ImageTooSmall, OptionError, WeightsMismatch
+from impasto.core.errors import DataError, ImageError, ImageTooSmall, OptionError
 from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder
 from impasto.image import files
@@ -29,12 +28,10 @@ from impasto.training.fit import Progress, averaged
 from impasto.training.learned import Assignment, LearnedStyles, Targets, Weights, targets_of
 from impasto.training.processes import is_first
 from impasto.training.shelf import Shelf
-from impasto.weights import readers
-from impasto.weights.card import Card, Loaded, fill, save
+from impasto.training.students import check_size, dip, held_apart, numbers_of, timed, untrained, weights_of
+from impasto.weights.card import Card, save
 
 FILE = "network.safetensors"
-HELD = 8  # contents that are painted as samples (R1 keeps as many aside)
-ENOUGH = 10  # times as many contents must there be, for the held ones to be kept out of the training
 SMALLEST_STYLE_PX = 64  # with fewer the statistics of deep layers are of a few places only
 
 LAYERS = {
@@ -89,17 +86,28 @@ def train_learned(options: LearnedOptions, fitting: LearnedFitOptions, folder: P
         export(prepared, options, folder=folder)
 
 
-def prepare(options: LearnedOptions, fitting: LearnedFitOptions) -> Prepared:
-    """Build the task. What is wrong with the options is said before a content is read."""
+def prepare(
+    options: LearnedOptions,
+    fitting: LearnedFitOptions,
+    *,
+    network: Residual | None = None,
+    contents: Sequence[sources.Named] | None = None,
+) -> Prepared:
+    """Build the task. What is wrong with the options is said before a content is read.
+
+    `network` and `contents` stand in for those of the options.
+    """
     content_layers, style_layers = _layers(options)
     styles = styles_in(options.styles)
     weights = _style_weights(options, len(styles))
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         encoder = encoders.loaded(options.encoder, pooling=options.pooling, precision=fitting.precision)
-        net = _network(options, styles, seed=fitting.seed)
-    _check_size(options.crop_px, encoder, net, [*content_layers, *style_layers])
+        net = untrained(options, [style.name for style in styles], seed=fitting.seed) if network is None else network
+    check_size(options.crop_px, encoder, net, [*content_layers, *style_layers])
     pictures = [_read(style, options.style_px) for style in styles]
-    held, seen = _held(sources.listed_in("contents", options.contents), options.validation)
+    dip(net, pictures, weights)
+    found = sources.listed_in("contents", options.contents) if contents is None else contents
+    held, seen = held_apart(found, options.validation)
     shelf = sources.shelf(seen, short_side_px=options.short_side_px, memory_gb=options.memory_gb)
     crops = Crops(shelf, fitting.batch_size, options.crop_px, fitting.seed, smallest_crop=options.smallest_crop)
     task = LearnedStyles(
@@ -113,7 +121,7 @@ def prepare(options: LearnedOptions, fitting: LearnedFitOptions) -> Prepared:
         shown=_shown(held, pictures, options) if fitting.sample_every else None,
     )
     batches = Assignment(contents=crops, weights=weights, many=options.many, every=options.alternate_every)
-    return Prepared(task, batches, shelf, styles, _timed(options, fitting, len(seen)), sources.digest(seen))
+    return Prepared(task, batches, shelf, styles, timed(options, fitting, len(seen)), sources.digest(seen))
 
 
 def styles_in(given: Sequence[Path]) -> tuple[StylePicture, ...]:
@@ -168,72 +176,14 @@ def _layers(options: LearnedOptions) -> tuple[dict[str, float], dict[str, float]
 
 def _style_weights(options: LearnedOptions, count: int) -> tuple[float, ...]:
     """A weight for each style."""
-    if options.alpha is not None:
-        if count != 2 or options.weights != (1.0,):
-            raise OptionError(
-                f"--alpha shares out two styles; there are {count}, and --weights is {options.weights}. Give two "
-                "styles and no --weights, or a weight for each style by --weights."
-            )
-        return (options.alpha, 1 - options.alpha)
-    if len(options.weights) not in (1, count):
-        raise OptionError(f"--weights has {len(options.weights)} numbers; {count} styles need as many, or one.")
-    found = options.weights * count if len(options.weights) == 1 else options.weights
-    if not all(found) and (options.many == "conditional" or not any(found)):
-        raise OptionError(f"--weights is {','.join(f'{w:g}' for w in found)}: a style of weight 0 is not learned.")
-    return found
-
-
-def _network(options: LearnedOptions, styles: Sequence[StylePicture], *, seed: int) -> Residual:
-    torch.manual_seed(seed)
-    count = len(styles) if options.many == "conditional" else 1
-    net = Residual(**numbers_of(options), styles=count)
-    if options.start_from is not None:
-        start(net, readers.loaded(options.start_from), [style.name for style in styles][:count])
-    return net
-
-
-def numbers_of(options: LearnedOptions) -> dict[str, Any]:
-    """The numbers of the network, without its styles."""
-    return {
-        "widths": list(options.widths),
-        "blocks": options.blocks,
-        "outer_px": options.outer_px,
-        "upsampling": options.upsampling,
-    }
-
-
-def start(net: Residual, file: Loaded, names: Sequence[str]) -> None:
-    """Give `net` the weights of a trained network of the same numbers.
-
-    A style that the network knows by its name keeps its scales and shifts; any other begins with the mean of all.
-    Raises `WeightsMismatch` with every tensor that differs.
-    """
-    known = [style["name"] for style in file.card.styles] or [file.card.name]
-    rows = {key for key, value in file.tensors.items() if ".norm." in key}
-    tensors = {key: _begun(value, known, names) if key in rows else value for key, value in file.tensors.items()}
-    try:
-        fill(net, tensors, file.card.name)
-    except WeightsMismatch as error:
-        raise WeightsMismatch(f"--start-from does not serve a network of these numbers: {error}") from error
-
-
-def _begun(value: Tensor, known: Sequence[str], names: Sequence[str]) -> Tensor:
-    """Rows `(known, c)`, or one `(c,)`, for the styles `names`."""
-    table = value.float() if value.ndim == 2 else value.float()[None]
-    mean = table.mean(0)
-    found = torch.stack([table[known.index(name)] if name in known else mean for name in names])
-    return found[0] if len(names) == 1 else found
-
-
-def _check_size(crop_px: int, encoder: Encoder, net: Residual, layers: Sequence[str]) -> None:
-    """Raise `UnknownName` for a layer that the encoder has not, `OptionError` for crops that do not suit."""
-    stride = 2 ** (len(net.down) - 1)
-    need = max(encoder.smallest_px(layers), 2 * stride, net.smallest_px)
-    if crop_px < need or crop_px % stride:
-        nearest = max(-(-need // stride), round(crop_px / stride)) * stride
+    if options.alpha is None:
+        return weights_of(options, count)
+    if count != 2 or options.weights != (1.0,):
         raise OptionError(
-            f"--crop-px is {crop_px}; {need} or more, and a multiple of {stride}, is needed. Use --crop-px {nearest}."
+            f"--alpha shares out two styles; there are {count}, and --weights is {options.weights}. Give two "
+            "styles and no --weights, or a weight for each style by --weights."
         )
+    return (options.alpha, 1 - options.alpha)
 
 
 def _read(style: StylePicture, style_px: int) -> Tensor:
@@ -262,19 +212,6 @@ def _weights(options: LearnedOptions) -> Weights:
     )
 
 
-def _held(
-    contents: Sequence[sources.Named], validation: Path | None
-) -> tuple[list[sources.Named], list[sources.Named]]:
-    """Contents that are painted as samples, and those that are trained on."""
-    if validation is not None:
-        return sources.listed_in("validation", [validation])[:HELD], list(contents)
-    count = min(HELD, len(contents))
-    held = [contents[i * len(contents) // count] for i in range(count)]
-    if len(contents) < ENOUGH * HELD:
-        return held, list(contents)
-    return held, [item for item in contents if item not in held]
-
-
 def _shown(
     held: Sequence[sources.Named], pictures: Sequence[Tensor], options: LearnedOptions
 ) -> tuple[Tensor, list[Tensor]]:
@@ -288,13 +225,6 @@ def _square(picture: Tensor, side_px: int) -> Tensor:
     side = min(picture.shape[-2:])
     top, left = ((length - side) // 2 for length in picture.shape[-2:])
     return resized(picture[..., top : top + side, left : left + side], (side_px, side_px))
-
-
-def _timed(options: LearnedOptions, fitting: LearnedFitOptions, contents: int) -> LearnedFitOptions:
-    """With as many steps as --epochs asks for."""
-    if options.epochs is None:
-        return fitting
-    return dataclasses.replace(fitting, steps=max(1, math.ceil(options.epochs * contents / fitting.batch_size)))
 
 
 def export(prepared: Prepared, options: LearnedOptions, *, folder: Path) -> Path:

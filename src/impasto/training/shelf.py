@@ -41,7 +41,7 @@ class Shelf(Sequence[Bytes]):
             return [self[i] for i in range(*index.indices(len(self)))]
         first = range(len(self))[index]  # raises IndexError, which ends a loop over all
         for ahead in range(len(self)):
-            picture = self._at((first + ahead) % len(self))
+            picture = self.at((first + ahead) % len(self))
             if picture is not None:
                 return picture
         raise DataError(f"none of {len(self)} pictures can be read; the first: {self.skipped[0]}")
@@ -58,7 +58,8 @@ class Shelf(Sequence[Bytes]):
         with self._lock:
             return sum(picture.nbytes for picture in self._kept.values())
 
-    def _at(self, index: int) -> Bytes | None:
+    def at(self, index: int) -> Bytes | None:
+        """The picture at `index`, None where it cannot be read."""
         with self._lock:
             if index in self._broken:
                 return None

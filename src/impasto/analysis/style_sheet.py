@@ -1,0 +1,28 @@
+"""What learned styles make of one picture, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from impasto.analysis.sheet import contact_sheet
+
+ASPECT = 1.5  # cells across for one down
+
+
+def style_sheet(content: Tensor, paintings: Mapping[str, Tensor], *, cell_px: int = 320, caption: str = "") -> Tensor:
+    """One picture `(1, 3, H, W)`: the content, then its paintings in their order, the style's name below each.
+
+    Pictures are `(1, 3, h, w)` in `[0, 1]`, brought to a long side of `cell_px`. Raises `ImageError` for none.
+    """
+    cells = [("", content), *paintings.items()] if paintings else []
+    across = max(1, math.ceil(math.sqrt(ASPECT * len(cells))))
+    lines = [cells[i : i + across] for i in range(0, len(cells), across)]
+    return contact_sheet(
+        [[picture for _, picture in line] for line in lines],
+        cell_labels=[[name for name, _ in line] for line in lines],
+        cell_px=cell_px,
+        caption=caption,
+    )

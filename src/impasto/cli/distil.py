@@ -1,0 +1,53 @@
+"""`impasto train distil`: one network learns from several teachers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from impasto.cli.flags import flagged, plain
+from impasto.cli.groups import ConsoleFlags
+from impasto.cli.train import LearnedFitFlags, _trained
+from impasto.config.distil import DistilOptions
+
+if TYPE_CHECKING:
+    from impasto.training.fit import Progress
+
+
+@flagged("Network")
+class DistilFlags(DistilOptions):
+    """Flags of `DistilOptions`."""
+
+
+_DISTIL, _FIT, _CONSOLE = DistilFlags(), LearnedFitFlags(), ConsoleFlags()
+
+
+def distil(
+    *,
+    output: Annotated[
+        Path, Parameter(name=("--output", "-o"), help="Folder for network.safetensors, checkpoints, samples and log.")
+    ],
+    distil: DistilFlags = _DISTIL,
+    fit: LearnedFitFlags = _FIT,
+    console: ConsoleFlags = _CONSOLE,
+) -> int:
+    """Train a fast network to paint as its teachers do: trained networks, pictures, or folders of results.
+
+    Ctrl-C stops after the running step. The same command goes on from the last checkpoint, exactly.
+    """
+    from impasto.rendering.painters import painter_of
+    from impasto.training.distil_run import train_distil
+    from impasto.training.processes import is_first
+
+    def tell(line: str) -> None:
+        if is_first() and not console.quiet:
+            print(line, file=sys.stderr)
+
+    def begun() -> Iterator[Progress]:
+        return train_distil(plain(distil), plain(fit), output, painters=painter_of, tell=tell)  # type: ignore[type-var]
+
+    return _trained(begun, output, fit=fit, console=console)

@@ -1,0 +1,23 @@
+"""Options of looking at training runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from impasto.core.options import Choice, Doc, Options, Range
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveOptions(Options):
+    """How the losses of training runs are drawn."""
+
+    scale: Annotated[
+        str,
+        Doc("Axis of the losses. auto: a logarithm where the largest is 20 times the smallest or more."),
+        Choice(("auto", "linear", "log")),
+    ] = "auto"
+    smooth: Annotated[
+        float, Doc("Part of a run that each point of the strong line is the mean of; 0 draws the losses as they are."),
+        Range(0, 1),
+    ] = 0.04  # fmt: skip

@@ -1,0 +1,49 @@
+"""Teachers' paintings in a folder, so that each is painted once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from impasto.core.errors import ImageError
+from impasto.image import files
+from impasto.image.pixels import to_bytes
+from impasto.stylizers.painter import Painter
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Paintings as PNGs, found by who painted and by the levels of what was painted.
+
+    So a painting of another teacher, content or size is never taken for it, and several trainings may share a folder.
+    """
+
+    folder: Path
+
+    def path(self, painter: Painter, content: Tensor) -> Path:
+        """Where the painting of `content` `(1, 3, h, w)` belongs."""
+        height, width = content.shape[-2:]
+        digest = hashlib.sha256(to_bytes(content).tobytes()).hexdigest()
+        by = f"{re.sub(r'[^A-Za-z0-9._+-]', '_', painter.name)[:40]}-{painter.sha256[:16]}"
+        return self.folder / by / f"{width}x{height}-{digest[:32]}.png"
+
+    def found(self, painter: Painter, content: Tensor) -> Tensor | None:
+        """The painting `(1, 3, h, w)`; None where there is none that can be read."""
+        path = self.path(painter, content)
+        if not path.is_file():
+            return None
+        try:
+            pixels = files.read(path).pixels
+        except ImageError:
+            return None
+        return pixels if pixels.shape == content.shape else None
+
+    def added(self, painter: Painter, content: Tensor, painting: Tensor) -> Tensor:
+        """Keep a painting, and give it back as it will be found: of 8 bits. Raises `ImageUnwritable`."""
+        path = self.path(painter, content)
+        files.write(path, painting.cpu())
+        return files.read(path).pixels

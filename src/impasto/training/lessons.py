@@ -1,0 +1,103 @@
+"""Batches of contents with the teachers that paint them, and what is there of their paintings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impasto.core.errors import DataError
+from impasto.training.data import Bytes, Place
+from impasto.training.distil import Lesson, Teacher
+from impasto.training.kept import Kept
+from impasto.training.learned import shared_out
+from impasto.training.shelf import Shelf
+
+Item = tuple[Tensor, Tensor, dict[int, Tensor]]
+"""A content's crop `(1, 3, px, px)`, its teachers' weights `(teachers,)`, and paintings of the same place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lessons:
+    """Lessons by step: a pure function of seed and step, as `learned.Assignment` is, whose `many` and `every` it has.
+
+    `names` are those of the contents. A content counts for those teachers only that have a result of it or can paint
+    it; where that is none, or where it cannot be read, the next one that serves stands in for it. The weights of an
+    average add up to 1 for every content. With `kept`, the crop of a content follows from its name alone, and what is
+    found there is given.
+    """
+
+    contents: Shelf
+    names: tuple[str, ...]
+    teachers: Sequence[Teacher]
+    weights: tuple[float, ...]
+    many: str
+    every: int
+    batch_size: int
+    crop_px: int
+    seed: int
+    smallest_crop: float
+    kept: Kept | None = None
+
+    def __call__(self, step: int) -> Lesson:
+        """The batch of this step."""
+        rows = shared_out(step, self.batch_size, self.weights, many=self.many, every=self.every, seed=self.seed)
+        chosen = np.random.default_rng((self.seed, step)).choice(len(self.names), self.batch_size)
+        items = [self._item(int(i), row, (step, n)) for n, (i, row) in enumerate(zip(chosen, rows, strict=True))]
+        contents = torch.cat([content for content, _, _ in items])
+        given = torch.zeros(len(items), len(self.teachers), dtype=torch.bool)
+        painted: dict[int, Tensor] = {}
+        for row, (_, _, paintings) in enumerate(items):
+            for number, painting in paintings.items():
+                given[row, number] = True
+                painted.setdefault(number, torch.zeros_like(contents))[row] = painting[0]
+        return Lesson(contents, torch.stack([weights for _, weights, _ in items]), given, painted)
+
+    def _item(self, wanted: int, row: Tensor, at: tuple[int, int]) -> Item:
+        index, content, results = self._served(wanted, row)
+        seed = (self.seed, *at) if self.kept is None else _number(self.names[index])
+        place = Place.drawn(content, np.random.default_rng(seed), smallest=self.smallest_crop)
+        crop = place.of(content, self.crop_px)
+        paintings = {number: place.of(result, self.crop_px) for number, result in results.items()}
+        weights = torch.zeros_like(row)
+        for number, teacher in enumerate(self.teachers):
+            if row[number] and (teacher.painter is not None or number in results):
+                weights[number] = row[number]
+                found = self.kept.found(teacher.painter, crop) if self.kept and teacher.painter else None
+                paintings |= {} if found is None else {number: found}
+        return crop, weights / weights.sum() if self.many == "average" else weights, paintings
+
+    def _served(self, wanted: int, row: Tensor) -> tuple[int, Bytes, dict[int, Bytes]]:
+        """The first content from `wanted` on that a teacher which counts has something to say of, and the results."""
+        counting = [number for number in range(len(self.teachers)) if row[number]]
+        paints = any(self.teachers[number].painter is not None for number in counting)
+        for ahead in range(len(self.names)):
+            index = (wanted + ahead) % len(self.names)
+            if not paints and not any(_has(self.teachers[number], index) for number in counting):
+                continue
+            content = self.contents.at(index)
+            if content is None:
+                continue
+            results = {number: self._result(number, index, content) for number in counting}
+            there = {number: result for number, result in results.items() if result is not None}
+            if there or paints:
+                return index, content, there
+        names = " and ".join(self.teachers[number].name for number in counting)
+        raise DataError(f"of {len(self.names)} contents none can be read that {names} can teach.")
+
+    def _result(self, number: int, index: int, content: Bytes) -> Bytes | None:
+        results = self.teachers[number].results
+        return None if results is None else results.of(index, content)
+
+
+def _has(teacher: Teacher, index: int) -> bool:
+    return teacher.results is not None and teacher.results.places[index] is not None
+
+
+def _number(name: str) -> int:
+    """A seed that follows from a name."""
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big")

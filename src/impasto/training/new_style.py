@@ -1,0 +1,180 @@
+"""Teaching a network of many styles one more: its scales and shifts alone, in minutes (Dumoulin et al. 2017, 3.2)."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.config.learned import LearnedFitOptions, LearnedOptions
+from impasto.config.new_style import NewStyleFitOptions, NewStyleOptions
+from impasto.core.errors import OptionError, WeightsError
+from impasto.core.options import from_dict
+from impasto.image.samples import SAMPLES, sample_path
+from impasto.nets.learned import KIND
+from impasto.nets.residual import PALETTE, Residual, is_row
+from impasto.training import sources
+from impasto.training.claim import claim
+from impasto.training.fit import Progress, averaged
+from impasto.training.learned import Assigned
+from impasto.training.learned_run import FILE, Prepared, halved, prepare, told
+from impasto.training.processes import is_first
+from impasto.weights import readers
+from impasto.weights.card import Card, Loaded, fill, save
+
+WHOLE = "whole"  # folder of the second part of the training
+TRIED = 2**40  # a step that no training reaches
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A network that is to learn the style of a picture, and what it was."""
+
+    base: Loaded
+    prepared: Prepared
+    options: LearnedOptions
+
+
+def train_style(
+    picture: Path, options: NewStyleOptions, fitting: NewStyleFitOptions, folder: Path
+) -> Iterator[Progress]:
+    """Teach a network the style of `picture` and write `network.safetensors`, of this style alone, into `folder`.
+
+    It begins with the style of the network that is nearest, and learns scales and shifts only, so that the result
+    blends with the network's own styles in one pass; `whole_steps` more train all of it. It stops and goes on as
+    `train_learned` does. Raises as that does, and `WeightsError` for a network of another kind.
+    """
+    begun = begin(picture, options, fitting)
+    _freeze(begun.prepared.task.network)
+    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, _told(begun, options))
+    total = fitting.steps + options.whole_steps
+    yield from _steps(begun.prepared, fitting, folder, before=0, total=total)
+    if options.whole_steps:
+        second = dataclasses.replace(fitting, steps=options.whole_steps, learning_rate=options.whole_learning_rate)
+        begun.prepared.task.network.requires_grad_(True)
+        fill(begun.prepared.task.network, averaged(folder / "checkpoint.pt"), "the first part")
+        (folder / WHOLE).mkdir(exist_ok=True)
+        yield from _steps(begun.prepared, second, folder / WHOLE, before=fitting.steps, total=total)
+    if is_first():
+        _export(begun, options, fitting, folder=folder)
+
+
+def begin(picture: Path, options: NewStyleOptions, fitting: LearnedFitOptions) -> Begun:
+    """Build the task: the network with the scales and shifts of its style that is nearest to the picture's."""
+    if options.style_weight == 0:
+        raise OptionError("--style-weight is 0: the style is not learned so. Give a larger one, or leave it out.")
+    base = readers.loaded(options.network)
+    numbers = _numbers(base)
+    learning = learning_as(base, picture, options)
+    net = Residual(**numbers)
+    contents = None if options.contents else [sources.Named(sample_path(name), name) for name in SAMPLES]
+    prepared = prepare(learning, fitting, network=net, contents=contents)
+    fill(net, nearest(base.tensors, prepared), base.card.name)
+    return Begun(base, prepared, learning)
+
+
+def learning_as(base: Loaded, picture: Path, options: NewStyleOptions) -> LearnedOptions:
+    """The options that the network was trained with, but for what is given."""
+    known = {field.name for field in dataclasses.fields(LearnedOptions)}
+    before = {name: value for name, value in base.card.training.get("options", {}).items() if name in known}
+    for other in ("contents", "styles", "validation", "start_from", "weights", "alpha", "epochs", "many", "name"):
+        before.pop(other, None)
+    given = {name: getattr(options, name) for name in ("content_weight", "style_weight", "style_px", "crop_px")}
+    changed = {name: value for name, value in given.items() if value is not None}
+    return from_dict(
+        LearnedOptions,
+        before
+        | changed
+        | {
+            "contents": [str(path) for path in options.contents],
+            "styles": [str(picture)],
+            "name": options.name or picture.stem,
+            "licence": options.licence,
+            "about": options.about,
+        },
+    )
+
+
+def nearest(tensors: dict[str, Tensor], prepared: Prepared) -> dict[str, Tensor]:
+    """The network's tensors with the row of the style whose paintings are nearest to the new one's target.
+
+    Its colours are those of the new one.
+    """
+    colours = {key: value.clone() for key, value in prepared.task.network.state_dict().items() if key == PALETTE}
+    many = max(value.shape[0] if is_row(key) and value.ndim == 2 else 1 for key, value in tensors.items())
+    batch = prepared.batches(TRIED)
+    rows = [_row(tensors, index) | colours for index in range(many)]
+    losses = [_style_loss(prepared, row, batch) for row in rows]
+    return rows[min(range(many), key=losses.__getitem__)]
+
+
+@torch.no_grad()
+def _style_loss(prepared: Prepared, row: dict[str, Tensor], batch: Assigned) -> float:
+    net = prepared.task.network
+    fill(net, row, "the network")
+    return float(prepared.task.loss(net.to(memory_format=torch.channels_last), batch)["style"])  # type: ignore[call-overload]
+
+
+def _row(tensors: dict[str, Tensor], index: int) -> dict[str, Tensor]:
+    return {key: value[index] if is_row(key) and value.ndim == 2 else value for key, value in tensors.items()}
+
+
+def _freeze(net: Residual) -> None:
+    for key, parameter in net.named_parameters():
+        parameter.requires_grad_(is_row(key))
+
+
+def _numbers(base: Loaded) -> dict[str, Any]:
+    """The numbers of the network, for one style."""
+    if base.card.kind != KIND or base.card.network.get("architecture") != "residual":
+        raise WeightsError(f"{base.card.name} is of kind {base.card.kind}; a network of learned styles is needed.")
+    if base.card.preprocess not in ("", "rgb") or base.card.network.get("output", "rgb") != "rgb":
+        raise WeightsError(
+            f"{base.card.name} works in colours of its own; a network that impasto has trained is needed."
+        )
+    unused = ("architecture", "output", "styles")
+    return {name: value for name, value in base.card.network.items() if name not in unused}
+
+
+def _steps(
+    prepared: Prepared, fitting: LearnedFitOptions, folder: Path, *, before: int, total: int
+) -> Iterator[Progress]:
+    """One part of the training, counted within the whole."""
+    task = prepared.task
+    running = sources.steps(task, prepared.batches, fitting, encoder=task.encoder, folder=folder)
+    with contextlib.closing(running) as steps:  # type: ignore[type-var]
+        for progress in steps:
+            yield dataclasses.replace(
+                progress, step=before + progress.step, steps=total, unreadable=prepared.contents.skipped
+            )
+
+
+def _told(begun: Begun, options: NewStyleOptions) -> dict[str, Any]:
+    base = {"name": begun.base.card.name, "sha256": begun.base.sha256}
+    more = {"whole_steps": options.whole_steps, "whole_learning_rate": options.whole_learning_rate}
+    found = told(begun.options, begun.prepared)
+    return found | {"network": base, "options": found["options"] | more}
+
+
+def _export(begun: Begun, options: NewStyleOptions, fitting: NewStyleFitOptions, *, folder: Path) -> None:
+    part = folder / WHOLE if options.whole_steps else folder
+    card = Card(
+        kind=KIND,
+        name=str(begun.options.name),
+        network={"architecture": "residual", **_numbers(begun.base)},
+        licence=options.licence,
+        source=options.about or "impasto train style",
+        training=_told(begun, options) | {"fit": fitting.to_dict()},
+        notes=f"learned by {begun.base.card.name}, which its licence ({begun.base.card.licence}) goes back to",
+    )
+    tensors = averaged(part / "checkpoint.pt")
+    if not options.whole_steps:  # the convolutions as they were, to the last bit: so it blends with its network
+        tensors = {key: value if is_row(key) else begun.base.tensors[key] for key, value in tensors.items()}
+    save(folder / FILE, halved(tensors), card)
