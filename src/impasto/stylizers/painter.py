@@ -29,7 +29,10 @@ class Painter:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """`images` `(b, 3, h, w)` in `[0, 1]` repainted, one after the other: the same shape, float32, no gradient."""
+        """`images` `(b, 3, h, w)` in `[0, 1]` repainted, one after the other: the same shape, float32, no gradient.
+
+        They come and go on the processor, wherever the stylizer computes.
+        """
         return torch.cat([self._painted(image) for image in torch.split(images, 1)])
 
     def _painted(self, image: Tensor) -> Tensor:

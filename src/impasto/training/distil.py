@@ -151,7 +151,7 @@ class Distillation:
         painter, content = self.teachers[number].painter, batch.contents[row : row + 1]
         assert painter is not None, "what results lie on disk is given"
         with torch.autocast(place.type, enabled=False):  # as it paints outside a training
-            painting = painter(content.to(place))
+            painting = painter(content)
         return painting if self.kept is None else self.kept.added(painter, content, painting).to(place)
 
     def _noise(self, module: nn.Module, contents: Tensor, shares: Tensor | None, *, output: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ def prepare(
     tell: Callable[[str], object] = lambda line: None,
 ) -> Prepared:
     """Build the task. What is wrong with the options is said before a content is read."""
-    layers, device = _layers(options), device_for(fitting.device)
+    layers = _layers(options)
     weights = weights_of(options, len(options.teachers), kind="teachers")
     held, seen = held_apart(sources.listed_in("contents", options.contents), options.validation)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
@@ -108,7 +108,7 @@ def prepare(
         net = untrained(options, [teacher.name for teacher in teachers], seed=fitting.seed)
     check_size(options.crop_px, encoder, net, list(layers))
     for teacher in teachers:
-        _check(teacher, options.crop_px, tell=tell, device=device, contents=len(seen))
+        _check(teacher, options.crop_px, tell=tell, contents=len(seen))
     task = Distillation(
         network=net,
         encoder=encoder,
@@ -116,10 +116,10 @@ def prepare(
         weights=_weights(options),
         layers=layers,
         kept=None if options.cache is None else Kept(options.cache),
-        shown=_shown(held, teachers, options, device=device) if fitting.sample_every else None,
+        shown=_shown(held, teachers, options) if fitting.sample_every else None,
     )
     batches = _lessons(seen, task, options, fitting, weights=weights)
-    _dip(task, batches, options, device=device)
+    _dip(task, batches, options)
     return Prepared(task, batches, timed(options, fitting, len(seen)), sources.digest(seen))
 
 
@@ -147,7 +147,7 @@ def _lessons(
 
 
 @torch.no_grad()
-def _dip(task: Distillation, lessons: Lessons, options: DistilOptions, *, device: torch.device) -> None:
+def _dip(task: Distillation, lessons: Lessons, options: DistilOptions) -> None:
     """Give a network that recolours the colours in which its teachers paint; styles it began with keep theirs."""
     net = task.network
     if not net.recolours or (options.start_from is not None and net.styles == 1):
@@ -157,7 +157,7 @@ def _dip(task: Distillation, lessons: Lessons, options: DistilOptions, *, device
         alone = dataclasses.replace(lessons, teachers=(teacher,), weights=(1.0,), kept=None, batch_size=MEASURED)
         batch = alone(FAR)
         taught = dataclasses.replace(task, teachers=(teacher,), kept=None)
-        paintings = taught.painted(batch, range(MEASURED), [0] * MEASURED, place=device).cpu()
+        paintings = taught.painted(batch, range(MEASURED), [0] * MEASURED, place=torch.device("cpu"))
         colours.append(torch.cat(list(torch.split(paintings, 1)), dim=3))  # side by side, as one picture
     dip(net, colours, lessons.weights)
     if options.start_from is not None:
@@ -217,9 +217,7 @@ def _teachers(
     return tuple(found)
 
 
-def _check(
-    teacher: Teacher, crop_px: int, *, tell: Callable[[str], object], device: torch.device, contents: int
-) -> None:
+def _check(teacher: Teacher, crop_px: int, *, tell: Callable[[str], object], contents: int) -> None:
     """Let the teacher paint once, and raise where it cannot; `tell` how many results there are where some lack."""
     if teacher.results is not None and len(teacher.results) < contents:
         tell(f"{teacher.name} has results of {len(teacher.results)} of {contents} contents; it does not teach others")
@@ -227,7 +225,7 @@ def _check(
         return
     noise = torch.rand(1, 3, crop_px, crop_px, generator=torch.Generator().manual_seed(0))
     try:
-        painting = teacher.painter(noise.to(device))
+        painting = teacher.painter(noise)
     except ImageTooSmall as error:
         reason = str(error).partition(". ")[0]
         raise OptionError(
@@ -237,9 +235,7 @@ def _check(
         raise NotFinite(f"the teacher {teacher.name} paints NaN or infinite values. Leave it out, or train it again.")
 
 
-def _shown(
-    held: Sequence[sources.Named], teachers: Sequence[Teacher], options: DistilOptions, *, device: torch.device
-) -> tuple[Tensor, Tensor]:
+def _shown(held: Sequence[sources.Named], teachers: Sequence[Teacher], options: DistilOptions) -> tuple[Tensor, Tensor]:
     """Contents as squares with the teachers' paintings of them, for samples; white where a result lacks."""
     shelf = sources.shelf(held, short_side_px=options.short_side_px, memory_gb=1)
     pictures = [(index, picture) for index in range(len(held)) if (picture := shelf.at(index)) is not None]
@@ -249,7 +245,7 @@ def _shown(
     columns = []
     for teacher, source in zip(teachers, options.teachers, strict=True):
         if teacher.painter is not None:
-            columns.append(teacher.painter(contents.to(device)).cpu())
+            columns.append(teacher.painter(contents))
         else:
             columns.append(_squares(_results(source, held, options), pictures, options.crop_px))
     return contents, torch.stack(columns, 1)

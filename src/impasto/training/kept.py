@@ -45,5 +45,5 @@ class Kept:
     def added(self, painter: Painter, content: Tensor, painting: Tensor) -> Tensor:
         """Keep a painting, and give it back as it will be found: of 8 bits. Raises `ImageUnwritable`."""
         path = self.path(painter, content)
-        files.write(path, painting.cpu())
+        files.write(path, painting)
         return files.read(path).pixels

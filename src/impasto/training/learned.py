@@ -123,7 +123,7 @@ class LearnedStyles:
         content_layers = self.content_layers if self.weights.content else {}
         style_layers = self.style_layers if self.weights.style else {}
         with torch.no_grad():
-            seen = self.encoder(module.recoloured(contents, shares), content_layers) if content_layers else {}
+            seen = self.encoder(self.network.recoloured(contents, shares), content_layers) if content_layers else {}
         output: Tensor = module(contents, shares)
         found = self.encoder(output, {*content_layers, *style_layers})
         parts: dict[str, Callable[[], Tensor]] = {
