@@ -36,6 +36,15 @@ SMALL = {
         "--short-side-px": "40",
         "--precision": "float32",
     },
+    "fast": {
+        "--steps": "1",
+        "--batch-size": "2",
+        "--crop-px": "32",
+        "--short-side-px": "40",
+        "--widths": "4,6",
+        "--precision": "float32",
+    },
+    "train style": {"--steps": "1", "--batch-size": "1", "--crop-px": "32", "--precision": "float32"},
     "distil": {
         "--steps": "1",
         "--batch-size": "2",
@@ -69,7 +78,7 @@ def examples(page: Path) -> Iterator[str]:
 
 def shrunk(words: list[str]) -> list[str]:
     """`words` with small sizes and few steps."""
-    flags = next((flags for name, flags in SMALL.items() if name in words[:2]), {})
+    flags = next((flags for name, flags in SMALL.items() if name in (*words[:2], " ".join(words[:2]))), {})
     if "optimise" in words or "--preset" in words:
         flags = flags | OPTIMISE
     for flag, value in flags.items():

@@ -139,7 +139,7 @@ def style(
     output: Annotated[
         Path | None,
         Parameter(
-            name=("--output", "-o"), help="Folder for network, checkpoints, samples and log; without, the style's name."
+            name=("--output", "-o"), help="Folder for network, checkpoints, samples and log; without, NAME-training."
         ),
     ] = None,
     style: NewStyleFlags = _STYLE,
@@ -158,7 +158,7 @@ def style(
 
     name = style.name or picture.stem
     check_new(name, replace=style.replace)
-    folder = output if output is not None else Path(name)
+    folder = output if output is not None else Path(f"{name}-training")  # a folder NAME would hide the style
     code = _trained(lambda: train_style(picture, plain(style), plain(fit), folder), folder, fit=fit, console=console)  # type: ignore[type-var]
     if code == 0:
         imported(folder / FILE, name=name)

@@ -175,6 +175,8 @@ def _export(begun: Begun, options: NewStyleOptions, fitting: NewStyleFitOptions,
         notes=f"learned by {begun.base.card.name}, which its licence ({begun.base.card.licence}) goes back to",
     )
     tensors = averaged(part / "checkpoint.pt")
-    if not options.whole_steps:  # the convolutions as they were, to the last bit: so it blends with its network
+    if options.whole_steps:
+        tensors = halved(tensors)
+    else:  # the convolutions as they were, to the last bit: so it blends with its network
         tensors = {key: value if is_row(key) else begun.base.tensors[key] for key, value in tensors.items()}
-    save(folder / FILE, halved(tensors), card)
+    save(folder / FILE, tensors, card)
