@@ -86,7 +86,7 @@ def test_a_new_style_is_painted_by_its_name(run: Run, words: list[str | Path], t
     assert run("stylize", "content.png", "--style", "new", "--size", "40", "-o", "painted.png").code == 0
     assert "new" in run("models", "list").out
     again = run(*taught(there), "-o", "elsewhere")
-    assert again.code == 1
+    assert again.code == 2
     assert "--replace" in again.err
     assert not Path("elsewhere").exists()
     assert run(*taught(there), "--replace", "--style-weight", "9", "-o", "elsewhere").code == 0
