@@ -83,6 +83,14 @@ CATALOGUE: dict[str, Entry] = {
             bundled="compact-adain.safetensors",
         ),
         Entry(
+            name="compact-styles",
+            kind=LEARNED,
+            dialect="impasto",
+            licence="MIT",
+            about="our own network of learned styles; comes with the package, needs no network connection",
+            bundled="compact-styles.safetensors",
+        ),
+        Entry(
             name="vgg16",
             kind="encoder",
             dialect="torchvision-vgg",
