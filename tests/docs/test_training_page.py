@@ -10,6 +10,8 @@ from impasto.config.adain import AdainFitOptions, AdainOptions
 from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.distil import DistilOptions
 from impasto.config.job import PaintOptions
+from impasto.config.learned import LearnedOptions
+from impasto.config.new_style import NewStyleOptions
 from impasto.config.pictures import ColourOptions
 from impasto.config.training import BackboneOptions
 from impasto.encoders import table as encoders
@@ -29,10 +31,10 @@ def test_every_variant_with_its_parameters() -> None:
 
 def test_every_flag_there_is() -> None:
     options: tuple[type, ...] = (AdainFitOptions, AdainOptions, BackboneOptions, ArbitraryOptions, PaintOptions)
-    options += (ColourOptions, DistilOptions)
+    options += (ColourOptions, DistilOptions, LearnedOptions, NewStyleOptions)
     known = {field.name for cls in options for field in dataclasses.fields(cls)}
     known |= {"style", "help", "json", "nproc_per_node", "logdir"}  # of other commands
-    named = {flag.replace("-", "_") for flag in re.findall(r"--([a-z][\w-]*)", PAGE)}
+    named = {flag.removeprefix("no-").replace("-", "_") for flag in re.findall(r"--([a-z][\w-]*)", PAGE)}
     assert named - known == set()
     assert "style_weight" in named
 
