@@ -1,0 +1,46 @@
+"""The network of learned styles that comes with the package."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+import torch
+
+from impasto.image.resize import resized
+from impasto.image.samples import sample
+from impasto.nets import learned
+from impasto.nets.learned import Learned
+from impasto.weights.catalogue import CATALOGUE, located
+
+NAME = "compact-styles"
+
+
+@pytest.fixture(scope="module")
+def network() -> Learned:
+    """In float32, so that the processor makes no difference."""
+    return learned.loaded(NAME, precision="float32")
+
+
+def test_it_is_small_and_says_what_it_is(network: Learned) -> None:
+    assert located(NAME).stat().st_size < 4_000_000
+    assert len(network.styles) >= 12
+    assert network.card.licence == CATALOGUE[NAME].licence == "MIT"
+    assert "None of these pictures is in the package" in network.card.source
+    assert all(style.get("about") for style in network.card.styles)
+    assert network.card.training["options"]["encoder"] == "compact-vgg"
+    assert network.card.training["options"]["name"] == network.name == NAME
+
+
+def test_its_styles_differ_and_keep_the_content(network: Learned) -> None:
+    photo = resized(sample("chelsea").pixels, (96, 144))
+    with torch.no_grad():
+        painted = {name: network.of({name: 1.0}).painted(photo) for name in network.styles}
+    for name, picture in painted.items():
+        assert bool(torch.isfinite(picture).all()), name
+        assert picture.std() > 0.05, name  # not flat
+        assert (picture - photo).abs().mean() > 0.03, name  # not the photograph
+        light, seen = (resized(p.mean(1, keepdim=True), (12, 18)).flatten() for p in (picture, photo))
+        assert torch.corrcoef(torch.stack([light, seen]))[0, 1] > 0.3, name  # light is where it was
+    for one, other in combinations(painted, 2):
+        assert (painted[one] - painted[other]).abs().mean() > 0.02, (one, other)
