@@ -106,8 +106,6 @@ def test_from_python(styles: list[str]) -> None:
     assert by_name.recipe.job.paint.method == "fast"
     with pytest.raises(api.ImpastoError, match=r"\(in memory\) is no learned style"):
         api.stylize("content.png", ["candy", pixels("style.png")], size=48)
-    with pytest.raises(api.ImpastoError, match="most-megapixels"):
-        api.stylize("content.png", "candy", size=480, fast=api.FastOptions(most_megapixels=0.1))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +116,7 @@ def test_from_python(styles: list[str]) -> None:
         (["--style", "style.png", "--method", "fast"], "style.png is no learned style"),
         (["--style", "candy", "--method", "optimise"], "candy is a learned style, which --method fast paints"),
         (["--style", "candy", "--network", "compact-adain", "--tile-px", "64"], "--tile-px is of --method arbitrary"),
-        (["--style", "style.png", "--most-megapixels", "3"], "--most-megapixels is of --method fast"),
+        (["--style", "style.png", "--memory-gb", "3"], "--memory-gb is of --method fast"),
         (["--style", "candy", "--style-scale", "2"], "--style-scale is 2 for candy"),
         (["--style", "candy", "--resume"], "--method fast begins anew"),
         (["--style", "candy", "--snapshots", "1"], "picture that comes at once"),

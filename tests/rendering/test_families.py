@@ -28,7 +28,7 @@ MakeJob = Callable[..., Job]
 
 CHANGED: dict[str, Options] = {
     "arbitrary": ArbitraryOptions(tile_px=7),
-    "fast": FastOptions(most_megapixels=7.0),
+    "fast": FastOptions(memory_gb=7.0),
     "losses": LossOptions(tv_weight=7.0),
     "optimise": OptimiseOptions(seed=7),
 }

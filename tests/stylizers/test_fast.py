@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.core.errors import ImageTooLarge, ImageTooSmall, OptionError, UnknownName, WeightsError, WeightsMismatch
+from impasto.core.errors import ImageTooSmall, OptionError, UnknownName, WeightsError, WeightsMismatch
 from impasto.nets import learned as nets
 from impasto.nets.learned import Learned
 from impasto.stylizers.arbitrary import Arbitrary
@@ -107,9 +107,6 @@ def test_sizes_that_cannot_be_painted(networks: Networks, photo: Tensor) -> None
         assert painted(networks, photo[..., :height, :width], Style(learned="a")).shape[-2:] == (height, width)
     with pytest.raises(ImageTooSmall, match="30×4 px here; a needs 5 px a side"):
         painted(networks, photo[..., :4, :30], Style(learned="a"))
-    small = Fast(networks, most_megapixels=0.005)
-    with pytest.raises(ImageTooLarge, match=r"80×72 px, 0\.00576 megapixels.*Use --megapixels 0\.005, or"):
-        next(small.paint(photo, small.prepare(Mix((Style(learned="a"),)))))
 
 
 def test_other_styles_are_refused(networks: Networks, photo: Tensor, make_network: Callable[..., object]) -> None:
@@ -162,9 +159,9 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     whole = Learned.painted
 
-    def counted(self: Learned, image: Tensor) -> Tensor:
+    def counted(self: Learned, image: Tensor, *, memory_bytes: int = nets.MEMORY_BYTES) -> Tensor:
         seen.append(self.name)
-        return whole(self, image)
+        return whole(self, image, memory_bytes=memory_bytes)
 
     monkeypatch.setattr(Learned, "painted", counted)
     return seen
@@ -217,3 +214,13 @@ def test_regions_keep_their_styles(rows: Networks, photo: Tensor, passes: list[s
 def test_one_of_several_must_be_named(rows: Networks) -> None:
     with pytest.raises(OptionError, match=r"many has 3 styles: x, y, z\. Name one of them, as many#x"):
         Fast(rows).prepare(Mix((Style(learned="many"),)))
+
+
+def test_the_memory_is_handed_on(networks: Networks, photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(nets, "WHOLE_PX", 0)
+    monkeypatch.setattr(Learned, "_by_strips", lambda _, image, net, room_bytes: asked.append(room_bytes) or image)
+    stylizer = Fast(networks, memory_bytes=1_000_000)
+    for mix in (Mix((Style(learned="a"),)), Mix((Style(learned="a"), Style(learned="b")))):
+        list(stylizer.paint(photo, stylizer.prepare(mix)))
+    assert asked == [1_000_000 - 2 * photo.nbytes] * 3

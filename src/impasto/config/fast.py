@@ -10,13 +10,13 @@ from impasto.core.options import Doc, Options, Range
 
 @dataclass(frozen=True, kw_only=True)
 class FastOptions(Options):
-    """How large a picture may be."""
+    """How much memory a large picture may take."""
 
-    most_megapixels: Annotated[
+    memory_gb: Annotated[
         float,
         Doc(
-            "The largest picture to begin, in megapixels: a learned style looks at the whole picture at once, and "
-            "needs about 350 MB a megapixel."
+            "Gigabytes for a large picture and its features. With less they are computed again, which takes longer and "
+            "changes nothing else."
         ),
-        Range(0.01, 10_000),
-    ] = 16.0
+        Range(0),
+    ] = 2.7

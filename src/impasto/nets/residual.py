@@ -121,10 +121,15 @@ class Residual(nn.Module):
         """What is painted on: `image` `(b, 3, h, w)`, in the colours of the style where the network `recolours`."""
         if not self.recolours:
             return image
+        return in_colours(image, self.colours(shares))
+
+    def colours(self, shares: Tensor | None = None) -> Tensor:
+        """Mean and covariance `(1|b, 4, 3)` of the styles' colours by their `shares`; only where it `recolours`."""
         palette = self.get_buffer(PALETTE)
-        with torch.autocast(image.device.type, enabled=False):
+        with torch.autocast(palette.device.type, enabled=False):
             rows = palette[None] if shares is None or palette.ndim == 1 else shares @ palette
-        return in_colours(image, rows.unflatten(1, (4, 3)))
+        found: Tensor = rows.view(-1, 4, 3)
+        return found
 
 
 class Layer(nn.Module):
@@ -164,12 +169,16 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor, shares: Tensor | None) -> Tensor:
         """`(b, c, h, w)` to the same shape by `shares` `(b, styles)`; statistics are of the whole picture."""
-        if self.weight.ndim == 1:
-            return instance_norm(x, self.weight[None], self.bias[None], eps=self.eps)
-        assert shares is not None
-        with torch.autocast(x.device.type, enabled=False):
-            scale, shift = shares @ self.weight, shares @ self.bias
+        scale, shift = self.mixed(shares)
         return instance_norm(x, scale, shift, eps=self.eps)
+
+    def mixed(self, shares: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Scale and shift `(1|b, c)` in float32, of the styles by their `shares`."""
+        if self.weight.ndim == 1:
+            return self.weight[None], self.bias[None]
+        assert shares is not None
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return shares @ self.weight, shares @ self.bias
 
 
 class Conv(nn.Module):
@@ -200,7 +209,7 @@ class Conv(nn.Module):
         if self._plain(x, height * width):
             whole = reflected(F.interpolate(x, scale_factor=2.0, mode="nearest") if self.doubles else x)
             return F.conv2d(whole, self.weight, self.bias, stride=self.stride)
-        top, left = self._before(height), self._before(width)
+        top, left = self.before(height), self.before(width)
         rows_out, across = -(-height // self.stride), -(-width // self.stride)
         right = (across - 1) * self.stride + self.side - left
 
@@ -216,8 +225,8 @@ class Conv(nn.Module):
         last = x.is_contiguous(memory_format=torch.channels_last) and x.shape[1] > 1
         return last and self.padding == "reflect" and self.side == 3 and places <= PART_PX
 
-    def _before(self, length: int) -> int:
-        """The padding at the top or left."""
+    def before(self, length: int) -> int:
+        """The padding at the top or left of a side of `length`, that of the doubled picture where it is doubled."""
         if self.padding == "reflect":
             return self.side // 2
         after = -(-length // self.stride)
@@ -229,6 +238,7 @@ class Conv(nn.Module):
             factor = 2 if self.doubles else 1
             across, down = (_reflected(span, factor * x.shape[d], x.device) for span, d in ((columns, 3), (rows, 2)))
             return x.index_select(2, down // factor).index_select(3, across // factor)
+        x = F.interpolate(x, scale_factor=2.0, mode="nearest") if self.doubles else x
         height, width = x.shape[-2:]
         inside = x[:, :, max(rows[0], 0) : min(rows[1], height), : min(columns[1], width)]
         margins = (-columns[0], max(columns[1] - width, 0), max(-rows[0], 0), max(rows[1] - height, 0))

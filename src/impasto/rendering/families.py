@@ -115,7 +115,7 @@ def _load_learned(job: Job, progress: Progress | None) -> Loaded:
 
 def _fast(job: Job, inputs: Inputs, loaded: Loaded, resume: Paused | None) -> Stylizer[Any]:
     assert isinstance(loaded.model, Mapping)
-    return Fast(loaded.model, most_megapixels=job.fast.most_megapixels)
+    return Fast(loaded.model, memory_bytes=round(job.fast.memory_gb * 1e9))
 
 
 FAMILIES: dict[str, Family] = {

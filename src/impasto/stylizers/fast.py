@@ -9,13 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.core.errors import ImageTooLarge, OptionError
+from impasto.core.errors import OptionError
 from impasto.image.resize import resized
 from impasto.image.strips import by_strips
-from impasto.nets.learned import Learned, blended, check_single
+from impasto.nets.learned import MEMORY_BYTES, Learned, blended, check_single
 from impasto.stylizers.protocol import BARE, Mix, Step, check_strength
-
-MEGABYTES_PER_MEGAPIXEL = 350  # measured with networks of 32, 64 and 128 channels in float32
 
 
 @dataclass(frozen=True)
@@ -33,12 +31,11 @@ class Fast:
 
     Styles whose networks have the same convolutions are blended by their norms' scales and shifts, and painted in one
     pass. Others have no features in common: each paints the whole picture, and the pictures are blended by weight. With
-    masks each style paints for its own region. Norms look at the whole picture: it is painted at once, and one of more
-    than `most_megapixels` is refused.
+    masks each style paints for its own region. A pass over a large picture uses about `memory_bytes`.
     """
 
     networks: Mapping[str, Learned]
-    most_megapixels: float = math.inf
+    memory_bytes: int = MEMORY_BYTES
 
     def prepare(self, mix: Mix) -> tuple[Brush, ...]:
         """The networks with their shares. Raises `OptionError` for a style that is not learned, or not a single one."""
@@ -58,31 +55,19 @@ class Fast:
 
         The output is `content + strength · (blend - content)`, clamped to `[0, 1]`: the content itself at 0, the
         networks' own pictures at 1, pixels beyond them in the same direction above. Raises `ImageTooSmall`,
-        `ImageTooLarge`, `OptionError`.
+        `OptionError`.
         """
         check_strength(strength)
         size = (content.shape[-2], content.shape[-1])
         if strength == 0:
             yield Step(1, 1, size, content)
             return
-        self._check_size(size)
-        blend = _blend(content, code)
+        blend = _blend(content, code, memory_bytes=self.memory_bytes)
 
         def strengthened(before: Tensor, after: Tensor) -> Tensor:
             return torch.lerp(before, after, strength).clamp_(0, 1)
 
         yield Step(1, 1, size, by_strips(strengthened, content, blend))
-
-    def _check_size(self, size_hw: tuple[int, int]) -> None:
-        height, width = size_hw
-        found = height * width / 1e6
-        if found > self.most_megapixels:
-            needed, most = MEGABYTES_PER_MEGAPIXEL * found / 1000, f"{self.most_megapixels:g}"
-            raise ImageTooLarge(
-                f"the picture is to be {width}×{height} px, {found:.3g} megapixels; a learned style looks at all of it "
-                f"at once, and --most-megapixels is {most}. Use --megapixels {most}, or "
-                f"--most-megapixels {math.ceil(found)} where about {needed:.2g} GB of memory are free."
-            )
 
 
 def _joined(brushes: tuple[Brush, ...]) -> tuple[Brush, ...]:
@@ -106,14 +91,14 @@ def _one(group: list[Brush]) -> Brush:
     return Brush(blended([(brush.network, brush.weight / whole) for brush in group]), whole)
 
 
-def _blend(content: Tensor, brushes: tuple[Brush, ...]) -> Tensor:
+def _blend(content: Tensor, brushes: tuple[Brush, ...], *, memory_bytes: int) -> Tensor:
     """What the brushes paint together, `(1, 3, h, w)` with the content's precision, before it is clamped.
 
     Without masks the shares add up to 1. With masks they do so wherever something is painted; elsewhere the content
     stays. A network with several regions paints once.
     """
     if len(brushes) == 1 and brushes[0].mask is None:
-        return brushes[0].network.painted(content).to(content.dtype)
+        return brushes[0].network.painted(content, memory_bytes=memory_bytes).to(content.dtype)
     size = (content.shape[-2], content.shape[-1])
     shares: dict[Learned, Tensor] = {}
     for brush in brushes:
@@ -124,7 +109,8 @@ def _blend(content: Tensor, brushes: tuple[Brush, ...]) -> Tensor:
     for network, share in shares.items():
         if bool(share.any()):
             part = (share / whole.clamp(min=BARE)).to(content.dtype)
-            blend.addcmul_(network.painted(content).to(content.dtype), part.expand_as(content))
+            painted = network.painted(content, memory_bytes=memory_bytes).to(content.dtype)
+            blend.addcmul_(painted, part.expand_as(content))
     return torch.where(whole > BARE, blend, content)
 
 
