@@ -1,4 +1,7 @@
-"""Seconds and peak memory of painting in one pass by size: `python benchmarks/memory.py 1 10 100`."""
+"""Seconds and peak memory of painting in one pass by size: `python benchmarks/memory.py 1 10 100`.
+
+`--learned wave` paints a style of the network of learned styles instead.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -20,10 +24,12 @@ from impasto.image import files
 from impasto.image.samples import sample
 from impasto.image.swatches import swatch
 from impasto.nets import table
+from impasto.nets.learned import loaded as load_learned
 from impasto.nets.table import VARIANTS, Network
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.codes import TILE_PX
-from impasto.stylizers.protocol import Mix, Style
+from impasto.stylizers.fast import Fast
+from impasto.stylizers.protocol import Mix, Style, Stylizer
 from impasto.weights.card import Card
 
 
@@ -49,8 +55,14 @@ def paint(source: Path, output: Path, options: argparse.Namespace) -> None:
     """Read, paint and write; prints the seconds of each and the peak of memory so far."""
     if not options.give_back:
         keep_freed_memory()  # as the command line does
-    work = Arbitrary(network(options.network, options.precision), tile_px=options.tile)
-    code = work.prepare(Mix((Style(swatch("strokes", size_hw=(480, 600))),)))
+    work: Stylizer[Any]
+    if options.learned:
+        learned = load_learned("compact-styles", precision=options.precision)
+        work, style = Fast({options.learned: learned.of({options.learned: 1.0})}), Style(learned=options.learned)
+    else:
+        work = Arbitrary(network(options.network, options.precision), tile_px=options.tile)
+        style = Style(swatch("strokes", size_hw=(480, 600)))
+    code = work.prepare(Mix((style,)))
     told: list[str] = []
     begun = time.perf_counter()
 
@@ -78,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("megapixels", type=float, nargs="*", default=[1, 10, 100])
     parser.add_argument("--network", default="adain", help="a weight file, or a row of VARIANTS, untrained")
+    parser.add_argument("--learned", default="", help="a learned style to paint in, in place of --network")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--tile", type=int, default=TILE_PX)
@@ -85,7 +98,9 @@ def main() -> None:
     parser.add_argument("--give-back", action="store_true", help="let freed memory return to the system")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    flags = [f"--{key}={getattr(options, key)}" for key in ("network", "precision", "strength", "tile", "suffix")]
+    flags = [
+        f"--{key}={getattr(options, key)}" for key in ("network", "learned", "precision", "strength", "tile", "suffix")
+    ]
     flags += ["--give-back"] if options.give_back else []
     if options.child is not None:
         where = Path(options.child[1])
