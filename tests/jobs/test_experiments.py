@@ -259,7 +259,7 @@ def test_the_page_has_every_run_and_escapes_names(grid: Callable[[str], list[Exp
     assert page.row("experiment") == ["a", "b", '<script>alert(1)</script> & "quotes"', "bad"]
     assert "<script" not in text
     assert "<b>loss" not in text
-    assert page.row("style-weight") == ["5", "50", "5", "5"]
+    assert page.row("style-weight") == ["2", "50", "2", "2"]
     assert page.row("pooling") == ["native", "native", "max", "average"]
     assert page.row("state") == ["finished", "finished", "finished", "failed"]
     assert page.row("style loss")[:2] == ["1.67", "16.7"]
@@ -311,5 +311,5 @@ def test_a_damaged_sample_does_not_end_the_report(grid: Callable[[str], list[Exp
 def test_the_same_as_data(grid: Callable[[str], list[Experiment]]) -> None:
     run(grid(AB), Trainer(bad={"b": NotFinite("no")}))
     a, b = json.loads(Path("out", DATA).read_text())["runs"]
-    assert (a["name"], a["state"], a["losses"]["style"]) == ("a", "finished", pytest.approx(5 / 3, abs=1e-4))
+    assert (a["name"], a["state"], a["losses"]["style"]) == ("a", "finished", pytest.approx(2 / 3, abs=1e-4))
     assert (b["name"], b["state"], b["error"], b["settings"]) == ("b", "failed", "no", {"style_weight": 50.0})

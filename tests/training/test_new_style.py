@@ -160,7 +160,7 @@ def test_options_are_those_of_the_network_but_for_what_is_given(
     large: Path, options: NewStyleOptions, quick: NewStyleFitOptions
 ) -> None:
     plain = begin(large, options, quick).options
-    assert (plain.crop_px, plain.style_weight, plain.widths) == (32, 5.0, (4, 6))
+    assert (plain.crop_px, plain.style_weight, plain.widths) == (32, 2.0, (4, 6))
     other = begin(large, dataclasses.replace(options, style_weight=9.0, crop_px=48), quick).options
     assert (other.crop_px, other.style_weight, other.content_weight) == (48, 9.0, 1.0)
 

@@ -86,8 +86,15 @@ class LearnedOptions(FastNetworkOptions):
         tuple[str, ...],
         Doc("Layers of the style loss. Without: relu1_2, relu2_2, relu3_3, relu4_3 of VGG-16, reluN_1 of others."),
     ] = ()
-    style_layer_weights: Annotated[tuple[float, ...], Doc("Their weights; one number serves all."), Range(0)] = (1.0,)
-    style_losses: Annotated[tuple[str, ...], Doc("Style losses, added: gram, mean-std, covariance, ….")] = ("gram",)
+    style_layer_weights: Annotated[
+        tuple[float, ...],
+        Doc("Their weights; one number serves all. Without: 0.3, 0.6, 1, 1, 1 of five relative ones, else 1."),
+        Range(0),
+    ] = ()
+    style_losses: Annotated[
+        tuple[str, ...],
+        Doc("Style losses, added: covariance, …. Without: gram and mean-std, or gram with --loss-scale papers."),
+    ] = ()
     loss_scale: Annotated[
         str,
         Doc(
@@ -97,7 +104,7 @@ class LearnedOptions(FastNetworkOptions):
         Choice(LOSS_SCALES),
     ] = "relative"
     content_weight: Annotated[float, Doc("Weight of the content."), Range(0)] = 1.0
-    style_weight: Annotated[float, Doc("Weight of the style."), Range(0)] = 5.0
+    style_weight: Annotated[float, Doc("Weight of the style."), Range(0)] = 2.0
     style_px: Annotated[
         int, Doc("Short side of the style pictures: larger ones give larger strokes."), Range(32, 4096)
-    ] = 256
+    ] = 320

@@ -40,6 +40,8 @@ LAYERS = {
 }
 """Layers of content and style by encoder."""
 
+USUAL_WEIGHTS = (0.3, 0.6, 1.0, 1.0, 1.0)  # as the network in the package was trained
+
 USUAL = (("relu3_3", "relu4_2"), ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"))
 
 
@@ -160,18 +162,22 @@ def _from_csv(source: Path) -> list[StylePicture]:
 def _layers(options: LearnedOptions) -> tuple[dict[str, float], dict[str, float]]:
     """Layers of content and style with their weights, once every option of the losses is known to be of use."""
     sources.check_losses(options.style_losses)
-    if options.loss_scale == "papers" and options.style_losses != ("gram",):
+    if options.loss_scale == "papers" and losses_of(options) != ("gram",):
         raise OptionError("--loss-scale papers knows Gram matrices only. Leave --style-losses out.")
-    if options.style_weight and not options.style_losses:
-        raise OptionError("--style-losses is empty. Name some, or give --style-weight 0.")
     if not (options.content_weight or options.style_weight):
         raise OptionError("the weights of content and style are both 0. Give one that is above 0.")
     content, style = LAYERS.get(options.encoder, USUAL)
     content_layers, style_layers = options.content_layers or content, options.style_layers or style
+    usual = USUAL_WEIGHTS if options.loss_scale == "relative" and len(style_layers) == len(USUAL_WEIGHTS) else (1.0,)
     return (
         sources.evenly("content-layers", content_layers),
-        sources.weighted("style-layers", style_layers, options.style_layer_weights),
+        sources.weighted("style-layers", style_layers, options.style_layer_weights or usual),
     )
+
+
+def losses_of(options: LearnedOptions) -> tuple[str, ...]:
+    """The style losses that are added."""
+    return options.style_losses or (("gram",) if options.loss_scale == "papers" else ("mean-std", "gram"))
 
 
 def _style_weights(options: LearnedOptions, count: int) -> tuple[float, ...]:
@@ -199,7 +205,7 @@ def _read(style: StylePicture, style_px: int) -> Tensor:
 
 
 def _targets(options: LearnedOptions, pictures: Sequence[Tensor], encoder: Encoder, layers: tuple[str, ...]) -> Targets:
-    return targets_of(pictures, encoder, layers=layers, losses=options.style_losses)
+    return targets_of(pictures, encoder, layers=layers, losses=losses_of(options))
 
 
 def _weights(options: LearnedOptions) -> Weights:
