@@ -262,7 +262,7 @@ def test_the_page_has_every_run_and_escapes_names(grid: Callable[[str], list[Exp
     assert page.row("style-weight") == ["2", "50", "2", "2"]
     assert page.row("pooling") == ["native", "native", "max", "average"]
     assert page.row("state") == ["finished", "finished", "finished", "failed"]
-    assert page.row("style loss")[:2] == ["1.67", "16.7"]
+    assert page.row("style loss")[:2] == ["0.667", "16.7"]
     assert page.row("style loss without weight")[:2] == ["0.333", "0.333"]
     assert page.row("steps") == ["3", "3", "3", "1 of 3"]
     assert all(cell.endswith(" s") for cell in page.row("a step")[:3])
