@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from impasto.analysis import axes, report
 from impasto.analysis import reconstruct as rebuilding
 from impasto.analysis import sweep as sweeping
 from impasto.analysis.eye import encoder_of, seen
 from impasto.analysis.gauge import Gauge
-from impasto.analysis.style_sheet import style_sheet
+from impasto.analysis.style_sheet import style_sheet, style_table
 from impasto.config.analysis import EyeOptions, RebuildOptions, RebuildTarget, SweepOptions
 from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.fast import FastOptions
@@ -171,12 +173,14 @@ def save_style(
 def sheet_of_styles(
     styles: Sequence[str] = (),
     *,
-    content: PictureLike | None = None,
+    content: PictureLike | list[PictureLike] | None = None,
     size: int = 320,
     precision: str = "auto",
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Painting:
-    """One picture of what learned styles make of `content`, the name that `stylize` takes for each below it.
+    """One picture of what learned styles make of `content`, with the names that `stylize` takes.
+
+    Names are below the paintings; of several contents, a list, there is a row each, and the names are above.
 
     `styles` are names or files of networks, of which all styles are shown, or of single ones; without, all on this
     machine. Without `content` it is a photograph that scikit-image brings. `size` is its long side in pixels, in which
@@ -186,15 +190,22 @@ def sheet_of_styles(
     chosen = learned.sources(styles)
     if not chosen:
         raise OptionError("there is no learned style on this machine. Import a network: impasto models import FILE")
-    picture = sample("astronaut") if content is None else given.picture_from(content)
-    shown = inputs.over_white(picture.pixels, picture.alpha)
-    shown = resized(shown, inputs.output_size(picture.size_hw, SizeOptions(size=size)))
-    paintings = {}
-    for number, (source, network) in enumerate(learned.loaded(chosen, precision=precision).items()):
-        if progress is not None:
-            progress(number, len(chosen), source)
-        paintings[source] = network.painted(shown)
-    return Painting(style_sheet(shown, paintings, cell_px=max(shown.shape[-2:])))
+    contents: list[PictureLike | None] = [*content] if isinstance(content, list) else [content]
+    networks = learned.loaded(chosen, precision=precision)
+    rows = list[tuple[Tensor, dict[str, Tensor]]]()
+    for source in contents:
+        picture = sample("astronaut") if source is None else given.picture_from(source)
+        shown = inputs.over_white(picture.pixels, picture.alpha)
+        shown = resized(shown, inputs.output_size(picture.size_hw, SizeOptions(size=size)))
+        paintings = dict[str, Tensor]()
+        for name, network in networks.items():
+            if progress is not None:
+                progress(len(rows) * len(chosen) + len(paintings), len(chosen) * len(contents), name)
+            paintings[name] = network.painted(shown)
+        rows.append((shown, paintings))
+    if len(rows) == 1:
+        return Painting(style_sheet(*rows[0], cell_px=max(rows[0][0].shape[-2:])))
+    return Painting(style_table(rows, cell_px=size))
 
 
 def evaluate(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
 
-from impasto.analysis.style_sheet import style_sheet
+from impasto.analysis.style_sheet import style_sheet, style_table
 from impasto.core.errors import ImageError
 
 
@@ -38,3 +40,16 @@ def test_names_are_written() -> None:
 def test_none_are_no_sheet() -> None:
     with pytest.raises(ImageError, match="no pictures"):
         style_sheet(flat(50), {})
+
+
+def test_several_contents_have_a_row_each() -> None:
+    levels = (60, 120)
+    rows = [(flat(level), {f"s{i}": flat(level + 10 * i) for i in (1, 2, 3)}) for level in levels]
+    sheet = (style_table(rows, cell_px=40)[0, 0] * 255).round()
+    for level in levels:
+        places = [(sheet == level + 10 * i).nonzero().float().mean(0) for i in range(4)]
+        assert all(one[1] < other[1] for one, other in pairwise(places))  # the content first, then its paintings
+        assert max(float(place[0]) for place in places) - min(float(place[0]) for place in places) < 4
+    assert (sheet == 60).nonzero()[0, 0] < (sheet == 120).nonzero()[0, 0]
+    with pytest.raises(ImageError):
+        style_table([])

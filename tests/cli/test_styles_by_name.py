@@ -143,6 +143,10 @@ def test_a_sheet_of_all(run: Run, styles: list[str]) -> None:
     of_file = run("models", "sheet", "my.safetensors", "candy", "--content", "content.png", "--size", "40", "--json")
     assert json.loads(of_file.out)["styles"] == ["my.safetensors#wave", "my.safetensors#muse", "candy"]
     assert Path("styles.png").is_file()
+    both = ["--content", "content.png", "--content", "style.png"]
+    table = run("models", "sheet", *both, "-o", "table.png", "--size", "40", "--json")
+    assert json.loads(table.out)["styles"] == ["wave", "scream", "candy"]
+    assert pixels("table.png").shape[-2] > 2 * 30
 
 
 def test_a_sheet_needs_no_photograph(styles: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -25,4 +25,15 @@ def style_sheet(content: Tensor, paintings: Mapping[str, Tensor], *, cell_px: in
         cell_labels=[[name for name, _ in line] for line in lines],
         cell_px=cell_px,
         caption=caption,
+    )
+
+
+def style_table(rows: Sequence[tuple[Tensor, Mapping[str, Tensor]]], *, cell_px: int = 320) -> Tensor:
+    """One picture `(1, 3, H, W)`: a row for each content, with its paintings right of it, styles' names above them.
+
+    Every content is painted in the same styles. Raises `ImageError` for no row.
+    """
+    names = list(rows[0][1]) if rows else []
+    return contact_sheet(
+        [[content, *paintings.values()] for content, paintings in rows], column_labels=["", *names], cell_px=cell_px
     )

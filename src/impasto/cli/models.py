@@ -134,8 +134,9 @@ def sheet(
     *,
     output: Output = Path("styles.png"),
     content: Annotated[
-        Path | None, Parameter(negative=(), help="Photograph to paint; without, one that comes with scikit-image.")
-    ] = None,
+        tuple[Path, ...],
+        Parameter(negative=(), help="Photograph to paint; repeat it. Without, one that comes with scikit-image."),
+    ] = (),
     size: Annotated[int, Parameter(help="Long side in pixels at which it is painted and shown.")] = 320,
     json: Json = False,
     quiet: Quiet = False,
@@ -149,15 +150,15 @@ def sheet(
 
     Range(32, 4096).check("--size", size)
     check_writable(output, 8)
-    outputs.check_no_input(output, [content] if content is not None else [])
+    outputs.check_no_input(output, content)
     names: list[str] = []
     with Bar(quiet=quiet) as bar:
 
         def tell(done: int, total: int, name: str) -> None:
-            names.append(name)
-            bar.show(done, total, f"style {done + 1}/{total}  {name}")
+            names.extend([] if name in names else [name])
+            bar.show(done, total, f"painting {done + 1}/{total}  {name}")
 
-        api.sheet_of_styles(styles, content=content, size=size, progress=tell).save(output)
+        api.sheet_of_styles(styles, content=[*content] or None, size=size, progress=tell).save(output)
     print(json_text.dumps({"output": str(output), "styles": names}, ensure_ascii=False) if json else output, flush=True)
     return 0
 
