@@ -1,7 +1,8 @@
 """How near outputs come to content and style, in one pass and by optimisation: means over pairs of pictures.
 
 `python benchmarks/quality.py --contents a.jpg b.jpg --styles c.jpg d.jpg` pairs the i-th with the
-i-th. Both pictures are scaled to one long side first, so that all are measured at one size.
+i-th. Both pictures are scaled to one long side first, so that all are measured at one size. `--learned wave scream`
+names the learned style of each pair's painting, to be measured, too.
 """
 
 from __future__ import annotations
@@ -28,17 +29,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--contents", type=Path, nargs="+", required=True)
     parser.add_argument("--styles", type=Path, nargs="+", required=True)
+    parser.add_argument("--learned", nargs="+", default=[])
     parser.add_argument("--size", type=int, default=320)
     given = parser.parse_args()
     keep_freed_memory()
     found: dict[str, list[dict[str, float]]] = {}
-    for content_path, style_path in zip(given.contents, given.styles, strict=True):
+    learned = given.learned or [None] * len(given.contents)
+    for content_path, style_path, name in zip(given.contents, given.styles, learned, strict=True):
         content, style = small(content_path, given.size), small(style_path, given.size)
-        for method in OF_PICTURES:
-            output = impasto.stylize(content, style, size=given.size, method=method).pixels
+        painted = {method: (style, method) for method in OF_PICTURES} | ({"learned": (name, "fast")} if name else {})
+        for row, (source, method) in painted.items():
+            output = impasto.stylize(content, source, size=given.size, method=method).pixels
             rows = impasto.evaluate(output, content, style)
             mine, *copies = rows
-            found.setdefault(method, []).append(rows[mine])
+            found.setdefault(row, []).append(rows[mine])
         for copy in copies:
             found.setdefault(copy, []).append(rows[copy])
     names = list(found[OF_PICTURES[0]][0])
@@ -46,9 +50,10 @@ def main() -> None:
     for row, measures in found.items():
         means = (sum(each[name] for each in measures) / len(measures) for name in names)
         print(f"| {row} | {' | '.join(f'{mean:.3f}' for mean in means)} |")
-    for name in names:
-        pairs = zip(found["arbitrary"], found["optimise"], strict=True)
-        print(f"{name}: lower in one pass on {sum(a[name] < b[name] for a, b in pairs)} of {len(given.contents)}")
+    for row in ("arbitrary", "learned"):
+        for name in names if row in found else ():
+            pairs = zip(found[row], found["optimise"], strict=True)
+            print(f"{name}: {row} lower on {sum(a[name] < b[name] for a, b in pairs)} of {len(given.contents)}")
 
 
 if __name__ == "__main__":
