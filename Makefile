@@ -33,10 +33,12 @@ bench: $(READY)  ## the tables of docs/performance.md
 	$(BIN)/python benchmarks/gram.py
 	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/memory.py 1 10 100
+	$(BIN)/python benchmarks/fast.py
 
-sheet: $(READY)  ## the sheets of docs/: 8 × 8 in one pass, 6 × 6 by optimisation
+sheet: $(READY)  ## the sheets of docs/: 8 × 8 in one pass, 6 × 6 by optimisation, the learned styles
 	$(BIN)/python -m impasto demo --sheet docs/pictures/one-pass.jpg
 	$(BIN)/python -m impasto demo --method optimise --sheet docs/pictures/sheet.jpg
+	$(BIN)/python -m impasto models sheet compact-styles --output docs/pictures/styles.jpg
 
 clean:
 	rm -rf $(VENV) out build dist .pytest_cache .ruff_cache .mypy_cache

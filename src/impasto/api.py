@@ -194,7 +194,7 @@ def sheet_of_styles(
     networks = learned.loaded(chosen, precision=precision)
     rows = list[tuple[Tensor, dict[str, Tensor]]]()
     for source in contents:
-        picture = sample("astronaut") if source is None else given.picture_from(source)
+        picture = sample("chelsea") if source is None else given.picture_from(source)
         shown = inputs.over_white(picture.pixels, picture.alpha)
         shown = resized(shown, inputs.output_size(picture.size_hw, SizeOptions(size=size)))
         paintings = dict[str, Tensor]()

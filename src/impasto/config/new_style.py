@@ -14,7 +14,7 @@ from impasto.core.options import Doc, Options, Range
 class NewStyleFitOptions(LearnedFitOptions):
     """How it is trained: as a fast network, with other defaults."""
 
-    steps: Annotated[int, Doc("Number of optimiser steps of the scales and shifts."), Range(1)] = 300
+    steps: Annotated[int, Doc("Number of optimiser steps of the scales and shifts."), Range(1)] = 250
     learning_rate: Annotated[float, Doc("Highest learning rate, reached after the warm-up."), Range(0)] = 3e-2
     warmup_steps: Annotated[int, Doc("Steps in which the learning rate climbs from zero."), Range(0)] = 20
     average_decay: Annotated[float, Doc("Decay of the averaged weights (EMA); 0 keeps none."), Range(0, 0.99999)] = 0.98
