@@ -36,7 +36,7 @@ A network has `smallest_px` a side and so many `styles`; `residual.is_row` knows
 RGB = "rgb"  # the range and colours where a card says nothing of them
 
 WHOLE_PX = 1 << 18
-"""From here on a picture is painted by strips, to the same result: one of 4 megapixels in 0.4 of the time (one thread)."""
+"""So large a picture is painted by strips, to the same result: one of 4 megapixels in 0.4 of the time (one thread)."""
 
 MEMORY_BYTES = 2_700_000_000
 """For a large picture, for what is painted, and for features that are kept so as not to be computed again."""
