@@ -23,9 +23,9 @@ def words(there: Path, here: Path) -> list[str | Path]:
     (here / "contents").mkdir()
     for name in ("content.png", "style.png"):
         (here / "contents" / name).write_bytes((there / name).read_bytes())
-    (here / "wave.png").write_bytes((there / "style.png").read_bytes())
-    (here / "scream.png").write_bytes((there / "content.png").read_bytes())
-    given = ["--contents", "contents", "--styles", "wave.png", "--styles", "scream.png", "-o", "out"]
+    (here / "tide.png").write_bytes((there / "style.png").read_bytes())
+    (here / "shout.png").write_bytes((there / "content.png").read_bytes())
+    given = ["--contents", "contents", "--styles", "tide.png", "--styles", "shout.png", "-o", "out"]
     network = ["--encoder", there / "tiny.safetensors", "--widths", "4,6", "--blocks", "1", "--style-px", "64"]
     return ["train", "fast", *given, *network, "--crop-px", "32", "--short-side-px", "40", *SMALL]
 
@@ -43,13 +43,13 @@ def test_from_pictures_to_styles_by_name(run: Run, words: list[str | Path]) -> N
     assert names == ["step-000002.png", "step-000003.png"]
     assert Path("out/losses.png").is_file()
     assert run("models", "import", "out/network.safetensors", "--name", "mine").code == 0
-    assert run("stylize", "content.png", "--style", "wave", "--size", "40", "-o", "painted.png").code == 0
+    assert run("stylize", "content.png", "--style", "tide", "--size", "40", "-o", "painted.png").code == 0
     assert files.read("painted.png").pixels.shape[-1] == 40
-    blend = ["--style", "wave:0.5", "--style", "mine#scream:0.5"]
+    blend = ["--style", "tide:0.5", "--style", "mine#shout:0.5"]
     assert run("stylize", "content.png", *blend, "--size", "40", "-o", "both.png").code == 0
-    wrong = run("stylize", "content.png", "--style", "wav", "-o", "none.png")
+    wrong = run("stylize", "content.png", "--style", "tid", "-o", "none.png")
     assert (wrong.code, Path("none.png").exists()) == (2, False)
-    assert "wave" in wrong.err
+    assert "tide" in wrong.err
 
 
 @pytest.mark.parametrize("many", ["sum", "average", "alternate"])
@@ -70,7 +70,7 @@ def taught(there: Path) -> list[str | Path]:
     told = file.card.training
     told["options"]["encoder"] = str(there / "tiny.safetensors")
     save(path, file.tensors, dataclasses.replace(file.card, training=told))
-    Image.open("wave.png").rotate(90, expand=True).save("new.png")
+    Image.open("tide.png").rotate(90, expand=True).save("new.png")
     return ["train", "style", "new.png", "--network", path, "--contents", "contents", *SMALL]
 
 
