@@ -36,7 +36,7 @@ A network has `smallest_px` a side and so many `styles`; `residual.is_row` knows
 RGB = "rgb"  # the range and colours where a card says nothing of them
 
 WHOLE_PX = 1 << 18
-"""So large a picture is painted by strips, to the same result: one of 4 megapixels in 0.4 of the time (one thread)."""
+"""A larger picture is painted by strips, to the same result: one of 4 megapixels in 0.4 of the time (one thread)."""
 
 MEMORY_BYTES = 2_700_000_000
 """For a large picture, for what is painted, and for features that are kept so as not to be computed again."""
@@ -116,7 +116,7 @@ class Learned:
     def painted(self, image: Tensor, *, memory_bytes: int = MEMORY_BYTES) -> Tensor:
         """The whole `image` `(1, 3, h, w)` in `[0, 1]` repainted and clamped.
 
-        It is in float32, or in the type of an `image` of `WHOLE_PX` or more. That is painted by strips, with so much
+        It is in float32, or in the type of an `image` of more than `WHOLE_PX`. That is painted by strips, with so much
         memory for it, the result and features; less makes it slower, down to the features of the smallest size. Raises
         `ImageTooSmall`, and `OptionError` for a network of several styles.
         """
@@ -129,7 +129,7 @@ class Learned:
             )
         device = next(self.net.parameters()).device
         half = self.dtype == torch.bfloat16
-        if height * width >= WHOLE_PX and isinstance(self.net, Residual):
+        if height * width > WHOLE_PX and isinstance(self.net, Residual):
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
                 return self._by_strips(image, self.net, room_bytes=memory_bytes - 2 * image.nbytes)
         shown = self.seen.apply(image.to(device).float())
