@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.nets.moments import EPS, Tally, given_covariance, given_moments, moments, normalised
+from impasto.nets.moments import EPS, Tally, given_covariance, given_moments, moments
 
 
 def features(c: int = 5, h: int = 12, w: int = 14, *, seed: int = 0) -> Tensor:
@@ -63,12 +63,6 @@ def test_their_own_statistics_give_features_back(covariances: bool) -> None:
     stats = moments(feats, covariances=covariances)
     given = given_covariance if covariances else given_moments
     torch.testing.assert_close(given(feats, stats, stats), feats, rtol=1e-3, atol=1e-3)
-
-
-def test_normalised_features_have_mean_0_and_deviation_1() -> None:
-    feats = features()
-    found = moments(normalised(feats, moments(feats)))
-    torch.testing.assert_close(found, torch.stack([torch.zeros(2, 5), torch.ones(2, 5)], 1), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("covariances", [False, True])

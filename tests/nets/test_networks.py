@@ -14,15 +14,17 @@ from impasto.core.errors import OptionError, UnknownName, WeightsError, WeightsM
 from impasto.encoders.squeezenet import SqueezeNet
 from impasto.encoders.table import Encoder
 from impasto.nets import table
-from impasto.nets.blocks import Conv, Residual, Scaled, doubled
+from impasto.nets.blocks import Conv, Residual, doubled
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, colour_map, recoloured
-from impasto.nets.moments import moments, normalised
+from impasto.nets.moments import moments
 from impasto.nets.protocol import Code
 from impasto.nets.table import VARIANTS, Network
 from impasto.weights.card import Card, Loaded, load, save
 
+TILED = [name for name, row in VARIANTS.items() if row["architecture"] == "mirrored"]
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
+every_tiled = pytest.mark.parametrize("variant", TILED)
 Make = Callable[..., Encoder]
 
 
@@ -59,21 +61,6 @@ def test_doubling_repeats_pixels() -> None:
     assert torch.equal(doubled(feats)[..., 1::2, ::2], feats)
 
 
-def test_a_scale_without_weights_changes_nothing_and_scales_by_the_style() -> None:
-    scaled, feats = Scaled(5, 3), torch.rand(1, 3, 4, 4)
-    assert torch.equal(scaled(feats, torch.zeros(1, 5)), feats)
-    nn.init.zeros_(scaled.linear.weight)
-    with torch.no_grad():
-        scaled.linear.bias.copy_(torch.tensor([99.0, 99, 99, 5, 5, 5]))
-    torch.testing.assert_close(scaled(feats, torch.rand(1, 5)), 2 * feats + 5)  # twice is the most it scales by
-
-
-def test_a_scale_takes_the_features_own_moments_out() -> None:
-    scaled, feats, style = Scaled(5, 3), 3 * torch.rand(1, 3, 4, 4) + 2, torch.rand(1, 5)
-    stats = moments(feats)
-    torch.testing.assert_close(scaled(feats, style, stats), scaled(normalised(feats, stats), style), atol=1e-4, rtol=0)
-
-
 # Every network
 
 
@@ -91,7 +78,7 @@ def colours_to(code: Code, content: Tensor) -> Tensor:
     return colour_map(moments(content, covariances=True), code[COLOURS])
 
 
-@every_variant
+@every_tiled
 def test_painting_whole_is_features_then_render(variant: str, encoder: Encoder, pair: tuple[Tensor, Tensor]) -> None:
     net = table.untrained(encoder, VARIANTS[variant])
     content, style = pair
@@ -102,17 +89,17 @@ def test_painting_whole_is_features_then_render(variant: str, encoder: Encoder, 
     assert torch.equal(net.render(feats, stats, code), net(content, code))
 
 
-@every_variant
+@every_tiled
 def test_strength_1_is_no_strength_and_0_has_no_style(
     variant: str, make_network: Callable[..., Network], encoder: Encoder, pair: tuple[Tensor, Tensor]
 ) -> None:
     net, (content, style) = make_network(variant).net, pair
     one, other = (code_in(encoder, net, picture) for picture in (style, style.flip(1)))
-    own, feats = code_in(encoder, net, content), net.features(content)
+    feats = net.features(content)
     stats = {name: moments(value, covariances=net.covariances) for name, value in feats.items()}
 
     def at(code: Code, strength: float) -> Tensor:
-        return net.render(feats, stats, code, own=own, strength=strength)
+        return net.render(feats, stats, code, strength=strength)
 
     torch.testing.assert_close(at(one, 1 - 1e-6), at(one, 1), rtol=0, atol=1e-3)
     assert not torch.allclose(at(one, 1), at(other, 1), atol=1e-3)
@@ -129,7 +116,7 @@ def test_pictures_are_float32_in_bfloat16_too(
         assert net(pair[0], code_in(encoder, net, pair[1])).dtype == torch.float32
 
 
-@every_variant
+@every_tiled
 def test_no_pixel_matters_farther_away_than_the_reach(
     variant: str, encoder: Encoder, draw_photo: Callable[[int, int], Tensor]
 ) -> None:
@@ -188,7 +175,7 @@ def test_an_unknown_architecture(network: dict[str, Any], encoder: Encoder) -> N
         table.untrained(encoder, network)
 
 
-@pytest.mark.parametrize("network", [{"architecture": "mirrored", "heads": 4}, {"architecture": "modulated"}])
+@pytest.mark.parametrize("network", [{"architecture": "mirrored", "heads": 4}, {"architecture": "predicted"}])
 def test_numbers_of_another_version(network: dict[str, Any], encoder: Encoder) -> None:
     with pytest.raises(WeightsError, match="upgrade"):
         table.untrained(encoder, network)

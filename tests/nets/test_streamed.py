@@ -30,6 +30,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "styles": {"outer_px": 3, "styles": 3},
     "skips": {"skips": True, "last_norm": True},
     "ours": {"outer_px": 3, "styles": 3, "skips": True, "recolours": True},
+    "squares": {"outer_px": 3, "styles": 3, "skips": True, "recolours": True, "unshuffle": 2, "widths": (4, 5)},
+    "squares-plain": {"unshuffle": 2, "widths": (4, 5), "blocks": 1, "last_norm": True},
     "skips-transposed": SAME | {"skips": True, "upsampling": "transposed"},
 }
 """Networks as other projects have them, and as ours are."""

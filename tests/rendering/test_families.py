@@ -49,7 +49,8 @@ def any_job(request: pytest.FixtureRequest, small_job: MakeJob, quick_job: MakeJ
 def test_every_method_has_a_row_and_every_group_one_owner() -> None:
     assert tuple(FAMILIES) == METHODS
     groups = [group for row in FAMILIES.values() for group in row.groups]
-    assert len(groups) == len(set(groups))
+    shared = {"fast"}  # learned and predicted styles are painted alike
+    assert sorted(groups) == sorted([*set(groups), *shared])
     assert set(groups) == CHANGED.keys() <= {field.name for field in dataclasses.fields(Job)}
     assert all(row.weights_at is None or row.weights_at[0] in row.groups for row in FAMILIES.values())
 

@@ -12,24 +12,33 @@ from torch import Tensor
 from impasto.config.optimise import LossOptions
 from impasto.core.errors import ImageTooSmall, OptionError
 from impasto.encoders.table import Encoder
+from impasto.nets.predicted import Predicted
 from impasto.nets.table import VARIANTS, Network
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.codes import OWN_SIDE_PX, code_of, mixed, own_code
 from impasto.stylizers.masked import Masked
 from impasto.stylizers.optimised import Optimised
+from impasto.stylizers.predicted import Predictive
 from impasto.stylizers.protocol import Mix, Step, Style
 
 Make = Callable[..., Network]
 Draw = Callable[[int, int], Tensor]
+Work = Arbitrary | Predictive
+TILED = [name for name, row in VARIANTS.items() if row["architecture"] == "mirrored"]
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
+every_tiled = pytest.mark.parametrize("variant", TILED)
 
 
-def steps(work: Arbitrary, content: Tensor, *styles: Tensor | Style, strength: float = 1.0) -> list[Step]:
+def work_of(network: Network) -> Work:
+    return Predictive(network) if isinstance(network.net, Predicted) else Arbitrary(network)
+
+
+def steps(work: Work, content: Tensor, *styles: Tensor | Style, strength: float = 1.0) -> list[Step]:
     mix = Mix(tuple(s if isinstance(s, Style) else Style(s) for s in styles))
     return list(work.paint(content, work.prepare(mix), strength=strength))
 
 
-def painted(work: Arbitrary, content: Tensor, *styles: Tensor | Style, strength: float = 1.0) -> Tensor:
+def painted(work: Work, content: Tensor, *styles: Tensor | Style, strength: float = 1.0) -> Tensor:
     return steps(work, content, *styles, strength=strength)[-1].picture()
 
 
@@ -46,7 +55,7 @@ def test_any_size_is_painted_in_one_step(
     variant: str, size: tuple[int, int], make_network: Make, painting: Tensor
 ) -> None:
     content = torch.rand(1, 3, *size)
-    (step,) = steps(Arbitrary(make_network(variant)), content, painting, strength=0.6)
+    (step,) = steps(work_of(make_network(variant)), content, painting, strength=0.6)
     assert (step.index, step.total, step.size_hw, dict(step.losses)) == (1, 1, size, {})
     assert step.image.shape == content.shape
     assert 0 <= float(step.image.min()) <= float(step.image.max()) <= 1
@@ -58,7 +67,7 @@ def long_size(network: Network, tile_px: int) -> tuple[int, int]:
     return 45, (tile_px + 2 * network.net.reach_px) ** 2 // 45 + 3
 
 
-@every_variant
+@every_tiled
 @pytest.mark.parametrize(("upright", "tile_px", "strength"), [(False, 24, 1.0), (True, 40, 0.4)])
 def test_tiles_are_parts_of_the_whole(
     variant: str,
@@ -115,7 +124,7 @@ def test_half_precision_in_and_out(make_network: Make, draw_photo: Draw, paintin
 @every_variant
 def test_bfloat16_paints_nearly_the_same(variant: str, make_network: Make, photo: Tensor, painting: Tensor) -> None:
     half, exact = (make_network(variant, dtype=dtype) for dtype in (torch.bfloat16, torch.float32))
-    one, other = (painted(Arbitrary(network), photo, painting) for network in (half, exact))
+    one, other = (painted(work_of(network), photo, painting) for network in (half, exact))
     assert one.dtype == torch.float32
     assert not torch.equal(one, other)
     assert float((one - other).abs().mean()) < 0.05
@@ -130,12 +139,12 @@ def test_strength_0_is_the_content_bit_for_bit(
     variant: str, size: tuple[int, int], make_network: Make, painting: Tensor
 ) -> None:
     content = torch.rand(1, 3, *size)
-    assert torch.equal(painted(Arbitrary(make_network(variant)), content, painting, strength=0), content)
+    assert torch.equal(painted(work_of(make_network(variant)), content, painting, strength=0), content)
 
 
 @every_variant
 def test_strength_is_continuous(variant: str, make_network: Make, photo: Tensor, painting: Tensor) -> None:
-    work = Arbitrary(make_network(variant))
+    work = work_of(make_network(variant))
     near(painted(work, photo, painting, strength=1e-6), photo, 1e-3)
     near(*(painted(work, photo, painting, strength=strength) for strength in (1 - 1e-6, 1)), 1e-3)  # type: ignore[arg-type]
     half = painted(work, photo, painting, strength=0.5)
@@ -147,7 +156,7 @@ def test_strength_is_continuous(variant: str, make_network: Make, photo: Tensor,
 def test_beyond_the_style_it_stays_a_picture(
     variant: str, strength: float, make_network: Make, photo: Tensor, painting: Tensor
 ) -> None:
-    output = painted(Arbitrary(make_network(variant)), photo, painting, strength=strength)
+    output = painted(work_of(make_network(variant)), photo, painting, strength=strength)
     assert bool(torch.isfinite(output).all())
     assert 0 <= float(output.min()) <= float(output.max()) <= 1
 
@@ -163,7 +172,7 @@ def test_a_strength_that_there_is_not(strength: float, make_network: Make, photo
 
 @every_variant
 def test_a_mix_by_law(variant: str, make_network: Make, photo: Tensor, painting: Tensor) -> None:
-    work, other = Arbitrary(make_network(variant)), painting.flip(1)
+    work, other = work_of(make_network(variant)), painting.flip(1)
     alone = painted(work, photo, painting)
     assert torch.equal(painted(work, photo, Style(painting, 3.0), Style(other, 0.0)), alone)
     near(painted(work, photo, painting, painting), alone)
@@ -214,7 +223,7 @@ def left() -> Tensor:
 
 @every_variant
 def test_masks_by_law(variant: str, make_network: Make, photo: Tensor, painting: Tensor, left: Tensor) -> None:
-    work, other = Arbitrary(make_network(variant)), painting.flip(1)
+    work, other = work_of(make_network(variant)), painting.flip(1)
     one, two = (painted(work, photo, style) for style in (painting, other))
     assert torch.equal(painted(work, photo, Style(painting, 5.0, mask=torch.ones(1, 1, 72, 80))), one)
     both = painted(work, photo, Style(painting, mask=left), Style(other, mask=1 - left))
@@ -249,7 +258,7 @@ def test_masks_in_tiles(make_network: Make, draw_photo: Draw, painting: Tensor) 
 # Codes
 
 
-@pytest.mark.parametrize("variant", ["adain", "wct-skip", "modulated"])
+@pytest.mark.parametrize("variant", ["adain", "wct-skip", "predicted"])
 def test_codes_of_large_pictures_are_the_same_by_tiles(variant: str, make_network: Make, draw_painting: Draw) -> None:
     network, picture = make_network(variant), draw_painting(271, 333)
     tiled, whole = (code_of(picture, network, tile_px=tile_px) for tile_px in (48, 0))
@@ -259,15 +268,15 @@ def test_codes_of_large_pictures_are_the_same_by_tiles(variant: str, make_networ
 
 
 def test_a_style_that_is_too_small_is_named(make_network: Make, photo: Tensor) -> None:
-    with pytest.raises(ImageTooSmall, match=r"the style a\.png is 40×15 px; modulated needs 32 px a side"):
-        painted(Arbitrary(make_network("modulated")), photo, Style(torch.rand(1, 3, 15, 40), name="a.png"))
+    with pytest.raises(ImageTooSmall, match=r"the style a\.png is 40×15 px; predicted needs 32 px a side"):
+        painted(Predictive(make_network("predicted")), photo, Style(torch.rand(1, 3, 15, 40), name="a.png"))
 
 
 @every_variant
 def test_a_saved_style_paints_as_its_picture_does(
     variant: str, make_network: Make, photo: Tensor, painting: Tensor
 ) -> None:
-    work = Arbitrary(make_network(variant))
+    work = work_of(make_network(variant))
     saved = Style(code={**code_of(painting, work.network), "other": torch.zeros(1)}, name="a")
     assert torch.equal(painted(work, photo, saved), painted(work, photo, painting))
 
@@ -302,7 +311,7 @@ def test_a_style_is_a_picture_or_a_code(painting: Tensor) -> None:
 
 @pytest.mark.parametrize("size", [(2, 2), (3, 700), (90, 40), (700, 600)])
 def test_every_content_has_a_code_of_its_own(size: tuple[int, int], make_network: Make, draw_photo: Draw) -> None:
-    network, content = make_network("modulated"), draw_photo(*size)
+    network, content = make_network("predicted"), draw_photo(*size)
     code = own_code(content, network)
     assert all(bool(torch.isfinite(stats).all()) for stats in code.values())
     if min(size) >= 32 and max(size) <= OWN_SIDE_PX:

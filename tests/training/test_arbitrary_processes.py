@@ -15,7 +15,7 @@ from impasto.config.adain import AdainOptions
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["adain", "adain-colour", "modulated"])
+@pytest.mark.parametrize("variant", ["adain", "adain-colour", "predicted"])
 def test_two_processes_train_as_one(variant: str, adain_options: Callable[..., AdainOptions], tmp_path: Path) -> None:
     """Batches of eight: the four of each process hold one that is painted in its own style, as the whole holds two."""
     given = adain_options()

@@ -17,7 +17,8 @@ from impasto.core.paths import sha256_of
 from impasto.encoders.table import Encoder
 from impasto.encoders.vgg import Vgg
 from impasto.nets import table as nets
-from impasto.nets.modulated import SMALL, Modulated
+from impasto.nets.colours import COLOURS
+from impasto.nets.predicted import SMALL, Predicted
 from impasto.stylizers.codes import code_of
 from impasto.training import arbitrary_run, shelf
 from impasto.training.arbitrary_run import prepare, told, train_adain
@@ -61,7 +62,7 @@ def test_every_variant_trains_and_is_loaded(
         torch.testing.assert_close(value, kept[name], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("variant", ["adain", "adain-colour", "modulated"])
+@pytest.mark.parametrize("variant", ["adain", "adain-colour", "predicted"])
 def test_stopped_and_resumed_is_as_if_never_stopped(
     variant: str, adain_options: Options, brief: AdainFitOptions, tmp_path: Path
 ) -> None:
@@ -81,7 +82,7 @@ def test_stopped_and_resumed_is_as_if_never_stopped(
     assert other != whole  # the law can fail
 
 
-@pytest.mark.parametrize("variant", ["adain", "adain-colour", "modulated"])
+@pytest.mark.parametrize("variant", ["adain", "adain-colour", "predicted"])
 def test_training_lowers_the_loss(variant: str, adain_options: Options, brief: AdainFitOptions, tmp_path: Path) -> None:
     prepared = prepare(adain_options(variant=variant), brief)
     batch = prepared.pairs(0)
@@ -190,7 +191,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"contents": ()}, OptionError, "--contents is missing"),
         ({"styles": ()}, OptionError, "--styles is missing"),
         ({"crop_px": 44}, OptionError, "a multiple of 8, is needed. Use --crop-px 48"),
-        ({"variant": "modulated", "crop_px": 44}, OptionError, "--crop-px 48"),
+        ({"variant": "predicted", "crop_px": 44}, OptionError, "--crop-px 48"),
         ({"encoder": "nowhere.safetensors"}, Exception, "there is no weight file nowhere.safetensors"),
     ],
 )
@@ -257,8 +258,8 @@ def test_an_encoder_that_is_no_vgg(
     save(path := tmp_path / "squeezenet.safetensors", net.state_dict(), card)
     with pytest.raises(OptionError, match="squeezenet is no VGG"):
         trained(adain_options(encoder=str(path)), brief, tmp_path / "out")
-    with pytest.raises(OptionError, match="does not serve --variant modulated: unknown layer 'relu1_1'"):
-        trained(adain_options(encoder=str(path), variant="modulated"), brief, tmp_path / "out")
+    with pytest.raises(OptionError, match="does not serve --variant predicted: unknown layer 'relu1_1'"):
+        trained(adain_options(encoder=str(path), variant="predicted"), brief, tmp_path / "out")
 
 
 def test_other_encoders_of_the_kind_serve(
@@ -283,7 +284,7 @@ def test_pictures_smaller_than_the_crop(
 def test_starting_from_a_network_begins_where_it_was(
     adain_options: Options, brief: AdainFitOptions, tmp_path: Path
 ) -> None:
-    for variant in ("adain", "modulated"):
+    for variant in ("adain", "predicted"):
         trained(adain_options(variant=variant), dataclasses.replace(brief, steps=2), tmp_path / variant)
         start = load(tmp_path / variant / "network.safetensors").tensors
         options = adain_options(variant=variant, start_from=str(tmp_path / variant / "network.safetensors"))
@@ -309,13 +310,13 @@ def test_the_scale_of_codes_is_measured_on_the_styles(
     adain_options: Options, brief: AdainFitOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arbitrary_run, "MEASURED", 40)
-    prepared = prepare(adain_options(variant="modulated"), brief)
+    prepared = prepare(adain_options(variant="predicted"), brief)
     net, encoder = prepared.task.network, prepared.task.encoder
-    assert isinstance(net, Modulated)
+    assert isinstance(net, Predicted)
     batches = [prepared.pairs.styles(step).images for step in range(20)]
     network = nets.Network(net, Card(kind="arbitrary", name="n", network={}), "", encoder)  # type: ignore[arg-type]
     codes = [code_of(image[None], network) for images in batches for image in images]
-    rows = torch.stack([torch.cat([code[name].flatten() for name in net.code_layers]) for code in codes])
+    rows = torch.stack([torch.cat([code[name].flatten() for name in (*net.code_layers, COLOURS)]) for code in codes])
     away = (rows - net.code_mean) / net.code_std
     assert float(away.mean().abs()) < 0.3
     assert float(away.square().mean()) < 1.5
@@ -327,7 +328,7 @@ def test_preparing_is_repeatable_and_leaves_the_callers_random_numbers(
     adain_options: Options, brief: AdainFitOptions
 ) -> None:
     before = torch.get_rng_state()
-    one, other = (prepare(adain_options(variant="modulated"), brief) for _ in range(2))
+    one, other = (prepare(adain_options(variant="predicted"), brief) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), before)
     first, second = (prepared.task.network.state_dict() for prepared in (one, other))
     assert all(torch.equal(first[name], second[name]) for name in first)

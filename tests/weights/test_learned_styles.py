@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,8 @@ def test_parts_are_the_whole(
 ) -> None:
     content, network = draw_photo(27, 33), network_of(name, tmp_path)
     whole = painted(network, content)
-    monkeypatch.setattr(residual, "PART_PX", 70)
+    monkeypatch.setattr(nets, "WHOLE_PX", 70)
+    monkeypatch.setattr(nets, "painted_strips", partial(nets.painted_strips, strip_px=70))
     torch.testing.assert_close(painted(network, content), whole, atol=1e-5, rtol=0)
 
 

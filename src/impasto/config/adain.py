@@ -9,7 +9,7 @@ from typing import Annotated
 from impasto.config.training import FitOptions
 from impasto.core.options import Choice, Doc, Options, Range
 
-VARIANTS = ("adain", "adain-residual", "adain-skip", "adain-colour", "wct", "wct-skip", "modulated")
+VARIANTS = ("adain", "adain-residual", "adain-skip", "adain-colour", "wct", "wct-skip", "predicted")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ class ArbitraryOptions(Options):
         int,
         Doc(
             "Side of the pieces that a large picture is painted in, which bounds the memory and changes nothing else; "
-            "0 paints any picture whole."
+            "0 paints any picture whole. For networks that do not paint by strips."
         ),
         Range(0, 100_000),
     ] = 1024

@@ -6,10 +6,10 @@ from torch import Tensor
 
 from impasto.nets.colours import COLOURS
 from impasto.nets.moments import moments
-from impasto.nets.protocol import Code, Feats, OnePass
+from impasto.nets.protocol import Code, Coded, Feats
 
 
-def code_from(feats: Feats, pictures: Tensor, *, net: OnePass) -> Code:
+def code_from(feats: Feats, pictures: Tensor, *, net: Coded) -> Code:
     """What `net` needs to know of `pictures` `(b, 3, h, w)`, whose features at its code layers are `feats`."""
     code = {name: moments(feats[name], covariances=net.covariances) for name in net.code_layers}
     return code | ({COLOURS: moments(pictures, covariances=True)} if net.recolours else {})

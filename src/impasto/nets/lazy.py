@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from impasto.image.resize import SizeHW
 from impasto.nets.moments import Tally
-from impasto.nets.residual import Conv, Norm, Transposed
+from impasto.nets.residual import Conv, Norm, Transposed, shuffled, smoothed, unshuffled
 
 TALLIED_PX = 1 << 11
 """Places whose moments are sums in float32, one after another. With 16,000 of them a picture was off by 4e-4, with
@@ -56,6 +56,34 @@ def convolved(source: Map, conv: nn.Module, *, wide: bool = False) -> Map:
     assert isinstance(conv, Conv)
     size = (2 * height, 2 * width) if conv.doubles else (-(-height // conv.stride), -(-width // conv.stride))
     return Map(_convolved(source, conv, size, wide), conv.weight.shape[0], size, source.held)
+
+
+def squared(source: Map, side: int) -> Map:
+    """Squares of `side` × `side` places of `source` as one place each."""
+    if side == 1:
+        return source
+    height, width = source.size_hw
+    size = (-(-height // side), -(-width // side))
+
+    def rows(start: int, stop: int) -> Tensor:
+        return unshuffled(source.rows(start * side, min(stop * side, height)), side)
+
+    return Map(rows, source.channels * side**2, size, source.held)
+
+
+def unsquared(source: Map, side: int) -> Map:
+    """Squares of `side` × `side` pixels for each place of `source`, smoothed: `Residual`'s last step."""
+    height, width = (length * side for length in source.size_hw)
+
+    def rows(start: int, stop: int) -> Tensor:
+        above, below = max(start - 1, 0), min(stop + 1, height)
+        first = above // side
+        found = shuffled(source.rows(first, -(-below // side)), side)[:, :, above - first * side :]
+        found = found[:, :, : below - above]
+        margins = (1, 1, above - start + 1, stop + 1 - below)
+        return smoothed(F.pad(found, margins, mode="replicate"))
+
+    return Map(rows, source.channels // side**2, (height, width), source.held)
 
 
 def normed(source: Map, norm: Norm, tally: Tally, shares: Tensor | None, *, relu: bool) -> Map:
@@ -107,12 +135,11 @@ def _moments(places: Tensor) -> tuple[Tensor, Tensor]:
 def _convolved(source: Map, conv: Conv, size_hw: SizeHW, wide: bool) -> Rows:
     factor = 2 if conv.doubles else 1
     height, width = (factor * side for side in source.size_hw)
-    left = conv.before(width)
-    right = (size_hw[1] - 1) * conv.stride + conv.side - left - width
+    left, right = conv.margins(width)
 
     def seen(start: int, stop: int) -> Tensor:
         """All that rows `start` to `stop` of the result depend on, padded where it lies outside."""
-        first = start * conv.stride - conv.before(height)
+        first = start * conv.stride - conv.margins(height)[0]
         last = first + (stop - 1 - start) * conv.stride + conv.side
         top, bottom = max(-first, 0), max(last - height, 0)
         above, below = max(first, 0) // factor, -(-min(last, height) // factor)

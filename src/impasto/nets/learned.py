@@ -100,10 +100,13 @@ class Learned:
         It has this network's convolutions, not copies of them. The sum of the shares is commonly 1. `UnknownName` is
         raised for any but a style of its own.
         """
-        return self._with([(self.rows(name), share) for name, share in shares.items()], list(shares))
+        return self.with_rows([(self.rows(name), share) for name, share in shares.items()], list(shares))
 
-    def _with(self, rows: Sequence[tuple[Mapping[str, Tensor], float]], names: Sequence[str]) -> Learned:
-        """The same convolutions with the weighted sum of `rows`. A style by itself keeps its name."""
+    def with_rows(self, rows: Sequence[tuple[Mapping[str, Tensor], float]], names: Sequence[str] = ()) -> Learned:
+        """The same convolutions with the weighted sum of `rows`, as `rows()` gives them.
+
+        A style of its own by itself keeps its name.
+        """
         summed = {key: torch.stack([share * row[key] for row, share in rows]).sum(0) for key in rows[0][0]}
         with torch.device("meta"):  # what it begins with is never looked at
             net = _untrained({**_numbers(self.card)[0], "styles": 1}, self.name)
@@ -166,7 +169,7 @@ def blended(parts: Sequence[tuple[Learned, float]]) -> Learned:
                 "Blend what they paint."
             )
     names = list(dict.fromkeys(part.styles[0] for part, _ in parts))
-    return first._with([(part.rows(part.styles[0]), share) for part, share in parts], names)
+    return first.with_rows([(part.rows(part.styles[0]), share) for part, share in parts], names)
 
 
 def check_single(network: Learned) -> None:

@@ -74,8 +74,8 @@ class Mirrored(nn.Module):
         stats = {name: moments(feats[name], covariances=self.covariances) for name in self.code_layers}
         return self.render(feats, stats, code)
 
-    def render(self, feats: Feats, stats: Stats, code: Code, *, own: Code | None = None, strength: float = 1) -> Tensor:
-        """See `OnePass`; the content's own code is `stats`, so `own` is not looked at."""
+    def render(self, feats: Feats, stats: Stats, code: Code, *, strength: float = 1) -> Tensor:
+        """See `OnePass`."""
         change = given_covariance if self.covariances else given_moments
         changed = {}
         for name in self.code_layers:

@@ -68,12 +68,6 @@ class Tally:
         return torch.stack([self.mean, (spread + EPS).sqrt()], dim=1).float()
 
 
-def normalised(feats: Tensor, stats: Tensor) -> Tensor:
-    """`feats` `(b, c, h, w)` less the mean, over the deviation of `stats` `(b, 2, c)`."""
-    mean, std = stats[:, 0, :, None, None], stats[:, 1, :, None, None]
-    return (feats - mean.to(feats.dtype)) / std.to(feats.dtype)
-
-
 def given_moments(feats: Tensor, stats: Tensor, target: Tensor) -> Tensor:
     """AdaIN: `feats` with means and deviations of `target` in place of `stats` (Huang & Belongie 2017, eq. 8)."""
     scale = target[:, 1] / stats[:, 1]

@@ -18,12 +18,8 @@ Code = Mapping[str, Tensor]
 """The statistics of a style picture's features in the encoder, by layer, as in `Stats`. Codes mix linearly."""
 
 
-class OnePass(Protocol):
-    """A network that paints in one pass, in three parts, so that a picture can be painted tile by tile.
-
-    `features` looks at places only; what is known of the whole picture is in the statistics of these features, which
-    `render` is given. So tiles that overlap by `reach_px` are exactly parts of the whole.
-    """
+class Coded(Protocol):
+    """A network that paints by the code of a style."""
 
     code_layers: tuple[str, ...]
     """Layers of the encoder whose statistics are a style's code."""
@@ -35,6 +31,14 @@ class OnePass(Protocol):
     """Whether features are to be those of the content in the style's colours, which are then an entry of the code:
     `colours.COLOURS`."""
 
+
+class OnePass(Coded, Protocol):
+    """A network that paints in one pass, in three parts, so that a picture can be painted tile by tile.
+
+    `features` looks at places only; what is known of the whole picture is in the statistics of these features, which
+    `render` is given. So tiles that overlap by `reach_px` are exactly parts of the whole.
+    """
+
     stride: int
     """Sides of a picture must be multiples of this, and so must the corners of tiles."""
 
@@ -45,6 +49,6 @@ class OnePass(Protocol):
         """Features of `image` `(b, 3, h, w)` in `[0, 1]`."""
         ...
 
-    def render(self, feats: Feats, stats: Stats, code: Code, *, own: Code | None = None, strength: float = 1) -> Tensor:
-        """The picture `(b, 3, h, w)`, not clamped. `strength` below 1 goes towards the content's `own` code."""
+    def render(self, feats: Feats, stats: Stats, code: Code, *, strength: float = 1) -> Tensor:
+        """The picture `(b, 3, h, w)`, not clamped. `strength` below 1 goes towards the content's own features."""
         ...

@@ -1,8 +1,8 @@
-"""The network of one learned style (Johnson et al. 2016), with instance norms (Ulyanov et al. 2016)."""
+"""The network of learned styles, of one or several (Johnson et al. 2016), with instance norms (Ulyanov et al. 2016)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from impasto.core.errors import OptionError, UnknownName
 from impasto.encoders.padding import reflected
+from impasto.nets.blocks import doubled
 from impasto.nets.colours import in_colours
 from impasto.nets.norms import instance_norm
 
@@ -21,9 +22,6 @@ UPSAMPLINGS = ("nearest", "transposed")
 
 PALETTE = "palette"
 """The colours of the styles in a network's state: mean and covariance, 12 numbers each."""
-
-PART_PX = 1 << 18
-"""Pixels of a layer that are padded and convolved at once, which bounds the memory and changes nothing else."""
 
 
 def is_row(key: str) -> bool:
@@ -40,7 +38,9 @@ class Residual(nn.Module):
     than one of `styles` the norms have a row of scales and shifts for each (Dumoulin et al. 2017). `skips` adds to each
     layer on the way up the one of its size on the way down (Ronneberger et al. 2015, there joined), so that edges need
     not be learned again. `recolours` gives the picture the colours of the style first, and adds what the network paints
-    to that, so that only strokes and forms are to be learned; such a network works in RGB of `[0, 1]`.
+    to that, so that only strokes and forms are to be learned; such a network works in RGB of `[0, 1]`. With `unshuffle`
+    2 the first layer sees squares of 2 × 2 pixels as one place each, and the last one paints such squares, smoothed so
+    that their grid cannot show.
     """
 
     def __init__(
@@ -58,19 +58,24 @@ class Residual(nn.Module):
         styles: int = 1,
         skips: bool = False,
         recolours: bool = False,
+        unshuffle: int = 1,
     ) -> None:
         super().__init__()
         if styles < 1:
             raise OptionError(f"the network is to have {styles} styles; 1 or more are needed.")
+        if unshuffle not in (1, 2):
+            raise OptionError(f"the network is to unshuffle {unshuffle} pixels; 1 or 2 are known.")
         if padding not in PADDINGS:
             raise UnknownName.of("padding", padding, PADDINGS)
         if upsampling not in UPSAMPLINGS:
             raise UnknownName.of("upsampling", upsampling, UPSAMPLINGS)
-        self.styles, self.skips, self.recolours = styles, skips, recolours
+        self.styles, self.skips, self.recolours, self.unshuffle = styles, skips, recolours, unshuffle
+        self.stride = unshuffle * 2 ** (len(widths) - 1)
         if recolours:
             self.register_buffer(PALETTE, torch.zeros(12 if styles == 1 else (styles, 12)))
         self.tanh = None if tanh is None else (float(tanh[0]), float(tanh[1]))
-        self.smallest_px = max(outer_px // 2, 2 ** (len(widths) - 1)) + 1  # reflection needs more than the padding
+        reach = max(outer_px // 2, 2 ** (len(widths) - 1))
+        self.smallest_px = unshuffle * (reach + 1)  # reflection needs more than the padding
 
         def layer(into: int, out: int, *, side: int = 3, stride: int = 1, doubles: bool = False) -> Layer:
             conv = Conv(into, out, side, stride=stride, padding=padding, doubles=doubles, bias=biases)
@@ -84,14 +89,15 @@ class Residual(nn.Module):
             )
 
         steps = list(pairwise(widths))
-        first = layer(3, widths[0], side=outer_px)
+        colours = 3 * unshuffle**2
+        first = layer(colours, widths[0], side=outer_px)
         self.down = nn.ModuleList([first, *(layer(into, out, stride=2) for into, out in steps)])
         self.blocks = nn.ModuleList(Block(*(layer(widths[-1], widths[-1]) for _ in range(2))) for _ in range(blocks))
         self.up = nn.ModuleList(upward(out, into) for into, out in reversed(steps))
-        last = Conv(widths[0], 3, outer_px, padding=padding, bias=biases)
+        last = Conv(widths[0], colours, outer_px, padding=padding, bias=biases)
         if recolours:
             nn.init.zeros_(last.weight)  # the first picture is the content in other colours
-        self.last = Layer(last, Norm(3, eps, styles=styles) if last_norm else None)
+        self.last = Layer(last, Norm(colours, eps, styles=styles) if last_norm else None)
 
     def forward(self, image: Tensor, shares: Tensor | None = None) -> Tensor:
         """`image` `(b, 3, h, w)` in the range and colour order that the weights were trained for, to their output's.
@@ -101,7 +107,7 @@ class Residual(nn.Module):
         if shares is None and self.styles > 1:
             raise OptionError(f"this network has {self.styles} styles; it needs the share of each.")
         image = self.recoloured(image, shares)
-        x, passed = image, []
+        x, passed = unshuffled(image, self.unshuffle), []
         for layer in self.down:
             x = rectified(layer(x, shares))
             passed.append(x)
@@ -112,7 +118,8 @@ class Residual(nn.Module):
             x, beside = rectified(layer(x, shares)), passed.pop()
             x = joined(x, beside) if self.skips else x
         with torch.autocast(x.device.type, enabled=False):  # bf16 has fewer steps than 8-bit pixels
-            x = self.last(x.float(), shares)
+            x = shuffled(self.last(x.float(), shares), self.unshuffle)
+            x = x if self.unshuffle == 1 else smoothed(F.pad(x, (1, 1, 1, 1), mode="replicate"))
         x = x[..., : image.shape[-2], : image.shape[-1]]  # what is doubled is as large as the next multiple
         x = x if self.tanh is None else self.tanh[0] * torch.tanh(x) + self.tanh[1]
         return x + image if self.recolours else x
@@ -182,10 +189,7 @@ class Norm(nn.Module):
 
 
 class Conv(nn.Module):
-    """A convolution that keeps the size (divided by `stride`); `doubles`: of the picture doubled by nearest neighbour.
-
-    Large pictures are padded and convolved a part at a time.
-    """
+    """A convolution that keeps the size (over `stride`); `doubles`: of the picture doubled by nearest neighbour."""
 
     def __init__(
         self,
@@ -205,44 +209,20 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(b, c, h, w)` to `(b, c', ceil(h / stride), ceil(w / stride))`, or to twice the size."""
-        height, width = (size * (2 if self.doubles else 1) for size in x.shape[-2:])
-        if self._plain(x, height * width):
-            whole = reflected(F.interpolate(x, scale_factor=2.0, mode="nearest") if self.doubles else x)
-            return F.conv2d(whole, self.weight, self.bias, stride=self.stride)
-        top, left = self.before(height), self.before(width)
-        rows_out, across = -(-height // self.stride), -(-width // self.stride)
-        right = (across - 1) * self.stride + self.side - left
+        x = doubled(x) if self.doubles else x
+        return F.conv2d(self._padded(x), self.weight, self.bias, stride=self.stride)
 
-        def part(start: int, stop: int) -> Tensor:
-            rows = start * self.stride - top, (stop - 1) * self.stride - top + self.side
-            seen = self._seen(x, rows, (-left, right))
-            return F.conv2d(seen, self.weight, self.bias, stride=self.stride)
+    def _padded(self, x: Tensor) -> Tensor:
+        if self.padding == "reflect" and self.side == 3:
+            return reflected(x)
+        margins = [margin for length in reversed(x.shape[-2:]) for margin in self.margins(length)]
+        return F.pad(x, margins, mode="reflect" if self.padding == "reflect" else "constant")
 
-        return _by_parts(part, rows_out, across)
-
-    def _plain(self, x: Tensor, places: int) -> bool:
-        """Whether the picture is padded and convolved whole, in the way that is fastest."""
-        last = x.is_contiguous(memory_format=torch.channels_last) and x.shape[1] > 1
-        return last and self.padding == "reflect" and self.side == 3 and places <= PART_PX
-
-    def before(self, length: int) -> int:
-        """The padding at the top or left of a side of `length`, that of the doubled picture where it is doubled."""
-        if self.padding == "reflect":
-            return self.side // 2
-        after = -(-length // self.stride)
-        return int(max((after - 1) * self.stride + self.side - length, 0) // 2)
-
-    def _seen(self, x: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
-        """Rows and columns of the (doubled) picture, padded where they lie outside."""
-        if self.padding == "reflect":
-            factor = 2 if self.doubles else 1
-            across, down = (_reflected(span, factor * x.shape[d], x.device) for span, d in ((columns, 3), (rows, 2)))
-            return x.index_select(2, down // factor).index_select(3, across // factor)
-        x = F.interpolate(x, scale_factor=2.0, mode="nearest") if self.doubles else x
-        height, width = x.shape[-2:]
-        inside = x[:, :, max(rows[0], 0) : min(rows[1], height), : min(columns[1], width)]
-        margins = (-columns[0], max(columns[1] - width, 0), max(-rows[0], 0), max(rows[1] - height, 0))
-        return F.pad(inside, margins)
+    def margins(self, length: int) -> tuple[int, int]:
+        """The padding before and after a side of `length`, that of the doubled picture where it is doubled."""
+        reach = (-(-length // self.stride) - 1) * self.stride + self.side
+        before = self.side // 2 if self.padding == "reflect" else max(reach - length, 0) // 2
+        return before, max(reach - before - length, 0)
 
 
 class Transposed(nn.Module):
@@ -255,15 +235,8 @@ class Transposed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(b, c, h, w)` to `(b, c', 2h, 2w)`."""
-        height, width = x.shape[-2:]
-
-        def part(start: int, stop: int) -> Tensor:
-            begin = max(start - 1, 0)
-            full = F.conv_transpose2d(x[:, :, begin : stop + 1], self.weight, self.bias, stride=2)
-            at = 2 * (start - begin) + self.offset
-            return full[:, :, at : at + 2 * (stop - start), self.offset : self.offset + 2 * width]
-
-        return _by_parts(part, height, 4 * width)
+        rows, columns = (slice(self.offset, self.offset + 2 * length) for length in x.shape[-2:])
+        return F.conv_transpose2d(x, self.weight, self.bias, stride=2)[..., rows, columns]
 
 
 def rectified(x: Tensor) -> Tensor:
@@ -271,29 +244,35 @@ def rectified(x: Tensor) -> Tensor:
     return F.relu(x, inplace=not torch.is_grad_enabled())
 
 
+def unshuffled(image: Tensor, side: int) -> Tensor:
+    """Squares of `side` × `side` pixels as one place, `(b, side² · c, ceil(h / side), ceil(w / side))`.
+
+    Shi et al. 2016 have it the other way round. The last row and column are repeated where there are too few.
+    """
+    if side == 1:
+        return image
+    missing = [-length % side for length in image.shape[-2:]]
+    if any(missing):
+        image = F.pad(image, (0, missing[1], 0, missing[0]), mode="replicate")
+    return F.pixel_unshuffle(image, side).contiguous(memory_format=torch.channels_last)
+
+
+def shuffled(x: Tensor, side: int) -> Tensor:
+    """Places `(b, side² · c, h, w)` as squares of `side` × `side` pixels each."""
+    return x if side == 1 else F.pixel_shuffle(x, side)
+
+
+def smoothed(x: Tensor) -> Tensor:
+    """Each pixel with its neighbours by 1, 2, 1 down and across, so that no pattern of 2 pixels is left.
+
+    `(b, c, h, w)` to `(b, c, h - 2, w - 2)`. What Sugawara et al. 2018 do to sub-pixel convolutions, without a shift.
+    """
+    for axis in (2, 2, 3, 3):
+        length = x.shape[axis] - 1
+        x = torch.lerp(x.narrow(axis, 0, length), x.narrow(axis, 1, length), 0.5)
+    return x
+
+
 def joined(x: Tensor, beside: Tensor) -> Tensor:
     """The sum of what comes up and what went down, which may be a row or column smaller; as large as the latter."""
     return x[..., : beside.shape[-2], : beside.shape[-1]] + beside
-
-
-def _reflected(span: tuple[int, int], length: int, device: torch.device) -> Tensor:
-    """The places from `span[0]` to `span[1]` of a line of `length`, those outside reflected into it."""
-    places = torch.arange(*span, device=device).abs()
-    return (length - 1) - ((length - 1) - places).abs()
-
-
-def _by_parts(part: Callable[[int, int], Tensor], rows: int, across: int) -> Tensor:
-    """`part(0, rows)`, computed for about `PART_PX` at a time; whole where gradients are asked for."""
-    step = rows if torch.is_grad_enabled() else max(1, PART_PX // across)
-    if step >= rows:
-        return part(0, rows)
-    found: Tensor | None = None
-    for start in range(0, rows, step):
-        stop = min(start + step, rows)
-        piece = part(start, stop)
-        each = piece.shape[2] // (stop - start)
-        if found is None:
-            found = piece.new_empty((*piece.shape[:2], each * rows, piece.shape[3]))
-        found[:, :, each * start : each * stop] = piece
-    assert found is not None
-    return found

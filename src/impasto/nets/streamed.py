@@ -18,7 +18,7 @@ from torch import Tensor
 from impasto.core.errors import OptionError
 from impasto.image.resize import SizeHW
 from impasto.nets.colours import colour_map, recoloured
-from impasto.nets.lazy import Map, Rows, convolved, held, held_bytes, normed, summed, tallied
+from impasto.nets.lazy import Map, Rows, convolved, held, held_bytes, normed, squared, summed, tallied, unsquared
 from impasto.nets.moments import Tally
 from impasto.nets.residual import Block, Layer, Norm, Residual
 
@@ -58,6 +58,7 @@ def painted_strips(
         x = convolved(x, net.last.conv, wide=True)
     else:
         x = easel.layered(x, net.last, relu=False, wide=True)
+    x = x if net.unshuffle == 1 else unsquared(x, net.unshuffle)
     for start, stop in easel.spans(size_hw[0]):
         found = x.rows(start, stop)[..., : size_hw[1]]
         found = found if net.tanh is None else net.tanh[0] * torch.tanh(found) + net.tanh[1]
@@ -89,8 +90,8 @@ class _Easel:
     def before_last(self, net: Residual, picture: Map) -> Map:
         """What the last layer sees."""
         down, blocks, up = (cast(Any, list(part)) for part in (net.down, net.blocks, net.up))
-        smallest = self._bytes(reduce(convolved, [layer.conv for layer in down], picture))
-        x, passed = picture, list[Map]()
+        x, passed = squared(picture, net.unshuffle), list[Map]()
+        smallest = self._bytes(reduce(convolved, [layer.conv for layer in down], x))
         for layer in down[:-1]:  # those that stay leave room for the second features that a block needs
             x = self.layered(x, layer, beside=passed, spare_bytes=smallest * (2 if net.skips else 1))
             passed += [x] if net.skips else []

@@ -16,7 +16,7 @@ from impasto.encoders.precision import chosen
 from impasto.encoders.table import Encoder, Progress
 from impasto.nets.colours import COLOURS
 from impasto.nets.mirrored import Mirrored
-from impasto.nets.modulated import Modulated
+from impasto.nets.predicted import Predicted
 from impasto.nets.protocol import OnePass
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, fill
@@ -30,15 +30,15 @@ def _mirrored(encoder: Encoder, numbers: Mapping[str, Any]) -> Mirrored:
     return Mirrored(encoder, **numbers)
 
 
-def _modulated(encoder: Encoder, numbers: Mapping[str, Any]) -> Modulated:
+def _predicted(encoder: Encoder, numbers: Mapping[str, Any]) -> Predicted:
     numbers = dict(numbers)
     layers = numbers.pop("code_layers")
-    return Modulated({name: encoder.width(name) for name in layers}, **numbers)
+    return Predicted({name: encoder.width(name) for name in layers}, **numbers)
 
 
 ARCHITECTURES: dict[str, Callable[[Encoder, Mapping[str, Any]], Any]] = {
     "mirrored": _mirrored,
-    "modulated": _modulated,
+    "predicted": _predicted,
 }
 """Builders by the name in a card's `network`; they take the encoder and plain numbers."""
 
@@ -52,7 +52,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "adain-colour": {"architecture": "mirrored", "skips": SKIPS, "recolours": True},
     "wct": {"architecture": "mirrored", "covariances": True},
     "wct-skip": {"architecture": "mirrored", "skips": SKIPS, "covariances": True},
-    "modulated": {"architecture": "modulated", "code_layers": CODE_LAYERS},
+    "predicted": {
+        "architecture": "predicted",
+        "code_layers": CODE_LAYERS,
+        "widths": (24, 48, 96),
+        "blocks": 4,
+        "unshuffle": 2,
+    },
 }
 """What can be trained, by name: an architecture and its numbers. A new variant is a row."""
 
@@ -61,7 +67,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 class Network:
     """A frozen network with its card and the encoder that it looks through. Computes in `dtype`."""
 
-    net: OnePass
+    net: OnePass | Predicted
     card: Card
     sha256: str
     encoder: Encoder
@@ -79,6 +85,12 @@ class Network:
         rows = {name: 1 + width if self.net.covariances else 2 for name, width in widths.items()}
         shapes: dict[str, tuple[int, ...]] = {name: (1, rows[name], width) for name, width in widths.items()}
         return shapes | ({COLOURS: (1, 4, 3)} if self.net.recolours else {})
+
+    @property
+    def tiled(self) -> OnePass:
+        """The network, where it is one that paints tile by tile."""
+        assert not isinstance(self.net, Predicted), "rendering.families tells"
+        return self.net
 
     @property
     def device(self) -> torch.device:

@@ -20,6 +20,7 @@ from impasto.image.resize import SizeHW
 from impasto.nets import table as nets
 from impasto.nets.learned import KIND as FAST
 from impasto.nets.learned import Learned
+from impasto.nets.predicted import Predicted
 from impasto.nets.protocol import Code
 from impasto.nets.table import Network
 from impasto.rendering import learned, saved
@@ -27,6 +28,7 @@ from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.codes import code_of
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.optimised import Optimised, Paused
+from impasto.stylizers.predicted import Predictive
 from impasto.stylizers.protocol import Stylizer
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class Loaded:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """One family. `groups` are the groups of `Job` that no other family looks at.
+    """One family. `groups` are the groups of `Job` that not every family looks at, and this one does.
 
     `weights_at` is the group and the option that name its weights, None where the styles do; `gradual` says whether its
     steps show the whole picture as it grows, and can be gone on from. `style_short_side_px` is kept of every style
@@ -99,12 +101,26 @@ def _network(loaded: Loaded) -> Network:
     return loaded.model
 
 
+def _any_style(job: Job, loaded: Loaded) -> Arbitrary | Predictive:
+    network = _network(loaded)
+    strips = isinstance(network.net, Predicted)
+    useless, of_use = ("tile_px", "memory_gb") if strips else ("memory_gb", "tile_px")
+    if useless in (*_given(job.arbitrary), *_given(job.fast)):
+        raise OptionError(
+            f"{flag(useless)} is of networks that paint by {'tiles' if strips else 'strips'}, and {network.name} "
+            f"paints by {'strips' if strips else 'tiles'}. Use {flag(of_use)}, or leave it out."
+        )
+    if strips:
+        return Predictive(network, memory_bytes=round(job.fast.memory_gb * 1e9))
+    return Arbitrary(network, tile_px=job.arbitrary.tile_px)
+
+
 def _arbitrary(job: Job, inputs: Inputs, loaded: Loaded, resume: Paused | None) -> Stylizer[Any]:
-    return Arbitrary(_network(loaded), tile_px=job.arbitrary.tile_px)
+    return _any_style(job, loaded)
 
 
 def _work_of_arbitrary(job: Job, size_hw: SizeHW, loaded: Loaded) -> Work:
-    return ((size_hw, Arbitrary(_network(loaded), tile_px=job.arbitrary.tile_px).work(size_hw)),)
+    return ((size_hw, _any_style(job, loaded).work(size_hw)),)
 
 
 def _load_learned(job: Job, progress: Progress | None) -> Loaded:
@@ -120,7 +136,7 @@ def _fast(job: Job, inputs: Inputs, loaded: Loaded, resume: Paused | None) -> St
 
 FAMILIES: dict[str, Family] = {
     "arbitrary": Family(
-        groups=("arbitrary",),
+        groups=("arbitrary", "fast"),
         weights_at=("arbitrary", "network"),
         gradual=False,
         style_short_side_px=64,  # with fewer the statistics of deep layers are of a few places only
@@ -178,10 +194,9 @@ def checked(job: Job) -> Job:
     styles that the family cannot paint.
     """
     method = method_of(job)
+    own = FAMILIES[method].groups
     for other, family in FAMILIES.items():
-        if other == method:
-            continue
-        if given := [flag(name) for group in family.groups for name in _given(getattr(job, group))]:
+        if given := [flag(name) for group in family.groups if group not in own for name in _given(getattr(job, group))]:
             names = " and ".join(part for part in (", ".join(given[:-1]), given[-1]) if part)
             raise OptionError(
                 f"{names} {'are' if len(given) > 1 else 'is'} of --method {other}, and --method {method} paints. "
@@ -198,7 +213,7 @@ def checked(job: Job) -> Job:
 
 def own_groups(values: Mapping[str, Any], method: str) -> dict[str, Any]:
     """What of `Job.to_dict()` the family looks at: a default of another family that changes later shall not matter."""
-    foreign = {group for name, row in FAMILIES.items() for group in row.groups if name != method}
+    foreign = {group for row in FAMILIES.values() for group in row.groups} - {*FAMILIES[method].groups}
     return {name: value for name, value in values.items() if name not in foreign}
 
 

@@ -14,7 +14,7 @@ from impasto.nets.colours import COLOURS, colour_map, recoloured
 from impasto.nets.moments import Tally, moments
 from impasto.nets.protocol import Code, Feats, Stats
 from impasto.nets.table import Network
-from impasto.stylizers.codes import TILE_PX, checked, code_of, colours_of, mixed, own_code, tallied
+from impasto.stylizers.codes import TILE_PX, checked, code_of, colours_of, mixed, tallied
 from impasto.stylizers.protocol import BARE, Mix, Step, Style, check_strength
 from impasto.stylizers.tiles import Tile, cut, padded_size, tiles
 
@@ -92,7 +92,7 @@ class Arbitrary:
             yield Step(index, total, size, output)
 
     def _tiles(self, size_hw: SizeHW) -> tuple[Tile, ...]:
-        net = self.network.net
+        net = self.network.tiled
         padded = padded_size(size_hw, stride=net.stride, smallest_px=2 * net.stride)  # 2: features are padded, too
         return tiles(padded, tile_px=self.tile_px, reach_px=net.reach_px, stride=net.stride)
 
@@ -110,24 +110,22 @@ class Easel:
     content: Tensor
     regions: tuple[Region, ...]
     strength: float
-    own: Code | None
     views: tuple[Tensor | None, ...]
 
     @classmethod
     def of(cls, network: Network, content: Tensor, regions: tuple[Region, ...], *, strength: float) -> Easel:
-        """With masks at the content's size, and the content's own code where it is needed."""
+        """With masks at the content's size."""
         size = (content.shape[-2], content.shape[-1])
         fitting = tuple(
             Region(r.code, r.weight, None if r.mask is None else resized(r.mask, size, mode="bilinear"))
             for r in regions
         )
-        own = None if strength == 1 else own_code(content, network)
         views: tuple[Tensor | None, ...] = (None,)
         if network.net.recolours:
             stats = colours_of(content).to(network.device)
             views = tuple(colour_map(stats, region.code[COLOURS]) for region in regions)
             views += (None,) if strength < 1 else ()
-        return cls(network, content, fitting, strength, own, views)
+        return cls(network, content, fitting, strength, views)
 
     def _autocast(self) -> torch.autocast:
         half = self.network.dtype == torch.bfloat16
@@ -141,7 +139,7 @@ class Easel:
         amount = min(self.strength, 1.0)
         seen = (window if view is None else recoloured(window, view, amount=amount) for view in self.views)
         with self._autocast():
-            return [self.network.net.features(picture) for picture in seen]
+            return [self.network.tiled.features(picture) for picture in seen]
 
     @torch.no_grad()
     def stats(self, feats: Sequence[Feats]) -> list[Stats]:
@@ -183,6 +181,6 @@ class Easel:
     def _seen(self, tile: Tile, feats: Feats, stats: Stats, code: Code, strength: float) -> Tensor:
         """What the network makes of the core, less what lies beyond the content's borders."""
         with self._autocast():
-            found = self.network.net.render(feats, stats, code, own=self.own, strength=strength)
+            found = self.network.tiled.render(feats, stats, code, strength=strength)
         height, width = tile.core.within((self.content.shape[-2], self.content.shape[-1])).size_hw
         return tile.core_of(found)[..., :height, :width].float().to(self.content.device)

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from impasto.core.errors import OptionError
-from impasto.image.resize import resized
 from impasto.image.strips import by_strips
 from impasto.nets.learned import MEMORY_BYTES, Learned, blended, check_single
-from impasto.stylizers.protocol import BARE, Mix, Step, check_strength
-
-
-@dataclass(frozen=True)
-class Brush:
-    """A network, and its share of the picture: everywhere, or as far as `mask` `(1, 1, h, w)` reaches."""
-
-    network: Learned
-    weight: float
-    mask: Tensor | None = None
+from impasto.stylizers.brushes import Brush, blend
+from impasto.stylizers.protocol import Mix, Step, check_strength
 
 
 @dataclass(frozen=True)
@@ -46,9 +37,10 @@ class Fast:
             if style.learned not in self.networks:
                 raise OptionError(f"{style.name!r} is no learned style; --method fast needs the network of one.")
             check_single(self.networks[style.learned])
-        pairs = zip(mix.styles, mix.shares, strict=True)
-        brushes = tuple(Brush(self.networks[s.learned], share, s.mask) for s, share in pairs if share != 0)
-        return brushes if masked or len(brushes) == 1 else _joined(brushes)
+        parts = [(s, share) for s, share in zip(mix.styles, mix.shares, strict=True) if share != 0]
+        if masked or len(parts) == 1:
+            return tuple(Brush(self.networks[style.learned], share, style.mask) for style, share in parts)
+        return _joined([(self.networks[style.learned], share) for style, share in parts])
 
     def paint(self, content: Tensor, code: tuple[Brush, ...], *, strength: float = 1.0) -> Iterator[Step]:
         """Yield one step, with the content's precision.
@@ -62,60 +54,30 @@ class Fast:
         if strength == 0:
             yield Step(1, 1, size, content)
             return
-        blend = _blend(content, code, memory_bytes=self.memory_bytes)
+        painted = blend(content, code, memory_bytes=self.memory_bytes)
 
         def strengthened(before: Tensor, after: Tensor) -> Tensor:
             return torch.lerp(before, after, strength).clamp_(0, 1)
 
-        yield Step(1, 1, size, by_strips(strengthened, content, blend))
+        yield Step(1, 1, size, by_strips(strengthened, content, painted))
 
 
-def _joined(brushes: tuple[Brush, ...]) -> tuple[Brush, ...]:
+def _joined(parts: Sequence[tuple[Learned, float]]) -> tuple[Brush, ...]:
     """One brush for all networks that differ in their rows only; the shares' sum stays.
 
     Where there are other networks, too, what leads away from a style is kept apart: shares that nearly cancel out would
     be divided by their small sum.
     """
-    alike = len({brush.network.base for brush in brushes}) == 1
-    groups: dict[tuple[str, bool], list[Brush]] = {}
-    for brush in brushes:
-        groups.setdefault((brush.network.base, alike or brush.weight > 0), []).append(brush)
+    alike = len({network.base for network, _ in parts}) == 1
+    groups: dict[tuple[str, bool], list[tuple[Learned, float]]] = {}
+    for network, share in parts:
+        groups.setdefault((network.base, alike or share > 0), []).append((network, share))
     return tuple(_one(group) for group in groups.values())
 
 
-def _one(group: list[Brush]) -> Brush:
-    """Brushes of one base as one."""
-    whole = math.fsum(brush.weight for brush in group)
+def _one(group: Sequence[tuple[Learned, float]]) -> Brush:
+    """Networks of one base as one brush."""
+    whole = math.fsum(share for _, share in group)
     if len(group) == 1:
-        return group[0]
-    return Brush(blended([(brush.network, brush.weight / whole) for brush in group]), whole)
-
-
-def _blend(content: Tensor, brushes: tuple[Brush, ...], *, memory_bytes: int) -> Tensor:
-    """What the brushes paint together, `(1, 3, h, w)` with the content's precision, before it is clamped.
-
-    Without masks the shares add up to 1. With masks they do so wherever something is painted; elsewhere the content
-    stays. A network with several regions paints once.
-    """
-    if len(brushes) == 1 and brushes[0].mask is None:
-        return brushes[0].network.painted(content, memory_bytes=memory_bytes).to(content.dtype)
-    size = (content.shape[-2], content.shape[-1])
-    shares: dict[Learned, Tensor] = {}
-    for brush in brushes:
-        share = _share(brush, size)
-        shares[brush.network] = shares[brush.network] + share if brush.network in shares else share
-    whole = torch.stack(list(shares.values())).sum(0) if brushes[0].mask is not None else torch.ones(1, 1, 1, 1)
-    blend = torch.zeros_like(content)
-    for network, share in shares.items():
-        if bool(share.any()):
-            part = (share / whole.clamp(min=BARE)).to(content.dtype)
-            painted = network.painted(content, memory_bytes=memory_bytes).to(content.dtype)
-            blend.addcmul_(painted, part.expand_as(content))
-    return torch.where(whole > BARE, blend, content)
-
-
-def _share(brush: Brush, size_hw: tuple[int, int]) -> Tensor:
-    """The brush's weight, at each pixel where it has a mask."""
-    if brush.mask is None:
-        return torch.full((1, 1, 1, 1), brush.weight)
-    return brush.weight * resized(brush.mask, size_hw, mode="bilinear")
+        return Brush(*group[0])
+    return Brush(blended([(network, share / whole) for network, share in group]), whole)

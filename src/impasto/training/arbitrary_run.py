@@ -17,8 +17,9 @@ from impasto.core.errors import OptionError, UnknownName, WeightsMismatch
 from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder
 from impasto.nets import table as nets
-from impasto.nets.modulated import Modulated
-from impasto.nets.moments import moments
+from impasto.nets.codes import code_from
+from impasto.nets.predicted import Predicted
+from impasto.nets.protocol import Code
 from impasto.training import sources
 from impasto.training.arbitrary import ArbitraryStyle, Weights
 from impasto.training.claim import claim
@@ -88,7 +89,7 @@ def prepare(options: AdainOptions, fitting: AdainFitOptions) -> Prepared:
         for found in (contents, styles)
     ]
     pairs = Pairs(*(_crops(shelf, options, fitting, number=i) for i, shelf in enumerate(shelves)))
-    if isinstance(net, Modulated) and options.start_from is None:
+    if isinstance(net, Predicted) and options.start_from is None:
         net.measure(_codes(net, encoder, pairs))
     task = ArbitraryStyle(
         network=net,
@@ -173,14 +174,13 @@ def _shown(shelves: Sequence[Shelf], side_px: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _codes(net: Modulated, encoder: Encoder, pairs: Pairs) -> dict[str, Tensor]:
-    """The codes of some styles, `(n, 2, c)` by layer."""
-    found: dict[str, list[Tensor]] = {name: [] for name in net.code_layers}
+def _codes(net: Predicted, encoder: Encoder, pairs: Pairs) -> dict[str, Tensor]:
+    """The codes of some styles, by layer."""
+    found: list[Code] = []
     for step in range(FAR, FAR - (-MEASURED // pairs.styles.batch_size)):
-        feats = encoder(pairs.styles(step).images, net.code_layers)
-        for name in net.code_layers:
-            found[name].append(moments(feats[name]))
-    return {name: torch.cat(rows) for name, rows in found.items()}
+        pictures = pairs.styles(step).images
+        found.append(code_from(encoder(pictures, net.code_layers), pictures, net=net))  # type: ignore[arg-type]
+    return {name: torch.cat([code[name] for code in found]) for name in found[0]}
 
 
 def export(prepared: Prepared, options: AdainOptions, fitting: AdainFitOptions, *, folder: Path) -> Path:

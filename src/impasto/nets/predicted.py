@@ -1,0 +1,88 @@
+"""A fast network whose rows of scales and shifts are predicted from a style picture (Ghiasi et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from impasto.nets.colours import COLOURS
+from impasto.nets.protocol import Code, Feats
+from impasto.nets.residual import PALETTE, Residual, is_row
+
+FAR = 4.0  # deviations from the usual that a number of a style may have
+SMALL = 0.05  # of layers whose mean is about 1: numbers that hardly vary do not become loud
+
+
+class Predicted(nn.Module):
+    """A network of learned styles, `painter`, and a small one that says what its row is for any style.
+
+    As Ghiasi et al. 2017 (arXiv 1705.06830) a second network turns a style picture into the scales and shifts of every
+    norm; here it sees the statistics of an encoder's features, as in AdaIN, and of the colours. What it says is added
+    to the row that the painter has. So any style becomes one of `Learned`, painted, blended and kept as those are.
+    """
+
+    code_mean: Tensor
+    code_std: Tensor
+
+    def __init__(
+        self,
+        code_widths: Mapping[str, int],
+        *,
+        widths: Sequence[int],
+        blocks: int,
+        rank: int = 128,
+        **numbers: int,
+    ) -> None:
+        """`code_widths` are the encoder's channels by layer; `numbers` more of those of `Residual`."""
+        super().__init__()
+        self.code_layers = tuple(code_widths)
+        self.covariances, self.recolours = False, True
+        self.numbers: dict[str, Any] = {
+            "widths": list(widths), "blocks": blocks, "outer_px": 3, "skips": True, "recolours": True, **numbers
+        }  # fmt: skip
+        self.painter = Residual(**self.numbers)
+        self.stride = self.painter.stride
+        count = 2 * sum(code_widths.values()) + 12
+        self.register_buffer("code_mean", torch.zeros(count))
+        self.register_buffer("code_std", torch.ones(count))
+        self.squeeze = nn.Linear(count, rank)
+        self.bent = nn.Sequential(nn.Linear(rank, 2 * rank), nn.GELU(), nn.Linear(2 * rank, rank))
+        self.shapes = {key: value.numel() for key, value in self.painter.named_parameters() if is_row(key)}
+        self.spread = nn.Linear(rank, sum(self.shapes.values()))
+        nn.init.normal_(self.spread.weight, std=0.2 * rank**-0.5)
+        nn.init.zeros_(self.spread.bias)
+
+    @torch.no_grad()
+    def measure(self, codes: Code) -> None:
+        """Learn from the codes of many styles what is usual, so that every number weighs alike."""
+        found = self._numbers(codes)
+        self.code_mean.copy_(found.mean(0))
+        self.code_std.copy_(found.std(0, correction=0) + SMALL)
+
+    def rows(self, code: Code) -> dict[str, Tensor]:
+        """The rows `(b, c)` of styles by their keys in the painter, from their codes; in float32."""
+        with torch.autocast(self.code_mean.device.type, enabled=False):
+            told = ((self._numbers(code) - self.code_mean) / self.code_std).clamp(-FAR, FAR)
+            style = self.squeeze(told)
+            deltas = self.spread(style + self.bent(style)).split(list(self.shapes.values()), dim=1)
+            own = dict(self.painter.named_parameters())
+            found = {key: own[key] + delta for key, delta in zip(self.shapes, deltas, strict=True)}
+            return found | {PALETTE: code[COLOURS].float().flatten(1)}
+
+    def _numbers(self, code: Code) -> Tensor:
+        return torch.cat([code[name].float().flatten(1) for name in (*self.code_layers, COLOURS)], dim=1)
+
+    def row_of(self, code: Code) -> dict[str, Tensor]:
+        """The row of one style, each tensor `(c,)`, as `Learned.with_rows` takes it."""
+        return {key: value[0] for key, value in self.rows(code).items()}
+
+    def forward(self, image: Tensor, code: Code, *, feats: Feats | None = None) -> Tensor:
+        """`image` `(b, 3, h, w)` painted whole, each in the style of its `code`; features are of no use here."""
+        rows = self.rows(code)
+        shares = torch.eye(len(rows[PALETTE]), device=image.device)
+        found: Tensor = functional_call(self.painter, rows, (image, shares))
+        return found
