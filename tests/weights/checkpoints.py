@@ -1,8 +1,11 @@
-"""Narrow weights in the layouts of other projects."""
+"""Narrow weights in the layouts of other projects, as tensors and as files."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 WIDTHS = (4, 4, 5, 6, 6)
@@ -92,3 +95,20 @@ def by_position(counts: tuple[int, ...]) -> list[tuple[str, int]]:
     numbers = [number for number, module in enumerate(layers(counts)) if isinstance(module, nn.Conv2d)]
     names = [f"conv{s}_{i}" for s, count in enumerate(counts, 1) for i in range(1, count + 1)]
     return list(zip(names, numbers, strict=True))
+
+
+def pth(folder: Path, state: object, name: str = "w.pth") -> Path:
+    """A file of `torch.save`."""
+    torch.save(state, folder / name)
+    return folder / name
+
+
+def plain(folder: Path, state: dict[str, Tensor], metadata: dict[str, str] | None = None) -> Path:
+    """A safetensors file without a card."""
+    save_file(state, folder / "w.safetensors", metadata=metadata)
+    return folder / "w.safetensors"
+
+
+def same(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> bool:
+    """Whether the keys are the same, and every number."""
+    return found.keys() == wanted.keys() and all(torch.equal(found[key], wanted[key]) for key in wanted)

@@ -1,27 +1,37 @@
+"""Readers of other projects' layouts of networks: each dialect by its keys and shapes."""
+
 from __future__ import annotations
 
-import io
-import json
-import pickle
-import zipfile
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from johnsons import SAMPLES as LEARNED
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from impasto.core.errors import OptionError, UnknownName, WeightsError, WeightsMismatch
+from impasto.core.errors import UnknownName, WeightsError, WeightsMismatch
 from impasto.core.paths import sha256_of
-from impasto.weights.card import Card, load, save
-from impasto.weights.catalogue import CATALOGUE, Entry, installed, located
-from impasto.weights.readers import DIALECTS, imported, loaded, read
+from impasto.weights.card import Card, save
+from impasto.weights.catalogue import CATALOGUE, Entry
+from impasto.weights.readers import DIALECTS, loaded, read
 
-from .checkpoints import VGG16, VGG19, WIDTHS, adain, by_position, decoder, features, gatys, layers, squeezenet
+from .checkpoints import (
+    VGG16,
+    VGG19,
+    WIDTHS,
+    adain,
+    by_position,
+    decoder,
+    features,
+    gatys,
+    layers,
+    plain,
+    pth,
+    same,
+    squeezenet,
+)
 from .conftest import Served
 
 SAMPLES: dict[str, Callable[[], dict[str, Tensor]]] = {
@@ -37,16 +47,6 @@ KINDS = {"adain-decoder": "arbitrary", **dict.fromkeys(LEARNED, "fast")}
 PREPROCESS = {"torchvision-vgg": "imagenet-rgb", "caffe-vgg": "caffe-bgr", "gatys-vgg": "gatys-bgr"}
 
 
-def pth(folder: Path, state: object, name: str = "w.pth") -> Path:
-    torch.save(state, folder / name)
-    return folder / name
-
-
-def plain(folder: Path, state: dict[str, Tensor], metadata: dict[str, str] | None = None) -> Path:
-    save_file(state, folder / "w.safetensors", metadata=metadata)
-    return folder / "w.safetensors"
-
-
 def network(counts: tuple[int, ...], *, padding: str = "zeros", ceil_mode: bool = False) -> dict[str, object]:
     return {
         "architecture": "vgg",
@@ -55,10 +55,6 @@ def network(counts: tuple[int, ...], *, padding: str = "zeros", ceil_mode: bool 
         "pooling": "max",
         "ceil_mode": ceil_mode,
     }
-
-
-def same(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> bool:
-    return found.keys() == wanted.keys() and all(torch.equal(found[key], wanted[key]) for key in wanted)
 
 
 def test_every_dialect_has_a_sample() -> None:
@@ -206,43 +202,9 @@ def test_a_catalogue_name_is_fetched_and_read(served: Served, tmp_path: Path, mo
     assert loaded("remote", allow_unverified=True).card.preprocess == "caffe-bgr"
 
 
-@pytest.mark.parametrize(
-    "wrap",
-    [
-        lambda s: {"state_dict": s, "epoch": 3},
-        lambda s: {"model": {"state_dict": s}},
-        lambda s: {f"module.{key}": tensor for key, tensor in s.items()},
-        lambda s: {"state_dict": {f"_orig_mod.module.{key}": tensor for key, tensor in s.items()}},
-        lambda s: {key: nn.Parameter(tensor) for key, tensor in s.items()} | {"epoch": 3},
-        lambda s: OrderedDict(reversed(s.items())),
-    ],
-)
-def test_wrappings_come_off(wrap: Callable[[dict[str, Tensor]], object], tmp_path: Path) -> None:
-    found = read(pth(tmp_path, wrap(gatys())))
-    assert same(found.tensors, gatys())
-    assert not any(tensor.requires_grad for tensor in found.tensors.values())
-
-
 def test_parallel_features(tmp_path: Path) -> None:
     state = {key.replace("features.", "features.module."): tensor for key, tensor in features().items()}
     assert read(pth(tmp_path, state), dialect="torchvision-vgg").card.network == network(VGG19)
-
-
-def test_the_old_checkpoint_format(tmp_path: Path) -> None:
-    torch.save(gatys(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    assert same(read(tmp_path / "old.pth").tensors, gatys())
-
-
-def test_the_content_tells_the_container(tmp_path: Path) -> None:
-    plain(tmp_path, gatys()).rename(tmp_path / "w.pth")
-    assert same(read(tmp_path / "w.pth").tensors, gatys())
-
-
-def test_the_tensors_outlive_the_file(tmp_path: Path) -> None:
-    path = pth(tmp_path, gatys())
-    found = read(path)
-    path.write_bytes(b"\0" * path.stat().st_size)
-    assert same(found.tensors, gatys())
 
 
 def test_our_own_files_are_read(tmp_path: Path) -> None:
@@ -322,129 +284,3 @@ def without(state: dict[str, Tensor], *keys: str) -> dict[str, Tensor]:
 def test_near_misses_list_the_differences(dialect: str, state: dict[str, Tensor], said: str, tmp_path: Path) -> None:
     with pytest.raises(WeightsMismatch, match=said):
         read(pth(tmp_path, state), dialect=dialect)
-
-
-@pytest.mark.parametrize("bad", [torch.full((4,), float("nan")), torch.ones(4, dtype=torch.int64)])
-def test_values_that_are_no_weights(bad: Tensor, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"conv1_1.bias in w.pth is not all finite floats"):
-        read(pth(tmp_path, gatys() | {"conv1_1.bias": bad}))
-
-
-class Own:
-    """Something that only running code could restore."""
-
-
-def saved(state: object, **options: bool) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(state, buffer, **options)
-    return buffer.getvalue()
-
-
-def zipped(name: str) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as file:
-        file.writestr(name, b"x")
-    return buffer.getvalue()
-
-
-def broken_safetensors() -> bytes:
-    header = json.dumps({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}).encode()
-    return len(header).to_bytes(8, "little") + header + b"\0" * 3
-
-
-OLD = {"_use_new_zipfile_serialization": False}
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "is empty"),
-        (b"\n<!DOCTYPE html><html>404</html>", "is a web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
-        (b"no weights at all", "damaged, or neither"),
-        (saved(gatys())[:3000], "damaged, or neither"),
-        (saved(gatys(), **OLD)[:3000], "damaged, or neither"),
-        (saved(gatys(), **OLD)[:30], "damaged, or neither"),
-        (zipped("anything"), "damaged, or neither"),
-        (broken_safetensors(), "damaged or no safetensors"),
-        (saved({"a": Own()}), r"Python objects \(.*Own\)"),
-        (saved(nn.Linear(2, 2)), r"Python objects \(torch.nn.modules.linear.Linear\)"),
-        (saved(Own(), **OLD), r"Python objects \(.*Own\)"),
-        (pickle.dumps({"a": Own()}), "damaged, or neither|Python objects"),
-        (saved(torch.ones(2)), "holds a Tensor"),
-        (saved([torch.ones(2)]), "holds a list"),
-        (saved({"epoch": 3}), "no tensors by name"),
-        (saved({"state_dict": {}}), "no tensors by name"),
-        (saved({1: torch.ones(2)}), "no tensors by name"),
-    ],
-)
-def test_files_that_are_no_weights(content: bytes, said: str, tmp_path: Path) -> None:
-    path = tmp_path / "w.pth"
-    path.write_bytes(content)
-    with pytest.raises(WeightsError, match=said) as caught:
-        read(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_torchscript_program(tmp_path: Path) -> None:
-    path = tmp_path / "w.pth"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("w/constants.pkl", b"x")
-        file.writestr("w/data.pkl", b"x")
-        file.writestr("w/version", b"3")
-    with pytest.raises(WeightsError, match="TorchScript"):
-        read(path)
-
-
-def test_a_state_dict_inside_itself(tmp_path: Path) -> None:
-    knot: dict[str, object] = {}
-    knot["state_dict"] = knot
-    with pytest.raises(WeightsError, match="no tensors by name"):
-        read(pth(tmp_path, knot))
-
-
-def test_unpickling_runs_no_code(tmp_path: Path) -> None:
-    mark = tmp_path / "mark"
-
-    class Evil:
-        def __reduce__(self) -> tuple[object, ...]:
-            return mark.write_text, ("run",)
-
-    with pytest.raises(WeightsError):
-        read(pth(tmp_path, {"a": Evil()}))
-    assert not mark.exists()
-
-
-def test_missing_files(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="cannot read"):
-        read(tmp_path / "gone.pth")
-
-
-@pytest.mark.parametrize("name", ["mine", None])
-def test_an_imported_file_is_found_by_name(name: str | None, tmp_path: Path) -> None:
-    path = pth(tmp_path, features(), "My net (1).pth.tar")
-    target = imported(path, dialect="caffe-vgg", name=name)
-    chosen = name or "My-net-1"
-    assert located(chosen) == target
-    assert (chosen, "imported") in [(found.name, found.origin) for found in installed()]
-    found, wanted = load(target), read(path, dialect="caffe-vgg")
-    assert same(found.tensors, wanted.tensors)
-    assert found.card.name == chosen
-    assert found.card.source == wanted.card.source
-    assert wanted.sha256 in found.card.source
-    assert loaded(chosen).card == found.card
-
-
-def test_a_second_import_replaces_the_first(tmp_path: Path) -> None:
-    path = pth(tmp_path, features())
-    first = imported(path, dialect="caffe-vgg")
-    assert imported(path, dialect="torchvision-vgg") == first
-    assert load(first).card.preprocess == "imagenet-rgb"
-
-
-def test_a_failed_import_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError):
-        imported(pth(tmp_path, features()), name="mine")
-    with pytest.raises(OptionError, match="choose another"):
-        imported(pth(tmp_path, gatys()), name="vgg19")
-    assert not any(found.origin == "imported" for found in installed())

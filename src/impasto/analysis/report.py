@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import importlib.resources
-import io
 import json
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
-
-from PIL import Image
 
 import impasto
 from impasto.analysis.axes import Axis
@@ -23,7 +19,7 @@ from impasto.analysis.sweep_sheet import labelled, sweep_sheet
 from impasto.config.job import Job
 from impasto.core.paths import written_whole
 from impasto.image import files
-from impasto.image.pixels import to_bytes
+from impasto.image.inline import address
 from impasto.image.resize import fit, resized
 from impasto.metrics.table import METRICS
 
@@ -88,12 +84,9 @@ def _figure(result: Result, cell_px: int) -> str:
         return '<span class="failed">failed</span>'
     pixels = files.read(result.cell.picture).pixels
     small = resized(pixels, fit((pixels.shape[-2], pixels.shape[-1]), long_side_px=2 * cell_px, enlarge=False))
-    buffer = io.BytesIO()
-    Image.fromarray(to_bytes(small)[0]).save(buffer, format="JPEG", quality=THUMBNAIL_QUALITY)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
     link = urllib.parse.quote(f"{CELLS}/{result.cell.picture.name}")
     words = html.escape(", ".join(f"{path} {text}" for path, text in result.cell.texts.items()), quote=True)
-    return f'<a href="{link}"><img src="data:image/jpeg;base64,{data}" alt="{words}"></a>'
+    return f'<a href="{link}"><img src="{address(small, "JPEG", quality=THUMBNAIL_QUALITY)}" alt="{words}"></a>'
 
 
 def _option_row(axis: Axis, results: Sequence[Result]) -> str:

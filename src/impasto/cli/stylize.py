@@ -108,11 +108,10 @@ def stylize(
 ) -> int:
     """Repaint pictures in the manner of others.
 
-    A network paints any style in one pass; one of its own paints each learned style (impasto models import);
-    --method optimise takes a minute and is the most faithful. The result's
-    metadata says how it was made: impasto redo makes it again. Ctrl-C stops after the running step and keeps the
-    picture so far, and with --method optimise its state; --resume goes on from there. A bad picture among several is
-    left out and reported; the exit code is then 1.
+    One network paints any style in one pass; learned styles have networks of their own (impasto models list);
+    --method optimise takes a minute and is the most faithful. The result's metadata says how it was made: impasto redo
+    makes it again. Ctrl-C stops after the running step and keeps the picture so far, and with --method optimise its
+    state; --resume goes on from there. A bad picture among several is left out and reported; the exit code is then 1.
     """
     made = outputs.targets(content, pictures.output, styles=pictures.style, pairs=pictures.pairs, bits=output.bits)
     jobs = [_job(target, pictures, look) for target in made]

@@ -152,8 +152,8 @@ def style(
     after the running step. The same command goes on from the last checkpoint, exactly.
     """
     from impasto.rendering.learned import check_new
-    from impasto.training.learned_run import FILE
     from impasto.training.new_style import train_style
+    from impasto.training.students import FILE
     from impasto.weights.readers import imported
 
     name = style.name or picture.stem

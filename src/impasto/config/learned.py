@@ -99,7 +99,8 @@ class LearnedOptions(FastNetworkOptions):
         str,
         Doc(
             "What the weights weigh: losses relative to their targets, which suits every encoder and size, or those of "
-            "the papers (Gram / (c h w) of pixels of 0 to 255), for weights like 1e5 and 1e10."
+            "the papers (squared errors of the encoder's features, and of their Gram matrices / (c h w)), for weights "
+            "like 1e5 and 1e10."
         ),
         Choice(LOSS_SCALES),
     ] = "relative"

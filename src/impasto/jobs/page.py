@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import importlib.resources
-import io
 import json
 import math
 import urllib.parse
@@ -15,15 +13,12 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from PIL import Image
-from torch import Tensor
-
 import impasto
 from impasto.analysis.curves import Curves, picture, read
 from impasto.core.errors import DataError, ImageError
 from impasto.core.paths import written_whole
 from impasto.image import files
-from impasto.image.pixels import to_bytes
+from impasto.image.inline import address
 from impasto.image.resize import fit, resized
 from impasto.jobs.grid import Experiment, flag_name, written
 from impasto.jobs.records import FAILED, FINISHED, NEW, STOPPED, Record
@@ -198,7 +193,7 @@ def _without_weights(entry: Entry, run: Curves) -> Curves:
 
 def _figure(runs: Sequence[Curves], caption: str) -> str:
     """A picture of curves for light pages, and one for dark ones."""
-    light, dark = (_embedded(picture(runs, dark=dark), "PNG") for dark in (False, True))
+    light, dark = (address(picture(runs, dark=dark), "PNG") for dark in (False, True))
     words = html.escape(caption or "losses of all experiments", quote=True)
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     image = f'<img src="{light}" alt="{words}">'
@@ -216,14 +211,7 @@ def _sample(entry: Entry) -> str:
     small = resized(pixels, fit((pixels.shape[-2], pixels.shape[-1]), long_side_px=SAMPLE_PX, enlarge=False))
     link = urllib.parse.quote(f"{entry.experiment.folder}/{entry.sample.parent.name}/{entry.sample.name}")
     words = html.escape(f"pictures of {entry.experiment.name}", quote=True)
-    return f'<a href="{link}"><img src="{_embedded(small, "JPEG")}" alt="{words}"></a>'
-
-
-def _embedded(pixels: Tensor, kind: str) -> str:
-    """A picture `(1, 3, h, w)` as an address that holds it."""
-    buffer = io.BytesIO()
-    Image.fromarray(to_bytes(pixels)[0]).save(buffer, format=kind, quality=SAMPLE_QUALITY)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return f'<a href="{link}"><img src="{address(small, "JPEG", quality=SAMPLE_QUALITY)}" alt="{words}"></a>'
 
 
 def _row(name: str, texts: Sequence[str], *, kind: str) -> str:

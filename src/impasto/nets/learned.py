@@ -19,6 +19,7 @@ from impasto.core.errors import ImageTooSmall, OptionError, UnknownName, Weights
 from impasto.encoders.precision import chosen
 from impasto.encoders.table import Progress
 from impasto.image.pixels import Preprocess, preprocess_from
+from impasto.nets.architectures import untrained
 from impasto.nets.residual import Residual, is_row
 from impasto.nets.streamed import painted_strips
 from impasto.weights import readers
@@ -109,7 +110,7 @@ class Learned:
         """
         summed = {key: torch.stack([share * row[key] for row, share in rows]).sum(0) for key in rows[0][0]}
         with torch.device("meta"):  # what it begins with is never looked at
-            net = _untrained({**_numbers(self.card)[0], "styles": 1}, self.name)
+            net = untrained({**_numbers(self.card)[0], "styles": 1}, ARCHITECTURES, name=self.name)
         net.load_state_dict({**self.net.state_dict(), **summed}, assign=True)
         styles = [style for style in self.card.styles if [style["name"]] == list(names)]
         card = dataclasses.replace(self.card, network={**self.card.network, "styles": 1}, styles=styles)
@@ -197,7 +198,7 @@ def built(file: Loaded, *, precision: str = "auto") -> Learned:
     if card.kind != KIND:
         raise WeightsError(f"{card.name} is of kind {card.kind}; a learned style, of kind {KIND}, is needed here.")
     numbers, answer = _numbers(card)
-    net = _untrained(numbers, card.name)
+    net = untrained(numbers, ARCHITECTURES, name=card.name)
     if len(card.styles) != net.styles and (card.styles or net.styles != 1):
         raise WeightsError(
             f"the card of {card.name} names {len(card.styles)} styles, and its network is of {net.styles}; as many "
@@ -219,18 +220,3 @@ def _numbers(card: Card) -> tuple[dict[str, Any], Any]:
     """The numbers for the builder, and the range and colours of its answer."""
     numbers = dict(card.network)
     return numbers, numbers.pop("output", RGB)
-
-
-def _untrained(numbers: Mapping[str, Any], name: str) -> nn.Module:
-    numbers = dict(numbers)
-    architecture = str(numbers.pop("architecture", None))
-    if architecture not in ARCHITECTURES:
-        raise UnknownName.of("architecture", architecture, ARCHITECTURES)
-    try:
-        net: nn.Module = ARCHITECTURES[architecture](**numbers)
-    except TypeError as error:
-        raise WeightsError(
-            f"the numbers {sorted(numbers)} of {name} are not those of {architecture} ({error}); the file may be "
-            "written by a newer impasto: upgrade."
-        ) from error
-    return net

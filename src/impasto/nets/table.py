@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from impasto.core.errors import UnknownName, WeightsError
+from impasto.core.errors import WeightsError
 from impasto.encoders import table as encoders
 from impasto.encoders.precision import chosen
 from impasto.encoders.table import Encoder, Progress
+from impasto.nets import architectures
 from impasto.nets.colours import COLOURS
 from impasto.nets.mirrored import Mirrored
 from impasto.nets.predicted import Predicted
@@ -26,18 +27,12 @@ __all__ = ["ARCHITECTURES", "KIND", "VARIANTS", "Network", "built", "encoder_for
 KIND = "arbitrary"
 
 
-def _mirrored(encoder: Encoder, numbers: Mapping[str, Any]) -> Mirrored:
-    return Mirrored(encoder, **numbers)
+def _predicted(encoder: Encoder, *, code_layers: Sequence[str], **numbers: Any) -> Predicted:
+    return Predicted({name: encoder.width(name) for name in code_layers}, **numbers)
 
 
-def _predicted(encoder: Encoder, numbers: Mapping[str, Any]) -> Predicted:
-    numbers = dict(numbers)
-    layers = numbers.pop("code_layers")
-    return Predicted({name: encoder.width(name) for name in layers}, **numbers)
-
-
-ARCHITECTURES: dict[str, Callable[[Encoder, Mapping[str, Any]], Any]] = {
-    "mirrored": _mirrored,
+ARCHITECTURES: dict[str, Callable[..., Any]] = {
+    "mirrored": Mirrored,
     "predicted": _predicted,
 }
 """Builders by the name in a card's `network`; they take the encoder and plain numbers."""
@@ -103,17 +98,8 @@ def untrained(encoder: Encoder, network: Mapping[str, Any]) -> Any:
 
     Raises `UnknownName` for another architecture or layer, `WeightsError` for numbers that the architecture has not.
     """
-    numbers = {name: value for name, value in network.items() if name not in ("architecture", "encoder")}
-    architecture: Any = network.get("architecture")
-    if architecture not in ARCHITECTURES:
-        raise UnknownName.of("architecture", str(architecture), ARCHITECTURES)
-    try:
-        return ARCHITECTURES[architecture](encoder, numbers)
-    except (TypeError, KeyError) as error:
-        raise WeightsError(
-            f"the network's numbers {sorted(numbers)} are not those of {architecture} ({error}); "
-            "the file may be written by a newer impasto: upgrade."
-        ) from error
+    described = {name: value for name, value in network.items() if name != "encoder"}
+    return architectures.untrained(described, ARCHITECTURES, name="the network", given=(encoder,))
 
 
 def loaded(name_or_path: str | Path, *, precision: str = "auto", progress: Progress | None = None) -> Network:

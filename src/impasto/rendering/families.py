@@ -40,7 +40,7 @@ Work = tuple[tuple[SizeHW, int], ...]
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a family paints with; networks of one learned style by source. `weights` maps all names to their sha256."""
+    """What a family paints with; networks of learned styles by source. `weights` maps all names to their sha256."""
 
     method: str
     model: Encoder | Network | Mapping[str, Learned]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,12 +12,11 @@ from torch.nn import functional as F
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.losses.distances import l2, relative
-from impasto.losses.smoothness import total_variation
 from impasto.losses.table import STYLE_LOSSES, StyleLoss
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, in_colours
-from impasto.objective.perceptual import out_of_range
 from impasto.training.pairs import Pair
+from impasto.training.terms import of_output, weighted
 
 CONTENT = relative(l2)
 SOME = 4  # one picture in so many is painted in its own style, too: it costs a pass through the network
@@ -46,8 +44,8 @@ class Weights:
 class ArbitraryStyle:
     """Content, style, identity, smoothness, noise and range losses of a one-pass network.
 
-    `identity`: a content painted in its own style is to stay as it is (Park & Lee 2019). `noise`: a little noise on the
-    content is not to change the output (Gao et al. 2020, for steady video). `range`: no pixel is to leave `[0, 1]`.
+    `identity`: a content painted in its own style is to stay as it is (Park & Lee 2019). The last three parts are those
+    of `terms.of_output`.
     """
 
     network: nn.Module
@@ -75,16 +73,13 @@ class ArbitraryStyle:
             seen = self.encoder(self._recoloured(contents, code), content_layers | set(self._layers))
         output: Tensor = module(contents, code, feats=seen)
         found = self.encoder(output, content_layers | style_layers)
-        parts: dict[str, Callable[[], Tensor]] = {
+        parts = {
             "content": lambda: self._content(found, seen),
             "style": lambda: self._style(found, wanted),
             "identity": lambda: self._identity(module, contents),
-            "smoothness": lambda: total_variation(output),
-            "noise": lambda: self._noise(module, contents, code, output=output),
-            "range": lambda: out_of_range(output),
+            **of_output(output, contents, paint=lambda noisy: module(noisy, code), noise_std=self.noise_std),
         }
-        weights = dataclasses.asdict(self.weights)
-        return {name: weights[name] * part() for name, part in parts.items() if weights[name]}
+        return weighted(parts, vars(self.weights))
 
     def sample(self, module: nn.Module) -> Tensor:
         """Every shown content in every shown style, `(1 + contents, 1 + styles, 3, px, px)`.
@@ -131,10 +126,6 @@ class ArbitraryStyle:
         with torch.no_grad():
             feats = self.encoder(few, self._layers)
         return F.mse_loss(module(few, self._code(feats, few), feats=feats), few)
-
-    def _noise(self, module: nn.Module, contents: Tensor, code: Found, *, output: Tensor) -> Tensor:
-        noisy = contents + self.noise_std * torch.randn_like(contents)
-        return F.mse_loss(module(noisy, code), output)
 
 
 def tempered(loss: StyleLoss, found: Tensor, wanted: Tensor) -> Tensor:

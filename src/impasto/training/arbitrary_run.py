@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +63,9 @@ def train_adain(options: AdainOptions, fitting: AdainFitOptions, folder: Path) -
     prepared = prepare(options, fitting)
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder, told(options, prepared))
-    running = sources.steps(prepared.task, prepared.pairs, fitting, encoder=prepared.task.encoder, folder=folder)
-    with contextlib.closing(running) as steps:  # type: ignore[type-var]
-        for progress in steps:
-            yield dataclasses.replace(progress, unreadable=prepared.unreadable)
+    yield from sources.steps(
+        prepared.task, prepared.pairs, fitting, folder=folder, unreadable=lambda: prepared.unreadable
+    )
     if is_first():
         export(prepared, options, fitting, folder=folder)
 

@@ -6,8 +6,7 @@ content (arXiv 1911.06464, there with the features of trained networks of one st
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,13 +16,12 @@ from torch.nn import functional as F
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.losses.distances import Distance, l2, relative_l2
-from impasto.losses.smoothness import total_variation
 from impasto.nets.residual import Residual
-from impasto.objective.perceptual import out_of_range
 from impasto.stylizers.painter import Painter
 from impasto.training.kept import Kept
 from impasto.training.learned import shares_of
 from impasto.training.results import Results
+from impasto.training.terms import Parts, of_output, weighted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,15 +86,11 @@ class Distillation:
         contents = batch.contents.to(place, memory_format=torch.channels_last)
         shares = shares_of(batch.weights).to(place) if self.network.styles > 1 else None
         output: Tensor = module(contents, shares)
-        parts: dict[str, Callable[[], Tensor]] = {
-            "smoothness": lambda: total_variation(output),
-            "noise": lambda: self._noise(module, contents, shares, output=output),
-            "range": lambda: out_of_range(output),
+        parts = {
+            **self._taught(output, batch),
+            **of_output(output, contents, paint=lambda noisy: module(noisy, shares), noise_std=self.noise_std),
         }
-        weights = dataclasses.asdict(self.weights)
-        found = self._taught(output, batch)
-        found |= {name: part() for name, part in parts.items() if weights[name]}
-        return {name: weights[name] * found[name] for name in weights if name in found}
+        return weighted(parts, vars(self.weights))
 
     def sample(self, module: nn.Module) -> Tensor:
         """Every shown content with what the teachers and the network make of it, `(contents, columns, 3, px, px)`.
@@ -119,7 +113,7 @@ class Distillation:
                 columns.append(module(contents).float())
         return torch.stack(columns, 1).clamp(0, 1)
 
-    def _taught(self, output: Tensor, batch: Lesson) -> dict[str, Tensor]:
+    def _taught(self, output: Tensor, batch: Lesson) -> Parts:
         """How far `output` `(b, 3, px, px)` is from the teachers' paintings: the weighted sum over the teachers."""
         layers = self.layers if self.weights.features else {}
         found = self.encoder(output, layers) if layers else {}
@@ -137,7 +131,7 @@ class Distillation:
             for name, weight in layers.items():
                 features.append(weight * _weighted(relative_l2, found[name].index_select(0, mine), wanted[name], share))
         parts = {"pixels": pixels, "features": features}
-        return {name: torch.stack(values).sum() for name, values in parts.items() if values}
+        return {name: torch.stack(values).sum for name, values in parts.items() if values}
 
     @torch.no_grad()
     def painted(self, batch: Lesson, rows: Sequence[int], teachers: Sequence[int], *, place: torch.device) -> Tensor:
@@ -153,10 +147,6 @@ class Distillation:
         with torch.autocast(place.type, enabled=False):  # as it paints outside a training
             painting = painter(content)
         return painting if self.kept is None else self.kept.added(painter, content, painting).to(place)
-
-    def _noise(self, module: nn.Module, contents: Tensor, shares: Tensor | None, *, output: Tensor) -> Tensor:
-        noisy = contents + self.noise_std * torch.randn_like(contents)
-        return F.mse_loss(module(noisy, shares), output)
 
 
 def _weighted(distance: Distance, found: Tensor, target: Tensor, shares: Tensor) -> Tensor:

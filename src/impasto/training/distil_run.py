@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from impasto.config.distil import DistilOptions
 from impasto.config.learned import LearnedFitOptions
 from impasto.core.errors import DataError, ImageTooSmall, NotFinite, OptionError
 from impasto.encoders import table as encoders
-from impasto.nets.learned import KIND
 from impasto.nets.residual import PALETTE
 from impasto.stylizers.painter import Painter
 from impasto.training import sources
@@ -25,13 +23,23 @@ from impasto.training.data import Bytes, Place
 from impasto.training.distil import Distillation, Teacher, Weights
 from impasto.training.fit import Progress, averaged
 from impasto.training.kept import Kept
-from impasto.training.learned_run import FILE, LAYERS, USUAL, halved
+from impasto.training.learned_run import LAYERS, USUAL
 from impasto.training.lessons import Lessons
 from impasto.training.processes import device_for, is_first
 from impasto.training.results import Results, results_in
-from impasto.training.students import check_size, dip, held_apart, numbers_of, styles_of, timed, untrained, weights_of
+from impasto.training.students import (
+    check_size,
+    dip,
+    halved,
+    held_apart,
+    numbers_of,
+    styles_of,
+    timed,
+    untrained,
+    weights_of,
+    write_network,
+)
 from impasto.weights import readers
-from impasto.weights.card import Card, save
 
 MEASURED = 8  # paintings of each teacher that its colours are measured on
 FAR = 2**40  # a step that no training reaches
@@ -82,11 +90,9 @@ def train_distil(
     prepared = prepare(options, fitting, painters=painters, tell=tell)
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder, told(options, prepared))
-    task = prepared.task
-    running = sources.steps(task, prepared.batches, prepared.fitting, encoder=task.encoder, folder=folder)
-    with contextlib.closing(running) as steps:  # type: ignore[type-var]
-        for progress in steps:
-            yield dataclasses.replace(progress, unreadable=prepared.unreadable)
+    yield from sources.steps(
+        prepared.task, prepared.batches, prepared.fitting, folder=folder, unreadable=lambda: prepared.unreadable
+    )
     if is_first():
         export(prepared, options, folder=folder)
 
@@ -269,20 +275,15 @@ def _squares(results: Results | None, pictures: Sequence[tuple[int, Bytes]], sid
 
 def export(prepared: Prepared, options: DistilOptions, *, folder: Path) -> Path:
     """Write the averaged weights in half precision, with their card."""
-    tensors = averaged(folder / "checkpoint.pt")
-    names = [teacher.name for teacher in prepared.task.teachers]
-    many = prepared.task.network.styles
-    card = Card(
-        kind=KIND,
-        name=options.name or names[0],
-        network={"architecture": "residual", **numbers_of(options), "styles": many},
-        licence=options.licence,
-        source=options.about or "impasto train distil",
+    return write_network(
+        halved(averaged(folder / "checkpoint.pt")),
+        folder,
+        options=options,
+        numbers=numbers_of(options) | {"styles": prepared.task.network.styles},
+        styles=[{"name": teacher.name} for teacher in prepared.task.teachers],
+        command="impasto train distil",
         training=told(options, prepared) | {"fit": prepared.fitting.to_dict()},
-        styles=[{"name": name} for name in names] if many > 1 else [],
     )
-    save(path := folder / FILE, halved(tensors), card)
-    return path
 
 
 def told(options: DistilOptions, prepared: Prepared) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,12 +12,11 @@ from torch.nn import functional as F
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.losses.distances import l2, relative
-from impasto.losses.smoothness import total_variation
 from impasto.losses.statistics import Statistic
 from impasto.losses.table import STYLE_LOSSES, StyleLoss
 from impasto.nets.residual import Residual
-from impasto.objective.perceptual import out_of_range
 from impasto.training.data import Crops
+from impasto.training.terms import of_output, weighted
 
 Feats = Mapping[str, Tensor]
 Targets = Mapping[str, Sequence[Mapping[str, Statistic]]]
@@ -126,15 +124,12 @@ class LearnedStyles:
             seen = self.encoder(self.network.recoloured(contents, shares), content_layers) if content_layers else {}
         output: Tensor = module(contents, shares)
         found = self.encoder(output, {*content_layers, *style_layers})
-        parts: dict[str, Callable[[], Tensor]] = {
+        parts = {
             "content": lambda: self._content(found, seen),
             "style": lambda: self._style(found, batch.weights),
-            "smoothness": lambda: total_variation(output),
-            "noise": lambda: self._noise(module, contents, shares, output=output),
-            "range": lambda: out_of_range(output),
+            **of_output(output, contents, paint=lambda noisy: module(noisy, shares), noise_std=self.noise_std),
         }
-        weights = dataclasses.asdict(self.weights)
-        return {name: weights[name] * part() for name, part in parts.items() if weights[name]}
+        return weighted(parts, vars(self.weights))
 
     def sample(self, module: nn.Module) -> Tensor:
         """Every shown content in every style, `(1 + contents, 1 + styles, 3, px, px)`.
@@ -184,10 +179,6 @@ class LearnedStyles:
         if self.scale == "relative":
             return loss.distance(found, target).log1p()
         return papers_gram(found[0], target[0])
-
-    def _noise(self, module: nn.Module, contents: Tensor, shares: Tensor | None, *, output: Tensor) -> Tensor:
-        noisy = contents + self.noise_std * torch.randn_like(contents)
-        return F.mse_loss(module(noisy, shares), output)
 
 
 def shares_of(weights: Tensor) -> Tensor:

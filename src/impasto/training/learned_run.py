@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder
 from impasto.image import files
 from impasto.image.resize import fit, resized
-from impasto.nets.learned import KIND
 from impasto.nets.residual import Residual
 from impasto.training import sources
 from impasto.training.claim import claim
@@ -28,10 +25,18 @@ from impasto.training.fit import Progress, averaged
 from impasto.training.learned import Assignment, LearnedStyles, Targets, Weights, targets_of
 from impasto.training.processes import is_first
 from impasto.training.shelf import Shelf
-from impasto.training.students import check_size, dip, held_apart, numbers_of, timed, untrained, weights_of
-from impasto.weights.card import Card, save
+from impasto.training.students import (
+    check_size,
+    dip,
+    halved,
+    held_apart,
+    numbers_of,
+    timed,
+    untrained,
+    weights_of,
+    write_network,
+)
 
-FILE = "network.safetensors"
 SMALLEST_STYLE_PX = 64  # with fewer the statistics of deep layers are of a few places only
 
 LAYERS = {
@@ -79,11 +84,9 @@ def train_learned(options: LearnedOptions, fitting: LearnedFitOptions, folder: P
     prepared = prepare(options, fitting)
     folder.mkdir(parents=True, exist_ok=True)
     claim(folder, told(options, prepared))
-    task = prepared.task
-    running = sources.steps(task, prepared.batches, prepared.fitting, encoder=task.encoder, folder=folder)
-    with contextlib.closing(running) as steps:  # type: ignore[type-var]
-        for progress in steps:
-            yield dataclasses.replace(progress, unreadable=prepared.contents.skipped)
+    yield from sources.steps(
+        prepared.task, prepared.batches, prepared.fitting, folder=folder, unreadable=lambda: prepared.contents.skipped
+    )
     if is_first():
         export(prepared, options, folder=folder)
 
@@ -235,26 +238,15 @@ def _square(picture: Tensor, side_px: int) -> Tensor:
 
 def export(prepared: Prepared, options: LearnedOptions, *, folder: Path) -> Path:
     """Write the averaged weights in half precision, with their card."""
-    tensors = averaged(folder / "checkpoint.pt")
-    many = prepared.task.network.styles > 1
-    learned = prepared.styles if many else prepared.styles[:1]
-    styles = [{"name": style.name} | ({"about": style.about} if style.about else {}) for style in learned]
-    card = Card(
-        kind=KIND,
-        name=options.name or prepared.styles[0].name,
-        network={"architecture": "residual", **numbers_of(options), "styles": prepared.task.network.styles},
-        licence=options.licence,
-        source=options.about or "impasto train fast",
+    return write_network(
+        halved(averaged(folder / "checkpoint.pt")),
+        folder,
+        options=options,
+        numbers=numbers_of(options) | {"styles": prepared.task.network.styles},
+        styles=[{"name": style.name} | ({"about": style.about} if style.about else {}) for style in prepared.styles],
+        command="impasto train fast",
         training=told(options, prepared) | {"fit": prepared.fitting.to_dict()},
-        styles=styles if many else [],
     )
-    save(path := folder / FILE, halved(tensors), card)
-    return path
-
-
-def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Convolutions in half precision; scales and shifts, which are few, as they are."""
-    return {key: value.half() if value.ndim == 4 else value for key, value in tensors.items()}
 
 
 def told(options: LearnedOptions, prepared: Prepared) -> dict[str, Any]:

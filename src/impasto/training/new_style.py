@@ -23,10 +23,11 @@ from impasto.training import sources
 from impasto.training.claim import claim
 from impasto.training.fit import Progress, averaged
 from impasto.training.learned import Assigned
-from impasto.training.learned_run import FILE, Prepared, halved, prepare, told
+from impasto.training.learned_run import Prepared, prepare, told
 from impasto.training.processes import is_first
+from impasto.training.students import halved, write_network
 from impasto.weights import readers
-from impasto.weights.card import Card, Loaded, fill, save
+from impasto.weights.card import Loaded, fill
 
 WHOLE = "whole"  # folder of the second part of the training
 TRIED = 2**40  # a step that no training reaches
@@ -147,13 +148,12 @@ def _steps(
     prepared: Prepared, fitting: LearnedFitOptions, folder: Path, *, before: int, total: int
 ) -> Iterator[Progress]:
     """One part of the training, counted within the whole."""
-    task = prepared.task
-    running = sources.steps(task, prepared.batches, fitting, encoder=task.encoder, folder=folder)
-    with contextlib.closing(running) as steps:  # type: ignore[type-var]
-        for progress in steps:
-            yield dataclasses.replace(
-                progress, step=before + progress.step, steps=total, unreadable=prepared.contents.skipped
-            )
+    running = sources.steps(
+        prepared.task, prepared.batches, fitting, folder=folder, unreadable=lambda: prepared.contents.skipped
+    )
+    with contextlib.closing(running):  # type: ignore[type-var]
+        for progress in running:
+            yield dataclasses.replace(progress, step=before + progress.step, steps=total)
 
 
 def _told(begun: Begun, options: NewStyleOptions) -> dict[str, Any]:
@@ -165,18 +165,18 @@ def _told(begun: Begun, options: NewStyleOptions) -> dict[str, Any]:
 
 def _export(begun: Begun, options: NewStyleOptions, fitting: NewStyleFitOptions, *, folder: Path) -> None:
     part = folder / WHOLE if options.whole_steps else folder
-    card = Card(
-        kind=KIND,
-        name=str(begun.options.name),
-        network={"architecture": "residual", **_numbers(begun.base)},
-        licence=options.licence,
-        source=options.about or "impasto train style",
-        training=_told(begun, options) | {"fit": fitting.to_dict()},
-        notes=f"learned by {begun.base.card.name}, which its licence ({begun.base.card.licence}) goes back to",
-    )
     tensors = averaged(part / "checkpoint.pt")
     if options.whole_steps:
         tensors = halved(tensors)
     else:  # the convolutions as they were, to the last bit: so it blends with its network
         tensors = {key: value if is_row(key) else begun.base.tensors[key] for key, value in tensors.items()}
-    save(folder / FILE, tensors, card)
+    write_network(
+        tensors,
+        folder,
+        options=begun.options,
+        numbers=_numbers(begun.base),
+        styles=[{"name": style.name} for style in begun.prepared.styles],
+        command="impasto train style",
+        training=_told(begun, options) | {"fit": fitting.to_dict()},
+        notes=f"learned by {begun.base.card.name}, which its licence ({begun.base.card.licence}) goes back to",
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from impasto.config.training import FitOptions
 from impasto.core.errors import OptionError, UnknownName
@@ -21,7 +23,7 @@ from impasto.training.shelf import Shelf
 
 READERS, DEPTH = 2, 3  # threads that read pictures, and batches that they are ahead
 
-T = TypeVar("T")
+T = TypeVar("T", contravariant=True)
 
 
 class Named(NamedTuple):
@@ -29,6 +31,15 @@ class Named(NamedTuple):
 
     path: Path
     name: str
+
+
+class Seeing(Task[T], Protocol[T]):
+    """A task that sees pictures through an encoder."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, which is not trained."""
+        ...
 
 
 def listed_in(flag: str, sources: Sequence[Path]) -> list[Named]:
@@ -80,16 +91,27 @@ def check_losses(names: Sequence[str]) -> None:
 
 
 def steps(
-    task: Task[T], batches: Callable[[int], T], fitting: FitOptions, *, encoder: Encoder, folder: Path
+    task: Seeing[T],
+    batches: Callable[[int], T],
+    fitting: FitOptions,
+    *,
+    folder: Path,
+    unreadable: Callable[[], tuple[str, ...]],
 ) -> Iterator[Progress]:
-    """Train; batches are made in other threads ahead of their step, and `encoder` is where training computes."""
+    """Train; batches are made in other threads ahead of their step, and the encoder is where training computes.
+
+    `unreadable` tells which pictures could not be read so far; every `Progress` says so.
+    """
     pool = ThreadPoolExecutor(READERS)
-    encoder.net.to(device_for(fitting.device))
+    task.encoder.net.to(device_for(fitting.device))
+    running = fit(task, Ahead(batches, pool, depth=DEPTH), fitting, folder=folder)
     try:
-        yield from fit(task, Ahead(batches, pool, depth=DEPTH), fitting, folder=folder)
+        with contextlib.closing(running):  # type: ignore[type-var]
+            for progress in running:
+                yield dataclasses.replace(progress, unreadable=unreadable())
     finally:
         pool.shutdown(cancel_futures=True)
-        encoder.net.to("cpu")
+        task.encoder.net.to("cpu")
 
 
 def _check_once(flag: str, layers: Sequence[str]) -> None:

@@ -1,10 +1,10 @@
-"""What the trainings of fast networks share: the network before training, and what their options say of contents."""
+"""What the trainings of fast networks share: the network before and after, and what their options say of contents."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from torch import Tensor
 from impasto.config.learned import FastNetworkOptions, LearnedFitOptions
 from impasto.core.errors import OptionError, WeightsMismatch
 from impasto.encoders.table import Encoder
+from impasto.nets.learned import KIND
 from impasto.nets.moments import moments
 from impasto.nets.residual import PALETTE, Residual, is_row
 from impasto.training import sources
 from impasto.weights import readers
-from impasto.weights.card import Loaded, fill
+from impasto.weights.card import Card, Loaded, fill, save
 
+FILE = "network.safetensors"
 HELD = 8  # contents that are painted as samples (R1 keeps as many aside)
 ENOUGH = 10  # times as many contents must there be, for the held ones to be kept out of the training
 
@@ -129,3 +131,38 @@ def dip(net: Residual, pictures: Sequence[Tensor], weights: Sequence[float]) -> 
     rows = torch.cat([moments(picture, covariances=True).flatten(1) for picture in pictures])
     shares = torch.tensor(weights) / sum(weights)
     net.get_buffer(PALETTE).copy_(shares @ rows if net.styles == 1 else rows)
+
+
+def write_network(
+    tensors: Mapping[str, Tensor],
+    folder: Path,
+    *,
+    options: FastNetworkOptions,
+    numbers: Mapping[str, Any],
+    styles: Sequence[Mapping[str, str]],
+    command: str,
+    training: dict[str, Any],
+    notes: str = "",
+) -> Path:
+    """Write the weights of a trained network with their card into `folder`; the file's path.
+
+    `styles` are what it was taught, with their `name`; the card lists them where the network's `numbers` say that it
+    has several.
+    """
+    card = Card(
+        kind=KIND,
+        name=options.name or styles[0]["name"],
+        network={"architecture": "residual", **numbers},
+        licence=options.licence,
+        source=options.about or command,
+        training=training,
+        styles=[dict(style) for style in styles] if numbers.get("styles", 1) > 1 else [],
+        notes=notes,
+    )
+    save(path := folder / FILE, tensors, card)
+    return path
+
+
+def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convolutions in half precision; scales and shifts, which are few, as they are."""
+    return {key: value.half() if value.ndim == 4 else value for key, value in tensors.items()}

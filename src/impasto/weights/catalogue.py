@@ -16,7 +16,7 @@ from impasto.weights.download import Progress, check_digest, download
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".model", ".ckpt", ".bin", ".npz")
 
 LEARNED = "fast"
-"""The kind of networks of one learned style."""
+"""The kind of networks of learned styles, of one or of several."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,21 @@
+"""Pictures inside HTML, so that a page needs no other file."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+from PIL import Image
+from torch import Tensor
+
+from impasto.image.pixels import to_bytes
+
+
+def address(pixels: Tensor, kind: str, *, quality: int = 90) -> str:
+    """A picture `(1, 3, h, w)` as an address that holds it (RFC 2397).
+
+    `kind` is JPEG or PNG; a JPEG is of so much `quality`, 1 to 95.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(to_bytes(pixels)[0]).save(buffer, format=kind, quality=quality)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
