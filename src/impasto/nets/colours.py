@@ -31,7 +31,8 @@ def recoloured(image: Tensor, linear: Tensor, *, amount: float = 1) -> Tensor:
     """`image` `(b, 3, h, w)` through `(b, 3, 4)`, in `[0, 1]`; `amount` 0 leaves it as it is."""
     with torch.autocast(image.device.type, enabled=False):
         moved = torch.einsum("bij,bjhw->bihw", linear[..., :3], image.float()) + linear[..., 3, None, None]
-        return torch.lerp(image.float(), moved, amount).clamp(0, 1).to(image.dtype)
+        moved = moved if amount == 1 else torch.lerp(image.float(), moved, amount)
+        return moved.clamp(0, 1).to(image.dtype)
 
 
 def in_colours(image: Tensor, target: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 
 class InstanceNorm(torch.autograd.Function):
@@ -59,6 +60,8 @@ def instance_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Ten
     """
     with torch.autocast(x.device.type, enabled=False):
         if x.is_contiguous(memory_format=torch.channels_last):
+            if _is_one_batch(x, scale):
+                return F.batch_norm(x, None, None, scale[0], shift[0], training=True, eps=eps)
             found: Tensor = InstanceNorm.apply(x, scale, shift, eps)  # type: ignore[no-untyped-call]
             return found
         wide = x.float()
@@ -68,3 +71,13 @@ def instance_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Ten
         if wide.requires_grad or factor.requires_grad:
             return torch.addcmul(offset, wide, factor).to(x.dtype)
         return torch.addcmul(offset, wide, factor, out=wide).to(x.dtype)
+
+
+def _is_one_batch(x: Tensor, scale: Tensor) -> bool:
+    """Whether torch's batch norm is the faster way to the same: half the time of ours.
+
+    Its sums are plain ones in float32, which bfloat16 features do not tell from better ones (`nets.lazy.TALLIED_PX`),
+    and it has one row for all pictures.
+    """
+    learns = torch.is_grad_enabled() and (x.requires_grad or scale.requires_grad)
+    return x.dtype == torch.bfloat16 and len(x) == 1 and x[0, 0].numel() > 1 and not learns
