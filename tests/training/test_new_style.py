@@ -16,7 +16,10 @@ from impasto.core.errors import ImpastoError, OptionError, StateError, WeightsEr
 from impasto.image import files
 from impasto.image.resize import resized
 from impasto.nets import learned as nets
+from impasto.nets import table
+from impasto.nets.predicted import Predicted
 from impasto.nets.residual import PALETTE, is_row
+from impasto.stylizers.codes import code_of
 from impasto.training.fit import Progress
 from impasto.training.learned_run import train_learned
 from impasto.training.new_style import begin, nearest, train_style
@@ -98,6 +101,38 @@ def large(picture: Path, tmp_path: Path) -> Path:
 
     Image.open(picture).resize((96, 80)).save(tmp_path / "large.png")
     return tmp_path / "large.png"
+
+
+def test_a_network_of_any_style_begins_with_what_it_predicts(
+    large: Path,
+    options: NewStyleOptions,
+    quick: NewStyleFitOptions,
+    network: Path,
+    save_network: Callable[..., Path],
+    there: Path,
+    tmp_path: Path,
+) -> None:
+    path = save_network(there / "any.safetensors", encoder=there / "tiny.safetensors", variant="predicted")
+    file = load(path)
+    save(path, file.tensors, dataclasses.replace(file.card, training=load(network).card.training))
+    options = dataclasses.replace(options, network=str(path), style_px=80)
+    begun = begin(large, options, quick)
+    any_style = table.loaded(path, precision="float32")
+    assert isinstance(any_style.net, Predicted)
+    row = any_style.net.row_of(code_of(resized(files.read(large).pixels, (80, 96)), any_style))
+    state = begun.prepared.task.network.state_dict()
+    for key, value in row.items():
+        torch.testing.assert_close(state[key], value, rtol=1e-4, atol=1e-5)
+    taught(large, options, quick, tmp_path / "out")
+    after = load(tmp_path / "out" / "network.safetensors")
+    assert after.card.kind == "fast"
+    for key, value in after.tensors.items():
+        assert torch.equal(value, load(path).tensors[f"painter.{key}"]) or is_row(key)
+    found = nets.loaded(tmp_path / "out" / "network.safetensors")
+    assert not torch.equal(found.rows("large")["down.0.norm.weight"], row["down.0.norm.weight"])
+    tiled = save_network(there / "tiled.safetensors", encoder=there / "tiny.safetensors", variant="adain")
+    with pytest.raises(WeightsError, match="is of kind arbitrary"):
+        begin(large, dataclasses.replace(options, network=str(tiled)), quick)
 
 
 def test_stopped_and_resumed_is_as_if_never_stopped(

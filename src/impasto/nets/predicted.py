@@ -13,6 +13,9 @@ from impasto.nets.colours import COLOURS
 from impasto.nets.protocol import Code, Feats
 from impasto.nets.residual import PALETTE, Residual, is_row
 
+PAINTER = "painter."
+"""What the painter's tensors begin with in the state of a network."""
+
 FAR = 4.0  # deviations from the usual that a number of a style may have
 SMALL = 0.05  # of layers whose mean is about 1: numbers that hardly vary do not become loud
 

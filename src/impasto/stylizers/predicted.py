@@ -90,11 +90,11 @@ class Predictive:
         if strength == 0:
             yield Step(1, 1, size, content)
             return
-        least = self._net.painter.smallest_px
-        box = Box(0, max(size[0], least), 0, max(size[1], least))
-        shown = cut(content, box)  # tiny pictures are mirrored
-        brushes = self._brushes(shown, [region.within(size, box) for region in code], strength=strength)
-        found = blend(shown, brushes, memory_bytes=self.memory_bytes)
+        least, shown, regions = self._net.painter.smallest_px, content, list(code)
+        if min(size) < least:  # a tiny picture is mirrored
+            box = Box(0, max(size[0], least), 0, max(size[1], least))
+            shown, regions = cut(content, box), [region.within(size, box) for region in code]
+        found = blend(shown, self._brushes(shown, regions, strength=strength), memory_bytes=self.memory_bytes)
         yield Step(1, 1, size, found[..., : size[0], : size[1]])
 
     def _brushes(self, content: Tensor, regions: Sequence[Region], *, strength: float) -> list[Brush]:

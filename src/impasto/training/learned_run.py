@@ -109,7 +109,7 @@ def prepare(
         encoder = encoders.loaded(options.encoder, pooling=options.pooling, precision=fitting.precision)
         net = untrained(options, [style.name for style in styles], seed=fitting.seed) if network is None else network
     check_size(options.crop_px, encoder, net, [*content_layers, *style_layers])
-    pictures = [_read(style, options.style_px) for style in styles]
+    pictures = [read(style, options.style_px) for style in styles]
     dip(net, pictures, weights)
     found = sources.listed_in("contents", options.contents) if contents is None else contents
     held, seen = held_apart(found, options.validation)
@@ -195,7 +195,7 @@ def _style_weights(options: LearnedOptions, count: int) -> tuple[float, ...]:
     return (options.alpha, 1 - options.alpha)
 
 
-def _read(style: StylePicture, style_px: int) -> Tensor:
+def read(style: StylePicture, style_px: int) -> Tensor:
     """The style's picture `(1, 3, h, w)`, scaled down to a short side of `style_px`."""
     try:
         pixels = files.read(style.path).pixels

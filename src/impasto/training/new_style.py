@@ -17,13 +17,16 @@ from impasto.config.new_style import NewStyleFitOptions, NewStyleOptions
 from impasto.core.errors import OptionError, WeightsError
 from impasto.core.options import from_dict
 from impasto.image.samples import SAMPLES, sample_path
+from impasto.nets import table as nets
+from impasto.nets.codes import code_from
 from impasto.nets.learned import KIND
+from impasto.nets.predicted import PAINTER, Predicted
 from impasto.nets.residual import PALETTE, Residual, is_row
 from impasto.training import sources
 from impasto.training.claim import claim
 from impasto.training.fit import Progress, averaged
 from impasto.training.learned import Assigned
-from impasto.training.learned_run import Prepared, prepare, told
+from impasto.training.learned_run import Prepared, StylePicture, prepare, read, told
 from impasto.training.processes import is_first
 from impasto.training.students import halved, write_network
 from impasto.weights import readers
@@ -47,9 +50,10 @@ def train_style(
 ) -> Iterator[Progress]:
     """Teach a network the style of `picture` and write `network.safetensors`, of this style alone, into `folder`.
 
-    It begins with the style of the network that is nearest, and learns scales and shifts only, so that the result
-    blends with the network's own styles in one pass; `whole_steps` more train all of it. It stops and goes on as
-    `train_learned` does. Raises as that does, and `WeightsError` for a network of another kind.
+    It begins with the style of the network that is nearest, or with what a network of any style predicts, and learns
+    scales and shifts only, so that the result blends with the network's own styles in one pass; `whole_steps` more
+    train all of it. It stops and goes on as `train_learned` does. Raises as that does, and `WeightsError` for a network
+    of another kind.
     """
     begun = begin(picture, options, fitting)
     _freeze(begun.prepared.task.network)
@@ -71,7 +75,7 @@ def begin(picture: Path, options: NewStyleOptions, fitting: LearnedFitOptions) -
     """Build the task: the network with the scales and shifts of its style that is nearest to the picture's."""
     if options.style_weight == 0:
         raise OptionError("--style-weight is 0: the style is not learned so. Give a larger one, or leave it out.")
-    base = readers.loaded(options.network)
+    base = _base(options, picture)
     numbers = _numbers(base)
     learning = learning_as(base, picture, options)
     net = Residual(**numbers)
@@ -79,6 +83,22 @@ def begin(picture: Path, options: NewStyleOptions, fitting: LearnedFitOptions) -
     prepared = prepare(learning, fitting, network=net, contents=contents)
     fill(net, nearest(base.tensors, prepared), base.card.name)
     return Begun(base, prepared, learning)
+
+
+def _base(options: NewStyleOptions, picture: Path) -> Loaded:
+    """The network that is to learn; one that predicts rows is the one of the row that it predicts for the picture."""
+    base = readers.loaded(options.network)
+    if base.card.network.get("architecture") != "predicted":
+        return base
+    network = nets.built(base, nets.encoder_for(base.card, precision="float32"), precision="float32")
+    net = network.net
+    assert isinstance(net, Predicted)
+    pixels = read(StylePicture(picture, picture.stem), options.style_px or LearnedOptions().style_px)
+    with torch.no_grad():
+        row = net.row_of(code_from(network.encoder(pixels, net.code_layers), pixels, net=net))
+    painter = {key.removeprefix(PAINTER): value for key, value in base.tensors.items() if key.startswith(PAINTER)}
+    card = dataclasses.replace(base.card, kind=KIND, network={"architecture": "residual", **net.numbers})
+    return Loaded(card=card, tensors=painter | row, sha256=base.sha256)
 
 
 def learning_as(base: Loaded, picture: Path, options: NewStyleOptions) -> LearnedOptions:
