@@ -38,9 +38,11 @@ from impasto.rendering.begun import Begun, begun, paused_path, redo
 from impasto.rendering.finished import Painting, recipe_of, sidecar_path
 from impasto.rendering.given import PictureLike
 from impasto.rendering.shelf import Shelf
+from impasto.stylizers.any_style import any_style
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.optimised import Optimised
+from impasto.stylizers.predicted import Predictive
 from impasto.stylizers.protocol import Mix, Step, Style, Stylizer
 from impasto.weights.card import Card
 
@@ -64,12 +66,14 @@ __all__ = [
     "OutputOptions",
     "PaintOptions",
     "Painting",
+    "Predictive",
     "Shelf",
     "SizeOptions",
     "Step",
     "Style",
     "StyleSource",
     "Stylizer",
+    "any_style",
     "begun",
     "evaluate",
     "load_encoder",

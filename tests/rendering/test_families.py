@@ -40,10 +40,24 @@ def job_by(method: str, **options: object) -> Job:
     return Job(content="c.png", styles=(StyleSource(source=source),), paint=PaintOptions(method=method), **options)  # type: ignore[arg-type]
 
 
-@pytest.fixture(params=FAMILIES)
-def any_job(request: pytest.FixtureRequest, small_job: MakeJob, quick_job: MakeJob, learned_job: MakeJob) -> Job:
-    """A small job of each family."""
-    return {"optimise": small_job, "arbitrary": quick_job, "fast": learned_job}[request.param]()
+@pytest.fixture
+def predicted_job(quick_job: MakeJob, save_network: Callable[..., Path], there: Path) -> MakeJob:
+    """`predicted_job(size=…)`: painted in one pass by a network that predicts rows."""
+    path = save_network(there / "narrow.safetensors", encoder=there / "tiny.safetensors", variant="predicted")
+
+    def made(**options: object) -> Job:
+        return quick_job(**{"arbitrary": ArbitraryOptions(network=str(path)), **options})
+
+    return made
+
+
+@pytest.fixture(params=[*FAMILIES, "predicted"])
+def any_job(
+    request: pytest.FixtureRequest, small_job: MakeJob, quick_job: MakeJob, learned_job: MakeJob, predicted_job: MakeJob
+) -> Job:
+    """A small job of each family, and of each kind of network in it."""
+    jobs = {"optimise": small_job, "arbitrary": quick_job, "fast": learned_job, "predicted": predicted_job}
+    return jobs[request.param]()
 
 
 def test_every_method_has_a_row_and_every_group_one_owner() -> None:
@@ -72,6 +86,19 @@ def test_options_of_another_family_are_no_use(method: str, group: str) -> None:
         return
     with pytest.raises(OptionError, match=f"{flag(option)} is of --method .* Add --method"):
         checked(job)
+
+
+def test_networks_by_tiles_and_by_strips_have_options_of_their_own(quick_job: MakeJob, predicted_job: MakeJob) -> None:
+    by_tiles = quick_job(fast=FastOptions(memory_gb=1.0))
+    network = predicted_job().arbitrary.network
+    by_strips = quick_job(arbitrary=ArbitraryOptions(network=network, tile_px=64))
+    for job, message in (
+        (by_tiles, "--memory-gb is of networks that paint by strips, and .* by tiles. Use --tile-px"),
+        (by_strips, "--tile-px is of networks that paint by tiles, and .* by strips. Use --memory-gb"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            painting.work(checked(job), (48, 48), Shelf().loaded(job))
+    painting.work(checked(predicted_job(fast=FastOptions(memory_gb=1.0))), (48, 48), Shelf().loaded(predicted_job()))
 
 
 def test_all_that_is_of_no_use_is_named() -> None:

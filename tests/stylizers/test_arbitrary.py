@@ -12,8 +12,8 @@ from torch import Tensor
 from impasto.config.optimise import LossOptions
 from impasto.core.errors import ImageTooSmall, OptionError
 from impasto.encoders.table import Encoder
-from impasto.nets.predicted import Predicted
 from impasto.nets.table import VARIANTS, Network
+from impasto.stylizers.any_style import any_style
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.codes import OWN_SIDE_PX, code_of, mixed, own_code
 from impasto.stylizers.masked import Masked
@@ -27,10 +27,6 @@ Work = Arbitrary | Predictive
 TILED = [name for name, row in VARIANTS.items() if row["architecture"] == "mirrored"]
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 every_tiled = pytest.mark.parametrize("variant", TILED)
-
-
-def work_of(network: Network) -> Work:
-    return Predictive(network) if isinstance(network.net, Predicted) else Arbitrary(network)
 
 
 def steps(work: Work, content: Tensor, *styles: Tensor | Style, strength: float = 1.0) -> list[Step]:
@@ -55,7 +51,7 @@ def test_any_size_is_painted_in_one_step(
     variant: str, size: tuple[int, int], make_network: Make, painting: Tensor
 ) -> None:
     content = torch.rand(1, 3, *size)
-    (step,) = steps(work_of(make_network(variant)), content, painting, strength=0.6)
+    (step,) = steps(any_style(make_network(variant)), content, painting, strength=0.6)
     assert (step.index, step.total, step.size_hw, dict(step.losses)) == (1, 1, size, {})
     assert step.image.shape == content.shape
     assert 0 <= float(step.image.min()) <= float(step.image.max()) <= 1
@@ -124,7 +120,7 @@ def test_half_precision_in_and_out(make_network: Make, draw_photo: Draw, paintin
 @every_variant
 def test_bfloat16_paints_nearly_the_same(variant: str, make_network: Make, photo: Tensor, painting: Tensor) -> None:
     half, exact = (make_network(variant, dtype=dtype) for dtype in (torch.bfloat16, torch.float32))
-    one, other = (painted(work_of(network), photo, painting) for network in (half, exact))
+    one, other = (painted(any_style(network), photo, painting) for network in (half, exact))
     assert one.dtype == torch.float32
     assert not torch.equal(one, other)
     assert float((one - other).abs().mean()) < 0.05
@@ -139,12 +135,12 @@ def test_strength_0_is_the_content_bit_for_bit(
     variant: str, size: tuple[int, int], make_network: Make, painting: Tensor
 ) -> None:
     content = torch.rand(1, 3, *size)
-    assert torch.equal(painted(work_of(make_network(variant)), content, painting, strength=0), content)
+    assert torch.equal(painted(any_style(make_network(variant)), content, painting, strength=0), content)
 
 
 @every_variant
 def test_strength_is_continuous(variant: str, make_network: Make, photo: Tensor, painting: Tensor) -> None:
-    work = work_of(make_network(variant))
+    work = any_style(make_network(variant))
     near(painted(work, photo, painting, strength=1e-6), photo, 1e-3)
     near(*(painted(work, photo, painting, strength=strength) for strength in (1 - 1e-6, 1)), 1e-3)  # type: ignore[arg-type]
     half = painted(work, photo, painting, strength=0.5)
@@ -156,7 +152,7 @@ def test_strength_is_continuous(variant: str, make_network: Make, photo: Tensor,
 def test_beyond_the_style_it_stays_a_picture(
     variant: str, strength: float, make_network: Make, photo: Tensor, painting: Tensor
 ) -> None:
-    output = painted(work_of(make_network(variant)), photo, painting, strength=strength)
+    output = painted(any_style(make_network(variant)), photo, painting, strength=strength)
     assert bool(torch.isfinite(output).all())
     assert 0 <= float(output.min()) <= float(output.max()) <= 1
 
@@ -172,7 +168,7 @@ def test_a_strength_that_there_is_not(strength: float, make_network: Make, photo
 
 @every_variant
 def test_a_mix_by_law(variant: str, make_network: Make, photo: Tensor, painting: Tensor) -> None:
-    work, other = work_of(make_network(variant)), painting.flip(1)
+    work, other = any_style(make_network(variant)), painting.flip(1)
     alone = painted(work, photo, painting)
     assert torch.equal(painted(work, photo, Style(painting, 3.0), Style(other, 0.0)), alone)
     near(painted(work, photo, painting, painting), alone)
@@ -223,7 +219,7 @@ def left() -> Tensor:
 
 @every_variant
 def test_masks_by_law(variant: str, make_network: Make, photo: Tensor, painting: Tensor, left: Tensor) -> None:
-    work, other = work_of(make_network(variant)), painting.flip(1)
+    work, other = any_style(make_network(variant)), painting.flip(1)
     one, two = (painted(work, photo, style) for style in (painting, other))
     assert torch.equal(painted(work, photo, Style(painting, 5.0, mask=torch.ones(1, 1, 72, 80))), one)
     both = painted(work, photo, Style(painting, mask=left), Style(other, mask=1 - left))
@@ -276,7 +272,7 @@ def test_a_style_that_is_too_small_is_named(make_network: Make, photo: Tensor) -
 def test_a_saved_style_paints_as_its_picture_does(
     variant: str, make_network: Make, photo: Tensor, painting: Tensor
 ) -> None:
-    work = work_of(make_network(variant))
+    work = any_style(make_network(variant))
     saved = Style(code={**code_of(painting, work.network), "other": torch.zeros(1)}, name="a")
     assert torch.equal(painted(work, photo, saved), painted(work, photo, painting))
 

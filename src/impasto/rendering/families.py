@@ -24,6 +24,7 @@ from impasto.nets.predicted import Predicted
 from impasto.nets.protocol import Code
 from impasto.nets.table import Network
 from impasto.rendering import learned, saved
+from impasto.stylizers.any_style import any_style
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.codes import code_of
 from impasto.stylizers.fast import Fast
@@ -101,7 +102,7 @@ def _network(loaded: Loaded) -> Network:
     return loaded.model
 
 
-def _any_style(job: Job, loaded: Loaded) -> Arbitrary | Predictive:
+def _of_any_style(job: Job, loaded: Loaded) -> Arbitrary | Predictive:
     network = _network(loaded)
     strips = isinstance(network.net, Predicted)
     useless, of_use = ("tile_px", "memory_gb") if strips else ("memory_gb", "tile_px")
@@ -110,17 +111,15 @@ def _any_style(job: Job, loaded: Loaded) -> Arbitrary | Predictive:
             f"{flag(useless)} is of networks that paint by {'tiles' if strips else 'strips'}, and {network.name} "
             f"paints by {'strips' if strips else 'tiles'}. Use {flag(of_use)}, or leave it out."
         )
-    if strips:
-        return Predictive(network, memory_bytes=round(job.fast.memory_gb * 1e9))
-    return Arbitrary(network, tile_px=job.arbitrary.tile_px)
+    return any_style(network, tile_px=job.arbitrary.tile_px, memory_bytes=round(job.fast.memory_gb * 1e9))
 
 
 def _arbitrary(job: Job, inputs: Inputs, loaded: Loaded, resume: Paused | None) -> Stylizer[Any]:
-    return _any_style(job, loaded)
+    return _of_any_style(job, loaded)
 
 
 def _work_of_arbitrary(job: Job, size_hw: SizeHW, loaded: Loaded) -> Work:
-    return ((size_hw, _any_style(job, loaded).work(size_hw)),)
+    return ((size_hw, _of_any_style(job, loaded).work(size_hw)),)
 
 
 def _load_learned(job: Job, progress: Progress | None) -> Loaded:
