@@ -9,6 +9,7 @@ steps, where a difference of 0 cannot be hoped for in bfloat16.
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.util
 import statistics
 import tempfile
@@ -31,6 +32,7 @@ from impasto.nets import table as nets
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, colour_map, recoloured
 from impasto.nets.moments import moments
+from impasto.nets.predicted import Predicted
 from impasto.weights.card import Card
 from impasto.weights.vgg import network_of
 
@@ -47,11 +49,19 @@ class Prepared(nn.Module):
         self.map = None
         if self.net.recolours:
             self.map = colour_map(moments(photo, covariances=True), self.code[COLOURS])
+        self.painter: Any = None
+        if isinstance(self.net, Predicted):  # with the row of the style, and the colours' map outside
+            self.painter = copy.deepcopy(self.net.painter)
+            self.painter.load_state_dict({**self.painter.state_dict(), **self.net.row_of(self.code)})
+            self.painter.recoloured = lambda image, shares: image
 
     def forward(self, image: Tensor) -> Tensor:
         """`(1, 3, h, w)` painted."""
         if self.map is not None:
             image = recoloured(image, self.map)
+        if self.painter is not None:
+            painted: Tensor = self.painter(image)
+            return painted
         found: Tensor = self.net(image, self.code, feats=self.net.features(image))
         return found
 
@@ -138,7 +148,7 @@ def main() -> None:
     """A Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", type=int, nargs="*", default=[256, 512, 1024])
-    parser.add_argument("--network", default="compact-adain")
+    parser.add_argument("--network", default="compact-any")
     parser.add_argument("--seconds", type=float, default=2.0)
     given = parser.parse_args()
     keep_freed_memory()

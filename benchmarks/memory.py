@@ -26,7 +26,7 @@ from impasto.image.swatches import swatch
 from impasto.nets import table
 from impasto.nets.learned import loaded as load_learned
 from impasto.nets.table import VARIANTS, Network
-from impasto.stylizers.arbitrary import Arbitrary
+from impasto.stylizers.any_style import any_style
 from impasto.stylizers.codes import TILE_PX
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.protocol import Mix, Style, Stylizer
@@ -60,7 +60,7 @@ def paint(source: Path, output: Path, options: argparse.Namespace) -> None:
         learned = load_learned("compact-styles", precision=options.precision)
         work, style = Fast({options.learned: learned.of({options.learned: 1.0})}), Style(learned=options.learned)
     else:
-        work = Arbitrary(network(options.network, options.precision), tile_px=options.tile)
+        work = any_style(network(options.network, options.precision), tile_px=options.tile)
         style = Style(swatch("strokes", size_hw=(480, 600)))
     code = work.prepare(Mix((style,)))
     told: list[str] = []

@@ -25,7 +25,7 @@ from impasto.nets import learned, residual
 from impasto.nets import table as networks
 from impasto.nets.codes import code_from
 from impasto.nets.moments import moments
-from impasto.nets.predicted import Predicted
+from impasto.nets.predicted import Even, Predicted
 from impasto.weights.card import Card, save
 
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=50, database=None, derandomize=True)
@@ -282,7 +282,9 @@ def _give_contrast(net: Any, encoder: Encoder) -> None:
     code = code_from(encoder(image, net.code_layers), image, net=net)
     if isinstance(net, Predicted):  # it adds to the content
         torch.nn.init.normal_(net.painter.last.conv.weight, 0, 0.02)  # type: ignore[union-attr, arg-type]
-        torch.nn.init.normal_(net.spread.weight, 0, 0.3)
+        for part in net.modules():
+            if isinstance(part, Even):
+                torch.nn.init.normal_(part.weight)
         return
     last = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d) and m.out_channels == 3][-1]
     mean, std = (value.flatten() for value in moments(net(image, code))[0])
