@@ -28,9 +28,10 @@ Row = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Region:
-    """A style's row, and where it paints: everywhere, or as far as `mask` `(1, 1, h, w)` times `weight` has a share."""
+    """A style's row, what paints by it, and where: as far as `mask` `(1, 1, h, w)` times `weight` has a share."""
 
     row: Row
+    painter: Learned
     weight: float = 1.0
     mask: Tensor | None = None
 
@@ -56,9 +57,12 @@ class Predictive:
         """The rows of the styles; without masks one, mixed of all. Raises `ImageTooSmall`, `OptionError`."""
         if mix.styles[0].mask is not None:
             mix.check_no_negative(by="painting with masks")
-            return tuple(Region(self._row(s), s.weight, s.mask) for s in mix.styles if s.weight > 0)
+            return tuple(self._region(self._row(s), s.weight, s.mask) for s in mix.styles if s.weight > 0)
         pairs = [(self._row(s), share) for s, share in zip(mix.styles, mix.shares, strict=True) if share != 0]
-        return (Region(mixed([row for row, _ in pairs], [share for _, share in pairs])),)
+        return (self._region(mixed([row for row, _ in pairs], [share for _, share in pairs])),)
+
+    def _region(self, row: Row, weight: float = 1.0, mask: Tensor | None = None) -> Region:
+        return Region(row, self._painter(row), weight, mask)
 
     def _row(self, style: Style) -> Row:
         if style.code is not None:
@@ -99,22 +103,21 @@ class Predictive:
 
     def _brushes(self, content: Tensor, regions: Sequence[Region], *, strength: float) -> list[Brush]:
         """A brush for each region, at any strength but 0."""
-        learned, own = self._learned(), None
+        painters: list[Paints] = [region.painter for region in regions]
         if strength != 1:
             own = self._net.row_of(own_code(content, self.network))
-        rows = [region.row if own is None else _between(own, region.row, strength) for region in regions]
-        painters: list[Paints] = [learned.with_rows([(row, 1.0)]) for row in rows]
-        if own is not None and strength < 1:
-            plain = learned.with_rows([(own, 1.0)]).painted(content, memory_bytes=self.memory_bytes)
-            painters = [Faded(painter, plain, strength) for painter in painters]
+            painters = [self._painter(_between(own, region.row, strength)) for region in regions]
+            if strength < 1:
+                plain = self._painter(own).painted(content, memory_bytes=self.memory_bytes)
+                painters = [Faded(painter, plain, strength) for painter in painters]
         return [Brush(painter, region.weight, region.mask) for painter, region in zip(painters, regions, strict=True)]
 
-    def _learned(self) -> Learned:
-        """The painter, as a network of one learned style."""
+    def _painter(self, row: Row) -> Learned:
+        """The network of one learned style whose row this is."""
         network = self.network
         card = Card(kind=FAST, name=network.name, network={"architecture": "residual", **self._net.numbers})
         rgb = preprocess_from(RGB)
-        return Learned(self._net.painter, card, network.sha256, rgb, rgb, network.dtype)
+        return Learned(self._net.painter, card, network.sha256, rgb, rgb, network.dtype).with_rows([(row, 1.0)])
 
 
 @dataclass(frozen=True, eq=False)
