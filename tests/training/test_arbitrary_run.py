@@ -19,11 +19,13 @@ from impasto.encoders.vgg import Vgg
 from impasto.nets import table as nets
 from impasto.nets.colours import COLOURS
 from impasto.nets.predicted import SMALL, Predicted
+from impasto.nets.residual import is_row
 from impasto.stylizers.codes import code_of
 from impasto.training import arbitrary_run, shelf
 from impasto.training.arbitrary_run import prepare, told, train_adain
 from impasto.training.fit import Progress, averaged, fit
 from impasto.training.pairs import Pair
+from impasto.weights import readers
 from impasto.weights.card import Card, load, save
 
 Options = Callable[..., AdainOptions]
@@ -291,6 +293,36 @@ def test_starting_from_a_network_begins_where_it_was(
         found = prepare(options, dataclasses.replace(brief, seed=7)).task.network.state_dict()
         assert all(torch.equal(found[name], value.float()) for name, value in start.items())
         assert told(options, prepare(options, brief))["options"]["start_from"] == "network.safetensors"
+
+
+def test_a_painter_of_learned_styles_is_kept_to_the_last_bit(
+    adain_options: Options, brief: AdainFitOptions, tmp_path: Path
+) -> None:
+    options = adain_options(variant="predicted", start_from="compact-styles", keep_painter=True)
+    known = readers.loaded("compact-styles").tensors
+    prepared = prepare(options, brief)
+    net = prepared.task.network
+    assert isinstance(net, Predicted)
+    table = known["down.1.norm.weight"].float()
+    assert torch.equal(net.painter.state_dict()["down.1.norm.weight"], table.mean(0))
+    rows = net.rows(arbitrary_run._codes(net, prepared.task.encoder, prepared.pairs))["down.1.norm.weight"].detach()
+    assert 0.05 < float((rows.std(0) / table.std(0)).mean()) < 1  # as far apart at first as a part of what is known
+    trained(options, dataclasses.replace(brief, steps=2), tmp_path / "out")
+    after = load(tmp_path / "out" / "network.safetensors").tensors
+    same = {key: torch.equal(after[f"painter.{key}"], value) for key, value in known.items() if not is_row(key)}
+    assert len(same) > 20
+    assert all(same.values())
+    assert not torch.equal(after["squeeze.weight"], net.state_dict()["squeeze.weight"].half())
+
+
+def test_a_painter_that_there_is_not_is_not_kept(
+    adain_options: Options, brief: AdainFitOptions, unread: None, learned_file: Path
+) -> None:
+    for options in ({"variant": "predicted"}, {"variant": "adain"}):
+        with pytest.raises(OptionError, match="--keep-painter is of --variant predicted, and needs --start-from"):
+            prepare(adain_options(**options, keep_painter=True), brief)
+    with pytest.raises(WeightsMismatch, match=r"does not serve --variant predicted: .*down\.0"):
+        prepare(adain_options(variant="predicted", start_from=str(learned_file)), brief)
 
 
 def test_starting_from_another_network_names_every_key(

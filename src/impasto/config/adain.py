@@ -9,7 +9,7 @@ from typing import Annotated
 from impasto.config.training import FitOptions
 from impasto.core.options import Choice, Doc, Options, Range
 
-VARIANTS = ("adain", "adain-residual", "adain-skip", "adain-colour", "wct", "wct-skip", "predicted")
+VARIANTS = ("adain", "adain-residual", "adain-skip", "adain-colour", "wct", "wct-skip", "predicted", "predicted-half")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,9 @@ class AdainOptions(Options):
     variant: Annotated[str, Doc("Network to train."), Choice(VARIANTS)] = "adain-colour"
     encoder: Annotated[str, Doc("Encoder that sees content and style: a name or a file.")] = "compact-vgg"
     start_from: Annotated[str | None, Doc("Trained network whose weights to begin with: a name or a file.")] = None
+    keep_painter: Annotated[
+        bool, Doc("Train only what predicts, for a painter whose learned styles are known: --start-from names it.")
+    ] = False
     short_side_px: Annotated[int, Doc("Pictures are scaled down to this short side."), Range(32, 4096)] = 512
     crop_px: Annotated[int, Doc("Side of the square that the network sees."), Range(32, 1024)] = 256
     smallest_crop: Annotated[float, Doc("Smallest crop, as a part of the short side."), Range(0.05, 1)] = 0.5

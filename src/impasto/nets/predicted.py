@@ -13,12 +13,13 @@ from torch.nn import functional as F
 from impasto.nets.colours import COLOURS
 from impasto.nets.protocol import Code, Feats
 from impasto.nets.residual import PALETTE, Residual, is_row
+from impasto.weights.card import fill
 
 PAINTER = "painter."
 """What the painter's tensors begin with in the state of a network."""
 
 ROW_GAIN = 0.3
-"""How far rows of different styles lie apart at first: small against the scales, which are 1."""
+"""How far rows of different styles lie apart at first, against the scales, which are 1, or the rows of known styles."""
 
 FAR = 4.0  # deviations from the usual that a number of a style may have
 SMALL = 0.05  # of layers whose mean is about 1: numbers that hardly vary do not become loud
@@ -52,6 +53,7 @@ class Predicted(nn.Module):
 
     code_mean: Tensor
     code_std: Tensor
+    row_unit: Tensor
 
     def __init__(
         self,
@@ -78,6 +80,7 @@ class Predicted(nn.Module):
         self.bent = nn.Sequential(Even(rank, 2 * rank), nn.GELU(), Even(2 * rank, rank))
         self.shapes = {key: value.numel() for key, value in self.painter.named_parameters() if is_row(key)}
         self.spread = Even(rank, sum(self.shapes.values()), gain=ROW_GAIN)
+        self.register_buffer("row_unit", torch.ones(sum(self.shapes.values())))
 
     @torch.no_grad()
     def measure(self, codes: Code) -> None:
@@ -86,12 +89,24 @@ class Predicted(nn.Module):
         self.code_mean.copy_(found.mean(0))
         self.code_std.copy_(found.std(0, correction=0) + SMALL)
 
+    @torch.no_grad()
+    def begin(self, tensors: Mapping[str, Tensor], name: str) -> None:
+        """Take the painter from the `tensors` of a network of learned styles.
+
+        Its own row is the mean of theirs, and rows are as far from it at first as theirs are, times `ROW_GAIN`. Raises
+        `WeightsMismatch` where the numbers of the network are not those of the painter.
+        """
+        tables = {key: value.float() for key, value in tensors.items() if is_row(key) and value.ndim == 2}
+        fill(self.painter, {**tensors, **{key: value.mean(0) for key, value in tables.items()}}, name)
+        if tables:
+            self.row_unit.copy_(torch.cat([tables[key].std(0, correction=0) for key in self.shapes]) + SMALL)
+
     def rows(self, code: Code) -> dict[str, Tensor]:
         """The rows `(b, c)` of styles by their keys in the painter, from their codes; in float32."""
         with torch.autocast(self.code_mean.device.type, enabled=False):
             told = ((self._numbers(code) - self.code_mean) / self.code_std).clamp(-FAR, FAR)
             style = self.squeeze(told)
-            deltas = self.spread(style + self.bent(style)).split(list(self.shapes.values()), dim=1)
+            deltas = (self.row_unit * self.spread(style + self.bent(style))).split(list(self.shapes.values()), dim=1)
             own = dict(self.painter.named_parameters())
             found = {key: own[key] + delta for key, delta in zip(self.shapes, deltas, strict=True)}
             return found | {PALETTE: code[COLOURS].float().flatten(1)}

@@ -40,6 +40,12 @@ ARCHITECTURES: dict[str, Callable[..., Any]] = {
 SKIPS = ("relu1_1", "relu2_1", "relu3_1")
 CODE_LAYERS = (*SKIPS, "relu4_1", "relu5_1")
 
+PREDICTED: dict[str, Any] = {
+    "architecture": "predicted",
+    "code_layers": CODE_LAYERS,
+    "widths": (16, 32, 96),
+    "blocks": 4,
+}
 VARIANTS: dict[str, dict[str, Any]] = {
     "adain": {"architecture": "mirrored"},
     "adain-residual": {"architecture": "mirrored", "residual": True},
@@ -47,13 +53,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "adain-colour": {"architecture": "mirrored", "skips": SKIPS, "recolours": True},
     "wct": {"architecture": "mirrored", "covariances": True},
     "wct-skip": {"architecture": "mirrored", "skips": SKIPS, "covariances": True},
-    "predicted": {
-        "architecture": "predicted",
-        "code_layers": CODE_LAYERS,
-        "widths": (24, 48, 96),
-        "blocks": 4,
-        "unshuffle": 2,
-    },
+    "predicted": PREDICTED,
+    "predicted-half": {**PREDICTED, "widths": (24, 48, 96), "unshuffle": 2},
 }
 """What can be trained, by name: an architecture and its numbers. A new variant is a row."""
 

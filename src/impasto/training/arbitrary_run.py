@@ -28,6 +28,7 @@ from impasto.training.processes import is_first
 from impasto.training.shelf import Shelf
 from impasto.weights import readers
 from impasto.weights.card import Card, fill, save
+from impasto.weights.catalogue import LEARNED
 
 FILE = "network.safetensors"
 SHOWN = 4  # contents and styles in a sample
@@ -86,7 +87,7 @@ def prepare(options: AdainOptions, fitting: AdainFitOptions) -> Prepared:
         for found in (contents, styles)
     ]
     pairs = Pairs(*(_crops(shelf, options, fitting, number=i) for i, shelf in enumerate(shelves)))
-    if isinstance(net, Predicted) and options.start_from is None:
+    if isinstance(net, Predicted) and not bool(net.code_mean.any()):
         net.measure(_codes(net, encoder, pairs))
     task = ArbitraryStyle(
         network=net,
@@ -129,6 +130,10 @@ def _network(options: AdainOptions, encoder: Encoder, *, seed: int) -> nn.Module
         raise OptionError(f"--encoder {options.encoder} does not serve --variant {options.variant}: {error}") from error
     if options.start_from is not None:
         _start(net, options)
+    if options.keep_painter:
+        if not isinstance(net, Predicted) or options.start_from is None:
+            raise OptionError("--keep-painter is of --variant predicted, and needs --start-from. Leave it out.")
+        net.painter.requires_grad_(False)
     return net
 
 
@@ -136,6 +141,9 @@ def _start(net: nn.Module, options: AdainOptions) -> None:
     """Give `net` the weights of --start-from, which may have been trained with another encoder of the same widths."""
     file = readers.loaded(str(options.start_from))
     try:
+        if isinstance(net, Predicted) and file.card.kind == LEARNED:
+            net.begin(file.tensors, file.card.name)
+            return
         fill(net, file.tensors, file.card.name)
     except WeightsMismatch as error:
         raise WeightsMismatch(
