@@ -38,11 +38,14 @@ class Reflected(torch.autograd.Function):
         return found[..., 1:-1, :]
 
 
+def exported() -> bool:
+    """Whether the network is being written down for another engine, which knows torch's own functions only."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call, no-any-return]
+
+
 def reflected(feats: Tensor) -> Tensor:
     """`feats` with a border of one pixel that mirrors them, in their own layout; h, w ≥ 2."""
-    # other engines know the padding by its name
-    exported = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    if exported or not feats.is_contiguous(memory_format=torch.channels_last):
+    if exported() or not feats.is_contiguous(memory_format=torch.channels_last):
         return F.pad(feats, (1, 1, 1, 1), mode="reflect")
     found: Tensor = Reflected.apply(feats)  # type: ignore[no-untyped-call]
     return found

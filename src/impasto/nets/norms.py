@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from impasto.encoders.padding import exported
+
 
 class InstanceNorm(torch.autograd.Function):
     """`scale · (x - mean) / sqrt(var + eps) + shift` over the places of each channel.
@@ -59,7 +61,8 @@ def instance_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Ten
     stay. Where no gradient is asked for, float32 features are overwritten.
     """
     with torch.autocast(x.device.type, enabled=False):
-        if x.is_contiguous(memory_format=torch.channels_last):
+        other = exported()
+        if x.is_contiguous(memory_format=torch.channels_last) and not other:
             if _is_one_batch(x, scale):
                 return F.batch_norm(x, None, None, scale[0], shift[0], training=True, eps=eps)
             found: Tensor = InstanceNorm.apply(x, scale, shift, eps)  # type: ignore[no-untyped-call]
@@ -68,7 +71,7 @@ def instance_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Ten
         var, mean = torch.var_mean(wide, dim=(2, 3), keepdim=True, correction=0)
         factor = scale[..., None, None] * torch.rsqrt(var + eps)
         offset = torch.addcmul(shift[..., None, None], mean, factor, value=-1)
-        if wide.requires_grad or factor.requires_grad:
+        if other or wide.requires_grad or factor.requires_grad:
             return torch.addcmul(offset, wide, factor).to(x.dtype)
         return torch.addcmul(offset, wide, factor, out=wide).to(x.dtype)
 
