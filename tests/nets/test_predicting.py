@@ -1,0 +1,90 @@
+"""The layers that predict rows: how fast they learn, and what is usual of styles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from impasto.encoders.table import Encoder
+from impasto.nets import table
+from impasto.nets.codes import code_from
+from impasto.nets.predicted import FAR, Even, Predicted
+from impasto.nets.residual import PALETTE, is_row
+
+
+def moved(layer: nn.Module, into: int) -> float:
+    """How far one step of Adam at 1e-3 moves what the layer gives."""
+    torch.manual_seed(0)
+    x = torch.randn(1, into)
+    optimiser = torch.optim.Adam(layer.parameters(), lr=1e-3)
+    before = layer(x)
+    before.sum().backward()
+    optimiser.step()
+    found: Tensor = (layer(x) - before).detach()
+    return float(found.abs().mean())
+
+
+def test_a_step_moves_wide_layers_hardly_more() -> None:
+    assert 25 < moved(nn.Linear(1600, 4), 1600) / moved(nn.Linear(36, 4), 36) < 60  # 44: as their widths
+    assert moved(Even(1600, 4), 1600) / moved(Even(36, 4), 36) < 9  # 6.7: the root of that
+    assert moved(nn.Linear(1600, 4), 1600) > 30 * moved(Even(1600, 4), 1600)
+
+
+def test_what_it_gives_is_as_large_for_any_width() -> None:
+    torch.manual_seed(0)
+    for into in (16, 2000):
+        assert float(Even(into, 500)(torch.randn(20, into)).detach().std()) == pytest.approx(1, abs=0.15)
+
+
+@pytest.fixture
+def net(encoder: Encoder) -> Predicted:
+    torch.manual_seed(0)
+    found: Predicted = table.untrained(encoder, table.VARIANTS["predicted"])
+    return found
+
+
+def codes_of(net: Predicted, encoder: Encoder, pictures: Tensor) -> dict[str, Tensor]:
+    return dict(code_from(encoder(pictures, net.code_layers), pictures, net=net))
+
+
+def test_there_is_a_row_for_each_style_and_all_of_its_tensors(
+    net: Predicted, encoder: Encoder, draw_painting: Callable[[int, int], Tensor]
+) -> None:
+    pictures = torch.cat([draw_painting(64, 64), draw_painting(64, 64).flip(1)])
+    rows = net.rows(codes_of(net, encoder, pictures))
+    state = net.painter.state_dict()
+    assert rows.keys() == {key for key in state if is_row(key)}
+    assert all(value.shape == (2, *state[key].shape) for key, value in rows.items())
+    assert not torch.equal(*rows["down.0.norm.weight"])
+    colours = rows[PALETTE].view(2, 4, 3)
+    torch.testing.assert_close(colours[:, 0], pictures.mean((2, 3)))
+
+
+def test_a_style_that_is_far_out_is_held_back(
+    net: Predicted, encoder: Encoder, draw_painting: Callable[[int, int], Tensor]
+) -> None:
+    """A thousand times the numbers of any painting: rows stay within a few times of what is usual."""
+    code = codes_of(net, encoder, draw_painting(64, 64))
+    net.measure({name: torch.cat([value, 1.1 * value, 0.9 * value]) for name, value in code.items()})
+    wild = {name: 1000 * value for name, value in code.items()}
+    with torch.no_grad():
+        usual, far = (net.rows(given)["down.0.norm.weight"] for given in (code, wild))
+    assert float((far - usual).abs().max()) < 3 * FAR
+
+
+def test_a_batch_is_painted_as_its_pictures_are(
+    net: Predicted, encoder: Encoder, draw_painting: Callable[[int, int], Tensor], draw_photo: Callable[..., Tensor]
+) -> None:
+    nn.init.normal_(net.painter.last.conv.weight, 0, 0.05)  # type: ignore[union-attr, arg-type]
+    styles = torch.cat([draw_painting(64, 64), draw_painting(64, 64).flip(1)])
+    contents = torch.cat([draw_photo(40, 44), draw_photo(40, 44).flip(3)])
+    code = codes_of(net, encoder, styles)
+    with torch.no_grad():
+        whole = net(contents, code)
+        for i in range(2):
+            single = {name: value[i : i + 1] for name, value in code.items()}
+            torch.testing.assert_close(net(contents[i : i + 1], single)[0], whole[i], rtol=0, atol=1e-4)
+        assert float((net(contents[:1], {n: v[1:] for n, v in code.items()})[0] - whole[0]).abs().max()) > 0.01
