@@ -55,6 +55,9 @@ class Fast:
             yield Step(1, 1, size, content)
             return
         painted = blend(content, code, memory_bytes=self.memory_bytes)
+        if strength == 1:
+            yield Step(1, 1, size, painted.clamp_(0, 1))
+            return
 
         def strengthened(before: Tensor, after: Tensor) -> Tensor:
             return torch.lerp(before, after, strength).clamp_(0, 1)
