@@ -193,7 +193,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"contents": ()}, OptionError, "--contents is missing"),
         ({"styles": ()}, OptionError, "--styles is missing"),
         ({"crop_px": 44}, OptionError, "a multiple of 8, is needed. Use --crop-px 48"),
-        ({"variant": "predicted", "crop_px": 44}, OptionError, "--crop-px 48"),
+        ({"variant": "predicted", "crop_px": 46}, OptionError, "--crop-px 48"),
         ({"encoder": "nowhere.safetensors"}, Exception, "there is no weight file nowhere.safetensors"),
     ],
 )
@@ -298,7 +298,8 @@ def test_starting_from_a_network_begins_where_it_was(
 def test_a_painter_of_learned_styles_is_kept_to_the_last_bit(
     adain_options: Options, brief: AdainFitOptions, tmp_path: Path
 ) -> None:
-    options = adain_options(variant="predicted", start_from="compact-styles", keep_painter=True)
+    options = adain_options(variant="predicted", keep_painter=True)
+    assert told(options, prepare(options, brief))["options"]["start_from"] == "compact-styles"
     known = readers.loaded("compact-styles").tensors
     prepared = prepare(options, brief)
     net = prepared.task.network
@@ -318,8 +319,8 @@ def test_a_painter_of_learned_styles_is_kept_to_the_last_bit(
 def test_a_painter_that_there_is_not_is_not_kept(
     adain_options: Options, brief: AdainFitOptions, unread: None, learned_file: Path
 ) -> None:
-    for options in ({"variant": "predicted"}, {"variant": "adain"}):
-        with pytest.raises(OptionError, match="--keep-painter is of --variant predicted, and needs --start-from"):
+    for options in ({"variant": "predicted", "start_from": "none"}, {"variant": "adain"}):
+        with pytest.raises(OptionError, match="--keep-painter is of --variant predicted that begins with a painter"):
             prepare(adain_options(**options, keep_painter=True), brief)
     with pytest.raises(WeightsMismatch, match=r"does not serve --variant predicted: .*down\.0"):
         prepare(adain_options(variant="predicted", start_from=str(learned_file)), brief)

@@ -29,11 +29,17 @@ class AdainOptions(Options):
 
     contents: Annotated[tuple[Path, ...], Doc("Folders of content pictures, or CSVs with a column path.")] = ()
     styles: Annotated[tuple[Path, ...], Doc("Folders of style pictures, or CSVs with a column path.")] = ()
-    variant: Annotated[str, Doc("Network to train."), Choice(VARIANTS)] = "adain-colour"
+    variant: Annotated[str, Doc("Network to train."), Choice(VARIANTS)] = "predicted"
     encoder: Annotated[str, Doc("Encoder that sees content and style: a name or a file.")] = "compact-vgg"
-    start_from: Annotated[str | None, Doc("Trained network whose weights to begin with: a name or a file.")] = None
+    start_from: Annotated[
+        str | None,
+        Doc(
+            "Trained network whose weights to begin with: a name or a file; none for random ones. Without, --variant "
+            "predicted begins with the painter of compact-styles, all others with random ones."
+        ),
+    ] = None
     keep_painter: Annotated[
-        bool, Doc("Train only what predicts, for a painter whose learned styles are known: --start-from names it.")
+        bool, Doc("Train only what predicts; the painter stays that of --start-from, bit for bit.")
     ] = False
     short_side_px: Annotated[int, Doc("Pictures are scaled down to this short side."), Range(32, 4096)] = 512
     crop_px: Annotated[int, Doc("Side of the square that the network sees."), Range(32, 1024)] = 256

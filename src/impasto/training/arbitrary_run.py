@@ -21,7 +21,7 @@ from impasto.nets.protocol import Code
 from impasto.training import sources
 from impasto.training.arbitrary import ArbitraryStyle, Weights
 from impasto.training.claim import claim
-from impasto.training.data import Crops, centre_crop
+from impasto.training.data import NEVER, Crops, centre_crop
 from impasto.training.fit import Progress, averaged
 from impasto.training.pairs import Pairs
 from impasto.training.processes import is_first
@@ -32,8 +32,9 @@ from impasto.weights.catalogue import LEARNED
 
 FILE = "network.safetensors"
 SHOWN = 4  # contents and styles in a sample
+PAINTER = "compact-styles"  # whose painter the variant begins with that predicts rows
+RANDOM = "none"
 MEASURED = 128  # styles that the scale of codes is measured on
-FAR = 2**40  # a step that no training reaches
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ def prepare(options: AdainOptions, fitting: AdainFitOptions) -> Prepared:
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         encoder = encoders.loaded(options.encoder, precision=fitting.precision)
         net = _network(options, encoder, seed=fitting.seed)
-    _check_size(options.crop_px, encoder, net, [*content_layers, *style_layers])
+    seen = [*content_layers, *style_layers, *net.code_layers]  # type: ignore[misc]
+    stride: int = net.stride  # type: ignore[assignment]
+    sources.check_size(options.crop_px, encoder, seen, stride=stride, smallest_px=2 * stride)
     contents = sources.listed_in("contents", options.contents)
     styles = sources.listed_in("styles", options.styles)
     shelves = [
@@ -128,39 +131,33 @@ def _network(options: AdainOptions, encoder: Encoder, *, seed: int) -> nn.Module
         net: nn.Module = nets.untrained(encoder, nets.VARIANTS[options.variant])
     except UnknownName as error:
         raise OptionError(f"--encoder {options.encoder} does not serve --variant {options.variant}: {error}") from error
-    if options.start_from is not None:
-        _start(net, options)
+    source = begins_with(options)
+    if source is not None:
+        _start(net, source, options)
     if options.keep_painter:
-        if not isinstance(net, Predicted) or options.start_from is None:
-            raise OptionError("--keep-painter is of --variant predicted, and needs --start-from. Leave it out.")
+        if not isinstance(net, Predicted) or source is None:
+            raise OptionError("--keep-painter is of --variant predicted that begins with a painter. Leave it out.")
         net.painter.requires_grad_(False)
     return net
 
 
-def _start(net: nn.Module, options: AdainOptions) -> None:
-    """Give `net` the weights of --start-from, which may have been trained with another encoder of the same widths."""
-    file = readers.loaded(str(options.start_from))
+def begins_with(options: AdainOptions) -> str | None:
+    """The network whose weights training begins with; None for random ones."""
+    if options.start_from is None:
+        return PAINTER if options.variant == "predicted" else None
+    return None if options.start_from == RANDOM else options.start_from
+
+
+def _start(net: nn.Module, source: str, options: AdainOptions) -> None:
+    """Give `net` the weights of `source`, which may have been trained with another encoder of the same widths."""
+    file = readers.loaded(source)
     try:
         if isinstance(net, Predicted) and file.card.kind == LEARNED:
             net.begin(file.tensors, file.card.name)
             return
         fill(net, file.tensors, file.card.name)
     except WeightsMismatch as error:
-        raise WeightsMismatch(
-            f"--start-from {options.start_from} does not serve --variant {options.variant}: {error}"
-        ) from error
-
-
-def _check_size(crop_px: int, encoder: Encoder, net: nn.Module, layers: Sequence[str]) -> None:
-    """Raise `UnknownName` for a layer that the encoder has not, `OptionError` for crops that do not suit."""
-    stride: int = net.stride  # type: ignore[assignment]
-    codes: tuple[str, ...] = net.code_layers  # type: ignore[assignment]
-    need = max(encoder.smallest_px([*layers, *codes]), 2 * stride)
-    if crop_px < need or crop_px % stride:
-        nearest = max(-(-need // stride), round(crop_px / stride)) * stride
-        raise OptionError(
-            f"--crop-px is {crop_px}; {need} or more, and a multiple of {stride}, is needed. Use --crop-px {nearest}."
-        )
+        raise WeightsMismatch(f"--start-from {source} does not serve --variant {options.variant}: {error}") from error
 
 
 def _crops(shelf: Shelf, options: AdainOptions, fitting: AdainFitOptions, *, number: int) -> Crops:
@@ -182,7 +179,7 @@ def _shown(shelves: Sequence[Shelf], side_px: int) -> tuple[Tensor, Tensor]:
 def _codes(net: Predicted, encoder: Encoder, pairs: Pairs) -> dict[str, Tensor]:
     """The codes of some styles, by layer."""
     found: list[Code] = []
-    for step in range(FAR, FAR - (-MEASURED // pairs.styles.batch_size)):
+    for step in range(NEVER, NEVER - (-MEASURED // pairs.styles.batch_size)):
         pictures = pairs.styles(step).images
         found.append(code_from(encoder(pictures, net.code_layers), pictures, net=net))  # type: ignore[arg-type]
     return {name: torch.cat([code[name] for code in found]) for name in found[0]}
@@ -214,7 +211,7 @@ def told(options: AdainOptions, prepared: Prepared) -> dict[str, Any]:
         "contents": [Path(source).resolve().name for source in options.contents],
         "styles": [Path(source).resolve().name for source in options.styles],
         "encoder": prepared.task.encoder.name,
-        "start_from": options.start_from and Path(options.start_from).name,
+        "start_from": Path(begins_with(options) or RANDOM).name,
     }
     named.pop("memory_gb")
     counts = {"contents": len(prepared.contents), "styles": len(prepared.styles), "names_sha256": prepared.lists}

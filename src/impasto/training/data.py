@@ -19,6 +19,9 @@ from impasto.image.resize import resized
 
 Bytes = NDArray[np.uint8]
 
+NEVER = 2**40
+"""A step that no training reaches: its batch is for measuring."""
+
 
 @dataclass(frozen=True)
 class Batch:

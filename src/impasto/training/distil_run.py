@@ -19,7 +19,7 @@ from impasto.nets.residual import PALETTE
 from impasto.stylizers.painter import Painter
 from impasto.training import sources
 from impasto.training.claim import claim
-from impasto.training.data import Bytes, Place
+from impasto.training.data import NEVER, Bytes, Place
 from impasto.training.distil import Distillation, Teacher, Weights
 from impasto.training.fit import Progress, averaged
 from impasto.training.kept import Kept
@@ -28,7 +28,6 @@ from impasto.training.lessons import Lessons
 from impasto.training.processes import device_for, is_first
 from impasto.training.results import Results, results_in
 from impasto.training.students import (
-    check_size,
     dip,
     halved,
     held_apart,
@@ -42,7 +41,6 @@ from impasto.training.students import (
 from impasto.weights import readers
 
 MEASURED = 8  # paintings of each teacher that its colours are measured on
-FAR = 2**40  # a step that no training reaches
 COMPARED = 4  # layers whose features are compared (arXiv 1911.06464 takes as many)
 
 
@@ -112,7 +110,7 @@ def prepare(
         encoder = encoders.loaded(options.encoder, pooling=options.pooling, precision=fitting.precision)
         teachers = _teachers(options, fitting, seen, painters=painters)
         net = untrained(options, [teacher.name for teacher in teachers], seed=fitting.seed)
-    check_size(options.crop_px, encoder, net, list(layers))
+    sources.check_size(options.crop_px, encoder, list(layers), stride=net.stride, smallest_px=net.smallest_px)
     for teacher in teachers:
         _check(teacher, options.crop_px, tell=tell, contents=len(seen))
     task = Distillation(
@@ -161,7 +159,7 @@ def _dip(task: Distillation, lessons: Lessons, options: DistilOptions) -> None:
     before, colours = net.get_buffer(PALETTE).clone(), []
     for teacher in task.teachers:
         alone = dataclasses.replace(lessons, teachers=(teacher,), weights=(1.0,), kept=None, batch_size=MEASURED)
-        batch = alone(FAR)
+        batch = alone(NEVER)
         taught = dataclasses.replace(task, teachers=(teacher,), kept=None)
         paintings = taught.painted(batch, range(MEASURED), [0] * MEASURED, place=torch.device("cpu"))
         colours.append(torch.cat(list(torch.split(paintings, 1)), dim=3))  # side by side, as one picture

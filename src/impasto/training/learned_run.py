@@ -26,7 +26,6 @@ from impasto.training.learned import Assignment, LearnedStyles, Targets, Weights
 from impasto.training.processes import is_first
 from impasto.training.shelf import Shelf
 from impasto.training.students import (
-    check_size,
     dip,
     halved,
     held_apart,
@@ -108,7 +107,8 @@ def prepare(
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         encoder = encoders.loaded(options.encoder, pooling=options.pooling, precision=fitting.precision)
         net = untrained(options, [style.name for style in styles], seed=fitting.seed) if network is None else network
-    check_size(options.crop_px, encoder, net, [*content_layers, *style_layers])
+    seen_layers = [*content_layers, *style_layers]
+    sources.check_size(options.crop_px, encoder, seen_layers, stride=net.stride, smallest_px=net.smallest_px)
     pictures = [read(style, options.style_px) for style in styles]
     dip(net, pictures, weights)
     found = sources.listed_in("contents", options.contents) if contents is None else contents

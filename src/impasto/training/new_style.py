@@ -24,6 +24,7 @@ from impasto.nets.predicted import PAINTER, Predicted
 from impasto.nets.residual import PALETTE, Residual, is_row
 from impasto.training import sources
 from impasto.training.claim import claim
+from impasto.training.data import NEVER
 from impasto.training.fit import Progress, averaged
 from impasto.training.learned import Assigned
 from impasto.training.learned_run import Prepared, StylePicture, prepare, read, told
@@ -33,7 +34,6 @@ from impasto.weights import readers
 from impasto.weights.card import Loaded, fill
 
 WHOLE = "whole"  # folder of the second part of the training
-TRIED = 2**40  # a step that no training reaches
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def nearest(tensors: dict[str, Tensor], prepared: Prepared) -> dict[str, Tensor]
     """
     colours = {key: value.clone() for key, value in prepared.task.network.state_dict().items() if key == PALETTE}
     many = max(value.shape[0] if is_row(key) and value.ndim == 2 else 1 for key, value in tensors.items())
-    batch = prepared.batches(TRIED)
+    batch = prepared.batches(NEVER)
     rows = [_row(tensors, index) | colours for index in range(many)]
     losses = [_style_loss(prepared, row, batch) for row in rows]
     return rows[min(range(many), key=losses.__getitem__)]

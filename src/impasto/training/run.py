@@ -20,7 +20,7 @@ from impasto.encoders.vgg import STAGES, Vgg, give_batch_norm
 from impasto.image.pixels import PREPROCESS
 from impasto.training import backbone, measures
 from impasto.training.claim import claim
-from impasto.training.data import Ahead, Crops
+from impasto.training.data import NEVER, Ahead, Crops
 from impasto.training.fit import Progress, averaged, fit
 from impasto.training.pictures import Listed, PictureSet, decoded, listed
 from impasto.training.processes import device_for, is_first
@@ -111,7 +111,7 @@ def _items(options: BackboneOptions, *, without: set[Path]) -> tuple[list[Listed
 def sampled(crops: Crops) -> Tensor:
     """Pictures `(64, 3, px, px)` that channel statistics are taken on: crops of steps that no training reaches."""
     batches = -(-SAMPLE // crops.batch_size)
-    return torch.cat([crops(2**40 + i).images for i in range(batches)])[:SAMPLE]
+    return torch.cat([crops(NEVER + i).images for i in range(batches)])[:SAMPLE]
 
 
 def _encoder(options: BackboneOptions, fitting: FitOptions, sample: Tensor) -> Vgg:

@@ -90,6 +90,19 @@ def check_losses(names: Sequence[str]) -> None:
             raise UnknownName.of("style loss", name, STYLE_LOSSES)
 
 
+def check_size(crop_px: int, encoder: Encoder, layers: Sequence[str], *, stride: int, smallest_px: int) -> None:
+    """Raise `UnknownName` for a layer that the encoder has not, `OptionError` for crops that do not suit.
+
+    The network's sides are multiples of `stride`, and of `smallest_px` at least.
+    """
+    need = max(encoder.smallest_px(layers), 2 * stride, smallest_px)
+    if crop_px < need or crop_px % stride:
+        nearest = max(-(-need // stride), round(crop_px / stride)) * stride
+        raise OptionError(
+            f"--crop-px is {crop_px}; {need} or more, and a multiple of {stride}, is needed. Use --crop-px {nearest}."
+        )
+
+
 def steps(
     task: Seeing[T],
     batches: Callable[[int], T],

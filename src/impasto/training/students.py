@@ -13,7 +13,6 @@ from torch import Tensor
 
 from impasto.config.learned import FastNetworkOptions, LearnedFitOptions
 from impasto.core.errors import OptionError, WeightsMismatch
-from impasto.encoders.table import Encoder
 from impasto.nets.learned import KIND
 from impasto.nets.moments import moments
 from impasto.nets.residual import PALETTE, Residual, is_row
@@ -87,17 +86,6 @@ def _begun(value: Tensor, known: Sequence[str], names: Sequence[str]) -> Tensor:
     mean = table.mean(0)
     found = torch.stack([table[known.index(name)] if name in known else mean for name in names])
     return found[0] if len(names) == 1 else found
-
-
-def check_size(crop_px: int, encoder: Encoder, net: Residual, layers: Sequence[str]) -> None:
-    """Raise `UnknownName` for a layer that the encoder has not, `OptionError` for crops that do not suit."""
-    stride = 2 ** (len(net.down) - 1)
-    need = max(encoder.smallest_px(layers), 2 * stride, net.smallest_px)
-    if crop_px < need or crop_px % stride:
-        nearest = max(-(-need // stride), round(crop_px / stride)) * stride
-        raise OptionError(
-            f"--crop-px is {crop_px}; {need} or more, and a multiple of {stride}, is needed. Use --crop-px {nearest}."
-        )
 
 
 def held_apart(
