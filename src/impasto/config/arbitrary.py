@@ -12,7 +12,7 @@ from impasto.core.options import Doc, Options, Range
 class ArbitraryOptions(Options):
     """Which network paints, and in how large pieces."""
 
-    network: Annotated[str, Doc("Network: a name of `impasto models list`, or a weight file.")] = "compact-adain"
+    network: Annotated[str, Doc("Network: a name of `impasto models list`, or a weight file.")] = "compact-any"
     tile_px: Annotated[
         int,
         Doc(

@@ -21,7 +21,7 @@ class DistilOptions(FastNetworkOptions):
             "manner of, or folders of finished results, named as their contents."
         ),
     ] = ()
-    network: Annotated[str, Doc("Network that paints in the manner of pictures: a name or a file.")] = "compact-adain"
+    network: Annotated[str, Doc("Network that paints in the manner of pictures: a name or a file.")] = "compact-any"
     style_px: Annotated[int, Doc("Long side of those pictures: larger ones give larger strokes."), Range(64, 4096)] = (
         256
     )

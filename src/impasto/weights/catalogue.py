@@ -75,12 +75,12 @@ CATALOGUE: dict[str, Entry] = {
             bundled="compact-vgg.safetensors",
         ),
         Entry(
-            name="compact-adain",
+            name="compact-any",
             kind="arbitrary",
             dialect="impasto",
             licence="MIT",
             about="our own network that paints in any style; comes with the package, needs no network connection",
-            bundled="compact-adain.safetensors",
+            bundled="compact-any.safetensors",
         ),
         Entry(
             name="compact-styles",
