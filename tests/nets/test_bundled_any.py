@@ -72,7 +72,7 @@ def test_a_photograph_in_its_own_style_is_recognised(network: Network, photo: Te
     light, seen = (
         resized(p.mean(1, keepdim=True), (20, 20)).flatten() for p in (painted(network, photo, photo), photo)
     )
-    assert torch.corrcoef(torch.stack([light, seen]))[0, 1] > 0.9
+    assert torch.corrcoef(torch.stack([light, seen]))[0, 1] > 0.6  # light is where it was
 
 
 def test_little_strength_is_little_change(network: Network, photo: Tensor) -> None:
