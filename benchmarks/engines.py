@@ -9,7 +9,6 @@ steps, where a difference of 0 cannot be hoped for in bfloat16.
 from __future__ import annotations
 
 import argparse
-import copy
 import importlib.util
 import statistics
 import tempfile
@@ -33,6 +32,8 @@ from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, colour_map, recoloured
 from impasto.nets.moments import moments
 from impasto.nets.predicted import Predicted
+from impasto.stylizers.predicted import Predictive
+from impasto.stylizers.protocol import Mix, Style
 from impasto.weights.card import Card
 from impasto.weights.vgg import network_of
 
@@ -51,8 +52,8 @@ class Prepared(nn.Module):
             self.map = colour_map(moments(photo, covariances=True), self.code[COLOURS])
         self.painter: Any = None
         if isinstance(self.net, Predicted):  # with the row of the style, and the colours' map outside
-            self.painter = copy.deepcopy(self.net.painter)
-            self.painter.load_state_dict({**self.painter.state_dict(), **self.net.row_of(self.code)})
+            (region,) = Predictive(network).prepare(Mix((Style(code=self.code),)))
+            self.painter = region.painter.net
             self.painter.recoloured = lambda image, shares: image
 
     def forward(self, image: Tensor) -> Tensor:

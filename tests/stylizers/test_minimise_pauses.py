@@ -7,6 +7,7 @@ import io
 import pytest
 import torch
 from minimisers import Failing, Start, adam, every_minimiser, lbfgs
+from states import assert_equal
 from torch import Tensor
 
 from impasto.core.errors import StateError
@@ -20,23 +21,6 @@ def through_a_file(state: dict[str, object]) -> dict[str, object]:
     buffer.seek(0)
     kept: dict[str, object] = torch.load(buffer, weights_only=True)
     return kept
-
-
-def assert_equal(one: object, other: object) -> None:
-    if isinstance(one, Tensor):
-        assert isinstance(other, Tensor)
-        assert torch.equal(one, other)
-    elif isinstance(one, dict):
-        assert isinstance(other, dict)
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_equal(one[key], other[key])
-    elif isinstance(one, list):
-        assert isinstance(other, list)
-        for a, b in zip(one, other, strict=True):
-            assert_equal(a, b)
-    else:
-        assert one == other
 
 
 @every_minimiser

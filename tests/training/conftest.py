@@ -14,7 +14,7 @@ from PIL import Image
 from impasto.config.adain import AdainFitOptions, AdainOptions
 from impasto.config.distil import DistilOptions
 from impasto.config.learned import LearnedFitOptions, LearnedOptions
-from impasto.training import arbitrary_run
+from impasto.training import arbitrary_run, shelf
 
 BRIEF = AdainFitOptions(
     steps=4,
@@ -120,3 +120,13 @@ def distil_options(there: Path, contents: Path) -> Callable[..., DistilOptions]:
         return DistilOptions(**(given | options))
 
     return made
+
+
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No picture may be read."""
+
+    def small(path: Path, short_side_px: int) -> None:
+        pytest.fail(f"{path} was read")
+
+    monkeypatch.setattr(shelf, "small", small)

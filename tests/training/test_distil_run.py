@@ -19,7 +19,6 @@ from impasto.config.learned import LearnedFitOptions
 from impasto.core.errors import DataError, NotFinite, OptionError, StateError, UnknownName, WeightsMismatch
 from impasto.nets import learned as nets
 from impasto.rendering.painters import painter_of
-from impasto.training import shelf
 from impasto.training.distil_run import prepare, train_distil
 from impasto.training.fit import Progress, averaged, fit
 from impasto.weights.card import load, save
@@ -213,16 +212,6 @@ def test_a_folder_belongs_to_one_training(distil_options: Options, short: Learne
     ):
         with pytest.raises(StateError, match=message):
             trained(distil_options(**({"teachers": PAIR} | changed)), one, tmp_path / "out")
-
-
-@pytest.fixture
-def unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No content may be read."""
-
-    def small(path: Path, short_side_px: int) -> None:
-        pytest.fail(f"{path} was read")
-
-    monkeypatch.setattr(shelf, "small", small)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from states import assert_equal
 from torch import Tensor, nn
 
 from impasto.config.training import FitOptions
@@ -65,19 +66,6 @@ def run(task: Any, folder: Path, options: FitOptions = QUICK, *, stop_after: int
 def kept(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = torch.load(folder / "checkpoint.pt", weights_only=True)
     return found
-
-
-def assert_equal(one: object, other: object) -> None:
-    if isinstance(one, Tensor):
-        assert isinstance(other, Tensor)
-        assert torch.equal(one, other)
-    elif isinstance(one, dict):
-        assert isinstance(other, dict)
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_equal(one[key], other[key])
-    else:
-        assert one == other
 
 
 @every_optimizer

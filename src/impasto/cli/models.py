@@ -155,7 +155,8 @@ def sheet(
     with Bar(quiet=quiet) as bar:
 
         def tell(done: int, total: int, name: str) -> None:
-            names.extend([] if name in names else [name])
+            if name not in names:
+                names.append(name)
             bar.show(done, total, f"painting {done + 1}/{total}  {name}")
 
         api.sheet_of_styles(styles, content=[*content] or None, size=size, progress=tell).save(output)

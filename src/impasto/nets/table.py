@@ -85,7 +85,7 @@ class Network:
     @property
     def tiled(self) -> OnePass:
         """The network, where it is one that paints tile by tile."""
-        assert not isinstance(self.net, Predicted), "rendering.families tells"
+        assert not isinstance(self.net, Predicted), "stylizers.any_style chooses"
         return self.net
 
     @property

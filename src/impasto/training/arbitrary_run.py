@@ -90,7 +90,7 @@ def prepare(options: AdainOptions, fitting: AdainFitOptions) -> Prepared:
         for found in (contents, styles)
     ]
     pairs = Pairs(*(_crops(shelf, options, fitting, number=i) for i, shelf in enumerate(shelves)))
-    if isinstance(net, Predicted) and not bool(net.code_mean.any()):
+    if isinstance(net, Predicted) and not bool(net.code_mean.any()):  # no training has measured it yet
         net.measure(_codes(net, encoder, pairs))
     task = ArbitraryStyle(
         network=net,
