@@ -136,3 +136,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
     (folder / f"rank{rank}.json").write_text(json.dumps(everything(folder, rank)), encoding="utf-8")
+    if torch.distributed.is_initialized():  # its threads must not outlive the interpreter, which aborts otherwise
+        torch.distributed.destroy_process_group()
