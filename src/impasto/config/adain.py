@@ -9,7 +9,18 @@ from typing import Annotated
 from impasto.config.training import FitOptions
 from impasto.core.options import Choice, Doc, Options, Range
 
-VARIANTS = ("adain", "adain-residual", "adain-skip", "adain-colour", "wct", "wct-skip", "predicted", "predicted-half")
+VARIANTS = (
+    "adain",
+    "adain-residual",
+    "adain-skip",
+    "adain-colour",
+    "wct",
+    "wct-skip",
+    "predicted",
+    "predicted-noise",
+    "predicted-noise-half",
+    "predicted-half",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +62,12 @@ class AdainOptions(Options):
     smoothness_weight: Annotated[float, Doc("Weight of total variation."), Range(0)] = 0.0
     noise_weight: Annotated[float, Doc("Weight of steadiness under noise, for video."), Range(0)] = 0.0
     content_layers: Annotated[tuple[str, ...], Doc("Layers of the content loss.")] = ("relu3_3", "relu4_2")
+    normalise_content: Annotated[
+        bool, Doc("Compare content features after an instance norm, which leaves the contrast of the output free.")
+    ] = False
+    sizes: Annotated[
+        int, Doc("Sizes at which the style is compared: the crop, half of it, and so on."), Range(1, 4)
+    ] = 1
     style_layers: Annotated[tuple[str, ...], Doc("Layers of the style loss.")] = (
         "relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1",
     )  # fmt: skip

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.image.resize import SizeHW
+from impasto.nets.blocks import blurred_double
 from impasto.nets.moments import Tally
-from impasto.nets.residual import Conv, Norm, Transposed, shuffled, smoothed, unshuffled
+from impasto.nets.noise import with_noise
+from impasto.nets.residual import Conv, Layer, Norm, Transposed, shuffled, smoothed, unshuffled
 
 TALLIED_PX = 1 << 11
 """Places whose moments are sums in float32, one after another. With 16,000 of them a picture was off by 4e-4, with
@@ -54,8 +56,24 @@ def convolved(source: Map, conv: nn.Module, *, wide: bool = False) -> Map:
     if isinstance(conv, Transposed):
         return Map(_transposed(source, conv), conv.weight.shape[1], (2 * height, 2 * width), source.held)
     assert isinstance(conv, Conv)
-    size = (2 * height, 2 * width) if conv.doubles else (-(-height // conv.stride), -(-width // conv.stride))
+    if conv.doubles == "bilinear":
+        source, height, width = _blurred_double(source), 2 * height, 2 * width
+    size = (
+        (2 * height, 2 * width) if conv.doubles == "nearest" else (-(-height // conv.stride), -(-width // conv.stride))
+    )
     return Map(_convolved(source, conv, size, wide), conv.weight.shape[0], size, source.held)
+
+
+def noised(source: Map, layer: Layer) -> Map:
+    """`source` and the noise of `layer`, where it has some."""
+    strength = layer.noise
+    if strength is None:
+        return source
+
+    def rows(start: int, stop: int) -> Tensor:
+        return with_noise(source.rows(start, stop), strength, layer=layer.index, first_row=start)
+
+    return Map(rows, source.channels, source.size_hw, source.held)
 
 
 def squared(source: Map, side: int) -> Map:
@@ -133,7 +151,7 @@ def _moments(places: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _convolved(source: Map, conv: Conv, size_hw: SizeHW, wide: bool) -> Rows:
-    factor = 2 if conv.doubles else 1
+    factor = 2 if conv.doubles == "nearest" else 1
     height, width = (factor * side for side in source.size_hw)
     left, right = conv.margins(width)
 
@@ -161,7 +179,7 @@ def _framed(feats: Tensor, margins: Margins, conv: Conv, *, dtype: torch.dtype) 
 
     The margins at the top and bottom mirror the rows of `feats`, which must have enough of them.
     """
-    factor = 2 if conv.doubles else 1
+    factor = 2 if conv.doubles == "nearest" else 1
     (b, c, h, w), (top, bottom, left, right) = feats.shape, margins
     high, wide = factor * h, factor * w
     shape = b, top + high + bottom, left + wide + right, c
@@ -183,6 +201,18 @@ def _mirrored(before: int, length: int, after: int) -> list[tuple[int, int]]:
     """Places of the margins, and those within that they mirror; the border's own place is not repeated."""
     end = before + length - 1
     return [(before - k, before + k) for k in range(1, before + 1)] + [(end + k, end - k) for k in range(1, after + 1)]
+
+
+def _blurred_double(source: Map) -> Map:
+    """What `blocks.blurred_double` makes of all of `source`."""
+    height, width = source.size_hw
+
+    def rows(start: int, stop: int) -> Tensor:
+        above, below = max(start // 2 - 2, 0), min(-(-stop // 2) + 2, height)
+        found = blurred_double(source.rows(above, below))
+        return found[:, :, start - 2 * above : stop - 2 * above]
+
+    return Map(rows, source.channels, (2 * height, 2 * width), source.held)
 
 
 def _transposed(source: Map, conv: Transposed) -> Rows:

@@ -62,7 +62,7 @@ class Predicted(nn.Module):
         widths: Sequence[int],
         blocks: int,
         rank: int = 128,
-        **numbers: int,
+        **numbers: Any,
     ) -> None:
         """`code_widths` are the encoder's channels by layer; `numbers` more of those of `Residual`."""
         super().__init__()

@@ -11,14 +11,16 @@ from torch.nn import functional as F
 
 from impasto.core.errors import OptionError, UnknownName
 from impasto.encoders.padding import reflected
-from impasto.nets.blocks import doubled
+from impasto.nets.blocks import blurred_double, doubled
 from impasto.nets.colours import in_colours
+from impasto.nets.noise import with_noise
 from impasto.nets.norms import instance_norm
 
 PADDINGS = ("reflect", "same")
 """`same`: zeros, one more at the bottom and right where their number is odd, as TensorFlow has it."""
 
-UPSAMPLINGS = ("nearest", "transposed")
+UPSAMPLINGS = ("nearest", "bilinear", "transposed")
+"""`bilinear`: after a binomial blur, against aliasing of the smaller grid (Karras et al. 2021, StyleGAN3)."""
 
 PALETTE = "palette"
 """The colours of the styles in a network's state: mean and covariance, 12 numbers each."""
@@ -40,7 +42,9 @@ class Residual(nn.Module):
     not be learned again. `recolours` gives the picture the colours of the style first, and adds what the network paints
     to that, so that only strokes and forms are to be learned; such a network works in RGB of `[0, 1]`. With `unshuffle`
     2 the first layer sees squares of 2 × 2 pixels as one place each, and the last one paints such squares, smoothed so
-    that their grid cannot show.
+    that their grid cannot show. `noise` adds white noise to the convolutions of the blocks and of the way up, before
+    their norms, scaled by a learned strength per channel (Karras et al. 2019, StyleGAN): texture in flat areas then
+    grows from the noise and not from the sampling grid.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Residual(nn.Module):
         skips: bool = False,
         recolours: bool = False,
         unshuffle: int = 1,
+        noise: bool = False,
     ) -> None:
         super().__init__()
         if styles < 1:
@@ -77,27 +82,32 @@ class Residual(nn.Module):
         reach = max(outer_px // 2, 2 ** (len(widths) - 1))
         self.smallest_px = unshuffle * (reach + 1)  # reflection needs more than the padding
 
-        def layer(into: int, out: int, *, side: int = 3, stride: int = 1, doubles: bool = False) -> Layer:
+        def layer(
+            into: int, out: int, *, side: int = 3, stride: int = 1, doubles: str | None = None, noisy: bool = False
+        ) -> Layer:
             conv = Conv(into, out, side, stride=stride, padding=padding, doubles=doubles, bias=biases)
-            return Layer(conv, Norm(out, eps, styles=styles))
+            return Layer(conv, Norm(out, eps, styles=styles), noise=out if noisy else 0)
 
         def upward(into: int, out: int) -> Layer:
-            if upsampling == "nearest":
-                return layer(into, out, doubles=True)
-            return Layer(
-                Transposed(into, out, offset=int(padding == "reflect"), bias=biases), Norm(out, eps, styles=styles)
-            )
+            if upsampling != "transposed":
+                return layer(into, out, doubles=upsampling, noisy=noise)
+            conv = Transposed(into, out, offset=int(padding == "reflect"), bias=biases)
+            return Layer(conv, Norm(out, eps, styles=styles), noise=out if noise else 0)
 
         steps = list(pairwise(widths))
         colours = 3 * unshuffle**2
         first = layer(colours, widths[0], side=outer_px)
         self.down = nn.ModuleList([first, *(layer(into, out, stride=2) for into, out in steps)])
-        self.blocks = nn.ModuleList(Block(*(layer(widths[-1], widths[-1]) for _ in range(2))) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            Block(*(layer(widths[-1], widths[-1], noisy=noise) for _ in range(2))) for _ in range(blocks)
+        )
         self.up = nn.ModuleList(upward(out, into) for into, out in reversed(steps))
         last = Conv(widths[0], colours, outer_px, padding=padding, bias=biases)
         if recolours:
             nn.init.zeros_(last.weight)  # the first picture is the content in other colours
         self.last = Layer(last, Norm(colours, eps, styles=styles) if last_norm else None)
+        for index, noisy in enumerate(module for module in self.modules() if isinstance(module, Layer)):
+            noisy.index = index
 
     def forward(self, image: Tensor, shares: Tensor | None = None) -> Tensor:
         """`image` `(b, 3, h, w)` in the range and colour order that the weights were trained for, to their output's.
@@ -140,15 +150,21 @@ class Residual(nn.Module):
 
 
 class Layer(nn.Module):
-    """A convolution, and a norm after it."""
+    """A convolution and a norm after it; with `noise` channels, noise between the two.
 
-    def __init__(self, conv: nn.Module, norm: nn.Module | None) -> None:
+    `index` is the place of the layer in its network: every layer has its own noise.
+    """
+
+    def __init__(self, conv: nn.Module, norm: nn.Module | None, *, noise: int = 0) -> None:
         super().__init__()
-        self.conv, self.norm = conv, norm
+        self.conv, self.norm, self.index = conv, norm, 0
+        self.noise = nn.Parameter(torch.zeros(noise)) if noise else None
 
     def forward(self, x: Tensor, shares: Tensor | None) -> Tensor:
-        """`(b, c, h, w)` to `(b, c', h', w')`."""
+        """`(b, c, h, w)` to `(b, c', h', w')`. While training the noise is drawn anew."""
         found: Tensor = self.conv(x)
+        if self.noise is not None:
+            found = with_noise(found, self.noise, layer=self.index, drawn=self.training)
         return found if self.norm is None else self.norm(found, shares)
 
 
@@ -189,7 +205,7 @@ class Norm(nn.Module):
 
 
 class Conv(nn.Module):
-    """A convolution that keeps the size (over `stride`); `doubles`: of the picture doubled by nearest neighbour."""
+    """A convolution that keeps the size (divided by `stride`), or of the input doubled as `doubles` says."""
 
     def __init__(
         self,
@@ -199,7 +215,7 @@ class Conv(nn.Module):
         *,
         stride: int = 1,
         padding: str,
-        doubles: bool = False,
+        doubles: str | None = None,
         bias: bool = True,
     ) -> None:
         super().__init__()
@@ -209,8 +225,14 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(b, c, h, w)` to `(b, c', ceil(h / stride), ceil(w / stride))`, or to twice the size."""
-        x = doubled(x) if self.doubles else x
+        x = self.enlarged(x)
         return F.conv2d(self._padded(x), self.weight, self.bias, stride=self.stride)
+
+    def enlarged(self, x: Tensor) -> Tensor:
+        """The input of the convolution: twice as high and wide where it `doubles`."""
+        if self.doubles is None:
+            return x
+        return doubled(x) if self.doubles == "nearest" else blurred_double(x)
 
     def _padded(self, x: Tensor) -> Tensor:
         if self.padding == "reflect" and self.side == 3:

@@ -18,7 +18,19 @@ from torch import Tensor
 from impasto.core.errors import OptionError
 from impasto.image.resize import SizeHW
 from impasto.nets.colours import colour_map, recoloured
-from impasto.nets.lazy import Map, Rows, convolved, held, held_bytes, normed, squared, summed, tallied, unsquared
+from impasto.nets.lazy import (
+    Map,
+    Rows,
+    convolved,
+    held,
+    held_bytes,
+    noised,
+    normed,
+    squared,
+    summed,
+    tallied,
+    unsquared,
+)
 from impasto.nets.moments import Tally
 from impasto.nets.residual import Block, Layer, Norm, Residual
 
@@ -126,14 +138,14 @@ class _Easel:
 
         That is where it leaves `spare_bytes`, next to `source` and to what is needed of the maps `beside`.
         """
-        raw = convolved(source, layer.conv, wide=wide)
+        raw = noised(convolved(source, layer.conv, wide=wide), layer)
         needed = held_bytes(source, *beside) + self._bytes(raw, wide=wide) + spare_bytes
         kept, tally = self._passed(raw, keeps=needed <= self.room_bytes)
         return self._normed(raw if kept is None else held(kept), layer, tally, relu=relu)
 
     def _gathered(self, source: Map, layer: Layer) -> Tensor:
         """All that `layer` makes of `source`, `(1, c, h, w)`, after norm and ReLU."""
-        feats, tally = self._passed(convolved(source, layer.conv), keeps=True)
+        feats, tally = self._passed(noised(convolved(source, layer.conv), layer), keeps=True)
         assert feats is not None
         self._replace(feats, self._normed(held(feats), layer, tally).rows)
         return feats
@@ -141,11 +153,11 @@ class _Easel:
     def _add(self, block: Block, feats: Tensor, *, beside: Sequence[Map]) -> None:
         """Add to `feats` what `block` adds to them."""
         source = held(feats)
-        raw = convolved(source, block.one.conv)
+        raw = noised(convolved(source, block.one.conv), block.one)
         needed = held_bytes(source, *beside) + self._bytes(raw)
         kept, tally = self._passed(raw, keeps=needed <= self.room_bytes)
         one = self._normed(raw if kept is None else held(kept), block.one, tally)
-        raw = convolved(one, block.two.conv)
+        raw = noised(convolved(one, block.two.conv), block.two)
         if kept is None:
             _, tally = self._passed(raw, keeps=False)
         else:

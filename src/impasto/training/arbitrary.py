@@ -45,7 +45,8 @@ class ArbitraryStyle:
     """Content, style, identity, smoothness, noise and range losses of a one-pass network.
 
     `identity`: a content painted in its own style is to stay as it is (Park & Lee 2019). The last three parts are those
-    of `terms.of_output`.
+    of `terms.of_output`. `normalise_content` compares content features after an instance norm, which leaves the
+    contrast of the output free. With `sizes` 2 the style is compared at half the size as well, and so on.
     """
 
     network: nn.Module
@@ -55,6 +56,8 @@ class ArbitraryStyle:
     style_layers: Mapping[str, float]
     style_losses: Sequence[str] = ("mean-std",)
     noise_std: float = 0.02
+    normalise_content: bool = False
+    sizes: int = 1
     shown: tuple[Tensor, Tensor] | None = None
     """Contents and styles `(n, 3, px, px)` that a sample pairs, all with all."""
 
@@ -73,9 +76,15 @@ class ArbitraryStyle:
             seen = self.encoder(self._recoloured(contents, code), content_layers | set(self._layers))
         output: Tensor = module(contents, code, feats=seen)
         found = self.encoder(output, content_layers | style_layers)
+        pyramid = [(found, wanted)] if style_layers else []
+        for level in range(1, self.sizes):
+            small, target = (F.avg_pool2d(image, 2**level) for image in (output, styles))
+            with torch.no_grad():
+                goal = self.encoder(target, style_layers)
+            pyramid.append((self.encoder(small, style_layers), goal))
         parts = {
             "content": lambda: self._content(found, seen),
-            "style": lambda: self._style(found, wanted),
+            "style": lambda: torch.stack([self._style(*pair) for pair in pyramid]).mean(),
             "identity": lambda: self._identity(module, contents),
             **of_output(output, contents, paint=lambda noisy: module(noisy, code), noise_std=self.noise_std),
         }
@@ -110,7 +119,9 @@ class ArbitraryStyle:
         return in_colours(contents, code[COLOURS]) if self.network.recolours else contents
 
     def _content(self, found: Found, seen: Found) -> Tensor:
-        return torch.stack([w * CONTENT(found[name], seen[name]) for name, w in self.content_layers.items()]).sum()
+        norm = F.instance_norm if self.normalise_content else _unchanged
+        rows = [(w, norm(found[name].float()), norm(seen[name].float())) for name, w in self.content_layers.items()]
+        return torch.stack([w * CONTENT(one, other) for w, one, other in rows]).sum()
 
     def _style(self, found: Found, wanted: Found) -> Tensor:
         parts = [
@@ -136,6 +147,10 @@ def tempered(loss: StyleLoss, found: Tensor, wanted: Tensor) -> Tensor:
     """
     pairs = zip(torch.split(found, 1), torch.split(wanted, 1), strict=True)
     return torch.stack([loss(one, loss.target(other)) for one, other in pairs]).log1p().mean()
+
+
+def _unchanged(feats: Tensor) -> Tensor:
+    return feats
 
 
 def _placed(images: Tensor, module: nn.Module) -> Tensor:

@@ -99,6 +99,8 @@ def prepare(options: AdainOptions, fitting: AdainFitOptions) -> Prepared:
         content_layers=content_layers,
         style_layers=style_layers,
         style_losses=options.style_losses,
+        normalise_content=options.normalise_content,
+        sizes=options.sizes,
         shown=_shown(shelves, options.crop_px) if fitting.sample_every else None,
     )
     return Prepared(task, pairs, shelves[0], shelves[1], sources.digest(contents, styles))
@@ -155,7 +157,7 @@ def _start(net: nn.Module, source: str, options: AdainOptions) -> None:
         if isinstance(net, Predicted) and file.card.kind == LEARNED:
             net.begin(file.tensors, file.card.name)
             return
-        fill(net, file.tensors, file.card.name)
+        fill(net, nets.with_noise_strengths(net, file.tensors), file.card.name)
     except WeightsMismatch as error:
         raise WeightsMismatch(f"--start-from {source} does not serve --variant {options.variant}: {error}") from error
 

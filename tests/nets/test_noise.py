@@ -1,0 +1,70 @@
+"""Noise by place and seed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from impasto.nets.blocks import blurred_double
+from impasto.nets.noise import noise_plane, with_noise
+from impasto.nets.residual import Residual
+from impasto.nets.streamed import painted_strips
+
+
+def test_a_plane_is_standard_normal_and_white():
+    plane = noise_plane(0, 512, 512, layer=3)[0, 0]
+    assert plane.mean().abs() < 0.01
+    assert plane.std() == pytest.approx(1, abs=0.01)
+    for shifted in (plane.roll(1, 0), plane.roll(1, 1), noise_plane(0, 512, 512, layer=4)[0, 0]):
+        assert (plane * shifted).mean().abs() < 0.01
+
+
+@pytest.mark.parametrize(("start", "stop", "width"), [(0, 7, 31), (5, 6, 64), (40, 64, 10)])
+def test_a_part_of_a_plane_is_cut_from_the_whole(start, stop, width):
+    whole = noise_plane(0, 64, 64, layer=1, seed=9)
+    assert torch.equal(noise_plane(start, stop, width, layer=1, seed=9), whole[:, :, start:stop, :width])
+
+
+def test_seeds_differ():
+    assert not torch.equal(noise_plane(0, 8, 8, layer=0, seed=1), noise_plane(0, 8, 8, layer=0, seed=2))
+
+
+def test_noise_is_scaled_per_channel():
+    x = with_noise(torch.zeros(2, 3, 40, 40), torch.tensor([0.0, 0.1, 0.2]), layer=0)
+    assert torch.equal(x[:, 0], torch.zeros(2, 40, 40))
+    torch.testing.assert_close(x[:, 2], 2 * x[:, 1])
+    assert x[0, 1].std() == pytest.approx(1, abs=0.1)
+
+
+def test_a_checkerboard_of_the_smaller_grid_vanishes():
+    checker = ((torch.arange(16)[:, None] + torch.arange(16)) % 2).float()[None, None]
+    assert blurred_double(checker)[..., 4:-4, 4:-4].std() < 1e-6
+    assert blurred_double(torch.full((1, 2, 5, 7), 0.3)).sub(0.3).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("unshuffle", [1, 2])
+@pytest.mark.parametrize("room_bytes", [0, 1 << 30])
+def test_strips_of_a_noisy_network_equal_the_whole(unshuffle, room_bytes):
+    torch.manual_seed(0)
+    numbers = {"widths": (8, 16, 24), "blocks": 2, "outer_px": 3, "skips": True, "unshuffle": unshuffle}
+    net = Residual(**numbers, upsampling="bilinear", noise=True).eval()
+    for parameter in net.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    image = torch.rand(1, 3, 131, 157)
+    with torch.no_grad():
+        whole = net(image)
+        strips = painted_strips(
+            net, lambda start, stop: image[:, :, start:stop], (131, 157), strip_px=3000, room_bytes=room_bytes
+        )
+        parts = torch.cat([part for _, part in strips], dim=2)
+    torch.testing.assert_close(parts, whole, atol=1e-4, rtol=0)
+
+
+def test_training_draws_its_noise_anew():
+    net = Residual(widths=(4, 8), blocks=1, outer_px=3, upsampling="bilinear", noise=True)
+    for name, parameter in net.named_parameters():
+        if name.endswith("noise"):
+            parameter.data.fill_(0.1)
+    image = torch.rand(1, 3, 16, 16)
+    assert not torch.equal(net.train()(image), net(image))
+    assert torch.equal(net.eval()(image), net(image))
