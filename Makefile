@@ -35,7 +35,7 @@ bench: $(READY)  ## the tables of docs/performance.md
 	$(BIN)/python benchmarks/memory.py 1 10 100
 	$(BIN)/python benchmarks/fast.py
 
-sheet: $(READY)  ## the sheets of docs/: 8 × 8 in one pass, 6 × 6 by optimisation, the learned styles
+sheet: $(READY)  ## the sheets of docs/: 8 × 8 in one pass, 6 × 6 by optimisation, the trained styles
 	$(BIN)/python -m impasto demo --sheet docs/pictures/one-pass.jpg
 	$(BIN)/python -m impasto demo --method optimise --sheet docs/pictures/sheet.jpg
 	$(BIN)/python -m impasto models sheet compact-styles --output docs/pictures/styles.jpg

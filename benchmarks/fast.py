@@ -1,4 +1,4 @@
-"""Frames per second of learned styles by size, beside the plain network of Johnson et al. 2016 in float32, in one run.
+"""Frames per second of trained styles by size, beside the plain network of Johnson et al. 2016 in float32, in one run.
 
 `python benchmarks/fast.py` takes the bundled network and the first of its styles. The plain one is written here in the
 usual layers of torch (32, 64, 128 channels, five blocks, 9 × 9 at both ends, reflection padding), with random weights:
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from impasto.core.memory import keep_freed_memory
 from impasto.image.resize import resized
 from impasto.image.samples import sample
-from impasto.nets import learned
+from impasto.nets import fast as fast_nets
 
 SIZES = {"256 × 256": (256, 256), "512 × 512": (512, 512), "720p": (720, 1280), "1080p": (1080, 1920)}
 
@@ -70,7 +70,7 @@ def main() -> None:
     given = parser.parse_args()
     keep_freed_memory()
     johnson = plain()
-    ours, exact = (learned.loaded(given.network, precision=precision) for precision in ("auto", "float32"))
+    ours, exact = (fast_nets.loaded(given.network, precision=precision) for precision in ("auto", "float32"))
     one, wide = (network.of({network.styles[0]: 1.0}) for network in (ours, exact))
     print(f"{ours.name}, {str(ours.dtype).removeprefix('torch.')}, {torch.get_num_threads()} threads\n")
     print("| size | plain Johnson, float32 | ours | times as fast | greatest, mean difference from float32 |")

@@ -1,6 +1,6 @@
 """Seconds and peak memory of painting in one pass by size: `python benchmarks/memory.py 1 10 100`.
 
-`--learned wave` paints a style of the network of learned styles instead.
+`--learned wave` paints a style of the network of trained styles instead.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from impasto.image import files
 from impasto.image.samples import sample
 from impasto.image.swatches import swatch
 from impasto.nets import table
-from impasto.nets.learned import loaded as load_learned
+from impasto.nets.fast import loaded as load_learned
 from impasto.nets.table import VARIANTS, Network
 from impasto.stylizers.any_style import any_style
 from impasto.stylizers.codes import TILE_PX
@@ -90,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("megapixels", type=float, nargs="*", default=[1, 10, 100])
     parser.add_argument("--network", default="adain", help="a weight file, or a row of VARIANTS, untrained")
-    parser.add_argument("--learned", default="", help="a learned style to paint in, in place of --network")
+    parser.add_argument("--learned", default="", help="a trained style to paint in, in place of --network")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--tile", type=int, default=TILE_PX)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-from impasto.config.learned import LearnedFitOptions
+from impasto.config.fast_training import FastFitOptions
 from impasto.config.new_style import NewStyleOptions
 from impasto.core.memory import keep_freed_memory
 from impasto.nets.residual import Residual
-from impasto.training.learned_run import prepare
+from impasto.training.fast_run import prepare
 from impasto.training.new_style import learning_as
 from impasto.weights import readers
 from impasto.weights.card import fill
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", required=True)
     given = parser.parse_args()
     keep_freed_memory()
-    fitting = LearnedFitOptions(seed=12345)
+    fitting = FastFitOptions(seed=12345)
     print("| network | content | style |\n|---|--:|--:|")
     first = readers.loaded(given.networks[0])
     for name in given.networks:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from impasto.config.learned import LearnedOptions
+from impasto.config.fast_training import FastTrainOptions
 from impasto.encoders import table as encoders
 from impasto.image import files
 from impasto.image.resize import fit, resized
 from impasto.losses.statistics import gram
-from impasto.training.learned_run import LAYERS, USUAL
+from impasto.training.fast_run import LAYERS, USUAL
 
 PAIRS = {
     "R1, 1": (1e5, 1e10),
@@ -36,7 +36,7 @@ def main() -> None:
     encoder = encoders.loaded(given.encoder, precision="float32")
     content_layers, style_layers = LAYERS.get(given.encoder, USUAL)
     pictures = [files.read(path).pixels for path in (given.content, given.style)]
-    px = LearnedOptions().style_px
+    px = FastTrainOptions().style_px
     content, style = (resized(p, fit((p.shape[-2], p.shape[-1]), short_side_px=px, enlarge=False)) for p in pictures)
     seen, wanted = encoder(content, content_layers), encoder(style, style_layers)
     of_content = sum(float(seen[name].square().mean()) for name in content_layers) / len(content_layers)

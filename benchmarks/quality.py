@@ -2,7 +2,7 @@
 
 `python benchmarks/quality.py --contents a.jpg b.jpg --styles c.jpg d.jpg` pairs the i-th with the
 i-th. Both pictures are scaled to one long side first, so that all are measured at one size. `--learned wave scream`
-names the learned style of each pair's painting, to be measured, too.
+names the trained style of each pair's painting, to be measured, too.
 """
 
 from __future__ import annotations

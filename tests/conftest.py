@@ -21,11 +21,12 @@ from impasto.config.pictures import SizeOptions
 from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder, built
 from impasto.image import files
-from impasto.nets import learned, residual
+from impasto.nets import fast as fast_nets
+from impasto.nets import residual
 from impasto.nets import table as networks
 from impasto.nets.codes import code_from
 from impasto.nets.moments import moments
-from impasto.nets.predicted import Even, Predicted
+from impasto.nets.predicted import EqualizedLinear, Predicted
 from impasto.weights.card import Card, save
 
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=50, database=None, derandomize=True)
@@ -231,7 +232,7 @@ def quick_job(there: Path, network_file: Path) -> Callable[..., Job]:
 
 @pytest.fixture
 def save_learned() -> Callable[..., Path]:
-    """`save_learned(path, seed=…, styles=…)`: a file with a narrow, untrained network of one learned style, or of many.
+    """`save_learned(path, seed=…, styles=…)`: a file with a narrow, untrained network of one trained style, or of many.
 
     Those of one seed have the same convolutions.
     """
@@ -243,11 +244,11 @@ def save_learned() -> Callable[..., Path]:
             net = residual.Residual(**numbers, styles=max(1, len(styles)))  # type: ignore[arg-type]
             net.last.conv.bias.data.fill_(0.5)
             for key, value in net.named_parameters():
-                if styles and residual.is_row(key):
+                if styles and residual.is_style_param(key):
                     value.data.add_(0.3 * torch.randn_like(value))
         card = {"architecture": "residual", **numbers, "output": "rgb"} | ({"styles": len(styles)} if styles else {})
         rows = [{"name": name, "about": f"a picture of {name}"} for name in styles]
-        made = Card(kind=learned.KIND, name=path.stem, network=card, preprocess="rgb", styles=rows)
+        made = Card(kind=fast_nets.KIND, name=path.stem, network=card, preprocess="rgb", styles=rows)
         save(path, net.state_dict(), made)
         return path
 
@@ -256,13 +257,13 @@ def save_learned() -> Callable[..., Path]:
 
 @pytest.fixture
 def learned_file(there: Path, save_learned: Callable[..., Path]) -> Path:
-    """The file `learned.safetensors`: a learned style that nobody has trained."""
+    """The file `learned.safetensors`: a trained style that nobody has trained."""
     return save_learned(there / "learned.safetensors")
 
 
 @pytest.fixture
 def learned_job(there: Path, learned_file: Path) -> Callable[..., Job]:
-    """`learned_job(size=…)`: painted at 48 px in a learned style."""
+    """`learned_job(size=…)`: painted at 48 px in a trained style."""
 
     def made(**options: Any) -> Job:
         given: dict[str, Any] = {
@@ -283,7 +284,7 @@ def _give_contrast(net: Any, encoder: Encoder) -> None:
     if isinstance(net, Predicted):  # it adds to the content
         torch.nn.init.normal_(net.painter.last.conv.weight, 0, 0.02)  # type: ignore[union-attr, arg-type]
         for part in net.modules():
-            if isinstance(part, Even):
+            if isinstance(part, EqualizedLinear):
                 torch.nn.init.normal_(part.weight)
         return
     last = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d) and m.out_channels == 3][-1]

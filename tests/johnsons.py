@@ -1,4 +1,4 @@
-"""Networks of learned styles, narrow and of random weights: the keys of each project, and its own forward pass.
+"""Networks of trained styles, narrow and of random weights: the keys of each project, and its own forward pass.
 
 Written from the layouts, in plain functions of torch, apart from what the product does.
 """

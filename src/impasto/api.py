@@ -14,9 +14,9 @@ from impasto.analysis import axes, report
 from impasto.analysis import reconstruct as rebuilding
 from impasto.analysis import sweep as sweeping
 from impasto.analysis.eye import encoder_of, seen
-from impasto.analysis.gauge import Gauge
 from impasto.analysis.style_sheet import style_sheet, style_table
-from impasto.config.analysis import EyeOptions, RebuildOptions, RebuildTarget, SweepOptions
+from impasto.analysis.sweep_metrics import SweepMetrics
+from impasto.config.analysis import EncoderViewOptions, RebuildOptions, RebuildTarget, SweepOptions
 from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.fast import FastOptions
 from impasto.config.job import Job, PaintOptions, StyleSource
@@ -29,15 +29,15 @@ from impasto.image.files import read
 from impasto.image.resize import resized
 from impasto.image.samples import sample
 from impasto.metrics import table as metrics
-from impasto.nets.learned import Learned
-from impasto.nets.learned import loaded as load_learned
+from impasto.nets.fast import FastNetwork
+from impasto.nets.fast import loaded as load_learned
 from impasto.nets.table import Network
 from impasto.nets.table import loaded as load_network
-from impasto.rendering import families, given, inputs, learned, saved
-from impasto.rendering.begun import Begun, begun, paused_path, redo
+from impasto.rendering import families, image_like, inputs, learned, saved
 from impasto.rendering.finished import Painting, recipe_of, sidecar_path
-from impasto.rendering.given import PictureLike
-from impasto.rendering.shelf import Shelf
+from impasto.rendering.image_like import PictureLike
+from impasto.rendering.job_cache import JobCache
+from impasto.rendering.opening import Session, open_session, paused_path, redo
 from impasto.stylizers.any_style import any_style
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.fast import Fast
@@ -49,15 +49,15 @@ from impasto.weights.card import Card
 __all__ = [
     "Arbitrary",
     "ArbitraryOptions",
-    "Begun",
     "Card",
     "ColourOptions",
     "Encoder",
     "Fast",
+    "FastNetwork",
     "FastOptions",
     "ImpastoError",
     "Job",
-    "Learned",
+    "JobCache",
     "LossOptions",
     "Mix",
     "Network",
@@ -67,18 +67,18 @@ __all__ = [
     "PaintOptions",
     "Painting",
     "Predictive",
-    "Shelf",
+    "Session",
     "SizeOptions",
     "Step",
     "Style",
     "StyleSource",
     "Stylizer",
     "any_style",
-    "begun",
     "evaluate",
     "load_encoder",
     "load_learned",
     "load_network",
+    "open_session",
     "paused_path",
     "read",
     "recipe_of",
@@ -111,10 +111,10 @@ def stylize(
     Pictures are paths, Pillow pictures (taken as they are, without turning by EXIF or conversion by profile),
     `(h, w)`, `(h, w, 3)` or `(h, w, 4)` arrays of uint8 or uint16, or tensors `(1, 3, h, w)` in `[0, 1]`. `style` may
     be a list, also of `(picture, weight)`; a path may be that of a style that `save_style` wrote, or the file of a
-    learned style, which a name stands for, too: "wave", or "NETWORK#wave". `size` is the long side in pixels, 0 for the
+    trained style, which a name stands for, too: "wave", or "NETWORK#wave". `size` is the long side in pixels, 0 for the
     content's own. `strength` 0 gives the content back. `method` is "arbitrary", one pass of a network and the default
     for pictures (Huang & Belongie 2017, "Arbitrary style transfer in real-time with adaptive instance normalization"),
-    "fast", that of learned styles (Johnson, Alahi & Fei-Fei 2016, "Perceptual losses for real-time style transfer and
+    "fast", that of trained styles (Johnson, Alahi & Fei-Fei 2016, "Perceptual losses for real-time style transfer and
     super-resolution"), or "optimise" (Gatys, Ecker & Bethge 2016, "Image style transfer using convolutional neural
     networks"). `arbitrary` and `fast` are their options, `losses` and `optimise` those of the last. Raises
     `ImageError`, `OptionError`, `WeightsError`, `NotFinite`.
@@ -135,11 +135,11 @@ def stylize(
         )
     )
     if all(_is_path(picture) for picture in (content, *(p for p, _ in mix))):
-        work = begun(job)
+        work = open_session(job)
     else:
-        shelf, kept = Shelf(), [None if _is_path(p) else given.picture_from(p) for p, _ in mix]
-        shown = None if _is_path(content) else given.picture_from(content)
-        work = Begun(job, inputs.gathered(job, content=shown, styles=kept, shelf=shelf), shelf.loaded(job), None)
+        shelf, kept = JobCache(), [None if _is_path(p) else image_like.picture_from(p) for p, _ in mix]
+        shown = None if _is_path(content) else image_like.picture_from(content)
+        work = Session(job, inputs.gathered(job, content=shown, styles=kept, shelf=shelf), shelf.loaded(job), None)
     return work.painting(_last(work.steps()))
 
 
@@ -167,7 +167,7 @@ def save_style(
         paint=PaintOptions(method="arbitrary", precision="float32"),
     )
     least = families.family_of(job).style_short_side_px
-    pixels = inputs.style_pixels(given.picture_from(picture), source, (size, size), short_side_px=least)
+    pixels = inputs.style_pixels(image_like.picture_from(picture), source, (size, size), short_side_px=least)
     made_from = {"picture": Path(source.source).name, "scale": scale, "size_px": size}
     return saved.save(
         Path(path), pixels, load_network(network, precision="float32", progress=progress), made_from=made_from
@@ -182,7 +182,7 @@ def sheet_of_styles(
     precision: str = "auto",
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Painting:
-    """One picture of what learned styles make of `content`, with the names that `stylize` takes.
+    """One picture of what trained styles make of `content`, with the names that `stylize` takes.
 
     Names are below the paintings; of several contents, a list, there is a row each, and the names are above.
 
@@ -193,12 +193,12 @@ def sheet_of_styles(
     """
     chosen = learned.sources(styles)
     if not chosen:
-        raise OptionError("there is no learned style on this machine. Import a network: impasto models import FILE")
+        raise OptionError("there is no trained style on this machine. Import a network: impasto models import FILE")
     contents: list[PictureLike | None] = [*content] if isinstance(content, list) else [content]
     networks = learned.loaded(chosen, precision=precision)
     rows = list[tuple[Tensor, dict[str, Tensor]]]()
     for source in contents:
-        picture = sample("chelsea") if source is None else given.picture_from(source)
+        picture = sample("chelsea") if source is None else image_like.picture_from(source)
         shown = inputs.over_white(picture.pixels, picture.alpha)
         shown = resized(shown, inputs.output_size(picture.size_hw, SizeOptions(size=size)))
         paintings = dict[str, Tensor]()
@@ -221,7 +221,7 @@ def evaluate(
     directions stand in `impasto.metrics.table.METRICS`. Raises as `stylize` does.
     """
     eye = load_encoder(encoder, precision="float32") if isinstance(encoder, str) else encoder
-    read = [given.picture_from(picture) for picture in (output, content, style)]
+    read = [image_like.picture_from(picture) for picture in (output, content, style)]
     out, kept, taken = (inputs.over_white(picture.pixels, picture.alpha) for picture in read)
     losses = LossOptions()
     return metrics.reference_rows(
@@ -234,17 +234,19 @@ def reconstruct(
     *,
     content_layer: str | None = None,
     style_layers: Sequence[str] = (),
-    through: EyeOptions | None = None,
+    through: EncoderViewOptions | None = None,
     options: RebuildOptions | None = None,
 ) -> Painting:
     """Rebuild `picture` from noise by the features of one layer, or by the style of one or several.
 
     Mahendran & Vedaldi 2015; Gatys, Ecker & Bethge 2015, figure 1. Raises as `stylize` does.
     """
-    through, options = through or EyeOptions(), options or RebuildOptions()
+    through, options = through or EncoderViewOptions(), options or RebuildOptions()
     target = RebuildTarget(content_layer=content_layer, style_layer=tuple(style_layers))
     encoder = encoder_of(through, precision=options.precision)
-    steps = rebuilding.rebuilt(seen(given.picture_from(picture), through), target, encoder=encoder, options=options)
+    steps = rebuilding.rebuilt(
+        seen(image_like.picture_from(picture), through), target, encoder=encoder, options=options
+    )
     return Painting(_last(steps).picture())
 
 
@@ -270,12 +272,12 @@ def sweep(
         families.checked(cell.job)
     losses = LossOptions() if options.measure_with else job.losses
     encoder = load_encoder(options.measure_with or job.losses.encoder, precision="float32")
-    gauge = Gauge(encoder, losses.content_layers, losses.style_layers)
+    gauge = SweepMetrics(encoder, losses.content_layers, losses.style_layers)
     results = []
-    shelf = Shelf()
+    shelf = JobCache()
 
-    def begin(cell: Job, picture: Path) -> Begun:
-        return begun(cell, output=picture, shelf=shelf)
+    def begin(cell: Job, picture: Path) -> Session:
+        return open_session(cell, output=picture, shelf=shelf)
 
     for event in sweeping.swept(cells, begin, gauge=gauge, again=options.again):
         if progress is not None:

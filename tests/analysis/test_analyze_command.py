@@ -142,7 +142,7 @@ def test_a_picture_is_rebuilt_from_python(picture: Path, weights: str) -> None:
     made = impasto.api.reconstruct(
         picture,
         content_layer="relu1_1",
-        through=impasto.api.EyeOptions(encoder=weights, size=40),
+        through=impasto.api.EncoderViewOptions(encoder=weights, size=40),
         options=impasto.api.RebuildOptions(steps=2),
     )
     assert made.pixels.shape == (1, 3, 30, 40)

@@ -1,4 +1,4 @@
-"""The sheet of learned styles."""
+"""The sheet of trained styles."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from impasto.analysis.axes import Axis, axis_from
-from impasto.analysis.gauge import Gauge, metric_of
 from impasto.analysis.report import DATA, PAGE, SHEET, summary, write_report
 from impasto.analysis.sweep import Cell, Result, cells_of, swept
+from impasto.analysis.sweep_metrics import SweepMetrics, metric_of
 from impasto.analysis.sweep_sheet import labelled, sweep_sheet
 from impasto.config.job import Job, StyleSource
 from impasto.core.errors import ImageTooSmall, OptionError
@@ -102,7 +102,7 @@ def studio(draw_photo: Callable[[int, int], Tensor], draw_painting: Callable[[in
 
 
 def results_of(
-    studio: Studio, folder: Path, *texts: str, gauge: Gauge | None = None, again: bool = False
+    studio: Studio, folder: Path, *texts: str, gauge: SweepMetrics | None = None, again: bool = False
 ) -> tuple[list[Result], list[Axis]]:
     axes = [axis_from(text, JOB) for text in texts]
     steps = swept(cells_of(JOB, axes, folder), studio.begin, gauge=gauge, again=again)
@@ -195,22 +195,22 @@ def test_nothing_varied_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def gauge(encoder: Encoder) -> Gauge:
-    return Gauge(encoder, ("relu2_1",), ("relu1_1", "relu2_1"))
+def gauge(encoder: Encoder) -> SweepMetrics:
+    return SweepMetrics(encoder, ("relu2_1",), ("relu1_1", "relu2_1"))
 
 
-def test_measures_are_taken_towards_each_style(studio: Studio, tmp_path: Path, gauge: Gauge) -> None:
+def test_measures_are_taken_towards_each_style(studio: Studio, tmp_path: Path, gauge: SweepMetrics) -> None:
     (result,), _ = results_of(studio, tmp_path, "strength=2", gauge=gauge)
     assert {metric_of(name) for name in result.measures} == set(METRICS)
     assert {"content", "ssim", "style-gram to a.png", "style-gram to b.png"} <= set(result.measures)
 
 
 def test_another_gauge_measures_kept_pictures_again(
-    studio: Studio, tmp_path: Path, gauge: Gauge, encoder: Encoder
+    studio: Studio, tmp_path: Path, gauge: SweepMetrics, encoder: Encoder
 ) -> None:
     (first,), _ = results_of(studio, tmp_path, "strength=2", gauge=gauge)
     (same,), _ = results_of(studio, tmp_path, "strength=2", gauge=gauge)
-    other = Gauge(encoder, ("relu1_1",), ("relu1_1",))
+    other = SweepMetrics(encoder, ("relu1_1",), ("relu1_1",))
     (second,), _ = results_of(studio, tmp_path, "strength=2", gauge=other)
     assert studio.painted == [2]
     assert same.measures == first.measures
@@ -218,7 +218,7 @@ def test_another_gauge_measures_kept_pictures_again(
 
 
 def test_what_cannot_be_measured_is_painted_all_the_same(studio: Studio, tmp_path: Path, encoder: Encoder) -> None:
-    (result,), _ = results_of(studio, tmp_path, "strength=2", gauge=Gauge(encoder, ("relu9_1",), ("relu1_1",)))
+    (result,), _ = results_of(studio, tmp_path, "strength=2", gauge=SweepMetrics(encoder, ("relu9_1",), ("relu1_1",)))
     assert not result.error
     assert not result.measures
 
@@ -245,7 +245,7 @@ class _Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_whole_and_needs_no_other_file(studio: Studio, tmp_path: Path, gauge: Gauge) -> None:
+def test_the_page_is_whole_and_needs_no_other_file(studio: Studio, tmp_path: Path, gauge: SweepMetrics) -> None:
     results, axes = results_of(studio, tmp_path, "strength=1,3,2", "seed=1,2", gauge=gauge)
     write_report(results, axes, JOB, folder=tmp_path, cell_px=48)
     tags = _Tags()
@@ -265,7 +265,7 @@ def test_names_cannot_break_the_page(studio: Studio, tmp_path: Path) -> None:
     assert "<b>&" not in (tmp_path / PAGE).read_text()
 
 
-def test_the_best_run_is_marked(studio: Studio, tmp_path: Path, gauge: Gauge) -> None:
+def test_the_best_run_is_marked(studio: Studio, tmp_path: Path, gauge: SweepMetrics) -> None:
     results, axes = results_of(studio, tmp_path, "strength=0,2", gauge=gauge)
     write_report(results, axes, JOB, folder=tmp_path, cell_px=48)
     best = max(results, key=lambda result: result.measures["ssim"])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from impasto import api
-from impasto.api import Job, OptimiseOptions, PaintOptions, Shelf
+from impasto.api import Job, JobCache, OptimiseOptions, PaintOptions
 from impasto.core.errors import StateError
 from impasto.image import files
 from impasto.rendering import families, painting
@@ -27,7 +27,7 @@ def threads_as_before() -> Iterator[None]:
 
 
 def saved(job: Job, path: Path) -> api.Painting:
-    begun = api.begun(job, output=path)
+    begun = api.open_session(job, output=path)
     *_, last = begun.steps()
     finished = begun.painting(last)
     finished.save(path)
@@ -65,7 +65,7 @@ def test_threads_are_set_within_steps_only(small_job: MakeJob, there: Path, monk
             yield step
 
     monkeypatch.setattr(painting, "painted", watched)
-    begun = dataclasses.replace(api.begun(small_job(), output=there / "a.png"), threads=2)
+    begun = dataclasses.replace(api.open_session(small_job(), output=there / "a.png"), threads=2)
     for _ in begun.steps():
         assert torch.get_num_threads() == 1
     assert seen == [2, 2, 2]
@@ -75,7 +75,7 @@ def test_threads_are_set_within_steps_only(small_job: MakeJob, there: Path, monk
 
 
 def test_threads_are_set_back_when_painting_fails(small_job: MakeJob, there: Path) -> None:
-    begun = api.begun(small_job(), output=there / "a.png")
+    begun = api.open_session(small_job(), output=there / "a.png")
     broken = dataclasses.replace(begun.job, losses=dataclasses.replace(begun.job.losses, style_loss="none"))
     with pytest.raises(api.ImpastoError, match="unknown style loss"):
         next(dataclasses.replace(begun, job=broken, threads=2).steps())
@@ -89,7 +89,7 @@ def others(job: Job) -> Loaded:
 
 def test_other_weights_are_refused(small_job: MakeJob, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved(small_job(), there / "a.png")
-    monkeypatch.setattr(Shelf, "loaded", lambda self, job, progress=None: others(job))
+    monkeypatch.setattr(JobCache, "loaded", lambda self, job, progress=None: others(job))
     with pytest.raises(StateError, match="the weights of narrow are not those"):
         api.redo(there / "a.png")
 
@@ -112,10 +112,10 @@ def test_pausing_and_going_on(small_job: MakeJob, there: Path) -> None:
     whole = saved(small_job(), there / "whole.png")
     output = there / "o.png"
     assert api.paused_path(output) is None
-    begun = api.begun(small_job(), output=output)
+    begun = api.open_session(small_job(), output=output)
     state = begun.pause(next(begun.steps()), output)
     assert state == api.paused_path(output)
-    resumed = api.begun(small_job(), output=output, resume=True)
+    resumed = api.open_session(small_job(), output=output, resume=True)
     steps = list(resumed.steps())
     assert [step.index for step in steps] == [2, 3]
     assert torch.equal(resumed.painting(steps[-1]).pixels, whole.pixels)
@@ -123,22 +123,22 @@ def test_pausing_and_going_on(small_job: MakeJob, there: Path) -> None:
     resumed.forget(output)
     assert api.paused_path(output) is None
     with pytest.raises(StateError, match="nothing was stopped"):
-        api.begun(small_job(), output=output, resume=True)
+        api.open_session(small_job(), output=output, resume=True)
 
 
 def test_what_has_no_state(small_job: MakeJob, there: Path) -> None:
     output = there / "o.png"
-    begun = api.begun(small_job(paint=PaintOptions(strength=0.0)), output=output)
+    begun = api.open_session(small_job(paint=PaintOptions(strength=0.0)), output=output)
     (only,) = begun.steps()
     assert begun.pause(only, output) is None
-    unnamed = dataclasses.replace(api.begun(small_job(), output=output), recipe=None)
+    unnamed = dataclasses.replace(api.open_session(small_job(), output=output), recipe=None)
     assert unnamed.pause(next(unnamed.steps()), output) is None
     assert api.paused_path(output) is None
 
 
 def test_a_picture_at_any_step_has_the_outputs_size(small_job: MakeJob, there: Path) -> None:
     options = OptimiseOptions(steps=(1,), scale_factor=1.3, smallest_px=32)
-    begun = api.begun(small_job(optimise=options), output=there / "o.png")
+    begun = api.open_session(small_job(optimise=options), output=there / "o.png")
     steps = list(begun.steps())
     assert steps[0].size_hw != steps[-1].size_hw
     assert len(steps) == sum(count for _, count in begun.work())
@@ -147,8 +147,8 @@ def test_a_picture_at_any_step_has_the_outputs_size(small_job: MakeJob, there: P
 
 
 def test_weights_that_are_loaded_already(small_job: MakeJob, there: Path) -> None:
-    shelf = api.Shelf()
-    first, second = (api.begun(small_job(), output=there / f"{n}.png", shelf=shelf) for n in (1, 2))
+    shelf = api.JobCache()
+    first, second = (api.open_session(small_job(), output=there / f"{n}.png", shelf=shelf) for n in (1, 2))
     assert first.loaded is second.loaded
     assert first.inputs.content is second.inputs.content
 

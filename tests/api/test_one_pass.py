@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from impasto import api
-from impasto.api import ArbitraryOptions, Job, PaintOptions, Shelf
+from impasto.api import ArbitraryOptions, Job, JobCache, PaintOptions
 from impasto.config.analysis import SweepOptions
 from impasto.core.errors import OptionError, StateError
 from impasto.image import files
@@ -83,9 +83,9 @@ def test_the_method_is_a_parameter(stylize: Stylize, photo: Tensor, painting: Te
 @pytest.mark.parametrize("strength", [1.0, 0.5])
 def test_redo_is_equal_bit_for_bit(strength: float, quick_job: MakeJob, there: Path) -> None:
     job = quick_job(paint=PaintOptions(strength=strength))
-    shelf = Shelf(codes=True)
+    shelf = JobCache(codes=True)
     for name in ("a", "b"):  # with a code that is made and one that is kept
-        begun = api.begun(job, output=there / f"{name}.png", shelf=shelf)
+        begun = api.open_session(job, output=there / f"{name}.png", shelf=shelf)
         *_, last = begun.steps()
         begun.painting(last).save(there / f"{name}.png")
     again = api.redo(there / "b.png", output=there / "c.png")
@@ -98,13 +98,13 @@ def test_redo_is_equal_bit_for_bit(strength: float, quick_job: MakeJob, there: P
 def test_redo_checks_network_and_encoder(
     name: str, quick_job: MakeJob, there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = api.begun(quick_job(), output=there / "a.png")
+    begun = api.open_session(quick_job(), output=there / "a.png")
     *_, last = begun.steps()
     begun.painting(last).save(there / "a.png")
     found = api.recipe_of(there / "a.png")
     card = {"net": "net", "tiny": "narrow"}[name]
     monkeypatch.setattr(
-        "impasto.rendering.begun.recipe_of",
+        "impasto.rendering.opening.recipe_of",
         lambda path: dataclasses.replace(found, weights={**found.weights, card: "0" * 64}),
     )
     with pytest.raises(StateError, match=f"the weights of {card} are not those"):
@@ -113,8 +113,8 @@ def test_redo_checks_network_and_encoder(
 
 def test_there_is_nothing_to_go_on_with(quick_job: MakeJob, there: Path) -> None:
     with pytest.raises(OptionError, match="--resume goes on with a stopped painting of --method optimise"):
-        api.begun(quick_job(), output=there / "a.png", resume=True)
-    begun = api.begun(quick_job(), output=there / "a.png")
+        api.open_session(quick_job(), output=there / "a.png", resume=True)
+    begun = api.open_session(quick_job(), output=there / "a.png")
     assert begun.pause(next(begun.steps()), there / "a.png") is None
 
 

@@ -13,7 +13,7 @@ from in_process import Run
 
 from impasto.cli import experiments, train
 from impasto.config.console import ConsoleOptions
-from impasto.config.learned import LearnedFitOptions, LearnedOptions
+from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.config.training import FitOptions
 from impasto.core.errors import NotFinite
 from impasto.image import files
@@ -33,7 +33,7 @@ learning-rate = 9
 """
 
 
-def trained(options: LearnedOptions, fitting: LearnedFitOptions, folder: Path) -> Iterator[Progress]:
+def trained(options: FastTrainOptions, fitting: FastFitOptions, folder: Path) -> Iterator[Progress]:
     """Train nothing, and write what a training writes; a learning rate of 9 fails."""
     log = Log(folder / "log.jsonl", step=0)
     for step in range(1, fitting.steps + 1):
@@ -72,7 +72,7 @@ def test_a_sweep_ends_with_a_report(run: Run, grid: Path) -> None:
 def test_ctrl_c_stops_a_sweep_and_the_same_command_goes_on(
     run: Run, grid: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(options: LearnedOptions, fitting: LearnedFitOptions, folder: Path) -> Iterator[Progress]:
+    def interrupted(options: FastTrainOptions, fitting: FastFitOptions, folder: Path) -> Iterator[Progress]:
         for progress in trained(options, fitting, folder):
             if progress.step == 2:
                 signal.raise_signal(signal.SIGINT)
@@ -90,7 +90,7 @@ def test_ctrl_c_stops_a_sweep_and_the_same_command_goes_on(
 
 
 def test_the_sweep_trains_as_the_command_does() -> None:
-    from impasto.training.learned_run import train_learned
+    from impasto.training.fast_run import train_learned
 
     assert experiments._trainer() is train_learned
 

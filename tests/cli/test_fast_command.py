@@ -1,4 +1,4 @@
-"""Learned styles on the command line: from somebody's file to a picture, and the same picture again."""
+"""Trained styles on the command line: from somebody's file to a picture, and the same picture again."""
 
 from __future__ import annotations
 
@@ -104,17 +104,17 @@ def test_from_python(styles: list[str]) -> None:
     assert torch.equal(by_name.pixels, in_memory.pixels)
     assert by_name.recipe is not None
     assert by_name.recipe.job.paint.method == "fast"
-    with pytest.raises(api.ImpastoError, match=r"\(in memory\) is no learned style"):
+    with pytest.raises(api.ImpastoError, match=r"\(in memory\) is no trained style"):
         api.stylize("content.png", ["candy", pixels("style.png")], size=48)
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--style", "cndy"], "no file cndy: unknown learned style 'cndy'. Did you mean 'candy'? Known: "),
-        (["--style", "candy", "--style", "style.png"], "style.png is no learned style"),
-        (["--style", "style.png", "--method", "fast"], "style.png is no learned style"),
-        (["--style", "candy", "--method", "optimise"], "candy is a learned style, which --method fast paints"),
+        (["--style", "cndy"], "no file cndy: unknown trained style 'cndy'. Did you mean 'candy'? Known: "),
+        (["--style", "candy", "--style", "style.png"], "style.png is no trained style"),
+        (["--style", "style.png", "--method", "fast"], "style.png is no trained style"),
+        (["--style", "candy", "--method", "optimise"], "candy is a trained style, which --method fast paints"),
         (["--style", "candy", "--network", "compact-any", "--tile-px", "64"], "--tile-px is of --method arbitrary"),
         (["--style", "style.png", "--tile-px", "64"], "--tile-px is of networks that paint by tiles, and compact-any"),
         (["--style", "style.png", "--method", "optimise", "--memory-gb", "3"], "--memory-gb is of --method arbitrary"),

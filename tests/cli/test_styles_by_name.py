@@ -12,8 +12,8 @@ from in_process import Run
 
 from impasto import api
 from impasto.image import files
-from impasto.nets import learned
-from impasto.nets.learned import KIND
+from impasto.nets import fast as fast_nets
+from impasto.nets.fast import KIND
 from impasto.weights.catalogue import CATALOGUE, Entry
 from impasto.weights.readers import imported
 
@@ -71,7 +71,7 @@ def test_again_from_another_folder(
 
 
 def test_a_blend_is_of_rows(run: Run, styles: list[str], tmp_path: Path) -> None:
-    network = learned.loaded(tmp_path / "cache" / "compact-styles.safetensors", precision="float32")
+    network = fast_nets.loaded(tmp_path / "cache" / "compact-styles.safetensors", precision="float32")
     found = painted(run, "mix.png", "--style", "wave:3", "--style", "scream:1")
     expected = network.of({"wave": 0.75, "scream": 0.25}).painted(pixels("content.png"))
     torch.testing.assert_close(found, expected, atol=0.6 / 255, rtol=0)
@@ -100,7 +100,7 @@ def test_from_python(styles: list[str]) -> None:
     [
         ("compact-styles", "compact-styles has 2 styles: wave, scream. Name one of them, as compact-styles#wave."),
         ("my.safetensors", "my.safetensors has 2 styles: wave, muse. Name one of them, as my.safetensors#wave."),
-        ("wve", "no file wve: unknown learned style 'wve'. Did you mean 'wave'? Known: candy, scream, wave."),
+        ("wve", "no file wve: unknown trained style 'wve'. Did you mean 'wave'? Known: candy, scream, wave."),
         ("compact-styles#wve", "unknown style of compact-styles 'wve'. Did you mean 'wave'? Known: scream, wave."),
     ],
 )
@@ -175,7 +175,7 @@ def test_no_styles_at_all(run: Run, styles: list[str], monkeypatch: pytest.Monke
     monkeypatch.delitem(CATALOGUE, "compact-styles")
     monkeypatch.setenv("IMPASTO_CACHE", "empty")
     done = run("models", "sheet")
-    assert (done.code, "no learned style on this machine" in done.err) == (2, True)
+    assert (done.code, "no trained style on this machine" in done.err) == (2, True)
 
 
 def test_a_sweep_from_style_to_style(run: Run, styles: list[str], tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_sweep_from_style_to_style(run: Run, styles: list[str], tmp_path: Path
     cells = {
         str(row["options"]["mix"]): row["picture"] for row in json.loads(Path("row/results.json").read_text())["cells"]
     }
-    network = learned.loaded(tmp_path / "cache" / "compact-styles.safetensors", precision="float32")
+    network = fast_nets.loaded(tmp_path / "cache" / "compact-styles.safetensors", precision="float32")
     for mix, picture in cells.items():
         expected = network.of({"wave": 1 - float(mix), "scream": float(mix)}).painted(pixels("content.png"))
         torch.testing.assert_close(pixels(Path("row/cells") / picture), expected, atol=0.6 / 255, rtol=0)

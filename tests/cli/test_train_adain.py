@@ -1,4 +1,4 @@
-"""`impasto train adain` from the command line to a network that paints."""
+"""`impasto train arbitrary` from the command line to a network that paints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from in_process import Result, Run
 
-from impasto.config.adain import VARIANTS
+from impasto.config.arbitrary_training import VARIANTS
 from impasto.image import files
 from impasto.nets import table as nets
 from impasto.training import arbitrary_run, fit

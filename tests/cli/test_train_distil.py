@@ -11,14 +11,14 @@ import pytest
 from in_process import Result, Run
 from PIL import Image, ImageOps
 
-from impasto.nets import learned as nets
+from impasto.nets import fast as nets
 
 SMALL = ["--steps", "3", "--batch-size", "2", "--crop-px", "32", "--short-side-px", "40", "--precision", "float32"]
 
 
 @pytest.fixture
 def words(there: Path, here: Path, network_file: Path, save_learned: Callable[..., Path]) -> list[str | Path]:
-    """A command that trains three steps by a learned style, a picture, and one finished result."""
+    """A command that trains three steps by a trained style, a picture, and one finished result."""
     for folder in ("contents", "results"):
         (here / folder).mkdir()
     for name in ("content.png", "style.png"):

@@ -6,11 +6,11 @@ import dataclasses
 import re
 from pathlib import Path
 
-from impasto.config.adain import AdainFitOptions, AdainOptions
 from impasto.config.arbitrary import ArbitraryOptions
+from impasto.config.arbitrary_training import ArbitraryFitOptions, ArbitraryTrainOptions
 from impasto.config.distil import DistilOptions
+from impasto.config.fast_training import FastTrainOptions
 from impasto.config.job import PaintOptions
-from impasto.config.learned import LearnedOptions
 from impasto.config.new_style import NewStyleOptions
 from impasto.config.pictures import ColourOptions
 from impasto.config.training import BackboneOptions
@@ -26,12 +26,18 @@ def test_every_variant_with_its_parameters() -> None:
     eye = encoders.loaded("compact-vgg", precision="float32")
     nets = {name: untrained(eye, numbers) for name, numbers in VARIANTS.items()}
     assert rows == [(n, f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M") for n, net in nets.items()]
-    assert f"`{AdainOptions().variant}` (default)" in PAGE
+    assert f"`{ArbitraryTrainOptions().variant}` (default)" in PAGE
 
 
 def test_every_flag_there_is() -> None:
-    options: tuple[type, ...] = (AdainFitOptions, AdainOptions, BackboneOptions, ArbitraryOptions, PaintOptions)
-    options += (ColourOptions, DistilOptions, LearnedOptions, NewStyleOptions)
+    options: tuple[type, ...] = (
+        ArbitraryFitOptions,
+        ArbitraryTrainOptions,
+        BackboneOptions,
+        ArbitraryOptions,
+        PaintOptions,
+    )
+    options += (ColourOptions, DistilOptions, FastTrainOptions, NewStyleOptions)
     known = {field.name for cls in options for field in dataclasses.fields(cls)}
     known |= {"style", "help", "json", "nproc_per_node", "logdir"}  # of other commands
     named = {flag.removeprefix("no-").replace("-", "_") for flag in re.findall(r"--([a-z][\w-]*)", PAGE)}

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from impasto.analysis import plot
-from impasto.config.learned import LearnedFitOptions, LearnedOptions
+from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.core.errors import NotFinite, OptionError, StateError
 from impasto.image import files
 from impasto.jobs.experiments import Moment, swept
@@ -31,7 +31,7 @@ class Trainer:
     steps: list[tuple[str, int]] = field(default_factory=list)
     bad: dict[str, Exception] = field(default_factory=dict)
 
-    def __call__(self, options: LearnedOptions, fitting: LearnedFitOptions, folder: Path) -> Iterator[Progress]:
+    def __call__(self, options: FastTrainOptions, fitting: FastFitOptions, folder: Path) -> Iterator[Progress]:
         folder.mkdir(parents=True, exist_ok=True)
         state = folder / "checkpoint.pt"
         begun = int(state.read_text()) if state.exists() else 0
@@ -127,7 +127,7 @@ def test_stopped_anywhere_it_goes_on(stopped_at: int, grid: Callable[[str], list
 def test_a_killed_run_goes_on(grid: Callable[[str], list[Experiment]]) -> None:
     found, train = grid(AB), Trainer()
 
-    def killed(options: LearnedOptions, fitting: LearnedFitOptions, folder: Path) -> Iterator[Progress]:
+    def killed(options: FastTrainOptions, fitting: FastFitOptions, folder: Path) -> Iterator[Progress]:
         for progress in train(options, fitting, folder):
             if progress.step == 2:
                 raise KeyboardInterrupt

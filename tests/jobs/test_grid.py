@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from impasto.config.learned import LearnedFitOptions, LearnedOptions
+from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.core.errors import ImpastoError, OptionError, UnknownName
 from impasto.jobs.grid import SAMPLE_EVERY, Experiment, experiments, written
 
@@ -45,8 +45,8 @@ def test_runs_take_from_the_base_what_they_do_not_say(tmp_path: Path) -> None:
 
 def test_what_the_file_does_not_say_is_as_the_command_has_it(tmp_path: Path) -> None:
     (run,) = parsed(tmp_path, "[[runs]]\nname = 'a'\n")
-    assert run.options == LearnedOptions()
-    assert run.fitting == LearnedFitOptions(sample_every=SAMPLE_EVERY)
+    assert run.options == FastTrainOptions()
+    assert run.fitting == FastFitOptions(sample_every=SAMPLE_EVERY)
     (silent,) = parsed(tmp_path, "[base]\nsample-every = 0\n[[runs]]\nname = 'a'\n")
     assert silent.fitting.sample_every == 0
 

@@ -1,4 +1,4 @@
-"""The network of learned styles that comes with the package."""
+"""The network of trained styles that comes with the package."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch
 
 from impasto.image.resize import resized
 from impasto.image.samples import sample
-from impasto.nets import learned
-from impasto.nets.learned import Learned
+from impasto.nets import fast as fast_nets
+from impasto.nets.fast import FastNetwork
 from impasto.weights.catalogue import CATALOGUE, located
 
 NAME = "compact-styles"
 
 
 @pytest.fixture(scope="module")
-def network() -> Learned:
+def network() -> FastNetwork:
     """In float32, so that the processor makes no difference."""
-    return learned.loaded(NAME, precision="float32")
+    return fast_nets.loaded(NAME, precision="float32")
 
 
-def test_it_is_small_and_says_what_it_is(network: Learned) -> None:
+def test_it_is_small_and_says_what_it_is(network: FastNetwork) -> None:
     assert located(NAME).stat().st_size < 4_000_000
     assert len(network.styles) >= 12
     assert network.card.licence == CATALOGUE[NAME].licence == "MIT"
@@ -32,7 +32,7 @@ def test_it_is_small_and_says_what_it_is(network: Learned) -> None:
     assert network.card.training["options"]["name"] == network.name == NAME
 
 
-def test_its_styles_differ_and_keep_the_content(network: Learned) -> None:
+def test_its_styles_differ_and_keep_the_content(network: FastNetwork) -> None:
     photo = resized(sample("chelsea").pixels, (96, 144))
     with torch.no_grad():
         painted = {name: network.of({name: 1.0}).painted(photo) for name in network.styles}

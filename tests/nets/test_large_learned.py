@@ -1,4 +1,4 @@
-"""Learned styles on large pictures, which are painted by strips."""
+"""Trained styles on large pictures, which are painted by strips."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import torch
 from torch import Tensor
 
 from impasto.image.pixels import PREPROCESS
-from impasto.nets import learned, streamed
-from impasto.nets.learned import Learned
+from impasto.nets import fast as fast_nets
+from impasto.nets import streamed
+from impasto.nets.fast import FastNetwork
 from impasto.nets.residual import Residual
 from impasto.weights.card import Card
 
 
 @pytest.fixture
-def network() -> Learned:
+def network() -> FastNetwork:
     net = Residual(widths=(4, 5), blocks=1, outer_px=3).eval().requires_grad_(False)
     net.last.conv.weight.mul_(0.5)
     net.last.conv.bias.fill_(0.1)
-    card = Card(kind=learned.KIND, name="a", network={})
-    return Learned(net, card, "", PREPROCESS["bgr-255"], PREPROCESS["imagenet-rgb"])
+    card = Card(kind=fast_nets.KIND, name="a", network={})
+    return FastNetwork(net, card, "", PREPROCESS["bgr-255"], PREPROCESS["imagenet-rgb"])
 
 
 @pytest.fixture
@@ -28,11 +29,11 @@ def content() -> Tensor:
 
 
 def test_a_large_picture_is_painted_as_a_small_one(
-    network: Learned, content: Tensor, monkeypatch: pytest.MonkeyPatch
+    network: FastNetwork, content: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, whole = content.clone(), network.painted(content)
     assert float(((whole > 0) & (whole < 1)).float().mean()) > 0.5
-    monkeypatch.setattr(learned, "WHOLE_PX", 61 * 47 - 1)
+    monkeypatch.setattr(fast_nets, "WHOLE_PX", 61 * 47 - 1)
     calls = []
     monkeypatch.setattr(Residual, "forward", lambda *_: calls.append("whole"))
     torch.testing.assert_close(network.painted(content), whole, atol=1e-4, rtol=0)
@@ -44,7 +45,7 @@ def test_a_large_picture_is_painted_as_a_small_one(
 
 
 def test_pictures_take_room_from_the_features(
-    network: Learned, content: Tensor, monkeypatch: pytest.MonkeyPatch
+    network: FastNetwork, content: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rooms = []
     real = streamed.painted_strips
@@ -53,8 +54,8 @@ def test_pictures_take_room_from_the_features(
         rooms.append(room_bytes)
         return real(*args, room_bytes=room_bytes, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(learned, "WHOLE_PX", 0)
-    monkeypatch.setattr(learned, "painted_strips", painted_strips)
+    monkeypatch.setattr(fast_nets, "WHOLE_PX", 0)
+    monkeypatch.setattr(fast_nets, "painted_strips", painted_strips)
     network.painted(content, memory_bytes=1_000_000)
     network.painted(content.half(), memory_bytes=1_000_000)
     assert rooms == [1_000_000 - 2 * 4 * content.numel(), 1_000_000 - 2 * 2 * content.numel()]

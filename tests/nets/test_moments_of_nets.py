@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.nets.moments import EPS, Tally, given_covariance, given_moments, moments
+from impasto.nets.moments import EPS, RunningMoments, given_covariance, given_moments, moments
 
 
 def features(c: int = 5, h: int = 12, w: int = 14, *, seed: int = 0) -> Tensor:
@@ -70,13 +70,13 @@ def test_their_own_statistics_give_features_back(covariances: bool) -> None:
 def test_tallies_of_parts_join_to_the_moments_of_the_whole(covariances: bool, order: tuple[int, ...]) -> None:
     feats = features(h=31, w=20)
     parts = [feats[:, :, :3], feats[:, :, 3:4], feats[:, :, 4:]]
-    one, two, three = (Tally.of(parts[i], covariances=covariances) for i in order)
+    one, two, three = (RunningMoments.of(parts[i], covariances=covariances) for i in order)
     whole = moments(feats, covariances=covariances)
     torch.testing.assert_close(one.joined(two).joined(three).moments(), whole, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(Tally.of(feats, covariances=covariances).moments(), whole, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(RunningMoments.of(feats, covariances=covariances).moments(), whole, rtol=1e-5, atol=1e-5)
 
 
 def test_joining_keeps_a_small_deviation_on_a_large_mean() -> None:
     feats = 1000 + 0.01 * torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
-    one, two = Tally.of(feats[:, :, :20]), Tally.of(feats[:, :, 20:])
+    one, two = RunningMoments.of(feats[:, :, :20]), RunningMoments.of(feats[:, :, 20:])
     torch.testing.assert_close(one.joined(two).moments(), moments(feats), rtol=1e-4, atol=1e-6)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from impasto.core.errors import OptionError
 from impasto.nets.norms import instance_norm
-from impasto.nets.residual import Norm, Residual, is_row
+from impasto.nets.residual import Norm, Residual, is_style_param
 
 LAYOUTS = (torch.channels_last, torch.contiguous_format)
 layouts = pytest.mark.parametrize("layout", LAYOUTS, ids=["last", "first"])
@@ -104,7 +104,7 @@ def net() -> Residual:
 def alone(net: Residual, index: int) -> Residual:
     """The network of one style of `net`."""
     found = small()
-    found.load_state_dict({k: v[index] if is_row(k) else v for k, v in net.state_dict().items()})
+    found.load_state_dict({k: v[index] if is_style_param(k) else v for k, v in net.state_dict().items()})
     return found.eval()
 
 

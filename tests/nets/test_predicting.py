@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from impasto.encoders.table import Encoder
 from impasto.nets import table
 from impasto.nets.codes import code_from
-from impasto.nets.predicted import FAR, Even, Predicted
-from impasto.nets.residual import PALETTE, is_row
+from impasto.nets.predicted import FAR, EqualizedLinear, Predicted
+from impasto.nets.residual import PALETTE, is_style_param
 
 
 def moved(layer: nn.Module, into: int) -> float:
@@ -29,14 +29,14 @@ def moved(layer: nn.Module, into: int) -> float:
 
 def test_a_step_moves_wide_layers_hardly_more() -> None:
     assert 25 < moved(nn.Linear(1600, 4), 1600) / moved(nn.Linear(36, 4), 36) < 60  # 44: as their widths
-    assert moved(Even(1600, 4), 1600) / moved(Even(36, 4), 36) < 9  # 6.7: the root of that
-    assert moved(nn.Linear(1600, 4), 1600) > 30 * moved(Even(1600, 4), 1600)
+    assert moved(EqualizedLinear(1600, 4), 1600) / moved(EqualizedLinear(36, 4), 36) < 9  # 6.7: the root of that
+    assert moved(nn.Linear(1600, 4), 1600) > 30 * moved(EqualizedLinear(1600, 4), 1600)
 
 
 def test_what_it_gives_is_as_large_for_any_width() -> None:
     torch.manual_seed(0)
     for into in (16, 2000):
-        assert float(Even(into, 500)(torch.randn(20, into)).detach().std()) == pytest.approx(1, abs=0.15)
+        assert float(EqualizedLinear(into, 500)(torch.randn(20, into)).detach().std()) == pytest.approx(1, abs=0.15)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_there_is_a_row_for_each_style_and_all_of_its_tensors(
     pictures = torch.cat([draw_painting(64, 64), draw_painting(64, 64).flip(1)])
     rows = net.rows(codes_of(net, encoder, pictures))
     state = net.painter.state_dict()
-    assert rows.keys() == {key for key in state if is_row(key)}
+    assert rows.keys() == {key for key in state if is_style_param(key)}
     assert all(value.shape == (2, *state[key].shape) for key, value in rows.items())
     assert not torch.equal(*rows["down.0.norm.weight"])
     colours = rows[PALETTE].view(2, 4, 3)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import OptionError, UnknownName, WeightsError
-from impasto.nets import learned
-from impasto.nets.learned import Learned, blended
-from impasto.nets.residual import Residual, is_row
+from impasto.nets import fast as fast_nets
+from impasto.nets.fast import FastNetwork, blended
+from impasto.nets.residual import Residual, is_style_param
 from impasto.weights.card import Card, Loaded, load, save
 
 NAMES = ("wave", "scream", "muse")
@@ -26,15 +26,15 @@ def file(tmp_path: Path, save_learned: Save) -> Path:
 
 
 @pytest.fixture
-def many(file: Path) -> Learned:
-    return learned.loaded(file, precision="float32")
+def many(file: Path) -> FastNetwork:
+    return fast_nets.loaded(file, precision="float32")
 
 
 def single_file(file: Path, name: str, **changes: object) -> Path:
     """A file of one style with the convolutions of another file, as one that was trained on its own has."""
     whole = load(file)
     row = NAMES.index(name)
-    tensors = {key: value[row] if is_row(key) else value for key, value in whole.tensors.items()}
+    tensors = {key: value[row] if is_style_param(key) else value for key, value in whole.tensors.items()}
     numbers = {k: v for k, v in whole.card.network.items() if k != "styles"}
     card = dataclasses.replace(whole.card, name=f"my-{name}", network=numbers | changes, styles=[])
     save(path := file.with_name(f"my-{name}.safetensors"), tensors, card)
@@ -42,12 +42,12 @@ def single_file(file: Path, name: str, **changes: object) -> Path:
 
 
 @torch.no_grad()
-def by_shares(network: Learned, image: Tensor, *shares: float) -> Tensor:
+def by_shares(network: FastNetwork, image: Tensor, *shares: float) -> Tensor:
     found: Tensor = network.net(image, torch.tensor([shares]))
     return found.clamp(0, 1)
 
 
-def test_one_style_is_its_row(many: Learned, photo: Tensor) -> None:
+def test_one_style_is_its_row(many: FastNetwork, photo: Tensor) -> None:
     pictures = []
     for i, name in enumerate(NAMES):
         one = many.of({name: 1.0})
@@ -58,26 +58,26 @@ def test_one_style_is_its_row(many: Learned, photo: Tensor) -> None:
 
 
 @pytest.mark.parametrize("shares", [(0.3, 0.7, 0.0), (0.2, 0.3, 0.5), (1.5, -0.5, 0.0)])
-def test_a_blend_is_the_network_s_own(many: Learned, photo: Tensor, shares: tuple[float, ...]) -> None:
+def test_a_blend_is_the_network_s_own(many: FastNetwork, photo: Tensor, shares: tuple[float, ...]) -> None:
     found = many.of(dict(zip(NAMES, shares, strict=True))).painted(photo)
     torch.testing.assert_close(found, by_shares(many, photo, *shares), atol=1e-5, rtol=0)
     plain = sum(s * many.of({n: 1.0}).painted(photo) for n, s in zip(NAMES, shares, strict=True))
     assert float((found - plain).abs().max()) > 1e-3  # and not the blend of pictures
 
 
-def test_convolutions_are_shared_and_nothing_is_changed(many: Learned, photo: Tensor) -> None:
+def test_convolutions_are_shared_and_nothing_is_changed(many: FastNetwork, photo: Tensor) -> None:
     before = {key: value.clone() for key, value in many.net.state_dict().items()}
     one = many.of({"wave": 0.5, "muse": 0.5})
     one.painted(photo)
     mine, its = many.net.state_dict(), one.net.state_dict()
-    assert all((mine[key].data_ptr() == its[key].data_ptr()) != is_row(key) for key in its)
+    assert all((mine[key].data_ptr() == its[key].data_ptr()) != is_style_param(key) for key in its)
     assert all(torch.equal(mine[key], value) for key, value in before.items())
     assert not any(p.requires_grad for p in one.net.parameters())
     assert not one.net.training
 
 
-def test_styles_of_several_files_blend(many: Learned, file: Path, photo: Tensor) -> None:
-    mine = learned.loaded(single_file(file, "wave"), precision="float32")
+def test_styles_of_several_files_blend(many: FastNetwork, file: Path, photo: Tensor) -> None:
+    mine = fast_nets.loaded(single_file(file, "wave"), precision="float32")
     assert mine.styles == ("my-wave",)
     assert mine.base == many.base == many.of({"muse": 1.0}).base
     found = blended([(mine, 0.25), (many.of({"scream": 1.0}), 0.75)])
@@ -85,11 +85,11 @@ def test_styles_of_several_files_blend(many: Learned, file: Path, photo: Tensor)
     assert blended([(mine, 0.5), (mine, 0.5)]).styles == ("my-wave",)
 
 
-def test_what_has_another_base(many: Learned, file: Path, tmp_path: Path, save_learned: Save) -> None:
-    other = learned.loaded(save_learned(tmp_path / "other.safetensors", seed=2), precision="float32")
-    ranges = learned.loaded(single_file(file, "wave", output="rgb-255"), precision="float32")
-    eps = learned.loaded(single_file(file, "wave", eps=1e-3), precision="float32")
-    spelt_out = learned.loaded(single_file(file, "wave", eps=1e-5, tanh=None), precision="float32")
+def test_what_has_another_base(many: FastNetwork, file: Path, tmp_path: Path, save_learned: Save) -> None:
+    other = fast_nets.loaded(save_learned(tmp_path / "other.safetensors", seed=2), precision="float32")
+    ranges = fast_nets.loaded(single_file(file, "wave", output="rgb-255"), precision="float32")
+    eps = fast_nets.loaded(single_file(file, "wave", eps=1e-3), precision="float32")
+    spelt_out = fast_nets.loaded(single_file(file, "wave", eps=1e-5, tanh=None), precision="float32")
     rough = dataclasses.replace(many, dtype=torch.bfloat16)
     assert spelt_out.base == many.base
     assert len({network.base for network in (many, other, ranges, eps, rough)}) == 5
@@ -97,7 +97,7 @@ def test_what_has_another_base(many: Learned, file: Path, tmp_path: Path, save_l
         blended([(many.of({"wave": 1.0}), 0.5), (other, 0.5)])
 
 
-def test_a_style_must_be_chosen(many: Learned, photo: Tensor) -> None:
+def test_a_style_must_be_chosen(many: FastNetwork, photo: Tensor) -> None:
     message = "many has 3 styles: wave, scream, muse. Name one of them, as many#wave"
     for wrong in (lambda: many.painted(photo), lambda: blended([(many, 1.0)])):
         with pytest.raises(OptionError, match=message):
@@ -111,11 +111,11 @@ def test_cards_must_name_all(file: Path) -> None:
     for styles in ([], whole.card.styles[:2]):
         card = dataclasses.replace(whole.card, styles=styles)
         with pytest.raises(WeightsError, match=rf"names {len(styles)} styles, and its network is of 3"):
-            learned.built(Loaded(card=card, tensors=whole.tensors, sha256=""))
+            fast_nets.built(Loaded(card=card, tensors=whole.tensors, sha256=""))
 
 
-def test_half_precision_is_near_and_channels_last(file: Path, many: Learned, photo: Tensor) -> None:
-    rough = learned.loaded(file, precision="bfloat16").of({"wave": 0.5, "muse": 0.5})
+def test_half_precision_is_near_and_channels_last(file: Path, many: FastNetwork, photo: Tensor) -> None:
+    rough = fast_nets.loaded(file, precision="bfloat16").of({"wave": 0.5, "muse": 0.5})
     weights = [value for key, value in rough.net.state_dict().items() if value.ndim == 4]
     assert weights
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
@@ -130,12 +130,12 @@ def test_colours_and_skips_are_blended_alike(photo: Tensor) -> None:
     for value in net.state_dict().values():
         value.add_(0.2 * torch.rand(value.shape, generator=draw))
     card = Card(
-        kind=learned.KIND,
+        kind=fast_nets.KIND,
         name="n",
         network={"architecture": "residual", **numbers},
         styles=[{"name": "a"}, {"name": "b"}],
     )
-    network = learned.built(Loaded(card=card, tensors=net.state_dict(), sha256=""), precision="float32")
+    network = fast_nets.built(Loaded(card=card, tensors=net.state_dict(), sha256=""), precision="float32")
     found = network.of({"a": 0.25, "b": 0.75})
     torch.testing.assert_close(found.painted(photo), by_shares(network, photo, 0.25, 0.75), atol=1e-5, rtol=0)
     both = blended([(network.of({name: 1.0}), share) for name, share in (("a", 0.25), ("b", 0.75))])

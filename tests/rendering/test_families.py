@@ -21,7 +21,7 @@ from impasto.image import files
 from impasto.rendering import painting, recipe
 from impasto.rendering.families import FAMILIES, checked, family_of, method_of, own_groups, weights_of
 from impasto.rendering.inputs import gathered
-from impasto.rendering.shelf import Shelf
+from impasto.rendering.job_cache import JobCache
 from impasto.weights.readers import imported
 
 MakeJob = Callable[..., Job]
@@ -97,8 +97,8 @@ def test_networks_by_tiles_and_by_strips_have_options_of_their_own(quick_job: Ma
         (by_strips, "--tile-px is of networks that paint by tiles, and .* by strips. Use --memory-gb"),
     ):
         with pytest.raises(OptionError, match=message):
-            painting.work(checked(job), (48, 48), Shelf().loaded(job))
-    painting.work(checked(predicted_job(fast=FastOptions(memory_gb=1.0))), (48, 48), Shelf().loaded(predicted_job()))
+            painting.work(checked(job), (48, 48), JobCache().loaded(job))
+    painting.work(checked(predicted_job(fast=FastOptions(memory_gb=1.0))), (48, 48), JobCache().loaded(predicted_job()))
 
 
 def test_all_that_is_of_no_use_is_named() -> None:
@@ -139,7 +139,7 @@ def test_what_a_saved_style_cannot_follow(style: dict[str, float], options: dict
 
 
 def test_every_family_paints_the_work_that_it_says(any_job: Job) -> None:
-    loaded, given = Shelf().loaded(any_job), gathered(any_job)
+    loaded, given = JobCache().loaded(any_job), gathered(any_job)
     steps = list(painting.painted(any_job, given, loaded))
     planned = [size for size, count in painting.work(any_job, (43, 48), loaded) for _ in range(count)]
     assert [step.size_hw for step in steps] == planned
@@ -150,7 +150,7 @@ def test_every_family_paints_the_work_that_it_says(any_job: Job) -> None:
 
 
 def test_every_family_says_its_weights(any_job: Job, there: Path) -> None:
-    loaded = Shelf().loaded(any_job)
+    loaded = JobCache().loaded(any_job)
     assert loaded.dtype == torch.float32
     assert loaded.weights.keys() & {"narrow", "learned"}
     assert all(len(digest) == 64 for digest in loaded.weights.values())
@@ -160,7 +160,7 @@ def test_every_family_says_its_weights(any_job: Job, there: Path) -> None:
 def test_every_family_gives_the_content_back(any_job: Job) -> None:
     job = dataclasses.replace(any_job, paint=dataclasses.replace(any_job.paint, strength=0.0))
     given = gathered(job)
-    *_, last = painting.painted(job, given, Shelf().loaded(job))
+    *_, last = painting.painted(job, given, JobCache().loaded(job))
     assert torch.equal(last.picture(), given.content)
 
 
@@ -171,7 +171,7 @@ def test_every_family_keeps_what_lies_outside_the_masks(any_job: Job, there: Pat
     styles = tuple(dataclasses.replace(style, mask=there / "mask.png") for style in any_job.styles)
     job = dataclasses.replace(any_job, styles=styles, paint=dataclasses.replace(any_job.paint, feather=0.0))
     given = gathered(job)
-    *_, last = painting.painted(job, given, Shelf().loaded(job))
+    *_, last = painting.painted(job, given, JobCache().loaded(job))
     assert torch.equal(last.picture()[..., 26:], given.content[..., 26:])
     assert not torch.allclose(last.picture()[..., :22], given.content[..., :22], atol=0.01)
 
@@ -181,7 +181,7 @@ def test_tiles_are_counted_and_change_nothing(quick_job: MakeJob) -> None:
     wide = [
         quick_job(arbitrary=ArbitraryOptions(network=network, tile_px=px), size=SizeOptions(size=240)) for px in (0, 64)
     ]
-    loaded = Shelf().loaded(wide[0])
+    loaded = JobCache().loaded(wide[0])
     pictures = []
     for job in wide:
         given = gathered(job)
@@ -197,12 +197,12 @@ def test_only_optimisation_grows() -> None:
     assert [name for name in METHODS if family_of(job_by(name)).gradual] == ["optimise"]
 
 
-# Learned styles
+# Trained styles
 
 
 @pytest.fixture
 def names(there: Path, learned_file: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Two learned styles by name: `candy` and `mosaic`."""
+    """Two trained styles by name: `candy` and `mosaic`."""
     monkeypatch.setenv("IMPASTO_CACHE", str(there / "cache"))
     for name in ("candy", "mosaic"):
         imported(learned_file, name=name)
@@ -231,13 +231,13 @@ def test_what_is_a_file_is_not_a_name(names: list[str], tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize("method", ["auto", "fast"])
 def test_learned_styles_and_pictures_do_not_mix(names: list[str], method: str) -> None:
-    with pytest.raises(OptionError, match=r"s\.png is no learned style, .* not mixed with pictures.*candy.*mosaic"):
+    with pytest.raises(OptionError, match=r"s\.png is no trained style, .* not mixed with pictures.*candy.*mosaic"):
         checked(of_styles("candy", "s.png", method=method))
 
 
 @pytest.mark.parametrize("method", OF_PICTURES)
 def test_pictures_are_needed_by_the_others(names: list[str], method: str) -> None:
-    with pytest.raises(OptionError, match=f"candy is a learned style, .*, and --method {method}"):
+    with pytest.raises(OptionError, match=f"candy is a trained style, .*, and --method {method}"):
         checked(of_styles("candy", method=method))
 
 
@@ -252,7 +252,7 @@ def test_unknown_names_are_told_the_nearest(names: list[str], there: Path) -> No
     ("scale", "options", "message"),
     [
         (2.0, {}, "--style-scale is 2 for candy, whose strokes are as large"),
-        (1.0, {"colour": ColourOptions(match_style="histogram")}, "candy is a learned style, and --match-style"),
+        (1.0, {"colour": ColourOptions(match_style="histogram")}, "candy is a trained style, and --match-style"),
     ],
 )
 def test_what_a_learned_style_cannot(names: list[str], scale: float, options: dict[str, Options], message: str) -> None:
@@ -267,17 +267,17 @@ def test_recipes_keep_names_and_find_files(
 ) -> None:
     styles = tuple(StyleSource(source=source) for source in ("candy", str(learned_file)))
     job = checked(learned_job(styles=styles))
-    made = recipe.of(job, Shelf().loaded(job), folder=tmp_path)
+    made = recipe.of(job, JobCache().loaded(job), folder=tmp_path)
     assert [style.source for style in made.job.styles] == ["candy", "in/learned.safetensors"]
     assert made.inputs.keys() == {"in/content.png", "in/learned.safetensors"}
     assert made.weights.keys() == {"candy", "learned"}
     assert recipe.job_again(made, folder=tmp_path) == job
-    assert recipe.of(job, Shelf().loaded(job), folder=tmp_path / "b").moved(tmp_path / "b", tmp_path) == made
+    assert recipe.of(job, JobCache().loaded(job), folder=tmp_path / "b").moved(tmp_path / "b", tmp_path) == made
 
 
 def test_weights_that_are_no_learned_style(there: Path, network_file: Path, learned_job: MakeJob) -> None:
     with pytest.raises(WeightsError, match=r"none\.pth does not exist"):
-        Shelf().loaded(learned_job(styles=(StyleSource(source=str(there / "none.pth")),)))
+        JobCache().loaded(learned_job(styles=(StyleSource(source=str(there / "none.pth")),)))
     torch.save(torch.zeros(3), there / "x.pth")
     with pytest.raises(WeightsError, match="holds a Tensor"):
-        Shelf().loaded(learned_job(styles=(StyleSource(source=str(there / "x.pth")),)))
+        JobCache().loaded(learned_job(styles=(StyleSource(source=str(there / "x.pth")),)))

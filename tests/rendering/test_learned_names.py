@@ -1,4 +1,4 @@
-"""Names of learned styles: of networks of one style and of many, by name and by file."""
+"""Names of trained styles: of networks of one style and of many, by name and by file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from impasto.core.errors import OptionError, StateError, UnknownName, WeightsErr
 from impasto.rendering import learned, recipe
 from impasto.rendering.families import checked, method_of
 from impasto.rendering.inputs import gathered
+from impasto.rendering.job_cache import JobCache
 from impasto.rendering.learned import Place, place_of, split
-from impasto.rendering.shelf import Shelf
 from impasto.weights.catalogue import CATALOGUE, Entry
 from impasto.weights.readers import imported
 
@@ -114,7 +114,7 @@ def test_what_does_not_name_one_style(here: Path, source: str, error: type[Excep
     [
         (
             "wav",
-            "no file wav: unknown learned style 'wav'. Did you mean 'wave'.* Known: candy, fair, muse, scream, wave",
+            "no file wav: unknown trained style 'wav'. Did you mean 'wave'.* Known: candy, fair, muse, scream, wave",
         ),
         ("compact#wave", "no file compact#wave: unknown network 'compact'. Did you mean 'compact-styles'"),
     ],
@@ -189,19 +189,19 @@ def test_a_network_is_read_once(here: Path) -> None:
 def test_recipes_find_networks_again(here: Path, learned_job: MakeJob, save_learned: Save) -> None:
     sources = ("wave", "compact-styles#muse", f"{here}/mine.safetensors#fair")
     job = checked(learned_job(styles=tuple(StyleSource(source=source) for source in sources)))
-    made = recipe.of(job, Shelf().loaded(job), folder=here / "out")
+    made = recipe.of(job, JobCache().loaded(job), folder=here / "out")
     assert [style.source for style in made.job.styles] == ["wave", "compact-styles#muse", "../mine.safetensors#fair"]
     assert made.inputs.keys() == {"../in/content.png", "../mine.safetensors"}
     assert made.weights.keys() == {"compact-styles", "mine"}
     assert recipe.job_again(made, folder=here / "out") == job
-    assert made.moved(here / "out", here) == recipe.of(job, Shelf().loaded(job), folder=here)
+    assert made.moved(here / "out", here) == recipe.of(job, JobCache().loaded(job), folder=here)
     save_learned(here / "mine.safetensors", seed=5, styles=("scream", "fair"))
     with pytest.raises(StateError, match=r"mine\.safetensors has changed"):
         recipe.job_again(made, folder=here / "out")
 
 
 def test_a_shelf_sees_that_a_file_has_changed(here: Path, learned_job: MakeJob, save_learned: Save) -> None:
-    job, shelf = checked(learned_job(styles=(StyleSource(source=f"{here}/mine.safetensors#fair"),))), Shelf()
+    job, shelf = checked(learned_job(styles=(StyleSource(source=f"{here}/mine.safetensors#fair"),))), JobCache()
     before = shelf.loaded(job)
     assert shelf.loaded(job) is before
     save_learned(here / "mine.safetensors", seed=5, styles=("scream", "fair", "and more"))

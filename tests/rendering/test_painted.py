@@ -15,7 +15,7 @@ from impasto.core.errors import OptionError
 from impasto.image import files
 from impasto.rendering import painting
 from impasto.rendering.inputs import gathered
-from impasto.rendering.shelf import Shelf
+from impasto.rendering.job_cache import JobCache
 from impasto.stylizers.coloured import Coloured
 from impasto.stylizers.masked import Masked
 from impasto.stylizers.optimised import Optimised
@@ -26,7 +26,7 @@ MakeJob = Callable[..., Job]
 def test_wrappers_follow_from_the_options(small_job: MakeJob, there: Path) -> None:
     files.write(there / "mask.png", torch.ones(1, 1, 8, 8))
     masked = (StyleSource(source=str(there / "style.png"), mask=there / "mask.png"),)
-    loaded = Shelf().loaded(small_job())
+    loaded = JobCache().loaded(small_job())
 
     def built(job: Job) -> object:
         return painting.stylizer_for(job, gathered(job), loaded)
@@ -43,7 +43,7 @@ def test_wrappers_follow_from_the_options(small_job: MakeJob, there: Path) -> No
 
 def test_the_work_is_what_is_painted(small_job: MakeJob) -> None:
     job = small_job(size=SizeOptions(size=80), optimise=OptimiseOptions(steps=(2, 1), scale_factor=1.5, smallest_px=40))
-    loaded = Shelf().loaded(job)
+    loaded = JobCache().loaded(job)
     planned = [size for size, count in painting.work(job, (72, 80), loaded) for _ in range(count)]
     steps = list(painting.painted(job, gathered(job), loaded))
     assert [step.size_hw for step in steps] == planned
@@ -61,7 +61,7 @@ def test_outside_the_mask_is_the_content(small_job: MakeJob, there: Path) -> Non
         colour=ColourOptions(match_output="histogram"),
     )
     given = gathered(job)
-    *_, last = painting.painted(job, given, Shelf().loaded(job))
+    *_, last = painting.painted(job, given, JobCache().loaded(job))
     picture = last.picture()
     assert torch.equal(picture[..., 26:], given.content[..., 26:])
     assert not torch.allclose(picture[..., :22], given.content[..., :22], atol=0.01)
@@ -70,4 +70,4 @@ def test_outside_the_mask_is_the_content(small_job: MakeJob, there: Path) -> Non
 def test_keeping_both_is_refused(small_job: MakeJob) -> None:
     job = small_job(colour=ColourOptions(keep_colours="yiq", keep_luminance="lab"))
     with pytest.raises(OptionError, match="together give the content back"):
-        next(painting.painted(job, gathered(job), Shelf().loaded(job)))
+        next(painting.painted(job, gathered(job), JobCache().loaded(job)))

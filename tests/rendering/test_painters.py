@@ -13,17 +13,18 @@ from torch import Tensor
 
 from impasto.core.errors import ImageError, OptionError, UnknownName
 from impasto.image import files
-from impasto.nets import learned, residual
+from impasto.nets import fast as fast_nets
+from impasto.nets import residual
 from impasto.nets import table as networks
 from impasto.rendering.painters import painter_of
 from impasto.stylizers.arbitrary import Arbitrary
-from impasto.stylizers.painter import Painter
+from impasto.stylizers.prepared import PreparedStylizer
 from impasto.stylizers.protocol import Mix, Style
 from impasto.weights.card import Card, save
 
 
 @pytest.fixture
-def found(network_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Painter]:
+def found(network_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., PreparedStylizer]:
     """`found(source, strength=…)`."""
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     given: dict[str, Any] = {"network": str(network_file), "style_px": 64, "strength": 1.0, "precision": "float32"}
@@ -41,10 +42,10 @@ def several(tmp_path: Path) -> Path:
     numbers: dict[str, Any] = {"widths": (4, 4), "blocks": 1, "styles": 2}
     net = residual.Residual(**numbers)
     for key, value in net.state_dict().items():
-        if residual.is_row(key):
+        if residual.is_style_param(key):
             value += 0.5 * torch.randn_like(value)
     card = Card(
-        kind=learned.KIND,
+        kind=fast_nets.KIND,
         name="two",
         network={"architecture": "residual", **numbers},
         styles=[{"name": "wave"}, {"name": "scream"}],
@@ -53,14 +54,14 @@ def several(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_learned_style(found: Callable[..., Painter], learned_file: Path, images: Tensor) -> None:
-    painter, network = found(learned_file), learned.loaded(learned_file, precision="float32")
+def test_a_learned_style(found: Callable[..., PreparedStylizer], learned_file: Path, images: Tensor) -> None:
+    painter, network = found(learned_file), fast_nets.loaded(learned_file, precision="float32")
     assert painter.name == "learned"
     expected = torch.cat([network.painted(image) for image in torch.split(images, 1)])
     assert torch.equal(painter(images), expected)
 
 
-def test_a_picture(found: Callable[..., Painter], network_file: Path, there: Path, images: Tensor) -> None:
+def test_a_picture(found: Callable[..., PreparedStylizer], network_file: Path, there: Path, images: Tensor) -> None:
     painter, network = found(there / "style.png"), networks.loaded(network_file, precision="float32")
     stylizer = Arbitrary(network)
     pixels = files.read(there / "style.png").pixels
@@ -70,7 +71,7 @@ def test_a_picture(found: Callable[..., Painter], network_file: Path, there: Pat
     assert float((painter(images) - expected).abs().mean()) < 0.02  # but for how the style is resampled
 
 
-def test_styles_of_one_network(found: Callable[..., Painter], several: Path, images: Tensor) -> None:
+def test_styles_of_one_network(found: Callable[..., PreparedStylizer], several: Path, images: Tensor) -> None:
     wave, scream = (found(f"{several}#{name}") for name in ("wave", "scream"))
     assert (wave.name, scream.name) == ("wave", "scream")
     assert wave.sha256 != scream.sha256
@@ -80,7 +81,7 @@ def test_styles_of_one_network(found: Callable[..., Painter], several: Path, ima
 
 
 def test_the_digest_is_of_all_that_decides(
-    found: Callable[..., Painter], there: Path, save_network: Callable[..., Path], tmp_path: Path
+    found: Callable[..., PreparedStylizer], there: Path, save_network: Callable[..., Path], tmp_path: Path
 ) -> None:
     picture = there / "style.png"
     other = save_network(tmp_path / "other.safetensors", encoder=there / "tiny.safetensors", seed=2)
@@ -94,14 +95,14 @@ def test_the_digest_is_of_all_that_decides(
 
 
 def test_strength_nothing_gives_the_content_back(
-    found: Callable[..., Painter], learned_file: Path, images: Tensor
+    found: Callable[..., PreparedStylizer], learned_file: Path, images: Tensor
 ) -> None:
     assert torch.equal(found(learned_file, strength=0.0)(images), images)
     with pytest.raises(OptionError, match="strength"):
         dataclasses.replace(found(learned_file), strength=-1.0)
 
 
-def test_what_is_no_style(found: Callable[..., Painter], tmp_path: Path) -> None:
+def test_what_is_no_style(found: Callable[..., PreparedStylizer], tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="there is no file nowhere"):
         found("nowhere")
     with pytest.raises(ImageError):

@@ -12,8 +12,8 @@ import torch
 from impasto.config.job import Job
 from impasto.core.errors import StateError
 from impasto.rendering import inputs, painting, pause, recipe
+from impasto.rendering.job_cache import JobCache
 from impasto.rendering.recipe import Recipe
-from impasto.rendering.shelf import Shelf
 from impasto.stylizers.optimised import PaintedStep
 
 MakeJob = Callable[..., Job]
@@ -22,17 +22,17 @@ MakeJob = Callable[..., Job]
 @pytest.fixture
 def made(small_job: MakeJob, tmp_path: Path) -> Recipe:
     job = small_job()
-    return recipe.of(job, Shelf().loaded(job), folder=tmp_path)
+    return recipe.of(job, JobCache().loaded(job), folder=tmp_path)
 
 
 @pytest.fixture
 def state_file(made: Recipe, small_job: MakeJob, tmp_path: Path) -> Path:
     """The state after the first of three steps."""
     job = small_job()
-    step = next(painting.painted(job, inputs.gathered(job), Shelf().loaded(job)))
+    step = next(painting.painted(job, inputs.gathered(job), JobCache().loaded(job)))
     assert isinstance(step, PaintedStep)
     assert step.pause is not None
-    pause.keep(step.pause(), made, path := pause.path_for(tmp_path / "o.png"))
+    pause.save_state(step.pause(), made, path := pause.path_for(tmp_path / "o.png"))
     return path
 
 
@@ -43,16 +43,16 @@ def test_it_lies_beside_its_output(tmp_path: Path) -> None:
 
 def test_going_on_is_as_if_never_stopped(small_job: MakeJob, made: Recipe, state_file: Path) -> None:
     job = small_job()
-    given, loaded = inputs.gathered(job), Shelf().loaded(job)
+    given, loaded = inputs.gathered(job), JobCache().loaded(job)
     whole = list(painting.painted(job, given, loaded))
-    rest = list(painting.painted(job, given, loaded, resume=pause.kept(state_file, made)))
+    rest = list(painting.painted(job, given, loaded, resume=pause.load_state(state_file, made)))
     assert [step.index for step in rest] == [2, 3]
     assert torch.equal(rest[-1].image, whole[-1].image)
 
 
 def test_none_there(made: Recipe, tmp_path: Path) -> None:
     with pytest.raises(StateError, match="nothing was stopped"):
-        pause.kept(tmp_path / "o.png.paused", made)
+        pause.load_state(tmp_path / "o.png.paused", made)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
@@ -60,7 +60,7 @@ def test_cut_short(share: float, made: Recipe, state_file: Path) -> None:
     data = state_file.read_bytes()
     state_file.write_bytes(data[: int(share * len(data))])
     with pytest.raises(StateError, match="is damaged") as caught:
-        pause.kept(state_file, made)
+        pause.load_state(state_file, made)
     assert "\n" not in str(caught.value)
 
 
@@ -68,20 +68,20 @@ def test_cut_short(share: float, made: Recipe, state_file: Path) -> None:
 def test_something_else(data: bytes, made: Recipe, state_file: Path) -> None:
     state_file.write_bytes(data)
     with pytest.raises(StateError, match="is damaged"):
-        pause.kept(state_file, made)
+        pause.load_state(state_file, made)
 
 
 @pytest.mark.parametrize("content", [{}, [1], {"recipe": "x", "paused": {}}, {"recipe": None, "paused": None}])
 def test_a_file_of_torch_that_is_no_state(content: object, made: Recipe, state_file: Path) -> None:
     torch.save(content, state_file)
     with pytest.raises(StateError, match="is damaged"):
-        pause.kept(state_file, made)
+        pause.load_state(state_file, made)
 
 
 def test_a_state_without_its_parts(made: Recipe, state_file: Path) -> None:
     torch.save({"recipe": made.to_json(), "paused": {"scale": 0}}, state_file)
     with pytest.raises(StateError, match="is damaged"):
-        pause.kept(state_file, made)
+        pause.load_state(state_file, made)
 
 
 def test_another_jobs(made: Recipe, state_file: Path) -> None:
@@ -89,7 +89,7 @@ def test_another_jobs(made: Recipe, state_file: Path) -> None:
         made, job=dataclasses.replace(made.job, paint=dataclasses.replace(made.job.paint, strength=2.0))
     )
     with pytest.raises(StateError, match=r"of another job: job\.paint\.strength differ"):
-        pause.kept(state_file, other)
+        pause.load_state(state_file, other)
     threads = dataclasses.replace(made, made_with={**made.made_with, "threads": 99})
     with pytest.raises(StateError, match=r"made_with\.threads differ"):
-        pause.kept(state_file, threads)
+        pause.load_state(state_file, threads)

@@ -21,8 +21,8 @@ from impasto.encoders.table import Encoder
 from impasto.image import files
 from impasto.rendering import recipe
 from impasto.rendering.families import Loaded
+from impasto.rendering.job_cache import JobCache
 from impasto.rendering.recipe import Recipe
-from impasto.rendering.shelf import Shelf
 
 MakeJob = Callable[..., Job]
 
@@ -41,7 +41,7 @@ def full_job(there: Path, small_job: MakeJob) -> Job:
 
 
 def recipe_of(job: Job, folder: Path) -> Recipe:
-    return recipe.of(job, Shelf().loaded(job), folder=folder)
+    return recipe.of(job, JobCache().loaded(job), folder=folder)
 
 
 def seen_through(encoder: Encoder) -> Loaded:

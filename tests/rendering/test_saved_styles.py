@@ -17,7 +17,7 @@ from impasto.core.errors import ImageError, OptionError, WeightsError
 from impasto.image import files
 from impasto.rendering import painting, saved
 from impasto.rendering.inputs import gathered
-from impasto.rendering.shelf import Shelf
+from impasto.rendering.job_cache import JobCache
 from impasto.weights.card import load, save
 
 MakeJob = Callable[..., Job]
@@ -36,7 +36,7 @@ def styles(*names: str | Path, **options: Any) -> tuple[StyleSource, ...]:
 
 
 def painted(job: Job) -> Tensor:
-    shelf = Shelf()
+    shelf = JobCache()
     given = gathered(job, shelf=shelf)
     *_, last = painting.painted(job, given, shelf.loaded(job))
     return last.picture()

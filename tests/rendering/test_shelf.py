@@ -17,7 +17,7 @@ from impasto.core.errors import ImageUnreadable
 from impasto.image import files
 from impasto.rendering import painting
 from impasto.rendering.inputs import gathered
-from impasto.rendering.shelf import Shelf
+from impasto.rendering.job_cache import JobCache
 
 MakeJob = Callable[..., Job]
 
@@ -36,14 +36,14 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def painted(job: Job, shelf: Shelf) -> Tensor:
+def painted(job: Job, shelf: JobCache) -> Tensor:
     given = gathered(job, shelf=shelf)
     *_, last = painting.painted(job, given, shelf.loaded(job))
     return last.picture()
 
 
 def test_styles_and_the_content_are_read_once(quick_job: MakeJob, reads: list[str], there: Path) -> None:
-    shelf = Shelf(codes=True)
+    shelf = JobCache(codes=True)
     files.write(there / "wave.png", files.read(there / "style.png").pixels.flip(1))
     reads.clear()
     styles = [StyleSource(source=str(there / name)) for name in ("style.png", "wave.png")]
@@ -54,8 +54,8 @@ def test_styles_and_the_content_are_read_once(quick_job: MakeJob, reads: list[st
 
 
 def test_a_shared_code_paints_the_same(quick_job: MakeJob) -> None:
-    shelf = Shelf(codes=True)
-    apart, first, second = (painted(quick_job(), s) for s in (Shelf(), shelf, shelf))
+    shelf = JobCache(codes=True)
+    apart, first, second = (painted(quick_job(), s) for s in (JobCache(), shelf, shelf))
     assert torch.equal(apart, first)
     assert torch.equal(apart, second)
     (style,) = gathered(quick_job(), shelf=shelf).mix.styles
@@ -74,30 +74,30 @@ def test_a_shared_code_paints_the_same(quick_job: MakeJob) -> None:
 def test_what_changes_the_code_is_not_shared(
     change: dict[str, Any], quick_job: MakeJob, reads: list[str], there: Path
 ) -> None:
-    shelf = Shelf(codes=True)
+    shelf = JobCache(codes=True)
     if change.get("styles"):
         change = {"styles": (StyleSource(source=str(there / "style.png"), scale=2.0),)}
     gathered(quick_job(), shelf=shelf)
     reads.clear()
     again = quick_job(**change)
-    shared, alone = painted(again, shelf), painted(again, Shelf())
+    shared, alone = painted(again, shelf), painted(again, JobCache())
     assert "style.png" in reads
     assert torch.equal(shared, alone)
 
 
 def test_files_that_change_are_read_again(quick_job: MakeJob, there: Path) -> None:
-    shelf = Shelf(codes=True)
+    shelf = JobCache(codes=True)
     before = painted(quick_job(), shelf)
     for name in ("style.png", "content.png"):
         files.write(there / name, files.read(there / name).pixels.flip(1, 3)[..., :60])
         after = painted(quick_job(), shelf)
         assert after.shape != before.shape or not torch.equal(after, before)
-        assert torch.equal(after, painted(quick_job(), Shelf()))
+        assert torch.equal(after, painted(quick_job(), JobCache()))
         before = after
 
 
 def test_there_is_an_end_to_its_memory(quick_job: MakeJob, reads: list[str], there: Path) -> None:
-    shelf = Shelf(codes=True, codes_bytes=100)  # the code of relu4_1 has 64 bytes
+    shelf = JobCache(codes=True, codes_bytes=100)  # the code of relu4_1 has 64 bytes
     files.write(there / "wave.png", files.read(there / "style.png").pixels.flip(1))
     reads.clear()
     for _ in range(2):
@@ -107,13 +107,13 @@ def test_there_is_an_end_to_its_memory(quick_job: MakeJob, reads: list[str], the
 
 
 def test_pictures_stay_where_no_codes_are_wanted(quick_job: MakeJob, small_job: MakeJob) -> None:
-    for job, shelf in ((quick_job(), Shelf()), (small_job(), Shelf(codes=True))):
+    for job, shelf in ((quick_job(), JobCache()), (small_job(), JobCache(codes=True))):
         (style,) = gathered(job, shelf=shelf).mix.styles
         assert style.picture is not None
 
 
 def test_other_weights_take_the_place(quick_job: MakeJob, small_job: MakeJob) -> None:
-    shelf = Shelf()
+    shelf = JobCache()
     first = shelf.loaded(quick_job())
     assert shelf.loaded(quick_job(size=SizeOptions(size=32))) is first
     rough = dataclasses.replace(quick_job(), paint=dataclasses.replace(quick_job().paint, precision="bfloat16"))
@@ -122,7 +122,7 @@ def test_other_weights_take_the_place(quick_job: MakeJob, small_job: MakeJob) ->
 
 
 def test_a_bad_style_is_told_each_time(quick_job: MakeJob, there: Path) -> None:
-    shelf = Shelf(codes=True)
+    shelf = JobCache(codes=True)
     for _ in range(2):
         with pytest.raises(ImageUnreadable, match="none"):
             gathered(quick_job(styles=(StyleSource(source=str(there / "none.png")),)), shelf=shelf)

@@ -1,4 +1,4 @@
-"""Painting with learned styles: blended in one pass where their networks allow it, and else as pictures."""
+"""Painting with trained styles: blended in one pass where their networks allow it, and else as pictures."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import ImageTooSmall, OptionError, UnknownName, WeightsError, WeightsMismatch
-from impasto.nets import learned as nets
-from impasto.nets.learned import Learned
+from impasto.nets import fast as nets
+from impasto.nets.fast import FastNetwork
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.protocol import Mix, Style
 from impasto.weights.card import Card, Loaded, load, save
 
-Networks = dict[str, Learned]
+Networks = dict[str, FastNetwork]
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ def test_sizes_that_cannot_be_painted(networks: Networks, photo: Tensor) -> None
 
 
 def test_other_styles_are_refused(networks: Networks, photo: Tensor, make_network: Callable[..., object]) -> None:
-    with pytest.raises(OptionError, match="'p' is no learned style"):
+    with pytest.raises(OptionError, match="'p' is no trained style"):
         Fast(networks).prepare(Mix((Style(photo, name="p"),)))
-    with pytest.raises(OptionError, match="--method arbitrary needs the style's picture; 'a' is a learned style"):
+    with pytest.raises(OptionError, match="--method arbitrary needs the style's picture; 'a' is a trained style"):
         Arbitrary(make_network("adain")).prepare(Mix((Style(learned="a", name="a"),)))  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="both a picture and a network"):
         Style(photo, learned="a")
@@ -121,13 +121,13 @@ def test_other_styles_are_refused(networks: Networks, photo: Tensor, make_networ
 def test_cards_that_say_something_else(tmp_path: Path, save_learned: Callable[..., Path]) -> None:
     whole = load(save_learned(tmp_path / "a.safetensors"))
 
-    def built(tensors: dict[str, Tensor] | None = None, **changes: object) -> Learned:
+    def built(tensors: dict[str, Tensor] | None = None, **changes: object) -> FastNetwork:
         network = changes.pop("network", whole.card.network)
         card = Card(**(vars(whole.card) | {"network": network} | changes))
         return nets.built(Loaded(card=card, tensors=tensors or whole.tensors, sha256=""))
 
     numbers = whole.card.network
-    with pytest.raises(WeightsError, match="is of kind encoder; a learned style"):
+    with pytest.raises(WeightsError, match="is of kind encoder; a trained style"):
         built(kind="encoder")
     with pytest.raises(UnknownName, match="architecture"):
         built(network=numbers | {"architecture": "residul"})
@@ -157,13 +157,13 @@ def rows(tmp_path: Path, save_learned: Callable[..., Path], networks: Networks) 
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the networks that painted."""
     seen: list[str] = []
-    whole = Learned.painted
+    whole = FastNetwork.painted
 
-    def counted(self: Learned, image: Tensor, *, memory_bytes: int = nets.MEMORY_BYTES) -> Tensor:
+    def counted(self: FastNetwork, image: Tensor, *, memory_bytes: int = nets.MEMORY_BYTES) -> Tensor:
         seen.append(self.name)
         return whole(self, image, memory_bytes=memory_bytes)
 
-    monkeypatch.setattr(Learned, "painted", counted)
+    monkeypatch.setattr(FastNetwork, "painted", counted)
     return seen
 
 
@@ -219,7 +219,7 @@ def test_one_of_several_must_be_named(rows: Networks) -> None:
 def test_the_memory_is_handed_on(networks: Networks, photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(nets, "WHOLE_PX", 0)
-    monkeypatch.setattr(Learned, "_by_strips", lambda _, image, net, room_bytes: asked.append(room_bytes) or image)
+    monkeypatch.setattr(FastNetwork, "_by_strips", lambda _, image, net, room_bytes: asked.append(room_bytes) or image)
     stylizer = Fast(networks, memory_bytes=1_000_000)
     for mix in (Mix((Style(learned="a"),)), Mix((Style(learned="a"), Style(learned="b")))):
         list(stylizer.paint(photo, stylizer.prepare(mix)))

@@ -30,7 +30,7 @@ def test_one_failure_is_survived_and_told(start: Start, where: str, quadratic: O
 
 @every_minimiser
 def test_back_off_goes_to_a_canvas_whose_loss_was_finite(start: Start, target: Tensor) -> None:
-    """A wall: beyond 0.6 the loss is not finite, and downhill leads there. Begun where no step ends right at it."""
+    """A wall: beyond 0.6 the loss is not finite, and downhill leads there. Session where no step ends right at it."""
 
     def walled(image: Tensor) -> Terms:
         total = (image - 0.8).square().sum()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import OptionError
-from impasto.nets import learned
+from impasto.nets import fast as fast_nets
 from impasto.nets.predicted import Predicted
 from impasto.nets.residual import PALETTE, Residual
 from impasto.nets.table import Network
@@ -43,8 +43,8 @@ def small_strips(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From when it is called on, every picture is painted by strips of a few rows."""
 
     def use() -> None:
-        monkeypatch.setattr(learned, "WHOLE_PX", 0)
-        monkeypatch.setattr(learned, "painted_strips", partial(learned.painted_strips, strip_px=700))
+        monkeypatch.setattr(fast_nets, "WHOLE_PX", 0)
+        monkeypatch.setattr(fast_nets, "painted_strips", partial(fast_nets.painted_strips, strip_px=700))
 
     return use
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto.config.adain import AdainFitOptions, AdainOptions
+from impasto.config.arbitrary_training import ArbitraryFitOptions, ArbitraryTrainOptions
 from impasto.config.distil import DistilOptions
-from impasto.config.learned import LearnedFitOptions, LearnedOptions
-from impasto.training import arbitrary_run, shelf
+from impasto.config.fast_training import FastFitOptions, FastTrainOptions
+from impasto.training import arbitrary_run, image_dataset
 
-BRIEF = AdainFitOptions(
+BRIEF = ArbitraryFitOptions(
     steps=4,
     batch_size=2,
     learning_rate=1e-3,
@@ -53,11 +53,11 @@ def styles(tmp_path: Path) -> Path:
 @pytest.fixture
 def adain_options(
     there: Path, contents: Path, styles: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., AdainOptions]:
+) -> Callable[..., ArbitraryTrainOptions]:
     """`adain_options(variant=…)`: crops of 32 px seen by the small random encoder."""
     monkeypatch.setattr(arbitrary_run, "MEASURED", 8)
 
-    def made(**options: Any) -> AdainOptions:
+    def made(**options: Any) -> ArbitraryTrainOptions:
         given: dict[str, Any] = {
             "contents": (contents,),
             "styles": (styles,),
@@ -66,22 +66,22 @@ def adain_options(
             "crop_px": 32,
             "short_side_px": 40,
         }
-        return AdainOptions(**(given | options))
+        return ArbitraryTrainOptions(**(given | options))
 
     return made
 
 
 @pytest.fixture
-def brief() -> AdainFitOptions:
+def brief() -> ArbitraryFitOptions:
     """Four steps of two pairs."""
     return BRIEF
 
 
 @pytest.fixture
-def learned_options(there: Path, contents: Path, styles: Path) -> Callable[..., LearnedOptions]:
+def learned_options(there: Path, contents: Path, styles: Path) -> Callable[..., FastTrainOptions]:
     """`learned_options(many=…)`: two styles, crops of 32 px seen by the small random encoder, a narrow network."""
 
-    def made(**options: Any) -> LearnedOptions:
+    def made(**options: Any) -> FastTrainOptions:
         given: dict[str, Any] = {
             "contents": (contents,),
             "styles": (there / "style.png", there / "content.png"),
@@ -92,15 +92,15 @@ def learned_options(there: Path, contents: Path, styles: Path) -> Callable[..., 
             "widths": (4, 6),
             "blocks": 1,
         }
-        return LearnedOptions(**(given | options))
+        return FastTrainOptions(**(given | options))
 
     return made
 
 
 @pytest.fixture
-def short() -> LearnedFitOptions:
+def short() -> FastFitOptions:
     """Four steps of two contents."""
-    return LearnedFitOptions(**{field.name: getattr(BRIEF, field.name) for field in dataclasses.fields(BRIEF)})
+    return FastFitOptions(**{field.name: getattr(BRIEF, field.name) for field in dataclasses.fields(BRIEF)})
 
 
 @pytest.fixture
@@ -129,4 +129,4 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
     def small(path: Path, short_side_px: int) -> None:
         pytest.fail(f"{path} was read")
 
-    monkeypatch.setattr(shelf, "small", small)
+    monkeypatch.setattr(image_dataset, "small", small)

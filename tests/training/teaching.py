@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.core.errors import ImageTooSmall, UnknownName
-from impasto.stylizers.painter import Painter
+from impasto.stylizers.prepared import PreparedStylizer
 from impasto.stylizers.protocol import Mix, Step
 
 
@@ -54,13 +54,13 @@ class Painters:
     def __init__(self) -> None:
         self.calls: dict[str, list[int]] = {}
 
-    def __call__(self, source: str, **options: Any) -> Painter:
+    def __call__(self, source: str, **options: Any) -> PreparedStylizer:
         name = Path(source).name
         if name not in CHANGES:
-            raise UnknownName.of("learned style", name, CHANGES)
+            raise UnknownName.of("trained style", name, CHANGES)
         stylizer = Painting(CHANGES[name], self.calls.setdefault(name, []))
         strength = options["strength"]
-        return Painter(name, f"{name} {strength:g}".ljust(64, "0"), stylizer, None, strength)
+        return PreparedStylizer(name, f"{name} {strength:g}".ljust(64, "0"), stylizer, None, strength)
 
 
 def invert(contents: Path, folder: Path, *, scale: int = 1, but: tuple[str, ...] = ()) -> Path:

@@ -16,8 +16,8 @@ from impasto.encoders.table import Encoder
 from impasto.losses.table import STYLE_LOSSES
 from impasto.nets.table import VARIANTS, untrained
 from impasto.training.arbitrary import ArbitraryStyle, Weights, tempered
+from impasto.training.microbatch import part_of
 from impasto.training.pairs import Pair
-from impasto.training.parts import part_of
 
 ALL = Weights(content=1, style=2, identity=3, smoothness=4, noise=5, range=6)
 NAMES = ("content", "style", "identity", "smoothness", "noise", "range")

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from impasto.config.adain import AdainOptions
+from impasto.config.arbitrary_training import ArbitraryTrainOptions
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["adain", "adain-colour", "predicted"])
-def test_two_processes_train_as_one(variant: str, adain_options: Callable[..., AdainOptions], tmp_path: Path) -> None:
+def test_two_processes_train_as_one(
+    variant: str, adain_options: Callable[..., ArbitraryTrainOptions], tmp_path: Path
+) -> None:
     """Batches of eight: the four of each process hold one that is painted in its own style, as the whole holds two."""
     given = adain_options()
     words = ["train", "adain", "--contents", str(given.contents[0]), "--styles", str(given.styles[0])]

@@ -11,25 +11,25 @@ from typing import Any
 import pytest
 import torch
 
-from impasto.config.adain import VARIANTS, AdainFitOptions, AdainOptions
+from impasto.config.arbitrary_training import VARIANTS, ArbitraryFitOptions, ArbitraryTrainOptions
 from impasto.core.errors import DataError, OptionError, StateError, UnknownName
 from impasto.core.paths import sha256_of
 from impasto.encoders.table import Encoder
 from impasto.encoders.vgg import Vgg
 from impasto.nets import table as nets
-from impasto.training.arbitrary_run import prepare, train_adain
+from impasto.training.arbitrary_run import prepare, train_arbitrary
 from impasto.training.fit import Progress, averaged, fit
 from impasto.training.pairs import Pair
 from impasto.weights.card import Card, load, save
 
-Options = Callable[..., AdainOptions]
+Options = Callable[..., ArbitraryTrainOptions]
 
 
 def trained(
-    options: AdainOptions, fitting: AdainFitOptions, folder: Path, *, steps: int | None = None
+    options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions, folder: Path, *, steps: int | None = None
 ) -> list[Progress]:
     """The steps of a training that is stopped after `steps`."""
-    rows, running = [], train_adain(options, fitting, folder)
+    rows, running = [], train_arbitrary(options, fitting, folder)
     for progress in running:
         rows.append(progress)
         if progress.step == steps:
@@ -43,7 +43,7 @@ def test_the_variants_of_the_options_are_those_of_the_table() -> None:
 
 @pytest.mark.parametrize("variant", nets.VARIANTS)
 def test_every_variant_trains_and_is_loaded(
-    variant: str, adain_options: Options, brief: AdainFitOptions, tmp_path: Path
+    variant: str, adain_options: Options, brief: ArbitraryFitOptions, tmp_path: Path
 ) -> None:
     options = adain_options(variant=variant, name="mine", identity_weight=1.0, smoothness_weight=1.0, noise_weight=1.0)
     short = dataclasses.replace(brief, steps=2)
@@ -60,7 +60,7 @@ def test_every_variant_trains_and_is_loaded(
 
 @pytest.mark.parametrize("variant", ["adain", "adain-colour", "predicted"])
 def test_stopped_and_resumed_is_as_if_never_stopped(
-    variant: str, adain_options: Options, brief: AdainFitOptions, tmp_path: Path
+    variant: str, adain_options: Options, brief: ArbitraryFitOptions, tmp_path: Path
 ) -> None:
     options = adain_options(variant=variant, identity_weight=1.0, noise_weight=1.0)
     whole = trained(options, brief, tmp_path / "whole")
@@ -79,7 +79,9 @@ def test_stopped_and_resumed_is_as_if_never_stopped(
 
 
 @pytest.mark.parametrize("variant", ["adain", "adain-colour", "predicted"])
-def test_training_lowers_the_loss(variant: str, adain_options: Options, brief: AdainFitOptions, tmp_path: Path) -> None:
+def test_training_lowers_the_loss(
+    variant: str, adain_options: Options, brief: ArbitraryFitOptions, tmp_path: Path
+) -> None:
     prepared = prepare(adain_options(variant=variant), brief)
     batch = prepared.pairs(0)
     options = dataclasses.replace(brief, steps=12, learning_rate=1e-3)
@@ -89,7 +91,7 @@ def test_training_lowers_the_loss(variant: str, adain_options: Options, brief: A
     assert totals[-1] < 0.95 * totals[0]
 
 
-def test_the_card(adain_options: Options, brief: AdainFitOptions, there: Path, tmp_path: Path) -> None:
+def test_the_card(adain_options: Options, brief: ArbitraryFitOptions, there: Path, tmp_path: Path) -> None:
     options = adain_options(licence="MIT", about="drawn by code")
     trained(options, dataclasses.replace(brief, steps=1), tmp_path / "out")
     card = load(tmp_path / "out" / "network.safetensors").card
@@ -110,7 +112,7 @@ def test_the_card(adain_options: Options, brief: AdainFitOptions, there: Path, t
 
 
 def test_an_encoder_by_name_is_named_so(
-    adain_options: Options, brief: AdainFitOptions, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    adain_options: Options, brief: ArbitraryFitOptions, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from impasto.weights.readers import imported
 
@@ -121,7 +123,7 @@ def test_an_encoder_by_name_is_named_so(
 
 
 def test_a_folder_belongs_to_one_training(
-    adain_options: Options, brief: AdainFitOptions, styles: Path, tmp_path: Path
+    adain_options: Options, brief: ArbitraryFitOptions, styles: Path, tmp_path: Path
 ) -> None:
     one = dataclasses.replace(brief, steps=1)
     trained(adain_options(), one, tmp_path / "out")
@@ -145,7 +147,7 @@ def test_a_folder_belongs_to_one_training(
 
 
 def test_pictures_that_cannot_be_read_are_told_and_change_no_resuming(
-    adain_options: Options, brief: AdainFitOptions, contents: Path, styles: Path, tmp_path: Path
+    adain_options: Options, brief: ArbitraryFitOptions, contents: Path, styles: Path, tmp_path: Path
 ) -> None:
     (contents / "2.png").write_bytes(b"no picture")
     (styles / "0.png").write_bytes(b"")
@@ -186,7 +188,7 @@ def test_wrong_options_are_told_before_a_picture_is_read(
     error: type[Exception],
     message: str,
     adain_options: Options,
-    brief: AdainFitOptions,
+    brief: ArbitraryFitOptions,
     unread: None,
     tmp_path: Path,
 ) -> None:
@@ -196,7 +198,7 @@ def test_wrong_options_are_told_before_a_picture_is_read(
 
 
 def test_folders_that_do_not_serve(
-    adain_options: Options, brief: AdainFitOptions, unread: None, tmp_path: Path
+    adain_options: Options, brief: ArbitraryFitOptions, unread: None, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
     for source, message in ((tmp_path / "empty", "holds no picture"), (tmp_path / "none", "neither a folder nor")):
@@ -223,7 +225,7 @@ def encoder_of(make_encoder: Callable[..., Encoder], tmp_path: Path) -> Callable
 def test_an_encoder_that_does_not_serve(
     variant: str,
     adain_options: Options,
-    brief: AdainFitOptions,
+    brief: ArbitraryFitOptions,
     unread: None,
     encoder_of: Callable[[Stages], str],
     tmp_path: Path,
@@ -234,7 +236,7 @@ def test_an_encoder_that_does_not_serve(
 
 
 def test_an_encoder_that_is_no_vgg(
-    adain_options: Options, brief: AdainFitOptions, unread: None, tmp_path: Path
+    adain_options: Options, brief: ArbitraryFitOptions, unread: None, tmp_path: Path
 ) -> None:
     from impasto.encoders.squeezenet import SqueezeNet
 
@@ -249,7 +251,7 @@ def test_an_encoder_that_is_no_vgg(
 
 
 def test_other_encoders_of_the_kind_serve(
-    adain_options: Options, brief: AdainFitOptions, encoder_of: Callable[[Stages], str], tmp_path: Path
+    adain_options: Options, brief: ArbitraryFitOptions, encoder_of: Callable[[Stages], str], tmp_path: Path
 ) -> None:
     wider = encoder_of(((4, 1), (5, 1), (6, 3), (10, 2), (12, 1)))
     trained(adain_options(encoder=wider), dataclasses.replace(brief, steps=1), tmp_path / "out")
@@ -257,7 +259,7 @@ def test_other_encoders_of_the_kind_serve(
 
 
 def test_pictures_smaller_than_the_crop(
-    adain_options: Options, brief: AdainFitOptions, styles: Path, tmp_path: Path
+    adain_options: Options, brief: ArbitraryFitOptions, styles: Path, tmp_path: Path
 ) -> None:
     from PIL import Image
 
@@ -268,7 +270,7 @@ def test_pictures_smaller_than_the_crop(
 
 
 def test_preparing_is_repeatable_and_leaves_the_callers_random_numbers(
-    adain_options: Options, brief: AdainFitOptions
+    adain_options: Options, brief: ArbitraryFitOptions
 ) -> None:
     before = torch.get_rng_state()
     one, other = (prepare(adain_options(variant="predicted"), brief) for _ in range(2))
@@ -281,16 +283,18 @@ def test_preparing_is_repeatable_and_leaves_the_callers_random_numbers(
     assert torch.equal(a.styles, b.styles)
 
 
-def test_contents_and_styles_are_drawn_apart(adain_options: Options, brief: AdainFitOptions, contents: Path) -> None:
+def test_contents_and_styles_are_drawn_apart(
+    adain_options: Options, brief: ArbitraryFitOptions, contents: Path
+) -> None:
     pair = prepare(adain_options(styles=(contents,)), brief).pairs(0)
     assert not torch.equal(pair.contents, pair.styles)
 
 
-def test_a_source_named_twice_counts_twice(adain_options: Options, brief: AdainFitOptions, contents: Path) -> None:
+def test_a_source_named_twice_counts_twice(adain_options: Options, brief: ArbitraryFitOptions, contents: Path) -> None:
     assert len(prepare(adain_options(contents=(contents, contents)), brief).contents) == 10
 
 
-def test_samples(adain_options: Options, brief: AdainFitOptions, tmp_path: Path) -> None:
+def test_samples(adain_options: Options, brief: ArbitraryFitOptions, tmp_path: Path) -> None:
     from impasto.image import files
 
     plain = trained(adain_options(), brief, tmp_path / "plain")
@@ -307,7 +311,7 @@ def test_samples(adain_options: Options, brief: AdainFitOptions, tmp_path: Path)
 
 
 def test_encoder_is_back_on_the_processor(
-    adain_options: Options, brief: AdainFitOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    adain_options: Options, brief: ArbitraryFitOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As far as that can be seen without another device."""
     placed: list[str] = []

@@ -9,38 +9,38 @@ from pathlib import Path
 import pytest
 import torch
 
-from impasto.config.adain import AdainFitOptions, AdainOptions
+from impasto.config.arbitrary_training import ArbitraryFitOptions, ArbitraryTrainOptions
 from impasto.core.errors import OptionError, WeightsMismatch
 from impasto.nets import table as nets
 from impasto.nets.colours import COLOURS
 from impasto.nets.predicted import SMALL, Predicted
-from impasto.nets.residual import is_row
+from impasto.nets.residual import is_style_param
 from impasto.stylizers.codes import code_of
 from impasto.training import arbitrary_run
-from impasto.training.arbitrary_run import prepare, told, train_adain
+from impasto.training.arbitrary_run import prepare, train_arbitrary, training_metadata
 from impasto.weights import readers
 from impasto.weights.card import Card, load
 
-Options = Callable[..., AdainOptions]
+Options = Callable[..., ArbitraryTrainOptions]
 
 
 def test_starting_from_a_network_begins_where_it_was(
-    adain_options: Options, brief: AdainFitOptions, tmp_path: Path
+    adain_options: Options, brief: ArbitraryFitOptions, tmp_path: Path
 ) -> None:
     for variant in ("adain", "predicted"):
-        list(train_adain(adain_options(variant=variant), dataclasses.replace(brief, steps=2), tmp_path / variant))
+        list(train_arbitrary(adain_options(variant=variant), dataclasses.replace(brief, steps=2), tmp_path / variant))
         start = load(tmp_path / variant / "network.safetensors").tensors
         options = adain_options(variant=variant, start_from=str(tmp_path / variant / "network.safetensors"))
         found = prepare(options, dataclasses.replace(brief, seed=7)).task.network.state_dict()
         assert all(torch.equal(found[name], value.float()) for name, value in start.items())
-        assert told(options, prepare(options, brief))["options"]["start_from"] == "network.safetensors"
+        assert training_metadata(options, prepare(options, brief))["options"]["start_from"] == "network.safetensors"
 
 
 def test_a_painter_of_learned_styles_is_kept_to_the_last_bit(
-    adain_options: Options, brief: AdainFitOptions, tmp_path: Path
+    adain_options: Options, brief: ArbitraryFitOptions, tmp_path: Path
 ) -> None:
     options = adain_options(variant="predicted", keep_painter=True)
-    assert told(options, prepare(options, brief))["options"]["start_from"] == "compact-styles"
+    assert training_metadata(options, prepare(options, brief))["options"]["start_from"] == "compact-styles"
     known = readers.loaded("compact-styles").tensors
     prepared = prepare(options, brief)
     net = prepared.task.network
@@ -49,16 +49,16 @@ def test_a_painter_of_learned_styles_is_kept_to_the_last_bit(
     assert torch.equal(net.painter.state_dict()["down.1.norm.weight"], table.mean(0))
     rows = net.rows(arbitrary_run._codes(net, prepared.task.encoder, prepared.pairs))["down.1.norm.weight"].detach()
     assert 0.05 < float((rows.std(0) / table.std(0)).mean()) < 1  # as far apart at first as a part of what is known
-    list(train_adain(options, dataclasses.replace(brief, steps=2), tmp_path / "out"))
+    list(train_arbitrary(options, dataclasses.replace(brief, steps=2), tmp_path / "out"))
     after = load(tmp_path / "out" / "network.safetensors").tensors
-    same = {key: torch.equal(after[f"painter.{key}"], value) for key, value in known.items() if not is_row(key)}
+    same = {key: torch.equal(after[f"painter.{key}"], value) for key, value in known.items() if not is_style_param(key)}
     assert len(same) > 20
     assert all(same.values())
     assert not torch.equal(after["squeeze.weight"], net.state_dict()["squeeze.weight"].half())
 
 
 def test_a_painter_that_there_is_not_is_not_kept(
-    adain_options: Options, brief: AdainFitOptions, unread: None, learned_file: Path
+    adain_options: Options, brief: ArbitraryFitOptions, unread: None, learned_file: Path
 ) -> None:
     for options in ({"variant": "predicted", "start_from": "none"}, {"variant": "adain"}):
         with pytest.raises(OptionError, match="--keep-painter is of --variant predicted that begins with a painter"):
@@ -68,7 +68,7 @@ def test_a_painter_that_there_is_not_is_not_kept(
 
 
 def test_starting_from_another_network_names_every_key(
-    adain_options: Options, brief: AdainFitOptions, unread: None, save_network: Callable[..., Path], there: Path
+    adain_options: Options, brief: ArbitraryFitOptions, unread: None, save_network: Callable[..., Path], there: Path
 ) -> None:
     path = save_network(there / "res.safetensors", encoder=there / "tiny.safetensors", variant="adain-residual")
     with pytest.raises(WeightsMismatch, match=r"res\.safetensors does not serve --variant adain") as caught:
@@ -81,7 +81,7 @@ def test_starting_from_another_network_names_every_key(
 
 
 def test_the_scale_of_codes_is_measured_on_the_styles(
-    adain_options: Options, brief: AdainFitOptions, monkeypatch: pytest.MonkeyPatch
+    adain_options: Options, brief: ArbitraryFitOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arbitrary_run, "MEASURED", 40)
     prepared = prepare(adain_options(variant="predicted"), brief)

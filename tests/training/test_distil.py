@@ -11,12 +11,12 @@ import torch
 from teaching import Painters, invert
 
 from impasto.config.distil import DistilOptions
-from impasto.config.learned import LearnedFitOptions
+from impasto.config.fast_training import FastFitOptions
 from impasto.core.errors import DataError
-from impasto.training.distil import Lesson, Weights
+from impasto.training.distil import DistillBatch, Weights
 from impasto.training.distil_run import Prepared, prepare
 from impasto.training.fit import fit
-from impasto.training.parts import part_of
+from impasto.training.microbatch import part_of
 
 LEVEL = 0.51 / 255
 
@@ -29,18 +29,18 @@ def painters() -> Painters:
 
 
 @pytest.fixture
-def prepared(distil_options: Options, short: LearnedFitOptions, painters: Painters) -> Callable[..., Prepared]:
+def prepared(distil_options: Options, short: FastFitOptions, painters: Painters) -> Callable[..., Prepared]:
     """`prepared(many=…)`: the task of a training, and its batches."""
     return lambda **options: prepare(distil_options(**options), short, painters=painters)
 
 
-def painted(ready: Prepared, batch: Lesson) -> torch.Tensor:
+def painted(ready: Prepared, batch: DistillBatch) -> torch.Tensor:
     """What the teachers make of the batch, in the order of contents."""
     rows, teachers = batch.weights.nonzero(as_tuple=True)
     return ready.task.painted(batch, rows.tolist(), teachers.tolist(), place=torch.device("cpu"))
 
 
-# Lessons
+# DistillBatches
 
 
 def test_a_result_is_cut_where_its_content_is(
@@ -207,7 +207,7 @@ def test_the_loss_is_the_weighted_sum_over_the_teachers(prepared: Callable[..., 
 
 
 def test_teachers_get_no_gradient(
-    distil_options: Options, short: LearnedFitOptions, learned_file: Path, tmp_path: Path
+    distil_options: Options, short: FastFitOptions, learned_file: Path, tmp_path: Path
 ) -> None:
     from impasto.rendering.painters import painter_of
 
@@ -224,7 +224,7 @@ def test_teachers_get_no_gradient(
 
 
 def test_the_rows_of_a_network_follow_their_teachers(
-    prepared: Callable[..., Prepared], short: LearnedFitOptions, tmp_path: Path
+    prepared: Callable[..., Prepared], short: FastFitOptions, tmp_path: Path
 ) -> None:
     """A dark teacher and one that inverts: each row ends near its own, and between them lies what is between."""
     ready = prepared(teachers=(Path("dark"), Path("inverted")), widths=(8,), blocks=0, feature_weight=0.0)
@@ -241,7 +241,7 @@ def test_the_rows_of_a_network_follow_their_teachers(
 
 
 def test_a_sample_shows_teachers_beside_the_network(
-    distil_options: Options, short: LearnedFitOptions, painters: Painters, contents: Path, tmp_path: Path
+    distil_options: Options, short: FastFitOptions, painters: Painters, contents: Path, tmp_path: Path
 ) -> None:
     watching = dataclasses.replace(short, sample_every=2)
     folder = invert(contents, tmp_path / "results", but=("0", "1", "2", "3"))

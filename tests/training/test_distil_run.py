@@ -15,9 +15,9 @@ import torch
 from teaching import Painters, invert
 
 from impasto.config.distil import DistilOptions
-from impasto.config.learned import LearnedFitOptions
+from impasto.config.fast_training import FastFitOptions
 from impasto.core.errors import DataError, NotFinite, OptionError, StateError, UnknownName, WeightsMismatch
-from impasto.nets import learned as nets
+from impasto.nets import fast as nets
 from impasto.rendering.painters import painter_of
 from impasto.training.distil_run import prepare, train_distil
 from impasto.training.fit import Progress, averaged, fit
@@ -30,7 +30,7 @@ PAIR = (Path("dark"), Path("inverted"))
 
 def trained(
     options: DistilOptions,
-    fitting: LearnedFitOptions,
+    fitting: FastFitOptions,
     folder: Path,
     *,
     steps: int | None = None,
@@ -48,7 +48,7 @@ def trained(
 
 @pytest.mark.parametrize("many", ["conditional", "sum", "average", "alternate"])
 def test_every_way_trains_and_is_loaded(
-    many: str, distil_options: Options, short: LearnedFitOptions, tmp_path: Path
+    many: str, distil_options: Options, short: FastFitOptions, tmp_path: Path
 ) -> None:
     options = distil_options(teachers=PAIR, many=many, name="mine", licence="MIT", about="drawn by code")
     rows = trained(options, dataclasses.replace(short, steps=2), tmp_path / "out")
@@ -69,7 +69,7 @@ def test_every_way_trains_and_is_loaded(
 
 
 def test_without_a_name_it_has_the_first_teachers(
-    distil_options: Options, short: LearnedFitOptions, tmp_path: Path
+    distil_options: Options, short: FastFitOptions, tmp_path: Path
 ) -> None:
     trained(distil_options(teachers=PAIR[:1]), dataclasses.replace(short, steps=1), tmp_path / "out")
     card = load(tmp_path / "out" / "network.safetensors").card
@@ -78,7 +78,7 @@ def test_without_a_name_it_has_the_first_teachers(
 
 @pytest.mark.parametrize("cached", [False, True])
 def test_stopped_and_resumed_is_as_if_never_stopped(
-    cached: bool, distil_options: Options, short: LearnedFitOptions, contents: Path, tmp_path: Path
+    cached: bool, distil_options: Options, short: FastFitOptions, contents: Path, tmp_path: Path
 ) -> None:
     folder = invert(contents, tmp_path / "results", but=("1",))
 
@@ -100,7 +100,7 @@ def test_stopped_and_resumed_is_as_if_never_stopped(
 
 
 def test_a_student_that_begins_as_its_teacher_has_nothing_to_learn(
-    distil_options: Options, short: LearnedFitOptions, learned_file: Path, tmp_path: Path
+    distil_options: Options, short: FastFitOptions, learned_file: Path, tmp_path: Path
 ) -> None:
     file = load(learned_file)
     file.tensors["last.conv.weight"].mul_(0.05)  # so that it paints within [0, 1], where teachers stay
@@ -118,7 +118,7 @@ def test_a_student_that_begins_as_its_teacher_has_nothing_to_learn(
 
 
 def test_a_network_that_recolours_begins_in_the_colours_of_its_teachers(
-    distil_options: Options, short: LearnedFitOptions, contents: Path, tmp_path: Path
+    distil_options: Options, short: FastFitOptions, contents: Path, tmp_path: Path
 ) -> None:
     folder = invert(contents, tmp_path / "results", but=("0",))
     for many in ("conditional", "sum"):
@@ -132,7 +132,7 @@ def test_a_network_that_recolours_begins_in_the_colours_of_its_teachers(
 
 
 def test_styles_that_it_began_with_keep_their_colours(
-    distil_options: Options, short: LearnedFitOptions, tmp_path: Path
+    distil_options: Options, short: FastFitOptions, tmp_path: Path
 ) -> None:
     one = dataclasses.replace(short, steps=1)
     trained(distil_options(teachers=(Path("same"), Path("dark"))), one, tmp_path / "out")
@@ -144,7 +144,7 @@ def test_styles_that_it_began_with_keep_their_colours(
     assert not torch.allclose(after[1], before.float().mean(0), atol=1e-3)
 
 
-def test_training_lowers_the_loss(distil_options: Options, short: LearnedFitOptions, tmp_path: Path) -> None:
+def test_training_lowers_the_loss(distil_options: Options, short: FastFitOptions, tmp_path: Path) -> None:
     prepared = prepare(distil_options(teachers=PAIR), short, painters=Painters())
     batch = prepared.batches(0)
     options = dataclasses.replace(short, steps=8, learning_rate=1e-2)
@@ -156,7 +156,7 @@ def test_training_lowers_the_loss(distil_options: Options, short: LearnedFitOpti
 
 def test_pictures_and_learned_styles_teach_together(
     distil_options: Options,
-    short: LearnedFitOptions,
+    short: FastFitOptions,
     learned_file: Path,
     network_file: Path,
     there: Path,
@@ -171,13 +171,13 @@ def test_pictures_and_learned_styles_teach_together(
     assert [style["name"] for style in card.styles] == ["learned", "style"]
 
 
-def test_epochs_count_contents(distil_options: Options, short: LearnedFitOptions, tmp_path: Path) -> None:
+def test_epochs_count_contents(distil_options: Options, short: FastFitOptions, tmp_path: Path) -> None:
     rows = trained(distil_options(teachers=PAIR, epochs=2), short, tmp_path / "out")
     assert len(rows) == 5  # five contents, two a step
 
 
 def test_what_lacks_results_is_told(
-    distil_options: Options, short: LearnedFitOptions, contents: Path, tmp_path: Path
+    distil_options: Options, short: FastFitOptions, contents: Path, tmp_path: Path
 ) -> None:
     folder, lines = invert(contents, tmp_path / "results", but=("0", "3")), list[str]()
     one = dataclasses.replace(short, steps=1)
@@ -189,7 +189,7 @@ def test_what_lacks_results_is_told(
 
 
 def test_pictures_that_cannot_be_read_are_told(
-    distil_options: Options, short: LearnedFitOptions, contents: Path, tmp_path: Path
+    distil_options: Options, short: FastFitOptions, contents: Path, tmp_path: Path
 ) -> None:
     (contents / "2.png").write_bytes(b"no picture")
     for path in contents.iterdir():
@@ -200,7 +200,7 @@ def test_pictures_that_cannot_be_read_are_told(
     assert "2.png" in rows[-1].unreadable[0]
 
 
-def test_a_folder_belongs_to_one_training(distil_options: Options, short: LearnedFitOptions, tmp_path: Path) -> None:
+def test_a_folder_belongs_to_one_training(distil_options: Options, short: FastFitOptions, tmp_path: Path) -> None:
     one = dataclasses.replace(short, steps=1)
     trained(distil_options(teachers=PAIR), one, tmp_path / "out")
     assert trained(distil_options(teachers=PAIR, memory_gb=0), one, tmp_path / "out") == []
@@ -218,7 +218,7 @@ def test_a_folder_belongs_to_one_training(distil_options: Options, short: Learne
     ("options", "error", "message"),
     [
         ({"teachers": ()}, OptionError, "--teachers is missing"),
-        ({"teachers": (Path("drak"),)}, UnknownName, "unknown learned style 'drak'. Did you mean 'dark'"),
+        ({"teachers": (Path("drak"),)}, UnknownName, "unknown trained style 'drak'. Did you mean 'dark'"),
         ({"teachers": (Path("dark"), Path("a/dark"))}, OptionError, "two teachers are named dark"),
         ({"teachers": (Path("demanding"),)}, OptionError, "--crop-px is 32, too small for the teacher demanding"),
         ({"teachers": (Path("broken"),)}, NotFinite, "the teacher broken paints NaN"),
@@ -238,7 +238,7 @@ def test_mistakes_are_told_before_a_content_is_read(
     error: type[Exception],
     message: str,
     distil_options: Options,
-    short: LearnedFitOptions,
+    short: FastFitOptions,
     there: Path,
     unread: None,
     tmp_path: Path,
@@ -251,7 +251,7 @@ def test_mistakes_are_told_before_a_content_is_read(
 
 
 def test_a_folder_without_a_result(
-    distil_options: Options, short: LearnedFitOptions, contents: Path, unread: None, tmp_path: Path
+    distil_options: Options, short: FastFitOptions, contents: Path, unread: None, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no picture"):
@@ -262,7 +262,7 @@ def test_a_folder_without_a_result(
         trained(distil_options(teachers=(folder,)), short, tmp_path / "out")
 
 
-def test_a_painting_that_cannot_be_kept(distil_options: Options, short: LearnedFitOptions, tmp_path: Path) -> None:
+def test_a_painting_that_cannot_be_kept(distil_options: Options, short: FastFitOptions, tmp_path: Path) -> None:
     from impasto.core.errors import ImageUnwritable
 
     (tmp_path / "file").write_text("in the way")
@@ -272,7 +272,7 @@ def test_a_painting_that_cannot_be_kept(distil_options: Options, short: LearnedF
 
 
 def test_preparing_is_repeatable_and_leaves_the_callers_random_numbers(
-    distil_options: Options, short: LearnedFitOptions
+    distil_options: Options, short: FastFitOptions
 ) -> None:
     before = torch.get_rng_state()
     one, other = (prepare(distil_options(teachers=PAIR), short, painters=Painters()) for _ in range(2))

@@ -20,9 +20,9 @@ from impasto.config.training import FitOptions
 from impasto.core.errors import MissingExtra, OptionError, StateError
 from impasto.image import files
 from impasto.training import sampling
+from impasto.training.determinism import deterministic, seeded
 from impasto.training.fit import Sampled, fit, learning_rate
-from impasto.training.parts import part_of
-from impasto.training.repeatable import one_order, seeded
+from impasto.training.microbatch import part_of
 
 # Accumulation
 
@@ -136,7 +136,7 @@ def test_accumulation_that_does_not_divide_is_refused(tmp_path: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Painter(Regression):
+class PreparedStylizer(Regression):
     """Draws random numbers, goes through the network in whatever mode it is in, and spoils what it was given."""
 
     seen: list[Tensor] = field(default_factory=list)
@@ -156,8 +156,8 @@ WATCHED = replace(QUICK, sample_every=4)
 
 
 def test_samples_disturb_nothing(tmp_path: Path) -> None:
-    plain = run(Painter(), tmp_path / "plain", replace(QUICK, steps=11))
-    watched = run(Painter(), tmp_path / "watched", replace(WATCHED, steps=11))
+    plain = run(PreparedStylizer(), tmp_path / "plain", replace(QUICK, steps=11))
+    watched = run(PreparedStylizer(), tmp_path / "watched", replace(WATCHED, steps=11))
     assert [replace(row, sample=None) for row in watched] == plain
     one, other = kept(tmp_path / "plain"), kept(tmp_path / "watched")
     assert other.pop("options") != one.pop("options")
@@ -171,13 +171,13 @@ def test_samples_disturb_nothing(tmp_path: Path) -> None:
 
 def test_samples_do_not_touch_the_callers_random_numbers(tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
-    run(Painter(), tmp_path, WATCHED)
+    run(PreparedStylizer(), tmp_path, WATCHED)
     assert torch.equal(before, torch.random.get_rng_state())
 
 
 @pytest.mark.parametrize("decay", [0.9, 0.0])
 def test_a_sample_is_of_the_averaged_network(decay: float, tmp_path: Path) -> None:
-    task = Painter()
+    task = PreparedStylizer()
     run(task, tmp_path, replace(WATCHED, average_decay=decay, steps=6, sample_every=100))
     module = task.build()
     module.load_state_dict(kept(tmp_path)["average" if decay else "module"])
@@ -192,7 +192,7 @@ def test_a_sample_is_of_the_averaged_network(decay: float, tmp_path: Path) -> No
 
 
 def test_samples_of_a_resumed_run_are_the_same(tmp_path: Path) -> None:
-    whole, parts = Painter(), Painter()
+    whole, parts = PreparedStylizer(), PreparedStylizer()
     run(whole, tmp_path / "whole", WATCHED)
     run(parts, tmp_path / "parts", WATCHED, stop_after=6)
     run(parts, tmp_path / "parts", WATCHED)
@@ -200,7 +200,7 @@ def test_samples_of_a_resumed_run_are_the_same(tmp_path: Path) -> None:
 
 
 def test_samples_of_a_task_that_has_none(tmp_path: Path) -> None:
-    assert isinstance(Painter(), Sampled)
+    assert isinstance(PreparedStylizer(), Sampled)
     assert not isinstance(Regression(), Sampled)
     with pytest.raises(OptionError, match="--sample-every is 4, but this network makes no pictures"):
         run(Regression(), tmp_path, WATCHED)
@@ -208,7 +208,7 @@ def test_samples_of_a_task_that_has_none(tmp_path: Path) -> None:
 
 
 def test_the_picture_of_a_sample(tmp_path: Path) -> None:
-    run(Painter(), tmp_path, WATCHED)
+    run(PreparedStylizer(), tmp_path, WATCHED)
     picture = files.read(tmp_path / "samples" / "step-000012.png").pixels
     gap = sampling.GAP_PX
     assert picture.shape == (1, 3, 2 * 6 + gap, 2 * 8 + gap)
@@ -308,9 +308,9 @@ def test_the_inverse_learning_rate() -> None:
     "other", [{"sample_every": 3}, {"tensorboard": True}, {"device": "cpu"}, {"log_every": 5, "checkpoint_every": 2}]
 )
 def test_what_changes_no_weights_may_change(other: dict[str, Any], tmp_path: Path) -> None:
-    run(Painter(), tmp_path / "whole")
-    run(Painter(), tmp_path / "parts", stop_after=6)
-    assert run(Painter(), tmp_path / "parts", replace(QUICK, **other))[0].step == 6
+    run(PreparedStylizer(), tmp_path / "whole")
+    run(PreparedStylizer(), tmp_path / "parts", stop_after=6)
+    assert run(PreparedStylizer(), tmp_path / "parts", replace(QUICK, **other))[0].step == 6
     assert_equal(kept(tmp_path / "whole")["module"], kept(tmp_path / "parts")["module"])
 
 
@@ -336,11 +336,11 @@ def test_a_checkpoint_from_before_an_option_resumes(tmp_path: Path) -> None:
 
 def test_on_cuda_kernels_have_one_order() -> None:
     before = torch.are_deterministic_algorithms_enabled()
-    with one_order(torch.device("cpu")):
+    with deterministic(torch.device("cpu")):
         assert torch.are_deterministic_algorithms_enabled() is before
     for outside in (False, True):
         torch.use_deterministic_algorithms(outside)
-        with one_order(torch.device("cuda")):
+        with deterministic(torch.device("cuda")):
             assert torch.are_deterministic_algorithms_enabled()
             assert torch.is_deterministic_algorithms_warn_only_enabled()
         assert torch.are_deterministic_algorithms_enabled() is outside

@@ -15,7 +15,7 @@ from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.losses.statistics import gram
 from impasto.training.data import Crops
-from impasto.training.learned import (
+from impasto.training.fast import (
     MANY,
     SCALES,
     Assigned,

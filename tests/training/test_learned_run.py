@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from impasto.config.learned import LOSS_SCALES, MANY, LearnedFitOptions, LearnedOptions
+from impasto.config.fast_training import LOSS_SCALES, MANY, FastFitOptions, FastTrainOptions
 from impasto.core.errors import (
     DataError,
     ImageTooSmall,
@@ -24,17 +24,17 @@ from impasto.core.errors import (
     WeightsMismatch,
 )
 from impasto.image import files
-from impasto.nets.residual import PALETTE, is_row
-from impasto.training import learned, sources, students
+from impasto.nets.residual import PALETTE, is_style_param
+from impasto.training import fast, sources, students
+from impasto.training.fast_run import prepare, styles_in, train_learned
 from impasto.training.fit import Progress, averaged, fit
-from impasto.training.learned_run import prepare, styles_in, train_learned
 from impasto.weights.card import load
 
-Options = Callable[..., LearnedOptions]
+Options = Callable[..., FastTrainOptions]
 
 
 def trained(
-    options: LearnedOptions, fitting: LearnedFitOptions, folder: Path, *, steps: int | None = None
+    options: FastTrainOptions, fitting: FastFitOptions, folder: Path, *, steps: int | None = None
 ) -> list[Progress]:
     """The steps of a training that is stopped after `steps`."""
     rows, running = [], train_learned(options, fitting, folder)
@@ -46,13 +46,13 @@ def trained(
 
 
 def test_the_names_of_the_options_are_those_of_the_task() -> None:
-    assert (learned.MANY, learned.SCALES) == (MANY, LOSS_SCALES)
+    assert (fast.MANY, fast.SCALES) == (MANY, LOSS_SCALES)
 
 
 @pytest.mark.parametrize("many", MANY)
-@pytest.mark.parametrize("scale", learned.SCALES)
+@pytest.mark.parametrize("scale", fast.SCALES)
 def test_every_way_trains(
-    many: str, scale: str, learned_options: Options, short: LearnedFitOptions, tmp_path: Path
+    many: str, scale: str, learned_options: Options, short: FastFitOptions, tmp_path: Path
 ) -> None:
     options = learned_options(many=many, loss_scale=scale, noise_weight=1.0, name="mine")
     rows = trained(options, dataclasses.replace(short, steps=2, sample_every=2), tmp_path / "out")
@@ -71,7 +71,7 @@ def test_every_way_trains(
 
 
 def test_stopped_and_resumed_is_as_if_never_stopped(
-    learned_options: Options, short: LearnedFitOptions, tmp_path: Path
+    learned_options: Options, short: FastFitOptions, tmp_path: Path
 ) -> None:
     options = learned_options(noise_weight=1.0)
     whole = trained(options, short, tmp_path / "whole")
@@ -85,16 +85,14 @@ def test_stopped_and_resumed_is_as_if_never_stopped(
     assert trained(options, dataclasses.replace(short, seed=1), tmp_path / "other") != whole  # the law can fail
 
 
-def test_another_style_is_refused(learned_options: Options, short: LearnedFitOptions, tmp_path: Path) -> None:
+def test_another_style_is_refused(learned_options: Options, short: FastFitOptions, tmp_path: Path) -> None:
     trained(learned_options(), short, tmp_path / "out", steps=2)
     with pytest.raises(StateError, match="style_weight"):
         trained(learned_options(style_weight=3.0), short, tmp_path / "out")
 
 
 @pytest.mark.parametrize("many", ["conditional", "average"])
-def test_training_lowers_the_loss(
-    many: str, learned_options: Options, short: LearnedFitOptions, tmp_path: Path
-) -> None:
+def test_training_lowers_the_loss(many: str, learned_options: Options, short: FastFitOptions, tmp_path: Path) -> None:
     prepared = prepare(learned_options(many=many), short)
     batch = prepared.batches(0)
     longer = dataclasses.replace(short, steps=15, learning_rate=3e-3)
@@ -102,13 +100,13 @@ def test_training_lowers_the_loss(
     assert totals[-1] < 0.9 * totals[0]
 
 
-def test_epochs_set_the_steps(learned_options: Options, short: LearnedFitOptions, tmp_path: Path) -> None:
+def test_epochs_set_the_steps(learned_options: Options, short: FastFitOptions, tmp_path: Path) -> None:
     rows = trained(learned_options(epochs=1.2), short, tmp_path / "out")
     assert [(row.step, row.steps) for row in rows] == [(i, 3) for i in (1, 2, 3)]  # 1.2 times 5 contents by 2
     assert load(tmp_path / "out" / "network.safetensors").card.training["fit"]["steps"] == 3
 
 
-def test_many_contents_keep_the_shown_ones_out(learned_options: Options, short: LearnedFitOptions) -> None:
+def test_many_contents_keep_the_shown_ones_out(learned_options: Options, short: FastFitOptions) -> None:
     few = prepare(learned_options(), short)
     assert len(few.contents) == 5
     names = [sources.Named(Path(f"{i}.png"), f"{i}.png") for i in range(100)]
@@ -119,7 +117,7 @@ def test_many_contents_keep_the_shown_ones_out(learned_options: Options, short: 
 
 
 def test_validation_pictures_are_shown(
-    learned_options: Options, short: LearnedFitOptions, there: Path, tmp_path: Path
+    learned_options: Options, short: FastFitOptions, there: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "kept"
     folder.mkdir()
@@ -131,7 +129,7 @@ def test_validation_pictures_are_shown(
 
 
 def test_a_start_keeps_known_styles_and_begins_others_with_the_mean(
-    learned_options: Options, short: LearnedFitOptions, there: Path, tmp_path: Path
+    learned_options: Options, short: FastFitOptions, there: Path, tmp_path: Path
 ) -> None:
     trained(learned_options(), dataclasses.replace(short, learning_rate=0.1), tmp_path / "first")
     file = load(tmp_path / "first" / "network.safetensors")
@@ -143,18 +141,18 @@ def test_a_start_keeps_known_styles_and_begins_others_with_the_mean(
     assert torch.equal(net.get_buffer(PALETTE), file.tensors[PALETTE].flip(0))  # those of the pictures
     for key, value in ((k, v) for k, v in net.state_dict().items() if k != PALETTE):
         before = file.tensors[key].float()
-        torch.testing.assert_close(value, torch.stack([before.mean(0), before[0]]) if is_row(key) else before)
+        torch.testing.assert_close(value, torch.stack([before.mean(0), before[0]]) if is_style_param(key) else before)
     one = prepare(
         learned_options(styles=(there / "style.png",), start_from=str(tmp_path / "first" / "network.safetensors")),
         short,
     ).task.network
     for key, value in one.state_dict().items():
-        torch.testing.assert_close(value, file.tensors[key][0] if is_row(key) else file.tensors[key].float())
+        torch.testing.assert_close(value, file.tensors[key][0] if is_style_param(key) else file.tensors[key].float())
     with pytest.raises(WeightsMismatch, match=r"--start-from.*blocks\.1"):
         prepare(learned_options(blocks=2, start_from=str(tmp_path / "first" / "network.safetensors")), short)
 
 
-def test_the_sample_shows_each_style(learned_options: Options, short: LearnedFitOptions) -> None:
+def test_the_sample_shows_each_style(learned_options: Options, short: FastFitOptions) -> None:
     prepared = prepare(learned_options(), dataclasses.replace(short, sample_every=1))
     task, net = prepared.task, prepared.task.network
     for parameter in net.parameters():
@@ -205,7 +203,7 @@ def test_what_is_wrong_is_said_before_anything_is_written(
     kind: type[ImpastoError],
     match: str,
     learned_options: Options,
-    short: LearnedFitOptions,
+    short: FastFitOptions,
     tmp_path: Path,
 ) -> None:
     with pytest.raises(kind, match=match):
@@ -213,7 +211,7 @@ def test_what_is_wrong_is_said_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_left_out_is_what_suits(learned_options: Options, short: LearnedFitOptions) -> None:
+def test_what_is_left_out_is_what_suits(learned_options: Options, short: FastFitOptions) -> None:
     plain = prepare(learned_options(), short).task
     assert (list(plain.targets), list(plain.style_layers.values())) == (["mean-std", "gram"], [0.3, 0.6, 1, 1, 1])
     papers = prepare(learned_options(loss_scale="papers"), short).task
@@ -222,12 +220,12 @@ def test_what_is_left_out_is_what_suits(learned_options: Options, short: Learned
     assert (list(few.targets), list(few.style_layers.values())) == (["covariance"], [1, 1])
 
 
-def test_alpha_shares_out_two_styles(learned_options: Options, short: LearnedFitOptions) -> None:
+def test_alpha_shares_out_two_styles(learned_options: Options, short: FastFitOptions) -> None:
     assert prepare(learned_options(alpha=0.25, many="sum"), short).batches.weights == (0.25, 0.75)
 
 
 def test_a_style_that_is_too_small_or_no_picture(
-    learned_options: Options, short: LearnedFitOptions, there: Path, tmp_path: Path
+    learned_options: Options, short: FastFitOptions, there: Path, tmp_path: Path
 ) -> None:
     small = there / "small.png"
     files.write(small, torch.rand(1, 3, 30, 90))
@@ -245,7 +243,7 @@ def test_a_style_that_is_too_small_or_no_picture(
 
 
 def test_weights_that_explode_end_with_one_line(
-    learned_options: Options, short: LearnedFitOptions, tmp_path: Path
+    learned_options: Options, short: FastFitOptions, tmp_path: Path
 ) -> None:
     wild = dataclasses.replace(short, steps=60, learning_rate=1e30, clip_norm=0.0)
     with pytest.raises(NotFinite, match="learning-rate"):
@@ -253,7 +251,7 @@ def test_weights_that_explode_end_with_one_line(
     assert not (tmp_path / "out" / "network.safetensors").exists()
 
 
-def test_the_card_names_no_folder(learned_options: Options, short: LearnedFitOptions, tmp_path: Path) -> None:
+def test_the_card_names_no_folder(learned_options: Options, short: FastFitOptions, tmp_path: Path) -> None:
     trained(learned_options(licence="MIT", about="drawn"), dataclasses.replace(short, steps=1), tmp_path / "out")
     card = load(tmp_path / "out" / "network.safetensors").card
     assert (card.licence, card.source, card.name) == ("MIT", "drawn", "style")

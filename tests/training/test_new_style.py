@@ -10,24 +10,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from impasto.config.learned import LearnedFitOptions, LearnedOptions
+from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.config.new_style import NewStyleFitOptions, NewStyleOptions
 from impasto.core.errors import ImpastoError, OptionError, StateError, WeightsError
 from impasto.image import files
 from impasto.image.resize import resized
-from impasto.nets import learned as nets
+from impasto.nets import fast as nets
 from impasto.nets import table
 from impasto.nets.predicted import Predicted
-from impasto.nets.residual import PALETTE, is_row
+from impasto.nets.residual import PALETTE, is_style_param
 from impasto.stylizers.codes import code_of
+from impasto.training.fast_run import train_learned
 from impasto.training.fit import Progress
-from impasto.training.learned_run import train_learned
 from impasto.training.new_style import begin, nearest, train_style
 from impasto.weights.card import Card, load, save
 
 
 @pytest.fixture
-def network(learned_options: Callable[..., LearnedOptions], short: LearnedFitOptions, tmp_path: Path) -> Path:
+def network(learned_options: Callable[..., FastTrainOptions], short: FastFitOptions, tmp_path: Path) -> Path:
     """A network of two styles that was trained for some steps."""
     list(train_learned(learned_options(name="two"), dataclasses.replace(short, learning_rate=1e-2), tmp_path / "two"))
     return tmp_path / "two" / "network.safetensors"
@@ -44,7 +44,7 @@ def options(network: Path, contents: Path, there: Path) -> NewStyleOptions:
 
 
 @pytest.fixture
-def quick(short: LearnedFitOptions) -> NewStyleFitOptions:
+def quick(short: FastFitOptions) -> NewStyleFitOptions:
     """Four steps."""
     given = {field.name: getattr(short, field.name) for field in dataclasses.fields(short)}
     return NewStyleFitOptions(**(given | {"learning_rate": 1e-2}))
@@ -81,7 +81,7 @@ def test_only_scales_and_shifts_change(
     before, after = load(network), load(tmp_path / "out" / "network.safetensors")
     changed = 0
     for key, value in after.tensors.items():
-        if is_row(key):
+        if is_style_param(key):
             assert value.shape == before.tensors[key].shape[1:]
             changed += not any(torch.equal(value, row) for row in before.tensors[key])
         else:
@@ -127,7 +127,7 @@ def test_a_network_of_any_style_begins_with_what_it_predicts(
     after = load(tmp_path / "out" / "network.safetensors")
     assert after.card.kind == "fast"
     for key, value in after.tensors.items():
-        assert torch.equal(value, load(path).tensors[f"painter.{key}"]) or is_row(key)
+        assert torch.equal(value, load(path).tensors[f"painter.{key}"]) or is_style_param(key)
     found = nets.loaded(tmp_path / "out" / "network.safetensors")
     assert not torch.equal(found.rows("large")["down.0.norm.weight"], row["down.0.norm.weight"])
     tiled = save_network(there / "tiled.safetensors", encoder=there / "tiny.safetensors", variant="adain")
@@ -157,7 +157,9 @@ def test_more_steps_train_all_of_it(
 ) -> None:
     taught(large, dataclasses.replace(options, whole_steps=2), quick, tmp_path / "out")
     before, after = load(network), load(tmp_path / "out" / "network.safetensors")
-    assert any(not torch.equal(after.tensors[key], before.tensors[key]) for key in after.tensors if not is_row(key))
+    assert any(
+        not torch.equal(after.tensors[key], before.tensors[key]) for key in after.tensors if not is_style_param(key)
+    )
 
 
 def test_it_learns(large: Path, options: NewStyleOptions, quick: NewStyleFitOptions, tmp_path: Path) -> None:
@@ -173,7 +175,7 @@ def test_it_begins_with_the_nearest_style(
     begun = begin(large, options, quick)
     colours = {PALETTE: begun.prepared.task.network.get_buffer(PALETTE).clone()}
     rows = [
-        {key: value[i] if is_row(key) else value for key, value in begun.base.tensors.items()} | colours
+        {key: value[i] if is_style_param(key) else value for key, value in begun.base.tensors.items()} | colours
         for i in range(2)
     ]
     batch = begun.prepared.batches(2**40)

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from impasto.core.errors import DataError
-from impasto.training import shelf as module
+from impasto.training import image_dataset as module
 from impasto.training.data import Ahead, Bytes, Crops
-from impasto.training.shelf import Shelf
+from impasto.training.image_dataset import ImageDataset
 
 LOTS, SIDE = 10**9, 24
 ONE = SIDE * SIDE * 3  # bytes of a picture here
@@ -46,8 +46,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def shelf(paths: list[Path], memory_bytes: int = LOTS) -> Shelf:
-    return Shelf(paths, short_side_px=SIDE, memory_bytes=memory_bytes)
+def shelf(paths: list[Path], memory_bytes: int = LOTS) -> ImageDataset:
+    return ImageDataset(paths, short_side_px=SIDE, memory_bytes=memory_bytes)
 
 
 def same(one: Bytes, other: Bytes) -> bool:

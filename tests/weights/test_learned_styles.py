@@ -1,4 +1,4 @@
-"""Learned styles of six projects: what is painted with their files is what their own layers paint."""
+"""Trained styles of six projects: what is painted with their files is what their own layers paint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from johnsons import SAMPLES, A, B, C, State, of_examples, of_gordicaleksa, of_l
 from torch import Tensor
 
 from impasto.core.errors import WeightsError, WeightsMismatch
-from impasto.nets import learned as nets
+from impasto.nets import fast as nets
 from impasto.nets import residual
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.protocol import Mix, Style
@@ -30,14 +30,14 @@ def file_of(folder: Path, state: object, name: str = "candy.pth") -> Path:
     return folder / name
 
 
-def network_of(name: str, folder: Path) -> nets.Learned:
+def network_of(name: str, folder: Path) -> nets.FastNetwork:
     """The sample of a dialect, imported and loaded."""
     path = file_of(folder, SAMPLES[name].state())
     imported(path, dialect=name if name in AMBIGUOUS else None)
     return nets.loaded("candy", precision="float32")
 
 
-def painted(network: nets.Learned, content: Tensor) -> Tensor:
+def painted(network: nets.FastNetwork, content: Tensor) -> Tensor:
     stylizer = Fast({"candy": network})
     *_, step = stylizer.paint(content, stylizer.prepare(Mix((Style(learned="candy"),))))
     return step.image

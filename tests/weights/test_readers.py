@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from johnsons import SAMPLES as LEARNED
+from johnsons import SAMPLES as FAST
 from torch import Tensor
 from torch.nn import functional
 
@@ -41,9 +41,9 @@ SAMPLES: dict[str, Callable[[], dict[str, Tensor]]] = {
     "adain-vgg": adain,
     "squeezenet": squeezenet,
     "adain-decoder": decoder,
-    **{name: sample.state for name, sample in LEARNED.items()},
+    **{name: sample.state for name, sample in FAST.items()},
 }
-KINDS = {"adain-decoder": "arbitrary", **dict.fromkeys(LEARNED, "fast")}
+KINDS = {"adain-decoder": "arbitrary", **dict.fromkeys(FAST, "fast")}
 PREPROCESS = {"torchvision-vgg": "imagenet-rgb", "caffe-vgg": "caffe-bgr", "gatys-vgg": "gatys-bgr"}
 
 

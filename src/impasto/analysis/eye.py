@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.config.analysis import EyeOptions
+from impasto.config.analysis import EncoderViewOptions
 from impasto.encoders.table import Encoder, Progress, loaded
 from impasto.image.files import Picture
 from impasto.image.resize import fit, resized
 
 
-def encoder_of(eye: EyeOptions, *, precision: str = "float32", progress: Progress | None = None) -> Encoder:
+def encoder_of(eye: EncoderViewOptions, *, precision: str = "float32", progress: Progress | None = None) -> Encoder:
     """The encoder that the options name; downloads it where it is not at hand."""
     return loaded(eye.encoder, pooling=eye.pooling, precision=precision, progress=progress)
 
 
-def seen(picture: Picture, eye: EyeOptions) -> Tensor:
+def seen(picture: Picture, eye: EncoderViewOptions) -> Tensor:
     """`(1, 3, h, w)` at the size that the options name, transparency laid over white."""
     pixels = picture.pixels
     if picture.alpha is not None:

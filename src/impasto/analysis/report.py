@@ -13,8 +13,8 @@ from typing import Any
 
 import impasto
 from impasto.analysis.axes import Axis
-from impasto.analysis.gauge import metric_of
 from impasto.analysis.sweep import CELLS, Result, as_json
+from impasto.analysis.sweep_metrics import metric_of
 from impasto.analysis.sweep_sheet import labelled, sweep_sheet
 from impasto.config.job import Job
 from impasto.core.paths import written_whole

@@ -1,4 +1,4 @@
-"""What learned styles make of one picture, side by side."""
+"""What trained styles make of one picture, side by side."""
 
 from __future__ import annotations
 

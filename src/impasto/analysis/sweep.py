@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from impasto.analysis.axes import Axis, points
-from impasto.analysis.gauge import Gauge, Pictures
+from impasto.analysis.sweep_metrics import Pictures, SweepMetrics
 from impasto.config.job import Job
 from impasto.core.errors import ImpastoError, OptionError
 from impasto.core.paths import written_whole
@@ -121,7 +121,7 @@ def swept(
     cells: Sequence[Cell],
     begin: Callable[[Job, Path], Work],
     *,
-    gauge: Gauge | None = None,
+    gauge: SweepMetrics | None = None,
     again: bool = False,
 ) -> Iterator[SweepStep]:
     """Paint every cell, and yield every step and each cell's result.
@@ -141,7 +141,7 @@ def swept(
 
 
 def _painted(
-    cell: Cell, begin: Callable[[Job, Path], Work], *, gauge: Gauge | None, again: bool
+    cell: Cell, begin: Callable[[Job, Path], Work], *, gauge: SweepMetrics | None, again: bool
 ) -> Iterator[Step | Result]:
     try:
         work = begin(cell.job, cell.picture)
@@ -164,7 +164,7 @@ def _painted(
         yield Result(cell, " ".join(str(error).split()) or type(error).__name__)
 
 
-def _measured(result: Result, pixels: Tensor, work: Work, gauge: Gauge | None) -> Result:
+def _measured(result: Result, pixels: Tensor, work: Work, gauge: SweepMetrics | None) -> Result:
     if gauge is None:
         return result
     try:
@@ -174,7 +174,7 @@ def _measured(result: Result, pixels: Tensor, work: Work, gauge: Gauge | None) -
     return dataclasses.replace(result, measures=found, gauge=gauge.name)
 
 
-def _measured_anew(known: Result, work: Work, gauge: Gauge | None) -> Result:
+def _measured_anew(known: Result, work: Work, gauge: SweepMetrics | None) -> Result:
     """A kept result, its picture measured again where the numbers are of another gauge."""
     if gauge is None or known.gauge == gauge.name:
         return known

@@ -20,7 +20,7 @@ from impasto.cli.groups import ConsoleFlags, LookFlags
 from impasto.cli.mixes import mixed
 from impasto.cli.stopping import on_interrupt
 from impasto.config.analysis import (
-    EyeOptions,
+    EncoderViewOptions,
     FeatureOptions,
     GramOptions,
     LayersOptions,
@@ -44,8 +44,8 @@ INTERRUPTED = 130  # exit code, as shells have it
 
 
 @flagged("Encoder")
-class EyeFlags(EyeOptions):
-    """Flags of `EyeOptions`."""
+class EncoderViewFlags(EncoderViewOptions):
+    """Flags of `EncoderViewOptions`."""
 
 
 @flagged("Target")
@@ -80,7 +80,7 @@ class SweepFlags(SweepOptions):
 
 Picture = Annotated[Path, Parameter(help="Picture to look at.")]
 Output = Annotated[Path, Parameter(name=("--output", "-o"), negative=(), help="Picture file to write.")]
-_EYE, _REBUILD, _CONSOLE, _LOOK = EyeFlags(), RebuildFlags(), ConsoleFlags(), LookFlags()
+_EYE, _REBUILD, _CONSOLE, _LOOK = EncoderViewFlags(), RebuildFlags(), ConsoleFlags(), LookFlags()
 _TARGET, _LAYERS, _GRAM, _FEATURES, _SWEEP = TargetFlags(), LayersFlags(), GramFlags(), FeatureFlags(), SweepFlags()
 
 
@@ -95,7 +95,7 @@ def reconstruct(
     ] = None,
     target: TargetFlags = _TARGET,
     rebuild: RebuildFlags = _REBUILD,
-    eye: EyeFlags = _EYE,
+    eye: EncoderViewFlags = _EYE,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Rebuild a picture from noise by what one layer keeps of it, or by the style of one or several.
@@ -124,7 +124,7 @@ def layers(
     output: Output,
     sheet: LayersFlags = _LAYERS,
     rebuild: RebuildFlags = _REBUILD,
-    eye: EyeFlags = _EYE,
+    eye: EncoderViewFlags = _EYE,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Show what each layer keeps: one sheet of reconstructions from features and from style."""
@@ -153,7 +153,7 @@ def gram(
     *,
     output: Output,
     matrices: GramFlags = _GRAM,
-    eye: EyeFlags = _EYE,
+    eye: EncoderViewFlags = _EYE,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Draw Gram matrices: which channels of a layer fire together, and so what a style is to a stylizer."""
@@ -174,7 +174,7 @@ def features(
     *,
     output: Output,
     channels: FeatureFlags = _FEATURES,
-    eye: EyeFlags = _EYE,
+    eye: EncoderViewFlags = _EYE,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Draw the channels of a layer: where in the picture it finds what."""
@@ -255,7 +255,7 @@ class _Look:
         cls,
         picture: Path,
         output: Path,
-        eye: EyeOptions,
+        eye: EncoderViewOptions,
         console: ConsoleFlags,
         bar: Bar,
         *,

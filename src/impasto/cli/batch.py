@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from impasto import api
-from impasto.api import Begun, Job, OutputOptions, Shelf
+from impasto.api import Job, JobCache, OutputOptions, Session
 from impasto.cli.bars import Bar, fetched
 from impasto.cli.failures import described
 from impasto.cli.painting import check_gradual, done_already, painted_file
@@ -51,7 +51,7 @@ def painted(items: Sequence[Item], *, resume: bool, several: bool, console: Cons
     prepare(console)
     for item in items:
         check_gradual(item.job, item.options)
-    shelf, failed = Shelf(codes=several), list[Item]()
+    shelf, failed = JobCache(codes=several), list[Item]()
     for number, item in enumerate(items, start=1):
         with Bar(quiet=console.quiet) as bar:
             try:
@@ -79,12 +79,12 @@ def painted(items: Sequence[Item], *, resume: bool, several: bool, console: Cons
     return 1 if failed else 0
 
 
-def _begun(item: Item, bar: Bar, *, resume: bool, several: bool, shelf: Shelf) -> Begun:
+def _begun(item: Item, bar: Bar, *, resume: bool, several: bool, shelf: JobCache) -> Session:
     gradual = family_of(item.job).gradual
     state = api.paused_path(item.output) if gradual else None
     if state is not None and not resume:
         bar.note(f"{state} is there: --resume would go on with that painting")
-    return api.begun(
+    return api.open_session(
         item.job,
         output=item.output,
         resume=resume and (not several or state is not None),

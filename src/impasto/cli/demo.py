@@ -24,7 +24,7 @@ from impasto.config.pictures import OutputOptions, SizeOptions
 from impasto.core.errors import OptionError, StateError
 
 if TYPE_CHECKING:
-    from impasto.api import Begun, Shelf
+    from impasto.api import JobCache, Session
 
 app = App(name="demo")
 
@@ -81,7 +81,7 @@ def demo(
         styles=chosen.style or (SHEET_STYLES[:count] if large else STYLES),
     )
     with Bar(quiet=console.quiet) as bar:
-        first, shelf = _first_job(files, chosen), api.Shelf(codes=True)
+        first, shelf = _first_job(files, chosen), api.JobCache(codes=True)
         shelf.loaded(first, progress=fetched(bar, chosen.encoder))
         if large:
             picture = None
@@ -154,7 +154,7 @@ def _job(content: Path, style: Path, options: DemoOptions, *, size: int, steps: 
     return job if steps is None or options.method != "optimise" else dataclasses.replace(job, optimise=steps)
 
 
-def _painted(job: Job, folder: Path, *, shelf: Shelf, bar: Bar) -> Path | None:
+def _painted(job: Job, folder: Path, *, shelf: JobCache, bar: Bar) -> Path | None:
     """The file of the painting; None when the user stopped it."""
     from impasto.cli.painting import done_already, painted_file
 
@@ -173,17 +173,17 @@ def _painted(job: Job, folder: Path, *, shelf: Shelf, bar: Bar) -> Path | None:
     return picture
 
 
-def _begun(job: Job, picture: Path, shelf: Shelf) -> Begun:
+def _begun(job: Job, picture: Path, shelf: JobCache) -> Session:
     """The job, where it was stopped the last time; from the beginning where that was another job."""
     from impasto import api
 
     if api.paused_path(picture) is not None:
         with contextlib.suppress(StateError):
-            return api.begun(job, output=picture, shelf=shelf, resume=True)
-    return api.begun(job, output=picture, shelf=shelf)
+            return api.open_session(job, output=picture, shelf=shelf, resume=True)
+    return api.open_session(job, output=picture, shelf=shelf)
 
 
-def _cells(files: Inputs, folder: Path, options: DemoOptions, *, shelf: Shelf, bar: Bar) -> list[list[Path]]:
+def _cells(files: Inputs, folder: Path, options: DemoOptions, *, shelf: JobCache, bar: Bar) -> list[list[Path]]:
     """Every photograph in every style, row by row, as files in `folder`; those that are there already are kept."""
     from impasto import api
     from impasto.cli.painting import done_already
@@ -195,14 +195,14 @@ def _cells(files: Inputs, folder: Path, options: DemoOptions, *, shelf: Shelf, b
     work = []
     for (content, style), picture in zip(pairs, [path for row in rows for path in row], strict=True):
         job = _job(content, style, options, size=size, steps=steps)
-        begun = api.begun(job, output=picture, shelf=shelf)
+        begun = api.open_session(job, output=picture, shelf=shelf)
         if not done_already(begun, picture):
             work.append((begun, picture))
     _paint_cells(work, bar)
     return rows
 
 
-def _paint_cells(work: Sequence[tuple[Begun, Path]], bar: Bar) -> None:
+def _paint_cells(work: Sequence[tuple[Session, Path]], bar: Bar) -> None:
     """Paint and write one after another, under one bar: a step's work is taken as its canvas's pixels."""
     total = sum(h * w * steps for begun, _ in work for (h, w), steps in begun.work())
     done, left = 0, TimeLeft(total)

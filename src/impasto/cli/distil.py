@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from impasto.cli.flags import flagged, plain
 from impasto.cli.groups import ConsoleFlags
-from impasto.cli.train import LearnedFitFlags, _trained
+from impasto.cli.train import FastFitFlags, _trained
 from impasto.config.distil import DistilOptions
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class DistilFlags(DistilOptions):
     """Flags of `DistilOptions`."""
 
 
-_DISTIL, _FIT, _CONSOLE = DistilFlags(), LearnedFitFlags(), ConsoleFlags()
+_DISTIL, _FIT, _CONSOLE = DistilFlags(), FastFitFlags(), ConsoleFlags()
 
 
 def distil(
@@ -32,7 +32,7 @@ def distil(
         Path, Parameter(name=("--output", "-o"), help="Folder for network.safetensors, checkpoints, samples and log.")
     ],
     distil: DistilFlags = _DISTIL,
-    fit: LearnedFitFlags = _FIT,
+    fit: FastFitFlags = _FIT,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Train a fast network to paint as its teachers do: trained networks, pictures, or folders of results.
@@ -47,7 +47,7 @@ def distil(
         if is_first() and not console.quiet:
             print(line, file=sys.stderr)
 
-    def begun() -> Iterator[Progress]:
+    def started() -> Iterator[Progress]:
         return train_distil(plain(distil), plain(fit), output, painters=painter_of, tell=tell)  # type: ignore[type-var]
 
-    return _trained(begun, output, fit=fit, console=console)
+    return _trained(started, output, fit=fit, console=console)

@@ -68,7 +68,7 @@ def sweep(
 
 
 def _trainer() -> Train:
-    from impasto.training.learned_run import train_learned
+    from impasto.training.fast_run import train_learned
 
     return train_learned
 

@@ -35,7 +35,7 @@ class ArbitraryFlags(ArbitraryOptions):
     """Flags of `ArbitraryOptions`."""
 
 
-@flagged("Learned styles (--method fast)")
+@flagged("FastNetwork styles (--method fast)")
 class FastFlags(FastOptions):
     """Flags of `FastOptions`."""
 

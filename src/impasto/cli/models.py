@@ -141,7 +141,7 @@ def sheet(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Paint a photograph in every learned style that is here, on one sheet with their names."""
+    """Paint a photograph in every trained style that is here, on one sheet with their names."""
     from impasto import api
     from impasto.cli import outputs
     from impasto.cli.bars import Bar

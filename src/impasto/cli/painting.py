@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto import api
-from impasto.api import Begun, Job, OutputOptions, Step
+from impasto.api import Job, OutputOptions, Session, Step
 from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time
 from impasto.cli.stopping import Stop, on_interrupt
 from impasto.core.errors import OptionError
@@ -25,7 +25,7 @@ from impasto.video import animation
 class Painted:
     """What came of a painting. `state` is where it can be gone on from, when it was stopped."""
 
-    begun: Begun
+    begun: Session
     output: Path
     step: Step
     seconds: float
@@ -65,7 +65,7 @@ class Painted:
             bar.note(f"{w}×{h} px, {steps}{self.seconds:.1f} s")
 
 
-def unit_of(begun: Begun) -> str:
+def unit_of(begun: Session) -> str:
     """What a step is: one of the whole picture, or the painting of a part of it."""
     return "step" if begun.family.gradual else "tile"
 
@@ -80,7 +80,7 @@ def check_gradual(job: Job, options: OutputOptions) -> None:
         )
 
 
-def painted_file(begun: Begun, output: Path, *, options: OutputOptions, bar: Bar) -> Painted:
+def painted_file(begun: Session, output: Path, *, options: OutputOptions, bar: Bar) -> Painted:
     """Paint to the end, or to the first Ctrl-C, and write the picture; then the picture so far and the state are kept.
 
     Pictures of an unfinished painting carry no recipe: nobody could make them again from it.
@@ -99,7 +99,7 @@ def painted_file(begun: Begun, output: Path, *, options: OutputOptions, bar: Bar
     return Painted(begun, output, step, time.monotonic() - started)
 
 
-def _last(begun: Begun, output: Path, *, options: OutputOptions, bar: Bar, stop: Stop) -> Step:
+def _last(begun: Session, output: Path, *, options: OutputOptions, bar: Bar, stop: Stop) -> Step:
     """Walk over the steps up to the last one, or the one at which the user asked to stop."""
     progress = Shown(begun, bar, output.name)
     with contextlib.ExitStack() as stack:
@@ -120,7 +120,7 @@ def _last(begun: Begun, output: Path, *, options: OutputOptions, bar: Bar, stop:
     return step
 
 
-def _keep_snapshot(begun: Begun, step: Step, output: Path, options: OutputOptions) -> None:
+def _keep_snapshot(begun: Session, step: Step, output: Path, options: OutputOptions) -> None:
     """`painting-0020.png` beside `painting.png`."""
     path = output.with_name(f"{output.stem}-{step.index:04}{output.suffix}")
     dataclasses.replace(begun.painting(step), recipe=None).save(path, options)
@@ -132,7 +132,7 @@ class Shown:
     A step's work is taken as its canvas's pixels.
     """
 
-    def __init__(self, begun: Begun, bar: Bar, name: str) -> None:
+    def __init__(self, begun: Session, bar: Bar, name: str) -> None:
         self._bar, self._name, self._unit = bar, name, unit_of(begun)
         self._work = [h * w for (h, w), steps in begun.work() for _ in range(steps)]
         self._left = TimeLeft(sum(self._work))
@@ -151,7 +151,7 @@ class Shown:
         self._bar.show(done, total, "  ".join(part for part in parts if part))
 
 
-def done_already(begun: Begun, output: Path) -> bool:
+def done_already(begun: Session, output: Path) -> bool:
     """Whether `output` is what this job makes: then it need not be made again."""
     if not output.is_file() or begun.recipe is None:
         return False

@@ -48,7 +48,7 @@ class PictureFlags:
         tuple[str, ...],
         Parameter(
             metavar="FILE[:WEIGHT]",
-            help="Picture whose style is taken, a style of impasto style save, or the name or file of a learned style, "
+            help="Picture whose style is taken, a style of impasto style save, or the name or file of a trained style, "
             "and its share. Repeated, they are mixed. A folder stands for every style in it by itself.",
         ),
     ]
@@ -108,7 +108,7 @@ def stylize(
 ) -> int:
     """Repaint pictures in the manner of others.
 
-    One network paints any style in one pass; learned styles have networks of their own (impasto models list);
+    One network paints any style in one pass; trained styles have networks of their own (impasto models list);
     --method optimise takes a minute and is the most faithful. The result's metadata says how it was made: impasto redo
     makes it again. Ctrl-C stops after the running step and keeps the picture so far, and with --method optimise its
     state; --resume goes on from there. A bad picture among several is left out and reported; the exit code is then 1.

@@ -13,9 +13,9 @@ from cyclopts import App, Parameter
 
 from impasto.cli.flags import flagged, plain
 from impasto.cli.groups import ConsoleFlags
-from impasto.config.adain import AdainFitOptions, AdainOptions
+from impasto.config.arbitrary_training import ArbitraryFitOptions, ArbitraryTrainOptions
 from impasto.config.console import ConsoleOptions
-from impasto.config.learned import LearnedFitOptions, LearnedOptions
+from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.config.new_style import NewStyleFitOptions, NewStyleOptions
 from impasto.config.training import BackboneOptions, FitOptions
 
@@ -39,23 +39,23 @@ class FitFlags(FitOptions):
 
 
 @flagged("Network")
-class AdainFlags(AdainOptions):
-    """Flags of `AdainOptions`."""
+class ArbitraryTrainFlags(ArbitraryTrainOptions):
+    """Flags of `ArbitraryTrainOptions`."""
 
 
 @flagged("Training")
-class AdainFitFlags(AdainFitOptions):
-    """Flags of `AdainFitOptions`."""
+class ArbitraryFitFlags(ArbitraryFitOptions):
+    """Flags of `ArbitraryFitOptions`."""
 
 
 @flagged("Network")
-class LearnedFlags(LearnedOptions):
-    """Flags of `LearnedOptions`."""
+class FastTrainFlags(FastTrainOptions):
+    """Flags of `FastTrainOptions`."""
 
 
 @flagged("Training")
-class LearnedFitFlags(LearnedFitOptions):
-    """Flags of `LearnedFitOptions`."""
+class FastFitFlags(FastFitOptions):
+    """Flags of `FastFitOptions`."""
 
 
 @flagged("Style")
@@ -69,9 +69,9 @@ class NewStyleFitFlags(NewStyleFitOptions):
 
 
 _BACKBONE, _FIT, _CONSOLE = BackboneFlags(), FitFlags(), ConsoleFlags()
-_ADAIN, _ADAIN_FIT = AdainFlags(), AdainFitFlags()
+_ARBITRARY, _ARBITRARY_FIT = ArbitraryTrainFlags(), ArbitraryFitFlags()
 _STYLE, _STYLE_FIT = NewStyleFlags(), NewStyleFitFlags()
-_LEARNED, _LEARNED_FIT = LearnedFlags(), LearnedFitFlags()
+_FAST, _FAST_FIT = FastTrainFlags(), FastFitFlags()
 
 
 @app.command
@@ -94,22 +94,22 @@ def backbone(
 
 
 @app.command
-def adain(
+def arbitrary(
     *,
     output: Annotated[
         Path, Parameter(name=("--output", "-o"), help="Folder for network.safetensors, checkpoints, samples and log.")
     ],
-    adain: AdainFlags = _ADAIN,
-    fit: AdainFitFlags = _ADAIN_FIT,
+    training: ArbitraryTrainFlags = _ARBITRARY,
+    fit: ArbitraryFitFlags = _ARBITRARY_FIT,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Train a network that paints in any style in one pass (Huang & Belongie 2017).
 
     Ctrl-C stops after the running step. The same command goes on from the last checkpoint, exactly.
     """
-    from impasto.training.arbitrary_run import train_adain
+    from impasto.training.arbitrary_run import train_arbitrary
 
-    return _trained(lambda: train_adain(plain(adain), plain(fit), output), output, fit=fit, console=console)  # type: ignore[type-var]
+    return _trained(lambda: train_arbitrary(plain(training), plain(fit), output), output, fit=fit, console=console)  # type: ignore[type-var]
 
 
 @app.command
@@ -118,15 +118,15 @@ def fast(
     output: Annotated[
         Path, Parameter(name=("--output", "-o"), help="Folder for network.safetensors, checkpoints, samples and log.")
     ],
-    learned: LearnedFlags = _LEARNED,
-    fit: LearnedFitFlags = _LEARNED_FIT,
+    learned: FastTrainFlags = _FAST,
+    fit: FastFitFlags = _FAST_FIT,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Train a fast network: one style, or many (Johnson et al. 2016; Dumoulin et al. 2017).
 
     Ctrl-C stops after the running step. The same command goes on from the last checkpoint, exactly.
     """
-    from impasto.training.learned_run import train_learned
+    from impasto.training.fast_run import train_learned
 
     return _trained(lambda: train_learned(plain(learned), plain(fit), output), output, fit=fit, console=console)  # type: ignore[type-var]
 

@@ -12,7 +12,7 @@ STAGE_LAYERS = LossOptions().style_layers
 
 
 @dataclass(frozen=True, kw_only=True)
-class EyeOptions(Options):
+class EncoderViewOptions(Options):
     """Through which encoder, and at which size, a picture is looked at."""
 
     encoder: Annotated[str, Doc("Encoder: a name of `impasto models list`, or a weight file.")] = "compact-vgg"

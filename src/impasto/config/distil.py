@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from impasto.config.learned import FastNetworkOptions
+from impasto.config.fast_training import FastNetworkOptions
 from impasto.core.options import Doc, Range
 
 
@@ -17,7 +17,7 @@ class DistilOptions(FastNetworkOptions):
     teachers: Annotated[
         tuple[Path, ...],
         Doc(
-            "What teaches a style each: names or files of learned styles, pictures, which --network paints in the "
+            "What teaches a style each: names or files of trained styles, pictures, which --network paints in the "
             "manner of, or folders of finished results, named as their contents."
         ),
     ] = ()

@@ -1,4 +1,4 @@
-"""Options of painting by strips, with learned styles and those that are predicted."""
+"""Options of painting by strips, with trained styles and those that are predicted."""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ class PaintOptions(Options):
     method: Annotated[
         str,
         Doc(
-            "arbitrary paints any style in one pass of a network, fast paints learned styles by name, optimise moves "
-            "the pixels themselves for a minute; auto is fast for learned styles, and else arbitrary."
+            "arbitrary paints any style in one pass of a network, fast paints trained styles by name, optimise moves "
+            "the pixels themselves for a minute; auto is fast for trained styles, and else arbitrary."
         ),
         Choice(("auto", *METHODS)),
     ] = "auto"

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from impasto.config.learned import LearnedFitOptions
+from impasto.config.fast_training import FastFitOptions
 from impasto.core.options import Doc, Options, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewStyleFitOptions(LearnedFitOptions):
+class NewStyleFitOptions(FastFitOptions):
     """How it is trained: as a fast network, with other defaults."""
 
     steps: Annotated[int, Doc("Number of optimiser steps of the scales and shifts."), Range(1)] = 250

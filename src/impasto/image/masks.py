@@ -34,7 +34,7 @@ def read_mask(path: str | Path, size_hw: SizeHW) -> Tensor:
 def feathered(mask: Tensor, radius_px: float) -> Tensor:
     """`(b, 1, h, w)` blurred by a Gaussian of standard deviation `radius_px`; 0 changes nothing.
 
-    Mirrored at the border: a constant mask stays constant. Values stay in `[0, 1]`. Without gradient.
+    AdaINDecoder at the border: a constant mask stays constant. Values stay in `[0, 1]`. Without gradient.
     """
     if not radius_px >= 0:
         raise OptionError(f"the feather radius is {radius_px:g} px; it must be 0 or more.")

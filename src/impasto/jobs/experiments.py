@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from impasto.analysis.curves import draw_log
-from impasto.config.learned import LearnedFitOptions, LearnedOptions
+from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.core.errors import ImpastoError, OptionError
 from impasto.jobs import page
 from impasto.jobs.grid import Experiment
 from impasto.jobs.records import FAILED, FINISHED, STOPPED, Record, keep, known
 from impasto.training.fit import Progress
 
-Train = Callable[[LearnedOptions, LearnedFitOptions, Path], Iterator[Progress]]
+Train = Callable[[FastTrainOptions, FastFitOptions, Path], Iterator[Progress]]
 """Trains in a folder, from its last checkpoint if there is one."""
 
 FAILURES = (ImpastoError, OSError, RuntimeError, MemoryError)  # what ends one run, and not the others

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from impasto.config.learned import LearnedFitOptions, LearnedOptions
+from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.core.errors import OptionError, UnknownName
 from impasto.core.options import Options, annotated_fields
 
@@ -37,8 +37,8 @@ class Experiment:
     head: str
     folder: str
     settings: Mapping[str, Any]
-    options: LearnedOptions
-    fitting: LearnedFitOptions
+    options: FastTrainOptions
+    fitting: FastFitOptions
 
     def value(self, field: str) -> Any:
         """The value of an option, whether the file says it or not."""
@@ -131,7 +131,7 @@ def _of_runs(tables: Sequence[Mapping[str, Any]], base: Mapping[str, Any], *, wh
 
 def _experiment(name: str, head: str, settings: Mapping[str, Any], base: Mapping[str, Any]) -> Experiment:
     values = {**base, **settings}
-    options, fitting = _made(LearnedOptions, values), _made(LearnedFitOptions, values)
+    options, fitting = _made(FastTrainOptions, values), _made(FastFitOptions, values)
     return Experiment(name, head, _folder(name), settings, options, fitting)
 
 
@@ -151,7 +151,7 @@ def _folder(name: str) -> str:
 @functools.cache
 def _options() -> dict[str, tuple[type[Options], Any]]:
     """Class and type of every option by the name of its field."""
-    classes = (LearnedOptions, LearnedFitOptions)
+    classes = (FastTrainOptions, FastFitOptions)
     return {field.name: (cls, hint) for cls in classes for field, hint in annotated_fields(cls)}
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from impasto.image.resize import SizeHW
 from impasto.nets.blocks import blurred_double
-from impasto.nets.moments import Tally
+from impasto.nets.moments import RunningMoments
 from impasto.nets.noise import with_noise
 from impasto.nets.residual import Conv, Layer, Norm, Transposed, shuffled, smoothed, unshuffled
 
@@ -104,7 +104,7 @@ def unsquared(source: Map, side: int) -> Map:
     return Map(rows, source.channels // side**2, (height, width), source.held)
 
 
-def normed(source: Map, norm: Norm, tally: Tally, shares: Tensor | None, *, relu: bool) -> Map:
+def normed(source: Map, norm: Norm, tally: RunningMoments, shares: Tensor | None, *, relu: bool) -> Map:
     """The norm by the moments of the whole `source`, and a ReLU after it."""
     scale, shift = (row.reshape(-1) for row in norm.mixed(shares))
     mean, var = tally.mean[0].float(), (tally.spread[0] / tally.count).float()
@@ -127,7 +127,7 @@ def summed(one: Map, other: Map) -> Map:
     return Map(rows, other.channels, other.size_hw, one.held + other.held)
 
 
-def tallied(feats: Tensor, before: Tally | None) -> Tally:
+def tallied(feats: Tensor, before: RunningMoments | None) -> RunningMoments:
     """The tally of `feats` `(1, c, h, w)` and of the parts before."""
     places = feats.permute(0, 2, 3, 1).flatten(1, 2)  # (1, h·w, c): no copy of whole rows
     parts = torch.split(places, TALLIED_PX, dim=1)
@@ -135,7 +135,7 @@ def tallied(feats: Tensor, before: Tally | None) -> Tally:
     counts = torch.tensor([[part.shape[1]] for part in parts], dtype=torch.float64, device=feats.device)
     mean = (means * counts).sum(0) / places.shape[1]
     spread = (counts * (variances + (means - mean).square())).sum(0)
-    own = Tally(places.shape[1], mean[None], spread[None])
+    own = RunningMoments(places.shape[1], mean[None], spread[None])
     return own if before is None else before.joined(own)
 
 

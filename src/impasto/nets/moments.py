@@ -37,7 +37,7 @@ def _products(centred: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Tally:
+class RunningMoments:
     """What a part of a picture adds to the statistics of the whole, in float64.
 
     `count` places; their `mean` `(b, c)`; `spread`, the sums of squared deviations from it `(b, c)`, or of products of
@@ -49,7 +49,7 @@ class Tally:
     spread: Tensor
 
     @classmethod
-    def of(cls, feats: Tensor, *, covariances: bool = False) -> Tally:
+    def of(cls, feats: Tensor, *, covariances: bool = False) -> RunningMoments:
         """The tally of `feats` `(b, c, h, w)`."""
         pixels = feats.float().flatten(2)
         mean = pixels.mean(2, keepdim=True)
@@ -57,13 +57,13 @@ class Tally:
         spread = _products(centred) if covariances else centred.square().sum(2)
         return cls(pixels.shape[2], mean[..., 0].double(), spread.double())
 
-    def joined(self, other: Tally) -> Tally:
+    def joined(self, other: RunningMoments) -> RunningMoments:
         """The tally of both parts."""
         count = self.count + other.count
         away = other.mean - self.mean
         product = away[:, :, None] * away[:, None] if self.spread.ndim == 3 else away.square()
         spread = self.spread + other.spread + product * (self.count * other.count / count)
-        return Tally(count, self.mean + away * (other.count / count), spread)
+        return RunningMoments(count, self.mean + away * (other.count / count), spread)
 
     def moments(self) -> Tensor:
         """What `moments` gives for all parts at once, in float32."""

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from impasto.nets.colours import COLOURS
 from impasto.nets.protocol import Code, Feats
-from impasto.nets.residual import PALETTE, Residual, is_row
+from impasto.nets.residual import PALETTE, Residual, is_style_param
 from impasto.weights.card import fill
 
 PAINTER = "painter."
@@ -25,7 +25,7 @@ FAR = 4.0  # deviations from the usual that a number of a style may have
 SMALL = 0.05  # of layers whose mean is about 1: numbers that hardly vary do not become loud
 
 
-class Even(nn.Module):
+class EqualizedLinear(nn.Module):
     """A linear layer whose learning rate depends little on its width (Karras et al. 2018, section 4.1).
 
     Weights are of deviation 1 and are divided by the square root of their number when they are used. A step of Adam
@@ -44,11 +44,11 @@ class Even(nn.Module):
 
 
 class Predicted(nn.Module):
-    """A network of learned styles, `painter`, and a small one that says what its row is for any style.
+    """A network of trained styles, `painter`, and a small one that says what its row is for any style.
 
     As Ghiasi et al. 2017 (arXiv 1705.06830) a second network turns a style picture into the scales and shifts of every
     norm; here it sees the statistics of an encoder's features, as in AdaIN, and of the colours. What it says is added
-    to the row that the painter has. So any style becomes one of `Learned`, painted, blended and kept as those are.
+    to the row that the painter has. So any style becomes one of `FastNetwork`, painted, blended and kept as those are.
     """
 
     code_mean: Tensor
@@ -76,10 +76,10 @@ class Predicted(nn.Module):
         count = 2 * sum(code_widths.values()) + 12
         self.register_buffer("code_mean", torch.zeros(count))
         self.register_buffer("code_std", torch.ones(count))
-        self.squeeze = Even(count, rank)
-        self.bent = nn.Sequential(Even(rank, 2 * rank), nn.GELU(), Even(2 * rank, rank))
-        self.shapes = {key: value.numel() for key, value in self.painter.named_parameters() if is_row(key)}
-        self.spread = Even(rank, sum(self.shapes.values()), gain=ROW_GAIN)
+        self.squeeze = EqualizedLinear(count, rank)
+        self.bent = nn.Sequential(EqualizedLinear(rank, 2 * rank), nn.GELU(), EqualizedLinear(2 * rank, rank))
+        self.shapes = {key: value.numel() for key, value in self.painter.named_parameters() if is_style_param(key)}
+        self.spread = EqualizedLinear(rank, sum(self.shapes.values()), gain=ROW_GAIN)
         self.register_buffer("row_unit", torch.ones(sum(self.shapes.values())))
 
     @torch.no_grad()
@@ -91,13 +91,14 @@ class Predicted(nn.Module):
 
     @torch.no_grad()
     def begin(self, tensors: Mapping[str, Tensor], name: str) -> None:
-        """Take the painter from the `tensors` of a network of learned styles.
+        """Take the painter from the `tensors` of a network of trained styles.
 
         Its own row is the mean of theirs, and rows are as far from it at first as theirs are, times `ROW_GAIN`. Raises
         `WeightsMismatch` where the numbers of the network are not those of the painter.
         """
-        tables = {key: value.float() for key, value in tensors.items() if is_row(key) and value.ndim == 2}
-        fill(self.painter, {**tensors, **{key: value.mean(0) for key, value in tables.items()}}, name)
+        tables = {key: value.float() for key, value in tensors.items() if is_style_param(key) and value.ndim == 2}
+        silent = {key: value for key, value in self.painter.state_dict().items() if key.endswith(".noise")}
+        fill(self.painter, {**silent, **tensors, **{key: value.mean(0) for key, value in tables.items()}}, name)
         if tables:
             self.row_unit.copy_(torch.cat([tables[key].std(0, correction=0) for key in self.shapes]) + SMALL)
 
@@ -115,7 +116,7 @@ class Predicted(nn.Module):
         return torch.cat([code[name].float().flatten(1) for name in (*self.code_layers, COLOURS)], dim=1)
 
     def row_of(self, code: Code) -> dict[str, Tensor]:
-        """The row of one style, each tensor `(c,)`, as `Learned.with_rows` takes it."""
+        """The row of one style, each tensor `(c,)`, as `FastNetwork.with_rows` takes it."""
         return {key: value[0] for key, value in self.rows(code).items()}
 
     def forward(self, image: Tensor, code: Code, *, feats: Feats | None = None) -> Tensor:

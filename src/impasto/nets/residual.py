@@ -1,4 +1,4 @@
-"""The network of learned styles, of one or several (Johnson et al. 2016), with instance norms (Ulyanov et al. 2016)."""
+"""The network of trained styles, of one or several (Johnson et al. 2016), with instance norms (Ulyanov et al. 2016)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PALETTE = "palette"
 """The colours of the styles in a network's state: mean and covariance, 12 numbers each."""
 
 
-def is_row(key: str) -> bool:
+def is_style_param(key: str) -> bool:
     """Whether a tensor of a network's state has a row for each style: scales, shifts, colours."""
     return ".norm." in key or key == PALETTE
 

@@ -1,4 +1,4 @@
-"""Networks of learned styles at any size: the picture that they paint whole, a strip of rows at a time.
+"""Networks of trained styles at any size: the picture that they paint whole, a strip of rows at a time.
 
 The norms look at the whole picture. So each needs a pass over all strips for its moments, before any row after it can
 be had. What lies between is computed again in each pass, from the nearest features that are kept: those of the
@@ -31,7 +31,7 @@ from impasto.nets.lazy import (
     tallied,
     unsquared,
 )
-from impasto.nets.moments import Tally
+from impasto.nets.moments import RunningMoments
 from impasto.nets.residual import Block, Layer, Norm, Residual
 
 ROOM_BYTES = 3 << 29
@@ -63,7 +63,7 @@ def painted_strips(
     if shares is None and net.styles > 1:
         raise OptionError(f"this network has {net.styles} styles; it needs the share of each.")
     device = next(net.parameters()).device.type
-    easel = _Easel(size_hw, shares, room_bytes, strip_px, halves=torch.is_autocast_enabled(device))
+    easel = _StripRenderer(size_hw, shares, room_bytes, strip_px, halves=torch.is_autocast_enabled(device))
     picture = easel.picture(net, read)
     x = easel.before_last(net, picture)
     if net.last.norm is None:
@@ -78,7 +78,7 @@ def painted_strips(
 
 
 @dataclass(frozen=True)
-class _Easel:
+class _StripRenderer:
     """What every pass needs to know."""
 
     size_hw: SizeHW
@@ -91,9 +91,9 @@ class _Easel:
         """What is painted on, as `Residual.recoloured` gives it."""
         if not net.recolours:
             return Map(read, 3, self.size_hw)
-        tally: Tally | None = None
+        tally: RunningMoments | None = None
         for start, stop in self.spans(self.size_hw[0]):
-            part = Tally.of(read(start, stop), covariances=True)
+            part = RunningMoments.of(read(start, stop), covariances=True)
             tally = part if tally is None else tally.joined(part)
         assert tally is not None
         linear = colour_map(tally.moments(), net.colours(self.shares))
@@ -171,14 +171,14 @@ class _Easel:
         height, width = map_.size_hw
         return map_.channels * height * width * (2 if self.halves and not wide else 4)
 
-    def _normed(self, raw: Map, layer: Layer, tally: Tally, *, relu: bool = True) -> Map:
+    def _normed(self, raw: Map, layer: Layer, tally: RunningMoments, *, relu: bool = True) -> Map:
         assert isinstance(layer.norm, Norm)
         return normed(raw, layer.norm, tally, self.shares, relu=relu)
 
-    def _passed(self, map_: Map, *, keeps: bool) -> tuple[Tensor | None, Tally]:
+    def _passed(self, map_: Map, *, keeps: bool) -> tuple[Tensor | None, RunningMoments]:
         """One pass over all of `map_`: its features `(1, c, h, w)`, if it `keeps` them, and their tally."""
         kept: Tensor | None = None
-        tally: Tally | None = None
+        tally: RunningMoments | None = None
         for start, stop in self.spans(map_.size_hw[0]):
             part = map_.rows(start, stop)
             tally = tallied(part, tally)
@@ -190,13 +190,13 @@ class _Easel:
         assert tally is not None
         return kept, tally
 
-    def _replace(self, feats: Tensor, rows: Rows) -> Tally:
+    def _replace(self, feats: Tensor, rows: Rows) -> RunningMoments:
         """Put new rows in place of those of `feats`, which they may depend on; their tally.
 
         They are written when the next ones are there, since these see rows above theirs, fewer than `LEAST_ROWS`.
         """
         late: tuple[slice, Tensor] | None = None
-        tally: Tally | None = None
+        tally: RunningMoments | None = None
         for start, stop in self.spans(feats.shape[2]):
             part = rows(start, stop)
             tally = tallied(part, tally)

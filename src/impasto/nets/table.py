@@ -15,8 +15,8 @@ from impasto.encoders import table as encoders
 from impasto.encoders.precision import chosen
 from impasto.encoders.table import Encoder, Progress
 from impasto.nets import architectures
+from impasto.nets.adain_decoder import AdaINDecoder
 from impasto.nets.colours import COLOURS
-from impasto.nets.mirrored import Mirrored
 from impasto.nets.predicted import Predicted
 from impasto.nets.protocol import OnePass
 from impasto.weights import readers
@@ -32,7 +32,7 @@ def _predicted(encoder: Encoder, *, code_layers: Sequence[str], **numbers: Any) 
 
 
 ARCHITECTURES: dict[str, Callable[..., Any]] = {
-    "mirrored": Mirrored,
+    "mirrored": AdaINDecoder,
     "predicted": _predicted,
 }
 """Builders by the name in a card's `network`; they take the encoder and plain numbers."""
@@ -45,6 +45,8 @@ PREDICTED: dict[str, Any] = {
     "code_layers": CODE_LAYERS,
     "widths": (16, 32, 96),
     "blocks": 4,
+    "upsampling": "bilinear",
+    "noise": True,
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "adain": {"architecture": "mirrored"},
@@ -54,14 +56,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "wct": {"architecture": "mirrored", "covariances": True},
     "wct-skip": {"architecture": "mirrored", "skips": SKIPS, "covariances": True},
     "predicted": PREDICTED,
-    "predicted-noise": {**PREDICTED, "upsampling": "bilinear", "noise": True},
-    "predicted-noise-half": {
-        **PREDICTED,
-        "widths": (32, 64, 96),
-        "unshuffle": 2,
-        "upsampling": "bilinear",
-        "noise": True,
-    },
     "predicted-half": {**PREDICTED, "widths": (24, 48, 96), "unshuffle": 2},
 }
 """What can be trained, by name: an architecture and its numbers. A new variant is a row."""

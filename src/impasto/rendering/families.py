@@ -18,8 +18,8 @@ from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder, Progress
 from impasto.image.resize import SizeHW
 from impasto.nets import table as nets
-from impasto.nets.learned import KIND as FAST
-from impasto.nets.learned import Learned
+from impasto.nets.fast import KIND as FAST
+from impasto.nets.fast import FastNetwork
 from impasto.nets.predicted import Predicted
 from impasto.nets.protocol import Code
 from impasto.nets.table import Network
@@ -41,10 +41,10 @@ Work = tuple[tuple[SizeHW, int], ...]
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a family paints with; networks of learned styles by source. `weights` maps all names to their sha256."""
+    """What a family paints with; networks of trained styles by source. `weights` maps all names to their sha256."""
 
     method: str
-    model: Encoder | Network | Mapping[str, Learned]
+    model: Encoder | Network | Mapping[str, FastNetwork]
     weights: Mapping[str, str]
     dtype: torch.dtype
 
@@ -167,10 +167,10 @@ FAMILIES: dict[str, Family] = {
 
 
 def method_of(job: Job) -> str:
-    """The family that paints `job`: one of `METHODS`. Left open, it is that of learned styles where there is one."""
+    """The family that paints `job`: one of `METHODS`. Left open, it is that of trained styles where there is one."""
     if job.paint.method != "auto":
         return job.paint.method
-    return FAST if any(learned.is_learned(style.source) for style in job.styles) else DEFAULT_METHOD
+    return FAST if any(learned.is_trained(style.source) for style in job.styles) else DEFAULT_METHOD
 
 
 def family_of(job: Job) -> Family:
@@ -189,7 +189,7 @@ def weights_of(job: Job) -> tuple[str, ...]:
 def checked(job: Job) -> Job:
     """The job with its method spelt out, once every option that is given is known to be of use.
 
-    Raises `OptionError` for an option of another family, for one that a saved or learned style cannot follow, and for
+    Raises `OptionError` for an option of another family, for one that a saved or trained style cannot follow, and for
     styles that the family cannot paint.
     """
     method = method_of(job)
@@ -227,7 +227,7 @@ def _check_learned(source: StyleSource, job: Job) -> None:
     learned.place_of(source.source)
     if job.colour.match_style != "no":
         raise OptionError(
-            f"{source.source} is a learned style, and --match-style changes the style's picture. Use --match-output."
+            f"{source.source} is a trained style, and --match-style changes the style's picture. Use --match-output."
         )
     if source.scale != 1:
         raise OptionError(

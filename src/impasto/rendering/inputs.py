@@ -19,9 +19,9 @@ from impasto.image.colour import COLOUR_MATCHES
 from impasto.image.files import Picture
 from impasto.image.masks import feathered, read_mask
 from impasto.image.resize import SizeHW, fit, resized
-from impasto.nets.learned import KIND as FAST
+from impasto.nets.fast import KIND as FAST
 from impasto.rendering import families, learned, saved
-from impasto.rendering.shelf import Shelf
+from impasto.rendering.job_cache import JobCache
 from impasto.stylizers.protocol import Mix, Style
 
 SMALLEST_SIDE_PX = 2  # of an input: below it there is nothing to see
@@ -47,7 +47,7 @@ def gathered(
     *,
     content: Picture | None = None,
     styles: Sequence[Picture | None] | None = None,
-    shelf: Shelf | None = None,
+    shelf: JobCache | None = None,
     progress: Progress | None = None,
 ) -> Inputs:
     """Read the files that `job` names, or take `content` and `styles` in their place.
@@ -55,7 +55,7 @@ def gathered(
     `shelf` is what other jobs have read already; weights are loaded when a saved style asks for them. Raises
     `ImageError`, and `WeightsError` for a saved style of another encoder.
     """
-    shelf = shelf or Shelf()
+    shelf = shelf or JobCache()
     if content is None:
         shown = shelf.content(job, lambda: _shown(files.read(job.content), job))
     else:
@@ -103,7 +103,7 @@ def _seen(picture: Picture, name: str) -> Picture:
 
 
 def _style(
-    source: StyleSource, given: Picture | None, *, job: Job, content: Tensor, shelf: Shelf, progress: Progress | None
+    source: StyleSource, given: Picture | None, *, job: Job, content: Tensor, shelf: JobCache, progress: Progress | None
 ) -> Style:
     size = (content.shape[-2], content.shape[-1])
     mask = None

@@ -1,4 +1,4 @@
-"""Styles by name: which source of a style is a picture, and which a learned style, of which network."""
+"""Styles by name: which source of a style is a picture, and which a trained style, of which network."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.encoders.table import Progress
 from impasto.image.formats import READABLE_SUFFIXES
-from impasto.nets import learned as nets
-from impasto.nets.learned import KIND, Learned, several
+from impasto.nets import fast as nets
+from impasto.nets.fast import KIND, FastNetwork, several
 from impasto.rendering import saved
 from impasto.weights import catalogue
 from impasto.weights.card import Card, card_of
@@ -23,7 +23,7 @@ SIGN = "#"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a learned style is: its network, a name or a weight file, and its name there; empty for the only one."""
+    """Where a trained style is: its network, a name or a weight file, and its name there; empty for the only one."""
 
     network: str
     style: str = ""
@@ -42,8 +42,8 @@ def split(source: str) -> Place:
     return Place(network, style) if is_network else Place(source)
 
 
-def is_learned(source: str) -> bool:
-    """Whether a style's source is a learned style: the name of one, or a weight file that is no saved style."""
+def is_trained(source: str) -> bool:
+    """Whether a style's source is a trained style: the name of one, or a weight file that is no saved style."""
     place = split(source)
     if place.style:
         return _is_weights(place.network) or place.network in networks()
@@ -80,7 +80,7 @@ def networks() -> dict[str, tuple[str, ...]]:
 
 
 def names() -> list[str]:
-    """The names of all learned styles, of networks of one as of many."""
+    """The names of all trained styles, of networks of one as of many."""
     found = networks()
     single = {name for name, styles in found.items() if len(styles) == 1}
     return sorted(single.union(*found.values()))
@@ -115,7 +115,7 @@ def _is_clear(place: Place) -> bool:
 
 
 def place_of(source: str) -> Place:
-    """The network and style of a learned style's source; a file that does not exist is not looked for.
+    """The network and style of a trained style's source; a file that does not exist is not looked for.
 
     Raises `UnknownName`, and `OptionError` for a style's name that several networks have, or a network of several
     styles.
@@ -134,7 +134,7 @@ def place_of(source: str) -> Place:
         return _chosen(Place(holders[0], source))
     if source in found:
         raise OptionError(several(source, found[source]))
-    raise UnknownName.of("learned style", source, names())
+    raise UnknownName.of("trained style", source, names())
 
 
 def _chosen(place: Place) -> Place:
@@ -168,13 +168,13 @@ def _is_weights(source: str) -> bool:
 
 
 def check_known(source: str) -> None:
-    """Raise `UnknownName`, with the nearest learned style and the list of all, for a source that is no file."""
-    if not may_be_name(source) or is_learned(source):
+    """Raise `UnknownName`, with the nearest trained style and the list of all, for a source that is no file."""
+    if not may_be_name(source) or is_trained(source):
         return
     place = split(source)
     if place.style:
         raise UnknownName(f"there is no file {source}: {UnknownName.of('network', place.network, networks())}")
-    raise UnknownName(f"there is no file {source}: {UnknownName.of('learned style', source, names())}")
+    raise UnknownName(f"there is no file {source}: {UnknownName.of('trained style', source, names())}")
 
 
 def check_new(name: str, *, replace: bool = False) -> None:
@@ -186,29 +186,29 @@ def check_new(name: str, *, replace: bool = False) -> None:
 
 
 def check_all(sources: Sequence[str], method: str) -> None:
-    """Raise `OptionError` unless `--method fast` has learned styles only, and the others none."""
+    """Raise `OptionError` unless `--method fast` has trained styles only, and the others none."""
     for source in sources:
-        if method == KIND and not is_learned(source):
+        if method == KIND and not is_trained(source):
             check_known(source)
             raise OptionError(
-                f"{source} is no learned style, and --method {KIND} paints with those only, which are not mixed with "
+                f"{source} is no trained style, and --method {KIND} paints with those only, which are not mixed with "
                 f"pictures. Name one (known: {', '.join(names()) or 'none'}), or leave --method {KIND} out and mix "
                 "pictures alone."
             )
-        if method != KIND and is_learned(source):
+        if method != KIND and is_trained(source):
             raise OptionError(
-                f"{source} is a learned style, which --method {KIND} paints, and --method {method} needs a style's "
+                f"{source} is a trained style, which --method {KIND} paints, and --method {method} needs a style's "
                 "picture. Leave --method out, or give the picture."
             )
 
 
-def loaded(sources: Sequence[str], *, precision: str, progress: Progress | None = None) -> dict[str, Learned]:
+def loaded(sources: Sequence[str], *, precision: str, progress: Progress | None = None) -> dict[str, FastNetwork]:
     """A network of one style by each source; one file's have the same convolutions, one style's are the same.
 
     Raises `WeightsError` and its kinds, and as `place_of` does.
     """
-    whole: dict[str, Learned] = {}
-    single: dict[Place, Learned] = {}
+    whole: dict[str, FastNetwork] = {}
+    single: dict[Place, FastNetwork] = {}
     found = {}
     for source in dict.fromkeys(sources):
         place = place_of(source)
@@ -220,13 +220,13 @@ def loaded(sources: Sequence[str], *, precision: str, progress: Progress | None 
     return found
 
 
-def _read(network: str, *, precision: str, progress: Progress | None) -> Learned:
+def _read(network: str, *, precision: str, progress: Progress | None) -> FastNetwork:
     if _is_weights(network) and not os.path.isfile(os.path.expanduser(network)):
-        raise WeightsError(f"{network} does not exist; a weight file of a learned style is needed.")
+        raise WeightsError(f"{network} does not exist; a weight file of a trained style is needed.")
     return nets.loaded(network, precision=precision, progress=progress)
 
 
-def _single(network: Learned, place: Place) -> Learned:
+def _single(network: FastNetwork, place: Place) -> FastNetwork:
     if place.style:
         return network.of({place.style: 1.0})
     if len(network.styles) > 1:  # it was fetched just now
@@ -235,12 +235,12 @@ def _single(network: Learned, place: Place) -> Learned:
 
 
 def moved(source: str, path: Callable[[str], str]) -> str:
-    """A learned style's source with `path` applied to its weight file."""
+    """A trained style's source with `path` applied to its weight file."""
     place = split(source)
     return str(Place(path(place.network), place.style))
 
 
-def digests(networks: Sequence[Learned]) -> dict[str, str]:
+def digests(networks: Sequence[FastNetwork]) -> dict[str, str]:
     """The sha256 by the networks' names; a name that another network has already is numbered."""
     found: dict[str, str] = {}
     for network in networks:

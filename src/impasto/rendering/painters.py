@@ -1,4 +1,4 @@
-"""Painters of styles by name: what paints in a learned style, or in the manner of a picture."""
+"""Painters of styles by name: what paints in a trained style, or in the manner of a picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from impasto.image.files import Picture
 from impasto.nets.table import Network
 from impasto.rendering import families, inputs
 from impasto.rendering.families import Loaded
-from impasto.stylizers.painter import Painter
+from impasto.stylizers.prepared import PreparedStylizer
 
 
 def painter_of(
@@ -29,8 +29,8 @@ def painter_of(
     precision: str,
     device: torch.device,
     progress: Progress | None = None,
-) -> Painter:
-    """What paints in the style `source`: a learned style or its file, a saved style, or a picture.
+) -> PreparedStylizer:
+    """What paints in the style `source`: a trained style or its file, a saved style, or a picture.
 
     `network` is the one that paints in the manner of pictures, which are seen with a long side of `style_px`. It
     computes on `device`. Raises `UnknownName`, `ImageError`, `OptionError`, `WeightsError` and its kinds.
@@ -56,7 +56,7 @@ def painter_of(
         "precision": str(loaded.dtype),
     }
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-    return Painter(name, digest, stylizer, stylizer.prepare(seen.mix), strength)
+    return PreparedStylizer(name, digest, stylizer, stylizer.prepare(seen.mix), strength)
 
 
 def _move(loaded: Loaded, device: torch.device) -> None:
@@ -69,6 +69,6 @@ def _move(loaded: Loaded, device: torch.device) -> None:
 
 
 def _name(source: str, loaded: Loaded) -> str:
-    """The style's name: that of a learned style in its network, else that of the file."""
+    """The style's name: that of a trained style in its network, else that of the file."""
     model: Any = loaded.model
     return Path(source).stem if isinstance(model, Network) else str(model[source].styles[0])

@@ -17,13 +17,13 @@ def path_for(output: Path) -> Path:
     return output.with_name(output.name + ".paused")
 
 
-def keep(paused: Paused, recipe: Recipe, path: Path) -> None:
+def save_state(paused: Paused, recipe: Recipe, path: Path) -> None:
     """Write the state with the recipe it belongs to, whole or not at all."""
     with written_whole(path) as temporary:
         torch.save({"recipe": recipe.to_json(), "paused": paused.to_dict()}, temporary)
 
 
-def kept(path: Path, recipe: Recipe) -> Paused:
+def load_state(path: Path, recipe: Recipe) -> Paused:
     """The state in `path`. Raises `StateError` where there is none, or it belongs to another job."""
     if not path.is_file():
         raise StateError(f"{path} is not there: nothing was stopped. Leave --resume out to begin.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from impasto.nets.learned import MEMORY_BYTES
+from impasto.nets.fast import MEMORY_BYTES
 from impasto.nets.predicted import Predicted
 from impasto.nets.table import Network
 from impasto.stylizers.arbitrary import Arbitrary

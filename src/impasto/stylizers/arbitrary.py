@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.image.resize import SizeHW, resized
 from impasto.nets.colours import COLOURS, colour_map, recoloured
-from impasto.nets.moments import Tally, moments
+from impasto.nets.moments import RunningMoments, moments
 from impasto.nets.protocol import Code, Feats, Stats
 from impasto.nets.table import Network
 from impasto.stylizers.codes import TILE_PX, checked, code_of, colours_of, mixed, tallied
@@ -76,7 +76,7 @@ class Arbitrary:
             yield Step(1, 1, size, content)
             return
         plan = self._tiles(size)
-        easel = Easel.of(self.network, content, code, strength=strength)
+        easel = TileRenderer.of(self.network, content, code, strength=strength)
         if len(plan) == 1:
             feats = easel.features(plan[0])
             yield Step(1, 1, size, easel.painted(plan[0], feats, easel.stats(feats)).to(content.dtype))
@@ -98,7 +98,7 @@ class Arbitrary:
 
 
 @dataclass(frozen=True)
-class Easel:
+class TileRenderer:
     """A content with all that is needed to paint any tile of it.
 
     `views` are the ways in which the network looks at the content: in the colours of each region's style, or once as it
@@ -113,7 +113,7 @@ class Easel:
     views: tuple[Tensor | None, ...]
 
     @classmethod
-    def of(cls, network: Network, content: Tensor, regions: tuple[Region, ...], *, strength: float) -> Easel:
+    def of(cls, network: Network, content: Tensor, regions: tuple[Region, ...], *, strength: float) -> TileRenderer:
         """With masks at the content's size."""
         size = (content.shape[-2], content.shape[-1])
         fitting = tuple(
@@ -147,12 +147,12 @@ class Easel:
         covariances = self.network.net.covariances
         return [{name: moments(value, covariances=covariances) for name, value in view.items()} for view in feats]
 
-    def no_tallies(self) -> list[dict[str, Tally]]:
+    def no_tallies(self) -> list[dict[str, RunningMoments]]:
         """The tallies, by view, before the first tile."""
         return [{} for _ in self.views]
 
     @torch.no_grad()
-    def tallied(self, before: Sequence[Mapping[str, Tally]], tile: Tile) -> list[dict[str, Tally]]:
+    def tallied(self, before: Sequence[Mapping[str, RunningMoments]], tile: Tile) -> list[dict[str, RunningMoments]]:
         """The tallies of the tiles before, and of this one's core, by view."""
         height, found = tile.window.size_hw[0], []
         for tallies, feats in zip(before, self.features(tile), strict=True):

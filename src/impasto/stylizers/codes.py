@@ -14,7 +14,7 @@ from impasto.encoders.vgg import Vgg
 from impasto.image.resize import fit, resized
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS
-from impasto.nets.moments import Tally
+from impasto.nets.moments import RunningMoments
 from impasto.nets.protocol import Code
 from impasto.nets.table import Network
 from impasto.stylizers.tiles import Box, Tile, cut, tiles
@@ -51,13 +51,13 @@ def code_of(picture: Tensor, network: Network, *, name: str = "", tile_px: int =
 @torch.no_grad()
 def colours_of(picture: Tensor) -> Tensor:
     """Mean and covariance of the colours of `picture` `(1, 3, h, w)`, `(1, 4, 3)`; no copy of it is made."""
-    parts = (Tally.of(part, covariances=True) for part in torch.split(picture, ROWS, dim=2))
-    return reduce(Tally.joined, parts).moments()
+    parts = (RunningMoments.of(part, covariances=True) for part in torch.split(picture, ROWS, dim=2))
+    return reduce(RunningMoments.joined, parts).moments()
 
 
-def _tallied(picture: Tensor, plan: Iterable[Tile], network: Network) -> Mapping[str, Tally]:
+def _tallied(picture: Tensor, plan: Iterable[Tile], network: Network) -> Mapping[str, RunningMoments]:
     encoder, layers = network.encoder, network.net.code_layers
-    tallies: dict[str, Tally] = {}
+    tallies: dict[str, RunningMoments] = {}
     for tile in plan:
         feats = encoder(cut(picture, tile.window).to(network.device), layers)
         cores = {layer: tile.core_of(feats[layer], stride=encoder.stride(layer)) for layer in layers}
@@ -65,12 +65,14 @@ def _tallied(picture: Tensor, plan: Iterable[Tile], network: Network) -> Mapping
     return tallies
 
 
-def tallied(before: Mapping[str, Tally], feats: Mapping[str, Tensor], *, covariances: bool) -> dict[str, Tally]:
+def tallied(
+    before: Mapping[str, RunningMoments], feats: Mapping[str, Tensor], *, covariances: bool
+) -> dict[str, RunningMoments]:
     """The tallies of all tiles so far and of one more, by layer; a tile without a place of a layer adds nothing."""
     found = dict(before)
     for layer, part in feats.items():
         if part.shape[-2] and part.shape[-1]:
-            tally = Tally.of(part, covariances=covariances)
+            tally = RunningMoments.of(part, covariances=covariances)
             found[layer] = found[layer].joined(tally) if layer in found else tally
     return found
 

@@ -1,4 +1,4 @@
-"""Painting in one pass with networks of learned styles (Johnson et al. 2016, Dumoulin et al. 2017)."""
+"""Painting in one pass with networks of trained styles (Johnson et al. 2016, Dumoulin et al. 2017)."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from torch import Tensor
 
 from impasto.core.errors import OptionError
 from impasto.image.strips import by_strips
-from impasto.nets.learned import MEMORY_BYTES, Learned, blended, check_single
-from impasto.stylizers.brushes import Brush, blend
+from impasto.nets.fast import MEMORY_BYTES, FastNetwork, blended, check_single
 from impasto.stylizers.protocol import Mix, Step, check_strength
+from impasto.stylizers.weighted import WeightedNetwork, blend
 
 
 @dataclass(frozen=True)
 class Fast:
-    """A stylizer that paints learned styles; `networks`, of one style each, are by the names in the mix.
+    """A stylizer that paints trained styles; `networks`, of one style each, are by the names in the mix.
 
     Styles whose networks have the same convolutions are blended by their norms' scales and shifts, and painted in one
     pass. Others have no features in common: each paints the whole picture, and the pictures are blended by weight. With
     masks each style paints for its own region. A pass over a large picture uses about `memory_bytes`.
     """
 
-    networks: Mapping[str, Learned]
+    networks: Mapping[str, FastNetwork]
     memory_bytes: int = MEMORY_BYTES
 
-    def prepare(self, mix: Mix) -> tuple[Brush, ...]:
+    def prepare(self, mix: Mix) -> tuple[WeightedNetwork, ...]:
         """The networks with their shares. Raises `OptionError` for a style that is not learned, or not a single one."""
         masked = mix.styles[0].mask is not None
         if masked:
             mix.check_no_negative(by="painting with masks")
         for style in mix.styles:
             if style.learned not in self.networks:
-                raise OptionError(f"{style.name!r} is no learned style; --method fast needs the network of one.")
+                raise OptionError(f"{style.name!r} is no trained style; --method fast needs the network of one.")
             check_single(self.networks[style.learned])
         parts = [(s, share) for s, share in zip(mix.styles, mix.shares, strict=True) if share != 0]
         if masked or len(parts) == 1:
-            return tuple(Brush(self.networks[style.learned], share, style.mask) for style, share in parts)
+            return tuple(WeightedNetwork(self.networks[style.learned], share, style.mask) for style, share in parts)
         return _joined([(self.networks[style.learned], share) for style, share in parts])
 
-    def paint(self, content: Tensor, code: tuple[Brush, ...], *, strength: float = 1.0) -> Iterator[Step]:
+    def paint(self, content: Tensor, code: tuple[WeightedNetwork, ...], *, strength: float = 1.0) -> Iterator[Step]:
         """Yield one step, with the content's precision.
 
         The output is `content + strength · (blend - content)`, clamped to `[0, 1]`: the content itself at 0, the
@@ -65,22 +65,22 @@ class Fast:
         yield Step(1, 1, size, by_strips(strengthened, content, painted))
 
 
-def _joined(parts: Sequence[tuple[Learned, float]]) -> tuple[Brush, ...]:
+def _joined(parts: Sequence[tuple[FastNetwork, float]]) -> tuple[WeightedNetwork, ...]:
     """One brush for all networks that differ in their rows only; the shares' sum stays.
 
     Where there are other networks, too, what leads away from a style is kept apart: shares that nearly cancel out would
     be divided by their small sum.
     """
     alike = len({network.base for network, _ in parts}) == 1
-    groups: dict[tuple[str, bool], list[tuple[Learned, float]]] = {}
+    groups: dict[tuple[str, bool], list[tuple[FastNetwork, float]]] = {}
     for network, share in parts:
         groups.setdefault((network.base, alike or share > 0), []).append((network, share))
     return tuple(_one(group) for group in groups.values())
 
 
-def _one(group: Sequence[tuple[Learned, float]]) -> Brush:
+def _one(group: Sequence[tuple[FastNetwork, float]]) -> WeightedNetwork:
     """Networks of one base as one brush."""
     whole = math.fsum(share for _, share in group)
     if len(group) == 1:
-        return Brush(*group[0])
-    return Brush(blended([(network, share / whole) for network, share in group]), whole)
+        return WeightedNetwork(*group[0])
+    return WeightedNetwork(blended([(network, share / whole) for network, share in group]), whole)

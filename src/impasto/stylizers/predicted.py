@@ -12,15 +12,15 @@ from torch import Tensor
 from impasto.image.pixels import preprocess_from
 from impasto.image.resize import SizeHW, resized
 from impasto.image.strips import by_strips
-from impasto.nets.learned import KIND as FAST
-from impasto.nets.learned import MEMORY_BYTES, RGB, Learned
+from impasto.nets.fast import KIND as FAST
+from impasto.nets.fast import MEMORY_BYTES, RGB, FastNetwork
 from impasto.nets.predicted import Predicted
 from impasto.nets.residual import PALETTE
 from impasto.nets.table import Network
-from impasto.stylizers.brushes import Brush, Paints, blend
 from impasto.stylizers.codes import checked, code_of, mixed, own_code
 from impasto.stylizers.protocol import Mix, Step, Style, check_strength
 from impasto.stylizers.tiles import Box, cut
+from impasto.stylizers.weighted import Paints, WeightedNetwork, blend
 from impasto.weights.card import Card
 
 Row = Mapping[str, Tensor]
@@ -31,7 +31,7 @@ class Region:
     """A style's row, what paints by it, and where: as far as `mask` `(1, 1, h, w)` times `weight` has a share."""
 
     row: Row
-    painter: Learned
+    painter: FastNetwork
     weight: float = 1.0
     mask: Tensor | None = None
 
@@ -101,7 +101,7 @@ class Predictive:
         found = blend(shown, self._brushes(shown, regions, strength=strength), memory_bytes=self.memory_bytes)
         yield Step(1, 1, size, found[..., : size[0], : size[1]])
 
-    def _brushes(self, content: Tensor, regions: Sequence[Region], *, strength: float) -> list[Brush]:
+    def _brushes(self, content: Tensor, regions: Sequence[Region], *, strength: float) -> list[WeightedNetwork]:
         """A brush for each region, at any strength but 0."""
         painters: list[Paints] = [region.painter for region in regions]
         if strength != 1:
@@ -110,14 +110,17 @@ class Predictive:
             if strength < 1:
                 plain = self._painter(own).painted(content, memory_bytes=self.memory_bytes)
                 painters = [Faded(painter, plain, strength) for painter in painters]
-        return [Brush(painter, region.weight, region.mask) for painter, region in zip(painters, regions, strict=True)]
+        return [
+            WeightedNetwork(painter, region.weight, region.mask)
+            for painter, region in zip(painters, regions, strict=True)
+        ]
 
-    def _painter(self, row: Row) -> Learned:
-        """The network of one learned style whose row this is."""
+    def _painter(self, row: Row) -> FastNetwork:
+        """The network of one trained style whose row this is."""
         network = self.network
         card = Card(kind=FAST, name=network.name, network={"architecture": "residual", **self._net.numbers})
         rgb = preprocess_from(RGB)
-        return Learned(self._net.painter, card, network.sha256, rgb, rgb, network.dtype).with_rows([(row, 1.0)])
+        return FastNetwork(self._net.painter, card, network.sha256, rgb, rgb, network.dtype).with_rows([(row, 1.0)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ class Style:
     def seen(self, *, by: str = "--method optimise") -> Tensor:
         """The picture; `OptionError` for a style without one, saying that `by` needs it."""
         if self.learned:
-            raise OptionError(f"{by} needs the style's picture; {self.name!r} is a learned style, which has none.")
+            raise OptionError(f"{by} needs the style's picture; {self.name!r} is a trained style, which has none.")
         if self.picture is None:
             raise OptionError(
                 f"{by} needs the style's picture; {self.name!r} is a saved style, which has none. "

@@ -15,8 +15,8 @@ from impasto.losses.distances import l2, relative
 from impasto.losses.table import STYLE_LOSSES, StyleLoss
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, in_colours
+from impasto.training.output_losses import of_output, weighted
 from impasto.training.pairs import Pair
-from impasto.training.terms import of_output, weighted
 
 CONTENT = relative(l2)
 SOME = 4  # one picture in so many is painted in its own style, too: it costs a pass through the network

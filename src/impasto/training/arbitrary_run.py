@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from impasto.config.adain import AdainFitOptions, AdainOptions
+from impasto.config.arbitrary_training import ArbitraryFitOptions, ArbitraryTrainOptions
 from impasto.core.errors import OptionError, UnknownName, WeightsMismatch
 from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder
@@ -20,15 +20,15 @@ from impasto.nets.predicted import Predicted
 from impasto.nets.protocol import Code
 from impasto.training import sources
 from impasto.training.arbitrary import ArbitraryStyle, Weights
-from impasto.training.claim import claim
 from impasto.training.data import NEVER, Crops, centre_crop
 from impasto.training.fit import Progress, averaged
+from impasto.training.image_dataset import ImageDataset
 from impasto.training.pairs import Pairs
 from impasto.training.processes import is_first
-from impasto.training.shelf import Shelf
+from impasto.training.run_config import lock_run_config
 from impasto.weights import readers
 from impasto.weights.card import Card, fill, save
-from impasto.weights.catalogue import LEARNED
+from impasto.weights.catalogue import FAST
 
 FILE = "network.safetensors"
 SHOWN = 4  # contents and styles in a sample
@@ -43,8 +43,8 @@ class Prepared:
 
     task: ArbitraryStyle
     pairs: Pairs
-    contents: Shelf
-    styles: Shelf
+    contents: ImageDataset
+    styles: ImageDataset
     lists: str
 
     @property
@@ -53,7 +53,7 @@ class Prepared:
         return (*self.contents.skipped, *self.styles.skipped)
 
 
-def train_adain(options: AdainOptions, fitting: AdainFitOptions, folder: Path) -> Iterator[Progress]:
+def train_arbitrary(options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions, folder: Path) -> Iterator[Progress]:
     """Train a network and write `network.safetensors` with its card into `folder`.
 
     Stopped and called again with the same folder, it goes on from the last checkpoint, exactly; `StateError` where
@@ -64,7 +64,7 @@ def train_adain(options: AdainOptions, fitting: AdainFitOptions, folder: Path) -
     """
     prepared = prepare(options, fitting)
     folder.mkdir(parents=True, exist_ok=True)
-    claim(folder, told(options, prepared))
+    lock_run_config(folder, training_metadata(options, prepared))
     yield from sources.steps(
         prepared.task, prepared.pairs, fitting, folder=folder, unreadable=lambda: prepared.unreadable
     )
@@ -72,7 +72,7 @@ def train_adain(options: AdainOptions, fitting: AdainFitOptions, folder: Path) -
         export(prepared, options, fitting, folder=folder)
 
 
-def prepare(options: AdainOptions, fitting: AdainFitOptions) -> Prepared:
+def prepare(options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions) -> Prepared:
     """Build the task. What is wrong with the options is said before a picture is read."""
     content_layers = sources.evenly("content-layers", options.content_layers)
     style_layers = sources.weighted("style-layers", options.style_layers, options.style_layer_weights)
@@ -106,7 +106,7 @@ def prepare(options: AdainOptions, fitting: AdainFitOptions) -> Prepared:
     return Prepared(task, pairs, shelves[0], shelves[1], sources.digest(contents, styles))
 
 
-def _weights(options: AdainOptions) -> Weights:
+def _weights(options: ArbitraryTrainOptions) -> Weights:
     return Weights(
         content=options.content_weight,
         style=options.style_weight,
@@ -116,7 +116,7 @@ def _weights(options: AdainOptions) -> Weights:
     )
 
 
-def _check_losses(options: AdainOptions) -> None:
+def _check_losses(options: ArbitraryTrainOptions) -> None:
     """Raise where a loss is unknown, lacks what it needs, or where there is none."""
     sources.check_losses(options.style_losses)
     if options.content_weight and not options.content_layers:
@@ -127,7 +127,7 @@ def _check_losses(options: AdainOptions) -> None:
         raise OptionError("the weights of content, style and identity are all 0. Give one that is above 0.")
 
 
-def _network(options: AdainOptions, encoder: Encoder, *, seed: int) -> nn.Module:
+def _network(options: ArbitraryTrainOptions, encoder: Encoder, *, seed: int) -> nn.Module:
     torch.manual_seed(seed)
     try:
         net: nn.Module = nets.untrained(encoder, nets.VARIANTS[options.variant])
@@ -143,18 +143,18 @@ def _network(options: AdainOptions, encoder: Encoder, *, seed: int) -> nn.Module
     return net
 
 
-def begins_with(options: AdainOptions) -> str | None:
+def begins_with(options: ArbitraryTrainOptions) -> str | None:
     """The network whose weights training begins with; None for random ones."""
     if options.start_from is None:
         return PAINTER if options.variant == "predicted" else None
     return None if options.start_from == RANDOM else options.start_from
 
 
-def _start(net: nn.Module, source: str, options: AdainOptions) -> None:
+def _start(net: nn.Module, source: str, options: ArbitraryTrainOptions) -> None:
     """Give `net` the weights of `source`, which may have been trained with another encoder of the same widths."""
     file = readers.loaded(source)
     try:
-        if isinstance(net, Predicted) and file.card.kind == LEARNED:
+        if isinstance(net, Predicted) and file.card.kind == FAST:
             net.begin(file.tensors, file.card.name)
             return
         fill(net, nets.with_noise_strengths(net, file.tensors), file.card.name)
@@ -162,12 +162,12 @@ def _start(net: nn.Module, source: str, options: AdainOptions) -> None:
         raise WeightsMismatch(f"--start-from {source} does not serve --variant {options.variant}: {error}") from error
 
 
-def _crops(shelf: Shelf, options: AdainOptions, fitting: AdainFitOptions, *, number: int) -> Crops:
+def _crops(shelf: ImageDataset, options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions, *, number: int) -> Crops:
     seed = 2 * fitting.seed + number
     return Crops(shelf, fitting.batch_size, options.crop_px, seed, smallest_crop=options.smallest_crop)
 
 
-def _shown(shelves: Sequence[Shelf], side_px: int) -> tuple[Tensor, Tensor]:
+def _shown(shelves: Sequence[ImageDataset], side_px: int) -> tuple[Tensor, Tensor]:
     """Some pictures of each `(n, 3, px, px)`, from all over the lists, to look at while training."""
     contents, styles = (
         torch.cat([centre_crop(shelf[i * len(shelf) // count], side_px) for i in range(count)])
@@ -187,7 +187,7 @@ def _codes(net: Predicted, encoder: Encoder, pairs: Pairs) -> dict[str, Tensor]:
     return {name: torch.cat([code[name] for code in found]) for name in found[0]}
 
 
-def export(prepared: Prepared, options: AdainOptions, fitting: AdainFitOptions, *, folder: Path) -> Path:
+def export(prepared: Prepared, options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions, *, folder: Path) -> Path:
     """Write the averaged weights in half precision, with their card."""
     tensors = averaged(folder / "checkpoint.pt")
     encoder = {"name": readers.lasting(options.encoder), "sha256": prepared.task.encoder.sha256}
@@ -196,15 +196,15 @@ def export(prepared: Prepared, options: AdainOptions, fitting: AdainFitOptions, 
         name=options.name,
         network={**nets.VARIANTS[options.variant], "encoder": encoder},
         licence=options.licence,
-        source=options.about or "impasto train adain",
-        training=told(options, prepared) | {"fit": fitting.to_dict()},
+        source=options.about or "impasto train arbitrary",
+        training=training_metadata(options, prepared) | {"fit": fitting.to_dict()},
     )
     half = {key: value.half() if value.ndim > 1 else value for key, value in tensors.items()}
     save(path := folder / FILE, half, card)
     return path
 
 
-def told(options: AdainOptions, prepared: Prepared) -> dict[str, Any]:
+def training_metadata(options: ArbitraryTrainOptions, prepared: Prepared) -> dict[str, Any]:
     """What a card says of the training: options without folders, which mean nothing elsewhere, counts and digests.
 
     It follows from the options and the names of the files: which of them can be read is found out while training.

@@ -17,11 +17,11 @@ from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.losses.distances import Distance, l2, relative_l2
 from impasto.nets.residual import Residual
-from impasto.stylizers.painter import Painter
-from impasto.training.kept import Kept
-from impasto.training.learned import shares_of
+from impasto.stylizers.prepared import PreparedStylizer
+from impasto.training.fast import shares_of
+from impasto.training.output_losses import Parts, of_output, weighted
 from impasto.training.results import Results
-from impasto.training.terms import Parts, of_output, weighted
+from impasto.training.teacher_cache import TeacherCache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +29,12 @@ class Teacher:
     """Who teaches a style: a painter, or the results that one has left."""
 
     name: str
-    painter: Painter | None = None
+    painter: PreparedStylizer | None = None
     results: Results | None = None
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DistillBatch:
     """Contents `(b, 3, px, px)` in `[0, 1]`, and how much each teacher counts for each of them `(b, teachers)`.
 
     `painted` holds, by the teachers' numbers, the paintings `(b, 3, px, px)` that need not be made any more; which of
@@ -71,7 +71,7 @@ class Distillation:
     teachers: Sequence[Teacher]
     weights: Weights
     layers: Mapping[str, float]
-    kept: Kept | None = None
+    kept: TeacherCache | None = None
     noise_std: float = 0.02
     shown: tuple[Tensor, Tensor] | None = None
     """Contents `(n, 3, px, px)` that a sample paints, and what the teachers make of them `(n, teachers, 3, px, px)`."""
@@ -80,7 +80,7 @@ class Distillation:
         """The task's own network, which training changes."""
         return self.network
 
-    def loss(self, module: nn.Module, batch: Lesson) -> dict[str, Tensor]:
+    def loss(self, module: nn.Module, batch: DistillBatch) -> dict[str, Tensor]:
         """The weighted parts, each a mean over the contents of the batch."""
         place = next(module.parameters()).device
         contents = batch.contents.to(place, memory_format=torch.channels_last)
@@ -113,7 +113,7 @@ class Distillation:
                 columns.append(module(contents).float())
         return torch.stack(columns, 1).clamp(0, 1)
 
-    def _taught(self, output: Tensor, batch: Lesson) -> Parts:
+    def _taught(self, output: Tensor, batch: DistillBatch) -> Parts:
         """How far `output` `(b, 3, px, px)` is from the teachers' paintings: the weighted sum over the teachers."""
         layers = self.layers if self.weights.features else {}
         found = self.encoder(output, layers) if layers else {}
@@ -134,12 +134,14 @@ class Distillation:
         return {name: torch.stack(values).sum for name, values in parts.items() if values}
 
     @torch.no_grad()
-    def painted(self, batch: Lesson, rows: Sequence[int], teachers: Sequence[int], *, place: torch.device) -> Tensor:
+    def painted(
+        self, batch: DistillBatch, rows: Sequence[int], teachers: Sequence[int], *, place: torch.device
+    ) -> Tensor:
         """What each of `teachers` makes of the content in its row, `(n, 3, px, px)` on `place`."""
         found = [self._painting(batch, row, number, place) for row, number in zip(rows, teachers, strict=True)]
         return torch.cat(found).contiguous(memory_format=torch.channels_last)
 
-    def _painting(self, batch: Lesson, row: int, number: int, place: torch.device) -> Tensor:
+    def _painting(self, batch: DistillBatch, row: int, number: int, place: torch.device) -> Tensor:
         if batch.given[row, number]:
             return batch.painted[number][row : row + 1].to(place)
         painter, content = self.teachers[number].painter, batch.contents[row : row + 1]

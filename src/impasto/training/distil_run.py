@@ -12,25 +12,24 @@ import torch
 from torch import Tensor
 
 from impasto.config.distil import DistilOptions
-from impasto.config.learned import LearnedFitOptions
+from impasto.config.fast_training import FastFitOptions
 from impasto.core.errors import DataError, ImageTooSmall, NotFinite, OptionError
 from impasto.encoders import table as encoders
 from impasto.nets.residual import PALETTE
-from impasto.stylizers.painter import Painter
+from impasto.stylizers.prepared import PreparedStylizer
 from impasto.training import sources
-from impasto.training.claim import claim
 from impasto.training.data import NEVER, Bytes, Place
 from impasto.training.distil import Distillation, Teacher, Weights
+from impasto.training.distill_batches import DistillBatches
+from impasto.training.fast_run import LAYERS, USUAL
 from impasto.training.fit import Progress, averaged
-from impasto.training.kept import Kept
-from impasto.training.learned_run import LAYERS, USUAL
-from impasto.training.lessons import Lessons
 from impasto.training.processes import device_for, is_first
 from impasto.training.results import Results, results_in
+from impasto.training.run_config import lock_run_config
 from impasto.training.students import (
-    dip,
     halved,
     held_apart,
+    init_palette,
     numbers_of,
     styles_of,
     timed,
@@ -38,6 +37,7 @@ from impasto.training.students import (
     weights_of,
     write_network,
 )
+from impasto.training.teacher_cache import TeacherCache
 from impasto.weights import readers
 
 MEASURED = 8  # paintings of each teacher that its colours are measured on
@@ -49,7 +49,7 @@ class Painters(Protocol):
 
     def __call__(
         self, source: str, *, network: str, style_px: int, strength: float, precision: str, device: torch.device
-    ) -> Painter:
+    ) -> PreparedStylizer:
         """The painter of the style `source`, ready on `device`; `network` paints where that is a picture."""
         ...
 
@@ -59,8 +59,8 @@ class Prepared:
     """A task with its batches; `lists` is the digest of the contents' names in the order in which they are drawn."""
 
     task: Distillation
-    batches: Lessons
-    fitting: LearnedFitOptions
+    batches: DistillBatches
+    fitting: FastFitOptions
     lists: str
 
     @property
@@ -72,7 +72,7 @@ class Prepared:
 
 def train_distil(
     options: DistilOptions,
-    fitting: LearnedFitOptions,
+    fitting: FastFitOptions,
     folder: Path,
     *,
     painters: Painters,
@@ -87,7 +87,7 @@ def train_distil(
     """
     prepared = prepare(options, fitting, painters=painters, tell=tell)
     folder.mkdir(parents=True, exist_ok=True)
-    claim(folder, told(options, prepared))
+    lock_run_config(folder, training_metadata(options, prepared))
     yield from sources.steps(
         prepared.task, prepared.batches, prepared.fitting, folder=folder, unreadable=lambda: prepared.unreadable
     )
@@ -97,7 +97,7 @@ def train_distil(
 
 def prepare(
     options: DistilOptions,
-    fitting: LearnedFitOptions,
+    fitting: FastFitOptions,
     *,
     painters: Painters,
     tell: Callable[[str], object] = lambda line: None,
@@ -119,7 +119,7 @@ def prepare(
         teachers=teachers,
         weights=_weights(options),
         layers=layers,
-        kept=None if options.cache is None else Kept(options.cache),
+        kept=None if options.cache is None else TeacherCache(options.cache),
         shown=_shown(held, teachers, options) if fitting.sample_every else None,
     )
     batches = _lessons(seen, task, options, fitting, weights=weights)
@@ -131,11 +131,11 @@ def _lessons(
     contents: Sequence[sources.Named],
     task: Distillation,
     options: DistilOptions,
-    fitting: LearnedFitOptions,
+    fitting: FastFitOptions,
     *,
     weights: tuple[float, ...],
-) -> Lessons:
-    return Lessons(
+) -> DistillBatches:
+    return DistillBatches(
         contents=sources.shelf(contents, short_side_px=options.short_side_px, memory_gb=_share_gb(options)),
         names=tuple(item.name for item in contents),
         teachers=task.teachers,
@@ -151,7 +151,7 @@ def _lessons(
 
 
 @torch.no_grad()
-def _dip(task: Distillation, lessons: Lessons, options: DistilOptions) -> None:
+def _dip(task: Distillation, lessons: DistillBatches, options: DistilOptions) -> None:
     """Give a network that recolours the colours in which its teachers paint; styles it began with keep theirs."""
     net = task.network
     if not net.recolours or (options.start_from is not None and net.styles == 1):
@@ -163,7 +163,7 @@ def _dip(task: Distillation, lessons: Lessons, options: DistilOptions) -> None:
         taught = dataclasses.replace(task, teachers=(teacher,), kept=None)
         paintings = taught.painted(batch, range(MEASURED), [0] * MEASURED, place=torch.device("cpu"))
         colours.append(torch.cat(list(torch.split(paintings, 1)), dim=3))  # side by side, as one picture
-    dip(net, colours, lessons.weights)
+    init_palette(net, colours, lessons.weights)
     if options.start_from is not None:
         begun = styles_of(readers.loaded(options.start_from))
         known = [index for index, teacher in enumerate(task.teachers) if teacher.name in begun]
@@ -173,7 +173,7 @@ def _dip(task: Distillation, lessons: Lessons, options: DistilOptions) -> None:
 def _layers(options: DistilOptions) -> dict[str, float]:
     """Layers whose features are compared, with their weights."""
     if not options.teachers:
-        raise OptionError("--teachers is missing: name a learned style, a picture, or a folder of results; repeat it.")
+        raise OptionError("--teachers is missing: name a trained style, a picture, or a folder of results; repeat it.")
     if not (options.pixel_weight or options.feature_weight):
         raise OptionError("the weights of pixels and features are both 0. Give one that is above 0.")
     if not options.feature_weight:
@@ -196,7 +196,7 @@ def _share_gb(options: DistilOptions) -> float:
 
 
 def _teachers(
-    options: DistilOptions, fitting: LearnedFitOptions, contents: Sequence[sources.Named], *, painters: Painters
+    options: DistilOptions, fitting: FastFitOptions, contents: Sequence[sources.Named], *, painters: Painters
 ) -> tuple[Teacher, ...]:
     """The teachers in the order of the options. Raises `OptionError` where two have one name."""
     found = []
@@ -280,11 +280,11 @@ def export(prepared: Prepared, options: DistilOptions, *, folder: Path) -> Path:
         numbers=numbers_of(options) | {"styles": prepared.task.network.styles},
         styles=[{"name": teacher.name} for teacher in prepared.task.teachers],
         command="impasto train distil",
-        training=told(options, prepared) | {"fit": prepared.fitting.to_dict()},
+        training=training_metadata(options, prepared) | {"fit": prepared.fitting.to_dict()},
     )
 
 
-def told(options: DistilOptions, prepared: Prepared) -> dict[str, Any]:
+def training_metadata(options: DistilOptions, prepared: Prepared) -> dict[str, Any]:
     """What a card says of the training: options without folders, which mean nothing elsewhere, counts and digests."""
     teachers, encoder = prepared.task.teachers, prepared.task.encoder
     named = options.to_dict() | {

@@ -24,9 +24,9 @@ from impasto.config.training import FitOptions
 from impasto.core.errors import NotFinite
 from impasto.training import boards, processes, sampling
 from impasto.training.checkpoints import Trained, averaged, restore, save
-from impasto.training.parts import part_of
+from impasto.training.determinism import deterministic, seeded
+from impasto.training.microbatch import part_of
 from impasto.training.processes import Loss, Processes
-from impasto.training.repeatable import one_order, seeded
 from impasto.training.sampling import Sampled
 
 __all__ = [
@@ -117,7 +117,7 @@ def fit(task: Task[B], batches: Callable[[int], B], options: FitOptions, *, fold
     A checkpoint in `folder` is resumed from, exactly: module, optimiser, averaged weights and step are kept there, the
     random numbers of a step follow from seed, step and rank, and `batches(step)`, which gives the batch of all
     processes together, must depend on nothing but the step. (Exactly on the same device and with as many processes;
-    for CUDA see `one_order`.) Raises `NotFinite` after 20 steps in a row whose loss or gradient is not finite (each
+    for CUDA see `deterministic`.) Raises `NotFinite` after 20 steps in a row whose loss or gradient is not finite (each
     such step is skipped), `StateError` if the checkpoint is of other options, `OptionError` (device, a batch that does
     not divide, samples of a task that has none) and `MissingExtra`.
     """
@@ -164,14 +164,14 @@ def _step(loss: nn.Module, batch: Any, state: Trained, *, options: FitOptions, t
         group["lr"] = rate
     state.optimizer.zero_grad(set_to_none=True)
     noise = options.seed * 1_000_003 + state.step + team.rank * RANKS_APART  # weights and batches are the same in all
-    with seeded(noise, team.device), one_order(team.device):
+    with seeded(noise, team.device), deterministic(team.device):
         parts = _gradients(loss, batch, options=options, team=team)
         norm = torch.nn.utils.clip_grad_norm_(state.module.parameters(), options.clip_norm or math.inf)
     values = torch.stack(list(parts.values()))
     finite = torch.isfinite(norm) & torch.isfinite(values.sum())
     *means, all_finite = team.mean(torch.cat([values, finite[None].float()])).tolist()
     if all_finite == 1:  # the same in all processes, so that their weights stay the same
-        with one_order(team.device):
+        with deterministic(team.device):
             state.optimizer.step()
         _average(state, options.average_decay)
     else:

@@ -12,23 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.config.learned import LearnedFitOptions, LearnedOptions
+from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.config.new_style import NewStyleFitOptions, NewStyleOptions
 from impasto.core.errors import OptionError, WeightsError
 from impasto.core.options import from_dict
 from impasto.image.samples import SAMPLES, sample_path
 from impasto.nets import table as nets
 from impasto.nets.codes import code_from
-from impasto.nets.learned import KIND
+from impasto.nets.fast import KIND
 from impasto.nets.predicted import PAINTER, Predicted
-from impasto.nets.residual import PALETTE, Residual, is_row
+from impasto.nets.residual import PALETTE, Residual, is_style_param
 from impasto.training import sources
-from impasto.training.claim import claim
 from impasto.training.data import NEVER
+from impasto.training.fast import Assigned
+from impasto.training.fast_run import Prepared, StylePicture, prepare, read, training_metadata
 from impasto.training.fit import Progress, averaged
-from impasto.training.learned import Assigned
-from impasto.training.learned_run import Prepared, StylePicture, prepare, read, told
 from impasto.training.processes import is_first
+from impasto.training.run_config import lock_run_config
 from impasto.training.students import halved, write_network
 from impasto.weights import readers
 from impasto.weights.card import Loaded, fill
@@ -37,12 +37,12 @@ WHOLE = "whole"  # folder of the second part of the training
 
 
 @dataclass(frozen=True)
-class Begun:
+class Session:
     """A network that is to learn the style of a picture, and what it was."""
 
     base: Loaded
     prepared: Prepared
-    options: LearnedOptions
+    options: FastTrainOptions
 
 
 def train_style(
@@ -58,7 +58,7 @@ def train_style(
     begun = begin(picture, options, fitting)
     _freeze(begun.prepared.task.network)
     folder.mkdir(parents=True, exist_ok=True)
-    claim(folder, _told(begun, options))
+    lock_run_config(folder, _told(begun, options))
     total = fitting.steps + options.whole_steps
     yield from _steps(begun.prepared, fitting, folder, before=0, total=total)
     if options.whole_steps:
@@ -71,7 +71,7 @@ def train_style(
         _export(begun, options, fitting, folder=folder)
 
 
-def begin(picture: Path, options: NewStyleOptions, fitting: LearnedFitOptions) -> Begun:
+def begin(picture: Path, options: NewStyleOptions, fitting: FastFitOptions) -> Session:
     """Build the task: the network with the scales and shifts of its style that is nearest to the picture's."""
     if options.style_weight == 0:
         raise OptionError("--style-weight is 0: the style is not learned so. Give a larger one, or leave it out.")
@@ -82,7 +82,7 @@ def begin(picture: Path, options: NewStyleOptions, fitting: LearnedFitOptions) -
     contents = None if options.contents else [sources.Named(sample_path(name), name) for name in SAMPLES]
     prepared = prepare(learning, fitting, network=net, contents=contents)
     fill(net, nearest(base.tensors, prepared), base.card.name)
-    return Begun(base, prepared, learning)
+    return Session(base, prepared, learning)
 
 
 def _base(options: NewStyleOptions, picture: Path) -> Loaded:
@@ -93,7 +93,7 @@ def _base(options: NewStyleOptions, picture: Path) -> Loaded:
     network = nets.built(base, nets.encoder_for(base.card, precision="float32"), precision="float32")
     net = network.net
     assert isinstance(net, Predicted)
-    pixels = read(StylePicture(picture, picture.stem), options.style_px or LearnedOptions().style_px)
+    pixels = read(StylePicture(picture, picture.stem), options.style_px or FastTrainOptions().style_px)
     with torch.no_grad():
         row = net.row_of(code_from(network.encoder(pixels, net.code_layers), pixels, net=net))
     painter = {key.removeprefix(PAINTER): value for key, value in base.tensors.items() if key.startswith(PAINTER)}
@@ -101,16 +101,16 @@ def _base(options: NewStyleOptions, picture: Path) -> Loaded:
     return Loaded(card=card, tensors=painter | row, sha256=base.sha256)
 
 
-def learning_as(base: Loaded, picture: Path, options: NewStyleOptions) -> LearnedOptions:
+def learning_as(base: Loaded, picture: Path, options: NewStyleOptions) -> FastTrainOptions:
     """The options that the network was trained with, but for what is given."""
-    known = {field.name for field in dataclasses.fields(LearnedOptions)}
+    known = {field.name for field in dataclasses.fields(FastTrainOptions)}
     before = {name: value for name, value in base.card.training.get("options", {}).items() if name in known}
     for other in ("contents", "styles", "validation", "start_from", "weights", "alpha", "epochs", "many", "name"):
         before.pop(other, None)
     given = {name: getattr(options, name) for name in ("content_weight", "style_weight", "style_px", "crop_px")}
     changed = {name: value for name, value in given.items() if value is not None}
     return from_dict(
-        LearnedOptions,
+        FastTrainOptions,
         before
         | changed
         | {
@@ -129,7 +129,7 @@ def nearest(tensors: dict[str, Tensor], prepared: Prepared) -> dict[str, Tensor]
     Its colours are those of the new one.
     """
     colours = {key: value.clone() for key, value in prepared.task.network.state_dict().items() if key == PALETTE}
-    many = max(value.shape[0] if is_row(key) and value.ndim == 2 else 1 for key, value in tensors.items())
+    many = max(value.shape[0] if is_style_param(key) and value.ndim == 2 else 1 for key, value in tensors.items())
     batch = prepared.batches(NEVER)
     rows = [_row(tensors, index) | colours for index in range(many)]
     losses = [_style_loss(prepared, row, batch) for row in rows]
@@ -144,18 +144,18 @@ def _style_loss(prepared: Prepared, row: dict[str, Tensor], batch: Assigned) -> 
 
 
 def _row(tensors: dict[str, Tensor], index: int) -> dict[str, Tensor]:
-    return {key: value[index] if is_row(key) and value.ndim == 2 else value for key, value in tensors.items()}
+    return {key: value[index] if is_style_param(key) and value.ndim == 2 else value for key, value in tensors.items()}
 
 
 def _freeze(net: Residual) -> None:
     for key, parameter in net.named_parameters():
-        parameter.requires_grad_(is_row(key))
+        parameter.requires_grad_(is_style_param(key))
 
 
 def _numbers(base: Loaded) -> dict[str, Any]:
     """The numbers of the network, for one style."""
     if base.card.kind != KIND or base.card.network.get("architecture") != "residual":
-        raise WeightsError(f"{base.card.name} is of kind {base.card.kind}; a network of learned styles is needed.")
+        raise WeightsError(f"{base.card.name} is of kind {base.card.kind}; a network of trained styles is needed.")
     if base.card.preprocess not in ("", "rgb") or base.card.network.get("output", "rgb") != "rgb":
         raise WeightsError(
             f"{base.card.name} works in colours of its own; a network that impasto has trained is needed."
@@ -164,9 +164,7 @@ def _numbers(base: Loaded) -> dict[str, Any]:
     return {name: value for name, value in base.card.network.items() if name not in unused}
 
 
-def _steps(
-    prepared: Prepared, fitting: LearnedFitOptions, folder: Path, *, before: int, total: int
-) -> Iterator[Progress]:
+def _steps(prepared: Prepared, fitting: FastFitOptions, folder: Path, *, before: int, total: int) -> Iterator[Progress]:
     """One part of the training, counted within the whole."""
     running = sources.steps(
         prepared.task, prepared.batches, fitting, folder=folder, unreadable=lambda: prepared.contents.skipped
@@ -176,20 +174,20 @@ def _steps(
             yield dataclasses.replace(progress, step=before + progress.step, steps=total)
 
 
-def _told(begun: Begun, options: NewStyleOptions) -> dict[str, Any]:
+def _told(begun: Session, options: NewStyleOptions) -> dict[str, Any]:
     base = {"name": begun.base.card.name, "sha256": begun.base.sha256}
     more = {"whole_steps": options.whole_steps, "whole_learning_rate": options.whole_learning_rate}
-    found = told(begun.options, begun.prepared)
+    found = training_metadata(begun.options, begun.prepared)
     return found | {"network": base, "options": found["options"] | more}
 
 
-def _export(begun: Begun, options: NewStyleOptions, fitting: NewStyleFitOptions, *, folder: Path) -> None:
+def _export(begun: Session, options: NewStyleOptions, fitting: NewStyleFitOptions, *, folder: Path) -> None:
     part = folder / WHOLE if options.whole_steps else folder
     tensors = averaged(part / "checkpoint.pt")
     if options.whole_steps:
         tensors = halved(tensors)
     else:  # the convolutions as they were, to the last bit: so it blends with its network
-        tensors = {key: value if is_row(key) else begun.base.tensors[key] for key, value in tensors.items()}
+        tensors = {key: value if is_style_param(key) else begun.base.tensors[key] for key, value in tensors.items()}
     write_network(
         tensors,
         folder,

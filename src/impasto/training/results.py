@@ -11,7 +11,7 @@ from impasto.image.pixels import from_bytes, to_bytes
 from impasto.image.resize import resized
 from impasto.training import sources
 from impasto.training.data import Bytes
-from impasto.training.shelf import Shelf
+from impasto.training.image_dataset import ImageDataset
 from impasto.training.sources import Named
 
 ASPECTS_APART = 0.02  # by which the aspects of a content and its result may differ, besides two pixels of rounding
@@ -21,7 +21,7 @@ ASPECTS_APART = 0.02  # by which the aspects of a content and its result may dif
 class Results:
     """The results of contents: `places` says where in `shelf` that of each content lies, None where it has none."""
 
-    shelf: Shelf
+    shelf: ImageDataset
     places: tuple[int | None, ...]
 
     def of(self, index: int, content: Bytes) -> Bytes | None:

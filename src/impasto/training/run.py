@@ -19,11 +19,11 @@ from impasto.encoders.squeezenet import SqueezeNet
 from impasto.encoders.vgg import STAGES, Vgg, give_batch_norm
 from impasto.image.pixels import PREPROCESS
 from impasto.training import backbone, measures
-from impasto.training.claim import claim
 from impasto.training.data import NEVER, Ahead, Crops
 from impasto.training.fit import Progress, averaged, fit
 from impasto.training.pictures import Listed, PictureSet, decoded, listed
 from impasto.training.processes import device_for, is_first
+from impasto.training.run_config import lock_run_config
 from impasto.weights.card import Card, save
 
 SAMPLE = 64  # pictures that channel statistics are taken on
@@ -50,7 +50,7 @@ def train_backbone(options: BackboneOptions, fitting: FitOptions, folder: Path) 
     """
     prepared = prepare(options, fitting)
     folder.mkdir(parents=True, exist_ok=True)
-    claim(folder, _told(options, prepared))
+    lock_run_config(folder, _told(options, prepared))
     _place(prepared, device_for(fitting.device))
     with ThreadPoolExecutor(1) as pool:
         yield from fit(prepared.task, Ahead(prepared.crops, pool), fitting, folder=folder)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from impasto.core.errors import OptionError
 from impasto.image import files
 from impasto.training.checkpoints import Trained
-from impasto.training.repeatable import seeded
+from impasto.training.determinism import seeded
 
 GAP_PX = 4
 

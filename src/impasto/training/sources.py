@@ -17,9 +17,9 @@ from impasto.encoders.table import Encoder
 from impasto.losses.table import STYLE_LOSSES
 from impasto.training.data import Ahead
 from impasto.training.fit import Progress, Task, fit
+from impasto.training.image_dataset import ImageDataset
 from impasto.training.pictures import listed
 from impasto.training.processes import device_for
-from impasto.training.shelf import Shelf
 
 READERS, DEPTH = 2, 3  # threads that read pictures, and batches that they are ahead
 
@@ -62,9 +62,9 @@ def digest(*lists: Sequence[Named]) -> str:
     return hashlib.sha256(os.fsencode(names)).hexdigest()
 
 
-def shelf(found: Sequence[Named], *, short_side_px: int, memory_gb: float) -> Shelf:
+def shelf(found: Sequence[Named], *, short_side_px: int, memory_gb: float) -> ImageDataset:
     """The pictures, read when they are asked for."""
-    return Shelf([item.path for item in found], short_side_px=short_side_px, memory_bytes=int(memory_gb * 1e9))
+    return ImageDataset([item.path for item in found], short_side_px=short_side_px, memory_bytes=int(memory_gb * 1e9))
 
 
 def evenly(flag: str, layers: Sequence[str]) -> dict[str, float]:

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.config.learned import FastNetworkOptions, LearnedFitOptions
+from impasto.config.fast_training import FastFitOptions, FastNetworkOptions
 from impasto.core.errors import OptionError, WeightsMismatch
-from impasto.nets.learned import KIND
+from impasto.nets.fast import KIND
 from impasto.nets.moments import moments
-from impasto.nets.residual import PALETTE, Residual, is_row
+from impasto.nets.residual import PALETTE, Residual, is_style_param
 from impasto.training import sources
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, fill, save
@@ -68,7 +68,7 @@ def start(net: Residual, file: Loaded, names: Sequence[str]) -> None:
     Raises `WeightsMismatch` with every tensor that differs.
     """
     known = styles_of(file)
-    tensors = {k: _begun(value, known, names) if is_row(k) else value for k, value in file.tensors.items()}
+    tensors = {k: _begun(value, known, names) if is_style_param(k) else value for k, value in file.tensors.items()}
     try:
         fill(net, tensors, file.card.name)
     except WeightsMismatch as error:
@@ -101,7 +101,7 @@ def held_apart(
     return held, [item for item in contents if item not in held]
 
 
-def timed(options: FastNetworkOptions, fitting: LearnedFitOptions, contents: int) -> LearnedFitOptions:
+def timed(options: FastNetworkOptions, fitting: FastFitOptions, contents: int) -> FastFitOptions:
     """With as many steps as --epochs asks for."""
     if options.epochs is None:
         return fitting
@@ -109,7 +109,7 @@ def timed(options: FastNetworkOptions, fitting: LearnedFitOptions, contents: int
 
 
 @torch.no_grad()
-def dip(net: Residual, pictures: Sequence[Tensor], weights: Sequence[float]) -> None:
+def init_palette(net: Residual, pictures: Sequence[Tensor], weights: Sequence[float]) -> None:
     """Give a network that recolours the colours of its styles' pictures `(1, 3, h, w)`.
 
     A network of one style gets the weighted mean of all.

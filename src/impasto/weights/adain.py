@@ -2,7 +2,7 @@
 
 Such a decoder turns round a VGG-19 that ends at `relu4_1` (dialect `adain-vgg`): nine 3×3 convolutions padded by
 reflection, ReLUs between them, nearest-neighbour doublings after the first, fifth and seventh. Our keys are those of
-`nets.mirrored`: `first`, then `stages.S.I`. Widths come from the tensors, so narrow copies are read too.
+`nets.adain_decoder`: `first`, then `stages.S.I`. Widths come from the tensors, so narrow copies are read too.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from impasto.core.errors import OptionError, WeightsError, WeightsMismatch
 from impasto.weights.card import Card, Loaded, check_shapes
+from impasto.weights.checkpoint_format import CheckpointFormat, Origin, own_copy
 from impasto.weights.containers import Contents
-from impasto.weights.dialect import Dialect, Origin, own_copy
 
 KIND = "arbitrary"
 
@@ -116,7 +116,7 @@ def _check_pair(decoder: Loaded, encoder: Loaded, name: str, file_name: str) -> 
 
 
 ROWS = (
-    Dialect(
+    CheckpointFormat(
         name="adain-decoder",
         about="N.weight of the nine convolutions 1, 5, 8 … 28: AdaIN's decoder (decoder.pth, decoder_iter_N.pth.tar)",
         matches=_matches,

@@ -15,8 +15,8 @@ from impasto.weights.download import Progress, check_digest, download
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".model", ".ckpt", ".bin", ".npz")
 
-LEARNED = "fast"
-"""The kind of networks of learned styles, of one or of several."""
+FAST = "fast"
+"""The kind of networks of trained styles, of one or of several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +84,10 @@ CATALOGUE: dict[str, Entry] = {
         ),
         Entry(
             name="compact-styles",
-            kind=LEARNED,
+            kind=FAST,
             dialect="impasto",
             licence="MIT",
-            about="our own network of learned styles; comes with the package, needs no network connection",
+            about="our own network of trained styles; comes with the package, needs no network connection",
             bundled="compact-styles.safetensors",
         ),
         Entry(

@@ -1,4 +1,4 @@
-"""Readers of networks of one learned style (Johnson et al. 2016, arXiv 1603.08155), as six projects write them.
+"""Readers of networks of one trained style (Johnson et al. 2016, arXiv 1603.08155), as six projects write them.
 
 All have three layers down, five residual blocks and three layers up. Our keys are those of `nets.residual`:
 `down.0.conv.weight`, `blocks.4.two.norm.bias`, `up.1.conv.weight`, `last.conv.bias`. Widths come from the tensors.
@@ -16,9 +16,9 @@ from torch import Tensor
 
 from impasto.core.errors import WeightsMismatch
 from impasto.weights.card import Card, check_shapes
-from impasto.weights.catalogue import LEARNED
+from impasto.weights.catalogue import FAST
+from impasto.weights.checkpoint_format import CheckpointFormat, Origin, own_copy
 from impasto.weights.containers import Contents
-from impasto.weights.dialect import Dialect, Origin, own_copy
 
 BLOCKS, OUTER_PX = 5, 9
 _PUBLISHED = (32, 64, 128)  # widths, for what the tensors leave open
@@ -66,7 +66,7 @@ class Layout:
         }
         network = {"architecture": "residual", "widths": list(widths), "blocks": BLOCKS, "outer_px": OUTER_PX}
         network |= {**self.network, "output": self.given}
-        return found, origin.card(kind=LEARNED, network=network, preprocess=self.seen, notes="A learned style.")
+        return found, origin.card(kind=FAST, network=network, preprocess=self.seen, notes="A trained style.")
 
     def _own(self, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
         """The tensors once each, without what is left aside."""
@@ -106,9 +106,9 @@ class Layout:
                 needed[key] = (out,)
         return needed
 
-    def dialect(self) -> Dialect:
+    def dialect(self) -> CheckpointFormat:
         """The row for `readers.DIALECTS`."""
-        return Dialect(name=self.name, about=self.about, matches=self.matches, read=self.read)
+        return CheckpointFormat(name=self.name, about=self.about, matches=self.matches, read=self.read)
 
 
 def _first_copy(key: str, twins: Mapping[str, str]) -> str:
@@ -187,7 +187,7 @@ _TENSORFLOW: dict[str, Any] = {"padding": "same", "eps": 1e-3, "biases": False, 
 LAYOUTS = (
     Layout(
         name="pytorch-examples",
-        about="conv1.conv2d … deconv3.conv2d: a learned style of pytorch/examples (fast_neural_style)",
+        about="conv1.conv2d … deconv3.conv2d: a trained style of pytorch/examples (fast_neural_style)",
         keys=_examples(("deconv1.conv2d", "deconv2.conv2d", "deconv3.conv2d")),
         mark="deconv1.conv2d.weight",
         seen="rgb-255",
@@ -196,7 +196,7 @@ LAYOUTS = (
     ),
     Layout(
         name="gordicaleksa",
-        about="conv1.conv2d … up3.conv2d: a learned style of gordicaleksa's repository",
+        about="conv1.conv2d … up3.conv2d: a trained style of gordicaleksa's repository",
         keys=_examples(("up1.conv2d.conv2d", "up2.conv2d.conv2d", "up3.conv2d")),
         mark="up1.conv2d.conv2d.weight",
         seen="imagenet-rgb",
@@ -204,7 +204,7 @@ LAYOUTS = (
     ),
     Layout(
         name="eriklindernoren",
-        about="model.0.block.1 … model.10.block.1: a learned style of eriklindernoren's repository",
+        about="model.0.block.1 … model.10.block.1: a trained style of eriklindernoren's repository",
         keys=_eriklindernoren(),
         mark="model.3.block.0.block.1.weight",
         seen="imagenet-rgb",
@@ -212,7 +212,7 @@ LAYOUTS = (
     ),
     Layout(
         name="rrmina",
-        about="ConvBlock, ResidualBlock, DeconvBlock: a learned style of rrmina's repository, whose output is as it is",
+        about="ConvBlock, ResidualBlock, DeconvBlock: a trained style of rrmina's repository, whose output is as it is",
         keys=_rrmina(),
         mark="DeconvBlock.0.conv_transpose.weight",
         seen="bgr-255",
@@ -221,7 +221,7 @@ LAYOUTS = (
     ),
     Layout(
         name="rrmina-tanh",
-        about="the same keys: a learned style of rrmina's repository, whose output is 150 · tanh",
+        about="the same keys: a trained style of rrmina's repository, whose output is 150 · tanh",
         keys=_rrmina(),
         mark="DeconvBlock.0.conv_transpose.weight",
         seen="bgr-255",
@@ -230,7 +230,7 @@ LAYOUTS = (
     ),
     Layout(
         name="myklmaring",
-        about="conv1.conv1 … conv4.conv1, mostly twice: a learned style of myklmaring's repository",
+        about="conv1.conv1 … conv4.conv1, mostly twice: a trained style of myklmaring's repository",
         keys=_myklmaring(),
         mark="up1.conv1.weight",
         seen="rgb-255",
@@ -239,7 +239,7 @@ LAYOUTS = (
     ),
     Layout(
         name="lengstrom",
-        about="Variable … Variable_47: a learned style of lengstrom's repository (a deeplearn.js folder, or .npz)",
+        about="Variable … Variable_47: a trained style of lengstrom's repository (a deeplearn.js folder, or .npz)",
         keys=_lengstrom(),
         mark="Variable",
         seen="rgb-255",

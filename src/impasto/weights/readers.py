@@ -17,8 +17,8 @@ from impasto.weights import adain, johnson, squeezenet, vgg
 from impasto.weights.arrays import digest_of
 from impasto.weights.card import CARD_KEY, Card, Loaded, card_in, save
 from impasto.weights.catalogue import CATALOGUE, WEIGHT_SUFFIXES, entry_of, imported_path, located
+from impasto.weights.checkpoint_format import CheckpointFormat, Origin
 from impasto.weights.containers import Contents, opened
-from impasto.weights.dialect import Dialect, Origin
 from impasto.weights.download import Progress
 
 
@@ -30,10 +30,10 @@ def _read_own(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Ca
     return contents.tensors, card_in(contents, origin.file_name)
 
 
-_OWN = Dialect(name="impasto", about="our own safetensors with a card", matches=_has_card, read=_read_own)
+_OWN = CheckpointFormat(name="impasto", about="our own safetensors with a card", matches=_has_card, read=_read_own)
 
 _ROWS = (_OWN, *vgg.ROWS, *squeezenet.ROWS, *adain.ROWS, *johnson.ROWS)
-DIALECTS: dict[str, Dialect] = {row.name: row for row in _ROWS}
+DIALECTS: dict[str, CheckpointFormat] = {row.name: row for row in _ROWS}
 
 
 def loaded(
@@ -96,7 +96,7 @@ def lasting(name_or_path: str | Path) -> str:
     return str(path.resolve()) if os.path.isfile(path) else str(name_or_path)
 
 
-def _chosen(contents: Contents, file_name: str, sha256: str) -> Dialect:
+def _chosen(contents: Contents, file_name: str, sha256: str) -> CheckpointFormat:
     """The one dialect that the keys, the shapes and, where those leave it open, the file's digest tell."""
     if _has_card(contents):
         return _OWN

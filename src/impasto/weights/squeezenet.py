@@ -6,8 +6,8 @@ from torch import Tensor
 
 from impasto.core.errors import WeightsMismatch
 from impasto.weights.card import Card, check_shapes
+from impasto.weights.checkpoint_format import CheckpointFormat, Origin, own_copy
 from impasto.weights.containers import Contents
-from impasto.weights.dialect import Dialect, Origin, own_copy
 
 _FIRES = range(2, 10)
 
@@ -49,7 +49,7 @@ def _convolution(
 
 
 ROWS = (
-    Dialect(
+    CheckpointFormat(
         name="squeezenet",
         about="conv1, fire2 … fire9, conv_final: SqueezeNet 1.0",
         matches=_matches,

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from impasto.core.errors import WeightsMismatch
 from impasto.weights.card import Card, check_shapes
+from impasto.weights.checkpoint_format import CheckpointFormat, Origin, own_copy
 from impasto.weights.containers import Contents
-from impasto.weights.dialect import Dialect, Origin, own_copy
 
 _VGG19 = (2, 2, 4, 4, 4)
 _NORM_EPS = 1e-5  # of torch's BatchNorm2d, which a checkpoint does not carry
@@ -182,25 +182,25 @@ def _read_adain(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], 
 
 
 ROWS = (
-    Dialect(
+    CheckpointFormat(
         name="torchvision-vgg",
         about="features.N.weight, RGB, ImageNet mean and deviation; batch norm variants too",
         matches=_is_features,
         read=_read_torchvision,
     ),
-    Dialect(
+    CheckpointFormat(
         name="caffe-vgg",
         about="features.N.weight, BGR 0..255 minus the mean (neural-style-pt, jcjohnson)",
         matches=lambda contents: _is_features(contents) and not _is_normed(contents),
         read=_read_caffe,
     ),
-    Dialect(
+    CheckpointFormat(
         name="gatys-vgg",
         about="conv1_1.weight …, the VGG-19 of Gatys' own code (vgg_conv.pth)",
         matches=_is_gatys,
         read=_read_gatys,
     ),
-    Dialect(
+    CheckpointFormat(
         name="adain-vgg",
         about="0.weight of 3×3×1×1, then N.weight: AdaIN's encoder (vgg_normalised.pth)",
         matches=_is_adain,

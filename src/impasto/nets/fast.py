@@ -1,4 +1,4 @@
-"""Networks of learned styles, by name or file, ready to paint; the styles of one network blended into one."""
+"""Networks of trained styles, by name or file, ready to paint; the styles of one network blended into one."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from impasto.encoders.precision import chosen
 from impasto.encoders.table import Progress
 from impasto.image.pixels import Preprocess, preprocess_from
 from impasto.nets.architectures import untrained
-from impasto.nets.residual import Residual, is_row
+from impasto.nets.residual import Residual, is_style_param
 from impasto.nets.streamed import painted_strips
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, fill
-from impasto.weights.catalogue import LEARNED as KIND
+from impasto.weights.catalogue import FAST as KIND
 
-__all__ = ["ARCHITECTURES", "KIND", "Learned", "blended", "built", "loaded"]
+__all__ = ["ARCHITECTURES", "KIND", "FastNetwork", "blended", "built", "loaded"]
 
 ARCHITECTURES: dict[str, Callable[..., Any]] = {"residual": Residual}
 """Builders by the name in a card's `network`; they take plain numbers, `styles` among them.
 
-A network has `smallest_px` a side and so many `styles`; `residual.is_row` knows the tensors that are the styles'.
+A network has `smallest_px` a side and so many `styles`; `residual.is_style_param` knows the tensors that are theirs.
 """
 
 RGB = "rgb"  # the range and colours where a card says nothing of them
@@ -47,7 +47,7 @@ MEMORY_BYTES = 2_700_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
+class FastNetwork:
     """A frozen network with its card. It computes in `dtype`.
 
     `seen` maps a picture to what the network takes, `given` a picture to the range and colours in which it answers. One
@@ -85,7 +85,7 @@ class Learned:
         told = [whole, self.card.preprocess or RGB, answer, str(self.dtype)]
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         for key, value in sorted(self.net.state_dict().items()):
-            if not is_row(key):
+            if not is_style_param(key):
                 digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
                 digest.update(value.cpu().numpy().tobytes())
         return digest.hexdigest()
@@ -95,10 +95,10 @@ class Learned:
         if style not in self.styles:
             raise UnknownName.of(f"style of {self.name}", style, self.styles)
         index = self.styles.index(style)
-        found = {key: value for key, value in self.net.state_dict().items() if is_row(key)}
+        found = {key: value for key, value in self.net.state_dict().items() if is_style_param(key)}
         return {key: value if value.ndim == 1 else value[index] for key, value in found.items()}
 
-    def of(self, shares: Mapping[str, float]) -> Learned:
+    def of(self, shares: Mapping[str, float]) -> FastNetwork:
         """The network of one style that is the sum of some of its own, by name, times their shares.
 
         It has this network's convolutions, not copies of them. The sum of the shares is commonly 1. `UnknownName` is
@@ -106,7 +106,7 @@ class Learned:
         """
         return self.with_rows([(self.rows(name), share) for name, share in shares.items()], list(shares))
 
-    def with_rows(self, rows: Sequence[tuple[Mapping[str, Tensor], float]], names: Sequence[str] = ()) -> Learned:
+    def with_rows(self, rows: Sequence[tuple[Mapping[str, Tensor], float]], names: Sequence[str] = ()) -> FastNetwork:
         """The same convolutions with the weighted sum of `rows`, as `rows()` gives them.
 
         A style of its own by itself keeps its name.
@@ -159,7 +159,7 @@ class Learned:
         return output
 
 
-def blended(parts: Sequence[tuple[Learned, float]]) -> Learned:
+def blended(parts: Sequence[tuple[FastNetwork, float]]) -> FastNetwork:
     """One network of one style: the sum of the rows of `parts`, of one style each, times their shares.
 
     Scales and shifts of several styles, blended, paint what lies between them (Dumoulin et al. 2017, section 3.3).
@@ -177,7 +177,7 @@ def blended(parts: Sequence[tuple[Learned, float]]) -> Learned:
     return first.with_rows([(part.rows(part.styles[0]), share) for part, share in parts], names)
 
 
-def check_single(network: Learned) -> None:
+def check_single(network: FastNetwork) -> None:
     """Raise `OptionError` for a network of several styles, none of which is chosen."""
     if len(network.styles) > 1:
         raise OptionError(several(network.name, network.styles))
@@ -188,7 +188,7 @@ def several(network: str, styles: Sequence[str]) -> str:
     return f"{network} has {len(styles)} styles: {', '.join(styles)}. Name one of them, as {network}#{styles[0]}."
 
 
-def loaded(name_or_path: str | Path, *, precision: str = "auto", progress: Progress | None = None) -> Learned:
+def loaded(name_or_path: str | Path, *, precision: str = "auto", progress: Progress | None = None) -> FastNetwork:
     """The network of a name of `impasto models list` or of a weight file of any known dialect, frozen.
 
     Raises `UnknownName`, `WeightsError` and its kinds.
@@ -196,11 +196,11 @@ def loaded(name_or_path: str | Path, *, precision: str = "auto", progress: Progr
     return built(readers.loaded(name_or_path, progress=progress), precision=precision)
 
 
-def built(file: Loaded, *, precision: str = "auto") -> Learned:
+def built(file: Loaded, *, precision: str = "auto") -> FastNetwork:
     """The network that a card and its tensors describe."""
     card = file.card
     if card.kind != KIND:
-        raise WeightsError(f"{card.name} is of kind {card.kind}; a learned style, of kind {KIND}, is needed here.")
+        raise WeightsError(f"{card.name} is of kind {card.kind}; a trained style, of kind {KIND}, is needed here.")
     numbers, answer = _numbers(card)
     net = untrained(numbers, ARCHITECTURES, name=card.name)
     if len(card.styles) != net.styles and (card.styles or net.styles != 1):
@@ -217,7 +217,7 @@ def built(file: Loaded, *, precision: str = "auto") -> Learned:
     dtype = chosen(precision)
     if dtype == torch.bfloat16:
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Learned(net.eval().requires_grad_(False), card, file.sha256, seen, given, dtype)
+    return FastNetwork(net.eval().requires_grad_(False), card, file.sha256, seen, given, dtype)
 
 
 def _numbers(card: Card) -> tuple[dict[str, Any], Any]:

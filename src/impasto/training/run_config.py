@@ -10,7 +10,7 @@ from impasto.core.errors import StateError
 from impasto.core.paths import written_whole
 
 
-def claim(folder: Path, told: dict[str, Any]) -> None:
+def lock_run_config(folder: Path, told: dict[str, Any]) -> None:
     """Note what is trained in `folder`; `StateError` where the checkpoint there is of something else.
 
     `told` is plain JSON with the table `options`.

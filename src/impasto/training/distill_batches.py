@@ -12,18 +12,18 @@ from torch import Tensor
 
 from impasto.core.errors import DataError
 from impasto.training.data import Bytes, Place
-from impasto.training.distil import Lesson, Teacher
-from impasto.training.kept import Kept
-from impasto.training.learned import shared_out
-from impasto.training.shelf import Shelf
+from impasto.training.distil import DistillBatch, Teacher
+from impasto.training.fast import shared_out
+from impasto.training.image_dataset import ImageDataset
+from impasto.training.teacher_cache import TeacherCache
 
 Item = tuple[Tensor, Tensor, dict[int, Tensor]]
 """A content's crop `(1, 3, px, px)`, its teachers' weights `(teachers,)`, and paintings of the same place."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lessons:
-    """Lessons by step: a pure function of seed and step, as `learned.Assignment` is, whose `many` and `every` it has.
+class DistillBatches:
+    """Batches by step: a pure function of seed and step, as `learned.Assignment` is, whose `many` and `every` it has.
 
     `names` are those of the contents. A content counts for those teachers only that have a result of it or can paint
     it; where that is none, or where it cannot be read, the next one that serves stands in for it. The weights of an
@@ -31,7 +31,7 @@ class Lessons:
     found there is given.
     """
 
-    contents: Shelf
+    contents: ImageDataset
     names: tuple[str, ...]
     teachers: Sequence[Teacher]
     weights: tuple[float, ...]
@@ -41,9 +41,9 @@ class Lessons:
     crop_px: int
     seed: int
     smallest_crop: float
-    kept: Kept | None = None
+    kept: TeacherCache | None = None
 
-    def __call__(self, step: int) -> Lesson:
+    def __call__(self, step: int) -> DistillBatch:
         """The batch of this step."""
         rows = shared_out(step, self.batch_size, self.weights, many=self.many, every=self.every, seed=self.seed)
         chosen = np.random.default_rng((self.seed, step)).choice(len(self.names), self.batch_size)
@@ -55,7 +55,7 @@ class Lessons:
             for number, painting in paintings.items():
                 given[row, number] = True
                 painted.setdefault(number, torch.zeros_like(contents))[row] = painting[0]
-        return Lesson(contents, torch.stack([weights for _, weights, _ in items]), given, painted)
+        return DistillBatch(contents, torch.stack([weights for _, weights, _ in items]), given, painted)
 
     def _item(self, wanted: int, row: Tensor, at: tuple[int, int]) -> Item:
         index, content, results = self._served(wanted, row)

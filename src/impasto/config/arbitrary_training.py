@@ -24,7 +24,7 @@ VARIANTS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdainFitOptions(FitOptions):
+class ArbitraryFitOptions(FitOptions):
     """How it is trained: as any network, with other defaults."""
 
     steps: Annotated[int, Doc("Number of optimiser steps."), Range(1)] = 20_000
@@ -35,7 +35,7 @@ class AdainFitOptions(FitOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdainOptions(Options):
+class ArbitraryTrainOptions(Options):
     """Training of a one-pass network for any style: contents painted in the manner of styles, drawn apart."""
 
     contents: Annotated[tuple[Path, ...], Doc("Folders of content pictures, or CSVs with a column path.")] = ()

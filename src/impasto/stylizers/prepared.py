@@ -12,7 +12,7 @@ from impasto.stylizers.protocol import Stylizer, check_strength
 
 
 @dataclass(frozen=True)
-class Painter:
+class PreparedStylizer:
     """What paints every picture alike, and asks nothing more.
 
     `name` is that of the style, `sha256` the digest of all that decides what is painted: weights, style, strength.

@@ -18,7 +18,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def one_order(device: torch.device) -> Iterator[None]:
+def deterministic(device: torch.device) -> Iterator[None]:
     """On CUDA, kernels that give the same bits each time; elsewhere nothing changes.
 
     A few have none (the backward pass of padding by reflection, says PyTorch 2.13): those stay as they are, and a run

@@ -17,13 +17,13 @@ from impasto.image.resize import resized
 from impasto.rendering import families, inputs, painting, pause, recipe
 from impasto.rendering.families import Family, Loaded, Work
 from impasto.rendering.finished import Painting, recipe_of
-from impasto.rendering.shelf import Shelf
+from impasto.rendering.job_cache import JobCache
 from impasto.stylizers.optimised import PaintedStep, Paused
 from impasto.stylizers.protocol import Step
 
 
 @dataclass(frozen=True, eq=False)
-class Begun:
+class Session:
     """A job whose inputs are read and whose weights are loaded; `steps()` paints it.
 
     `folder` is what the paths in `recipe` are relative to; `threads` is the number that a step computes with, None
@@ -68,10 +68,10 @@ class Begun:
         return Painting(resized(pixels, size), self.inputs.alpha, self.recipe, self.folder)
 
     def pause(self, step: Step, output: Path) -> Path | None:
-        """Keep the state after `step` beside `output`, for `begun(…, resume=True)`; None where there is none."""
+        """Keep the state after `step` beside `output`, for `open_session(…, resume=True)`; None where there is none."""
         if not (isinstance(step, PaintedStep) and step.pause and self.recipe):
             return None
-        pause.keep(step.pause(), self.recipe, path := pause.path_for(output))
+        pause.save_state(step.pause(), self.recipe, path := pause.path_for(output))
         return path
 
     def forget(self, output: Path) -> None:
@@ -85,14 +85,14 @@ def paused_path(output: str | Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def begun(
+def open_session(
     job: Job,
     *,
     output: str | Path = "",
     resume: bool = False,
-    shelf: Shelf | None = None,
+    shelf: JobCache | None = None,
     progress: Progress | None = None,
-) -> Begun:
+) -> Session:
     """Read the job's pictures and load its weights.
 
     `output` is where the picture will lie: paths in its recipe are relative to that folder, and `resume` looks for the
@@ -106,15 +106,15 @@ def begun(
             "Leave --resume out."
         )
     output = Path(output) if output else Path.cwd() / "out.png"
-    shelf = shelf or Shelf()
+    shelf = shelf or JobCache()
     pictures = inputs.gathered(job, shelf=shelf, progress=progress)
     loaded = shelf.loaded(job, progress=progress)
     made = recipe.of(job, loaded, folder=output.parent)
-    state = pause.kept(pause.path_for(output), made) if resume else None
-    return Begun(job, pictures, loaded, made, state, output.parent.absolute())
+    state = pause.load_state(pause.path_for(output), made) if resume else None
+    return Session(job, pictures, loaded, made, state, output.parent.absolute())
 
 
-def redo(path: str | Path, *, output: str | Path | None = None, threads: int | None = None) -> Begun:
+def redo(path: str | Path, *, output: str | Path | None = None, threads: int | None = None) -> Session:
     """The job that made a picture file, ready to be painted again; `output` is where it will lie, as for `begun`.
 
     The picture is the same bit for bit on the same machine with the same versions: painting takes as many threads as
@@ -126,7 +126,7 @@ def redo(path: str | Path, *, output: str | Path | None = None, threads: int | N
     job = recipe.job_again(found, folder=path.parent)
     count = threads or int(found.made_with["threads"])
     with _threads(count):
-        work = dataclasses.replace(begun(job, output=path if output is None else output), threads=count)
+        work = dataclasses.replace(open_session(job, output=path if output is None else output), threads=count)
     for name, digest in found.weights.items():
         if work.loaded.weights.get(name) != digest:
             raise StateError(f"the weights of {name} are not those that made {path}: they have changed since.")

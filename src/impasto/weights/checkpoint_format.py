@@ -42,7 +42,7 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dialect:
+class CheckpointFormat:
     """One way in which somebody writes weights.
 
     `matches` looks at keys and shapes only; `read` gives the tensors under our own keys, and their card.

@@ -12,11 +12,11 @@ from torch import Tensor
 from impasto.core.errors import ImageError
 from impasto.image import files
 from impasto.image.pixels import to_bytes
-from impasto.stylizers.painter import Painter
+from impasto.stylizers.prepared import PreparedStylizer
 
 
 @dataclass(frozen=True)
-class Kept:
+class TeacherCache:
     """Paintings as PNGs, found by who painted and by the levels of what was painted.
 
     So a painting of another teacher, content or size is never taken for it, and several trainings may share a folder.
@@ -24,14 +24,14 @@ class Kept:
 
     folder: Path
 
-    def path(self, painter: Painter, content: Tensor) -> Path:
+    def path(self, painter: PreparedStylizer, content: Tensor) -> Path:
         """Where the painting of `content` `(1, 3, h, w)` belongs."""
         height, width = content.shape[-2:]
         digest = hashlib.sha256(to_bytes(content).tobytes()).hexdigest()
         by = f"{re.sub(r'[^A-Za-z0-9._+-]', '_', painter.name)[:40]}-{painter.sha256[:16]}"
         return self.folder / by / f"{width}x{height}-{digest[:32]}.png"
 
-    def found(self, painter: Painter, content: Tensor) -> Tensor | None:
+    def found(self, painter: PreparedStylizer, content: Tensor) -> Tensor | None:
         """The painting `(1, 3, h, w)`; None where there is none that can be read."""
         path = self.path(painter, content)
         if not path.is_file():
@@ -42,7 +42,7 @@ class Kept:
             return None
         return pixels if pixels.shape == content.shape else None
 
-    def added(self, painter: Painter, content: Tensor, painting: Tensor) -> Tensor:
+    def added(self, painter: PreparedStylizer, content: Tensor, painting: Tensor) -> Tensor:
         """Keep a painting, and give it back as it will be found: of 8 bits. Raises `ImageUnwritable`."""
         path = self.path(painter, content)
         files.write(path, painting)

@@ -12,7 +12,7 @@ from impasto.training.data import Bytes
 from impasto.training.pictures import small
 
 
-class Shelf(Sequence[Bytes]):
+class ImageDataset(Sequence[Bytes]):
     """Pictures `(h, w, 3)` of files, scaled down to a short side, read when they are asked for.
 
     Pictures are kept as they come, until `memory_bytes` are full. In the place of a file that cannot be read stands the

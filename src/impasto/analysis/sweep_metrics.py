@@ -31,7 +31,7 @@ class Pictures(Protocol):
 
 
 @dataclass(frozen=True)
-class Gauge:
+class SweepMetrics:
     """An encoder and the layers to measure in; the same for all cells, so that their numbers can be compared."""
 
     encoder: Encoder
@@ -70,5 +70,5 @@ class Gauge:
 
 
 def metric_of(row: str) -> str:
-    """The name in `METRICS` of a row that `Gauge.measures` named."""
+    """The name in `METRICS` of a row that `SweepMetrics.measures` named."""
     return row.partition(TOWARDS)[0]

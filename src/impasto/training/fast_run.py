@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.config.learned import LearnedFitOptions, LearnedOptions
+from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.core.errors import DataError, ImageError, ImageTooSmall, OptionError
 from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder
@@ -19,16 +19,16 @@ from impasto.image import files
 from impasto.image.resize import fit, resized
 from impasto.nets.residual import Residual
 from impasto.training import sources
-from impasto.training.claim import claim
 from impasto.training.data import Crops, centre_crop
+from impasto.training.fast import Assignment, LearnedStyles, Targets, Weights, targets_of
 from impasto.training.fit import Progress, averaged
-from impasto.training.learned import Assignment, LearnedStyles, Targets, Weights, targets_of
+from impasto.training.image_dataset import ImageDataset
 from impasto.training.processes import is_first
-from impasto.training.shelf import Shelf
+from impasto.training.run_config import lock_run_config
 from impasto.training.students import (
-    dip,
     halved,
     held_apart,
+    init_palette,
     numbers_of,
     timed,
     untrained,
@@ -64,13 +64,13 @@ class Prepared:
 
     task: LearnedStyles
     batches: Assignment
-    contents: Shelf
+    contents: ImageDataset
     styles: tuple[StylePicture, ...]
-    fitting: LearnedFitOptions
+    fitting: FastFitOptions
     lists: str
 
 
-def train_learned(options: LearnedOptions, fitting: LearnedFitOptions, folder: Path) -> Iterator[Progress]:
+def train_learned(options: FastTrainOptions, fitting: FastFitOptions, folder: Path) -> Iterator[Progress]:
     """Train a network and write `network.safetensors` with its card into `folder`.
 
     Stopped and called again with the same folder, it goes on from the last checkpoint, exactly; `StateError` where
@@ -82,7 +82,7 @@ def train_learned(options: LearnedOptions, fitting: LearnedFitOptions, folder: P
     """
     prepared = prepare(options, fitting)
     folder.mkdir(parents=True, exist_ok=True)
-    claim(folder, told(options, prepared))
+    lock_run_config(folder, training_metadata(options, prepared))
     yield from sources.steps(
         prepared.task, prepared.batches, prepared.fitting, folder=folder, unreadable=lambda: prepared.contents.skipped
     )
@@ -91,8 +91,8 @@ def train_learned(options: LearnedOptions, fitting: LearnedFitOptions, folder: P
 
 
 def prepare(
-    options: LearnedOptions,
-    fitting: LearnedFitOptions,
+    options: FastTrainOptions,
+    fitting: FastFitOptions,
     *,
     network: Residual | None = None,
     contents: Sequence[sources.Named] | None = None,
@@ -110,7 +110,7 @@ def prepare(
     seen_layers = [*content_layers, *style_layers]
     sources.check_size(options.crop_px, encoder, seen_layers, stride=net.stride, smallest_px=net.smallest_px)
     pictures = [read(style, options.style_px) for style in styles]
-    dip(net, pictures, weights)
+    init_palette(net, pictures, weights)
     found = sources.listed_in("contents", options.contents) if contents is None else contents
     held, seen = held_apart(found, options.validation)
     shelf = sources.shelf(seen, short_side_px=options.short_side_px, memory_gb=options.memory_gb)
@@ -162,7 +162,7 @@ def _from_csv(source: Path) -> list[StylePicture]:
     ]
 
 
-def _layers(options: LearnedOptions) -> tuple[dict[str, float], dict[str, float]]:
+def _layers(options: FastTrainOptions) -> tuple[dict[str, float], dict[str, float]]:
     """Layers of content and style with their weights, once every option of the losses is known to be of use."""
     sources.check_losses(options.style_losses)
     if options.loss_scale == "papers" and losses_of(options) != ("gram",):
@@ -178,12 +178,12 @@ def _layers(options: LearnedOptions) -> tuple[dict[str, float], dict[str, float]
     )
 
 
-def losses_of(options: LearnedOptions) -> tuple[str, ...]:
+def losses_of(options: FastTrainOptions) -> tuple[str, ...]:
     """The style losses that are added."""
     return options.style_losses or (("gram",) if options.loss_scale == "papers" else ("mean-std", "gram"))
 
 
-def _style_weights(options: LearnedOptions, count: int) -> tuple[float, ...]:
+def _style_weights(options: FastTrainOptions, count: int) -> tuple[float, ...]:
     """A weight for each style."""
     if options.alpha is None:
         return weights_of(options, count)
@@ -207,11 +207,13 @@ def read(style: StylePicture, style_px: int) -> Tensor:
     return resized(pixels, fit((height, width), short_side_px=style_px, enlarge=False))
 
 
-def _targets(options: LearnedOptions, pictures: Sequence[Tensor], encoder: Encoder, layers: tuple[str, ...]) -> Targets:
+def _targets(
+    options: FastTrainOptions, pictures: Sequence[Tensor], encoder: Encoder, layers: tuple[str, ...]
+) -> Targets:
     return targets_of(pictures, encoder, layers=layers, losses=losses_of(options))
 
 
-def _weights(options: LearnedOptions) -> Weights:
+def _weights(options: FastTrainOptions) -> Weights:
     return Weights(
         content=options.content_weight,
         style=options.style_weight,
@@ -222,7 +224,7 @@ def _weights(options: LearnedOptions) -> Weights:
 
 
 def _shown(
-    held: Sequence[sources.Named], pictures: Sequence[Tensor], options: LearnedOptions
+    held: Sequence[sources.Named], pictures: Sequence[Tensor], options: FastTrainOptions
 ) -> tuple[Tensor, list[Tensor]]:
     """Contents and styles as squares, for samples."""
     shelf = sources.shelf(held, short_side_px=options.short_side_px, memory_gb=1)
@@ -236,7 +238,7 @@ def _square(picture: Tensor, side_px: int) -> Tensor:
     return resized(picture[..., top : top + side, left : left + side], (side_px, side_px))
 
 
-def export(prepared: Prepared, options: LearnedOptions, *, folder: Path) -> Path:
+def export(prepared: Prepared, options: FastTrainOptions, *, folder: Path) -> Path:
     """Write the averaged weights in half precision, with their card."""
     return write_network(
         halved(averaged(folder / "checkpoint.pt")),
@@ -245,11 +247,11 @@ def export(prepared: Prepared, options: LearnedOptions, *, folder: Path) -> Path
         numbers=numbers_of(options) | {"styles": prepared.task.network.styles},
         styles=[{"name": style.name} | ({"about": style.about} if style.about else {}) for style in prepared.styles],
         command="impasto train fast",
-        training=told(options, prepared) | {"fit": prepared.fitting.to_dict()},
+        training=training_metadata(options, prepared) | {"fit": prepared.fitting.to_dict()},
     )
 
 
-def told(options: LearnedOptions, prepared: Prepared) -> dict[str, Any]:
+def training_metadata(options: FastTrainOptions, prepared: Prepared) -> dict[str, Any]:
     """What a card says of the training: options without folders, which mean nothing elsewhere, counts and digests."""
     named = options.to_dict() | {
         "contents": [Path(source).resolve().name for source in options.contents],

@@ -1,4 +1,4 @@
-"""Options of training networks of one learned style, or of several."""
+"""Options of training networks of one trained style, or of several."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOSS_SCALES = ("relative", "papers")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnedFitOptions(FitOptions):
+class FastFitOptions(FitOptions):
     """How it is trained: as any network, with other defaults."""
 
     steps: Annotated[int, Doc("Number of optimiser steps."), Range(1)] = 4000
@@ -70,7 +70,7 @@ class FastNetworkOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnedOptions(FastNetworkOptions):
+class FastTrainOptions(FastNetworkOptions):
     """Training of a fast network: contents painted in one style, in a mixture of some, or in each of many."""
 
     styles: Annotated[

@@ -14,7 +14,7 @@ from impasto.stylizers.protocol import BARE
 
 
 class Paints(Protocol):
-    """What paints a whole picture in one style, as `Learned` does."""
+    """What paints a whole picture in one style, as `FastNetwork` does."""
 
     def painted(self, image: Tensor, *, memory_bytes: int) -> Tensor:
         """`image` `(1, 3, h, w)` in `[0, 1]` repainted and clamped, with about so much memory."""
@@ -22,7 +22,7 @@ class Paints(Protocol):
 
 
 @dataclass(frozen=True)
-class Brush:
+class WeightedNetwork:
     """A network, and its share of the picture: everywhere, or as far as `mask` `(1, 1, h, w)` reaches."""
 
     network: Paints
@@ -30,7 +30,7 @@ class Brush:
     mask: Tensor | None = None
 
 
-def blend(content: Tensor, brushes: Sequence[Brush], *, memory_bytes: int) -> Tensor:
+def blend(content: Tensor, brushes: Sequence[WeightedNetwork], *, memory_bytes: int) -> Tensor:
     """What the brushes paint together, `(1, 3, h, w)` with the content's precision, before it is clamped.
 
     Without masks the shares add up to 1. With masks they do so wherever something is painted; elsewhere the content
@@ -53,7 +53,7 @@ def blend(content: Tensor, brushes: Sequence[Brush], *, memory_bytes: int) -> Te
     return torch.where(whole > BARE, found, content)
 
 
-def _share(brush: Brush, size_hw: tuple[int, int]) -> Tensor:
+def _share(brush: WeightedNetwork, size_hw: tuple[int, int]) -> Tensor:
     """The brush's weight, at each pixel where it has a mask."""
     if brush.mask is None:
         return torch.full((1, 1, 1, 1), brush.weight)

@@ -18,7 +18,7 @@ from impasto.rendering.families import Loaded
 CODES_BYTES = 128 * 2**20  # that codes of styles may take: tens of thousands of means, some hundred covariances
 
 
-class Shelf:
+class JobCache:
     """Weights, the last content and codes of styles, kept for the next job: one object for every `begun` of a batch.
 
     Weights and the content are those of the last job, which a batch has in this order. With `codes`, a style picture

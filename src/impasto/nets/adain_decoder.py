@@ -18,7 +18,7 @@ from impasto.nets.moments import given_covariance, given_moments, moments
 from impasto.nets.protocol import Code, Feats, Stats
 
 
-class Mirrored(nn.Module):
+class AdaINDecoder(nn.Module):
     """AdaIN (Huang & Belongie 2017) and its relatives.
 
     The encoder's features at `relu4_1` are given the style's statistics; a decoder, the encoder backwards, makes a

@@ -1,4 +1,4 @@
-"""Training of fast networks: contents painted in learned styles, as an encoder sees them (Johnson et al. 2016)."""
+"""Training of fast networks: contents painted in trained styles, as an encoder sees them (Johnson et al. 2016)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from impasto.losses.statistics import Statistic
 from impasto.losses.table import STYLE_LOSSES, StyleLoss
 from impasto.nets.residual import Residual
 from impasto.training.data import Crops
-from impasto.training.terms import of_output, weighted
+from impasto.training.output_losses import of_output, weighted
 
 Feats = Mapping[str, Tensor]
 Targets = Mapping[str, Sequence[Mapping[str, Statistic]]]
