@@ -213,19 +213,34 @@ def sheet_of_styles(
 
 
 def evaluate(
-    output: PictureLike, content: PictureLike, style: PictureLike, *, encoder: str | Encoder = "compact-vgg"
+    output: PictureLike,
+    content: PictureLike,
+    style: PictureLike,
+    *,
+    style_scale: float = 1.0,
+    encoder: str | Encoder = "compact-vgg",
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Distances of `output` from `content` and `style`, by row: the output, a copy of the content, a copy of the style.
+    """Measure `output` against `content` and `style`, by row: the output, a copy of the content, a copy of the style.
 
-    The copies are what the numbers are to be read against; transparent pictures are laid over white. Names, units and
-    directions stand in `impasto.metrics.table.METRICS`. Raises as `stylize` does.
+    The copies mark the ends of each scale. All is compared at the output's size, and the style at the size at which it
+    would be painted with `style_scale`; transparent pictures are laid over white. Names, units and directions are in
+    `impasto.metrics.table.METRICS`. `progress` is called with the number of finished measures, the total, and the name
+    of the next one. Raises as `stylize` does.
     """
-    eye = load_encoder(encoder, precision="float32") if isinstance(encoder, str) else encoder
+    features = load_encoder(encoder, precision="float32") if isinstance(encoder, str) else encoder
     read = [image_like.picture_from(picture) for picture in (output, content, style)]
     out, kept, taken = (inputs.over_white(picture.pixels, picture.alpha) for picture in read)
+    size = inputs.style_size(read[2].size_hw, read[0].size_hw, scale=style_scale, short_side_px=64)
     losses = LossOptions()
     return metrics.reference_rows(
-        out, kept, taken, eye, content_layers=losses.content_layers, style_layers=losses.style_layers
+        out,
+        kept,
+        resized(taken, size),
+        features,
+        content_layers=losses.content_layers,
+        style_layers=losses.style_layers,
+        progress=progress,
     )
 
 

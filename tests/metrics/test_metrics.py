@@ -10,9 +10,11 @@ from skimage.color import lab2rgb
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.core.errors import ImageTooSmall, OptionError, UnknownName
-from impasto.metrics.features import content_distance, style_distance
-from impasto.metrics.pixels import colour_distance, ssim
+from impasto.core.errors import ImageTooSmall, OptionError
+from impasto.image.resize import resized
+from impasto.losses.table import STYLE_LOSSES
+from impasto.metrics.features import SLICED, content_distance, style_distance
+from impasto.metrics.pixels import COLOUR_PIXELS, colour_distance, ssim
 from impasto.metrics.table import METRICS, measured, reference_rows
 
 LAYERS = ("relu1", "relu2")
@@ -57,33 +59,38 @@ def every_measure(output: Tensor, content: Tensor, style: Tensor) -> dict[str, f
 
 def test_content_distance_is_zero_for_a_copy_and_positive_else() -> None:
     content, encoder = scene(20, 24), TinyEncoder()
-    assert content_distance(content, content, encoder, LAYERS) == 0
-    assert content_distance(stripes(20, 24), content, encoder, LAYERS) > 0.1
+    assert content_distance(content, content, encoder=encoder, layers=LAYERS) == 0
+    assert content_distance(stripes(20, 24), content, encoder=encoder, layers=LAYERS) > 0.1
 
 
 def test_content_distance_takes_an_output_of_another_size() -> None:
     content, encoder = scene(20, 24), TinyEncoder()
-    larger = content_distance(scene(40, 48), content, encoder, LAYERS)
-    assert 0 < larger < 0.3 * content_distance(stripes(20, 24), content, encoder, LAYERS)
+    larger = content_distance(scene(40, 48), content, encoder=encoder, layers=LAYERS)
+    assert 0 < larger < 0.3 * content_distance(stripes(20, 24), content, encoder=encoder, layers=LAYERS)
 
 
 @pytest.mark.parametrize("loss", ["gram", "sliced"])
 def test_style_distance_is_zero_for_a_copy_and_nearly_for_another_crop(loss: str) -> None:
     style, encoder = stripes(32, 32), TinyEncoder()
-    far = style_distance(scene(32, 32), style, encoder, LAYERS, loss=loss)
-    assert style_distance(style, style, encoder, LAYERS, loss=loss) == pytest.approx(0, abs=1e-6)
-    assert style_distance(stripes(24, 48), style, encoder, LAYERS, loss=loss) < 0.1 * far
+    far = style_distance(scene(32, 32), style, encoder=encoder, layers=LAYERS, loss=STYLE_LOSSES[loss])
+    assert style_distance(style, style, encoder=encoder, layers=LAYERS, loss=STYLE_LOSSES[loss]) == pytest.approx(
+        0, abs=1e-6
+    )
+    assert style_distance(stripes(24, 48), style, encoder=encoder, layers=LAYERS, loss=STYLE_LOSSES[loss]) < 0.1 * far
 
 
-def test_style_distance_names_the_nearest_loss() -> None:
-    with pytest.raises(UnknownName, match="'gram'"):
-        style_distance(stripes(8, 8), stripes(8, 8), TinyEncoder(), LAYERS, loss="gramm")
+def test_a_subset_of_the_pixels_gives_nearly_the_sliced_distance_of_all() -> None:
+    output, style, encoder = scene(96, 96), stripes(96, 96), TinyEncoder()
+    every = style_distance(output, style, encoder=encoder, layers=LAYERS, loss=STYLE_LOSSES["sliced"])
+    subset = style_distance(output, style, encoder=encoder, layers=LAYERS, loss=SLICED)
+    assert subset != every
+    assert subset == pytest.approx(every, rel=0.02)
 
 
 @pytest.mark.parametrize("distance", [content_distance, style_distance])
 def test_measuring_in_no_layer_is_refused(distance) -> None:
     with pytest.raises(OptionError, match="no layers"):
-        distance(scene(8, 8), scene(8, 8), TinyEncoder(), ())
+        distance(scene(8, 8), scene(8, 8), encoder=TinyEncoder(), layers=())
 
 
 @pytest.mark.parametrize("other", [(60.0, 0.0, 0.0), (50.0, 20.0, 0.0), (50.0, 0.0, -20.0), (55.0, 10.0, 10.0)])
@@ -98,6 +105,12 @@ def test_colour_distance_ignores_place_and_size_but_not_shares() -> None:
     assert colour_distance(style.flip(3).mT, style) == pytest.approx(0, abs=1e-3)
     assert colour_distance(stripes(8, 24), style) == pytest.approx(0, abs=1e-3)
     assert colour_distance(style[..., :3], style) > 5
+
+
+def test_a_subset_of_the_pixels_gives_nearly_the_colour_distance_of_all() -> None:
+    side = int(1.5 * COLOUR_PIXELS**0.5)
+    small = colour_distance(scene(64, 64), stripes(64, 64))
+    assert colour_distance(scene(side, side), stripes(side, side)) == pytest.approx(small, rel=0.05)
 
 
 def test_colour_distance_is_symmetric() -> None:
@@ -154,13 +167,29 @@ def test_the_copies_mark_the_ends_of_each_scale() -> None:
     for name, metric in METRICS.items():
         best = min if metric.better == "low" else max
         copies = {row: rows[row][name] for row in ("content copy", "style copy")}
-        expected = "content copy" if name in ("content", "ssim") else "style copy"
-        assert best(copies, key=copies.__getitem__) == expected, name
+        if metric.of != "neither":
+            assert best(copies, key=copies.__getitem__) == f"{metric.of} copy", name
 
 
-def test_an_output_of_another_size_is_measured_at_the_contents_size() -> None:
-    content, style = scene(20, 24), stripes(16, 16)
-    values = every_measure(scene(40, 48), content, style)
+def test_progress_counts_every_measure_of_every_row() -> None:
+    calls: list[tuple[int, int]] = []
+    reference_rows(
+        scene(20, 24),
+        scene(20, 24),
+        stripes(20, 24),
+        TinyEncoder(),
+        content_layers=LAYERS,
+        style_layers=LAYERS,
+        progress=lambda done, total, name: calls.append((done, total)),
+    )
+    count = 3 * len(METRICS)
+    assert calls == [(done, count) for done in range(count)]
+
+
+def test_a_content_of_another_size_is_compared_at_the_outputs_size() -> None:
+    output, style = scene(20, 24), stripes(16, 16)
+    values = every_measure(output, scene(80, 96), style)
+    assert values == every_measure(output, resized(scene(80, 96), (20, 24)), style)
     assert values["ssim"] > 0.9
     assert values["content"] < 0.2
 

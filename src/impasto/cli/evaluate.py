@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 
 from impasto.cli.flags import about
 from impasto.cli.groups import ConsoleFlags
+from impasto.config.job import StyleSource
 from impasto.config.optimise import LossOptions
 
 app = App(name="evaluate")
@@ -24,15 +25,16 @@ def evaluate(
     output: Annotated[Path, Parameter(help="Picture to measure.")],
     /,
     *,
-    content: Annotated[Path, Parameter(help="Picture that it was painted from.")],
-    style: Annotated[Path, Parameter(help="Picture whose style it was to take.")],
+    content: Annotated[Path, Parameter(help="The content picture of the output.")],
+    style: Annotated[Path, Parameter(help="The style picture of the output.")],
+    style_scale: Annotated[float, Parameter(help=about(StyleSource, "scale"))] = 1.0,
     encoder: Annotated[str, Parameter(help=about(LossOptions, "encoder"))] = LossOptions().encoder,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Measure a result against its content and its style.
 
-    Two rows beside the result's mark the ends of each scale: a copy of the content, which has no style, and a copy of
-    the style, which has no content. A good result lies between them.
+    Two more rows mark the ends of each scale: a copy of the content, which has no style, and a copy of the style, which
+    has no content. A good result lies between them. Everything is compared at the size of the result.
     """
     from impasto import api
     from impasto.cli import batch
@@ -40,9 +42,8 @@ def evaluate(
 
     batch.prepare(console)
     with Bar(quiet=console.quiet) as bar:
-        eye = api.load_encoder(encoder, precision="float32", progress=fetched(bar, encoder))
-        bar.show(0, 0, "measuring")
-        rows = api.evaluate(output, content, style, encoder=eye)
+        features = api.load_encoder(encoder, precision="float32", progress=fetched(bar, encoder))
+        rows = api.evaluate(output, content, style, style_scale=style_scale, encoder=features, progress=bar.show)
     if console.json:
         print(json.dumps({"output": str(output), "content": str(content), "style": str(style), "measures": rows}))
     else:

@@ -8,13 +8,21 @@ from typing import Literal
 
 from torch import Tensor
 
-from impasto.metrics.features import Encoder, content_distance, fitted, style_distance
+from impasto.metrics.features import SLICED, Encoder, content_distance, fitted, style_distance
+from impasto.metrics.patches import patch_distance, structure_similarity
 from impasto.metrics.pixels import colour_distance, ssim
+from impasto.metrics.weave import weave
+
+Progress = Callable[[int, int, str], None]
+"""Called with the number of finished measures, that of all, and the name of the next one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What a measure may look at: pictures `(b, 3, h, w)` in `[0, 1]`, an encoder and the names of its layers."""
+    """The input of a measure: pictures `(b, 3, h, w)` in `[0, 1]`, an encoder and the names of its layers.
+
+    `content` has the output's size.
+    """
 
     output: Tensor
     content: Tensor
@@ -26,43 +34,70 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A measure of a result."""
+    """A measure of a result. `of` is the picture that the output is compared with, if any."""
 
     about: str
-    unit: str
+    unit: str = ""
     better: Literal["low", "high"]
+    of: Literal["content", "style", "neither"]
     value: Callable[[Case], float]
 
 
 METRICS: dict[str, Metric] = {
+    "style-patches": Metric(
+        about="patches and colours that differ from the style's; no network takes part",
+        better="low",
+        of="style",
+        value=lambda case: patch_distance(case.output, case.style),
+    ),
+    "structure": Metric(
+        about="edges shared with the content whatever the contrast; 1 is equal; no network takes part",
+        better="high",
+        of="content",
+        value=lambda case: structure_similarity(case.output, case.content),
+    ),
+    "weave": Metric(
+        about="regular texture of 2 and 4 px; 0.5 to 2 in photographs and paintings",
+        better="low",
+        of="neither",
+        value=lambda case: weave(case.output),
+    ),
     "content": Metric(
-        about="features that differ from the content's; 1 is as far as no picture",
+        about="features that differ from the content's; 1 is the distance of all-zero features",
         unit="relative",
         better="low",
-        value=lambda case: content_distance(case.output, case.content, case.encoder, case.content_layers),
+        of="content",
+        value=lambda case: content_distance(
+            case.output, case.content, encoder=case.encoder, layers=case.content_layers
+        ),
     ),
     "style-gram": Metric(
-        about="Gram matrices that differ from the style's; 1 is as far as no picture",
+        about="Gram matrices that differ from the style's; 1 is the distance of all-zero features",
         unit="relative",
         better="low",
-        value=lambda case: style_distance(case.output, case.style, case.encoder, case.style_layers),
+        of="style",
+        value=lambda case: style_distance(case.output, case.style, encoder=case.encoder, layers=case.style_layers),
     ),
     "style-sliced": Metric(
-        about="distributions of features that differ from the style's; 1 is as far as no picture",
+        about="feature distributions that differ from the style's; 1 is the distance of all-zero features",
         unit="relative",
         better="low",
-        value=lambda case: style_distance(case.output, case.style, case.encoder, case.style_layers, loss="sliced"),
+        of="style",
+        value=lambda case: style_distance(
+            case.output, case.style, encoder=case.encoder, layers=case.style_layers, loss=SLICED
+        ),
     ),
     "colour": Metric(
         about="palette that differs from the style's; about 2 is just visible",
         unit="ΔE",
         better="low",
+        of="style",
         value=lambda case: colour_distance(case.output, case.style),
     ),
     "ssim": Metric(
         about="structure shared with the content; 1 is equal",
-        unit="",
         better="high",
+        of="content",
         value=lambda case: ssim(case.output, case.content),
     ),
 }
@@ -77,19 +112,12 @@ def measured(
     content_layers: Sequence[str],
     style_layers: Sequence[str],
 ) -> dict[str, float]:
-    """Every measure in `METRICS` of one result; `output` is first resized to `content`'s size if needed.
+    """Every measure in `METRICS` of one result; `content` is first resized to the output's size.
 
-    Features are computed once for each picture and list of layers and kept until the end.
+    Features are computed once for each picture and kept until the end.
     """
-    case = Case(
-        output=fitted(output, content),
-        content=content,
-        style=style,
-        encoder=encoder,
-        content_layers=content_layers,
-        style_layers=style_layers,
-    )
-    return _values(case)
+    case = _case(output, content, style, encoder, content_layers=content_layers, style_layers=style_layers)
+    return {name: metric.value(case) for name, metric in METRICS.items()}
 
 
 def reference_rows(
@@ -100,32 +128,50 @@ def reference_rows(
     *,
     content_layers: Sequence[str],
     style_layers: Sequence[str],
+    progress: Progress | None = None,
 ) -> dict[str, dict[str, float]]:
     """`measured` for the output and for two copies that mark the ends of each scale.
 
-    "content copy" is the content evaluated as an output: all content, no style. "style copy" is the style resized to
-    the content's size: all style, no content. A good output lies between them in both.
+    "content copy" is the content evaluated as an output: all content, no style. "style copy" is the style stretched to
+    the output's size: all style, no content. A good output lies between them in both.
     """
-    pictures = {"output": output, "content copy": content, "style copy": style}
-    return {
-        row: measured(picture, content, style, encoder, content_layers=content_layers, style_layers=style_layers)
-        for row, picture in pictures.items()
-    }
+    case = _case(output, content, style, encoder, content_layers=content_layers, style_layers=style_layers)
+    pictures = {"output": output, "content copy": case.content, "style copy": fitted(style, output)}
+    rows: dict[str, dict[str, float]] = {row: {} for row in pictures}
+    for index, (row, picture) in enumerate(pictures.items()):
+        for name, metric in METRICS.items():
+            if progress is not None:
+                progress(index * len(METRICS) + len(rows[row]), len(rows) * len(METRICS), f"{name} of the {row}")
+            rows[row][name] = metric.value(replace(case, output=picture))
+    return rows
 
 
-def _values(case: Case) -> dict[str, float]:
-    remembering = replace(case, encoder=_remembering(case.encoder))
-    return {name: metric.value(remembering) for name, metric in METRICS.items()}
+def _case(
+    output: Tensor,
+    content: Tensor,
+    style: Tensor,
+    encoder: Encoder,
+    *,
+    content_layers: Sequence[str],
+    style_layers: Sequence[str],
+) -> Case:
+    return Case(
+        output=output,
+        content=fitted(content, output),
+        style=style,
+        encoder=_remembering(encoder, [*content_layers, *style_layers]),
+        content_layers=content_layers,
+        style_layers=style_layers,
+    )
 
 
-def _remembering(encoder: Encoder) -> Encoder:
-    """`encoder`, computing once for one picture and list of layers; it keeps the pictures alive, so ids stay theirs."""
-    known: dict[tuple[int, tuple[str, ...]], tuple[Tensor, Mapping[str, Tensor]]] = {}
+def _remembering(encoder: Encoder, layers: Sequence[str]) -> Encoder:
+    """`encoder`, computing `layers` once for each picture; keeps the pictures alive for their ids."""
+    known: dict[int, tuple[Tensor, Mapping[str, Tensor]]] = {}
 
-    def remembered(image: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
-        key = (id(image), tuple(layers))
-        if key not in known:
-            known[key] = (image, encoder(image, layers))
-        return known[key][1]
+    def remembered(image: Tensor, asked: Sequence[str]) -> Mapping[str, Tensor]:
+        if id(image) not in known:
+            known[id(image)] = (image, encoder(image, layers))
+        return known[id(image)][1]
 
     return remembered
