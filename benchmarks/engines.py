@@ -128,7 +128,7 @@ def full_width() -> nets.Network:
     """AdaIN as published, with random weights."""
     stages = (*STAGES["vgg19"][:3], (512, 1))
     card = Card(kind="encoder", name="vgg", network=network_of(stages, padding="reflect", ceil_mode=True))
-    encoder = encoders.built(card, Vgg(stages).convs_folded(), precision="float32")
+    encoder = encoders.build_encoder(card, Vgg(stages).convs_folded(), precision="float32")
     net = nets.untrained(encoder, nets.VARIANTS["adain"]).eval().requires_grad_(False)
     return nets.Network(net, card, "", encoder)
 

@@ -44,7 +44,7 @@ def network(name: str, precision: str) -> Network:
     """A weight file, or an untrained row of `VARIANTS` on the bundled encoder."""
     if name not in VARIANTS:
         return table.loaded(name, precision=precision)
-    encoder = encoders.loaded("compact-vgg", precision=precision)
+    encoder = encoders.load_encoder("compact-vgg", precision=precision)
     torch.manual_seed(0)
     net = table.untrained(encoder, VARIANTS[name]).eval().requires_grad_(False)
     net = net.to(memory_format=torch.channels_last)

@@ -35,9 +35,9 @@ def main() -> None:
     keep_freed_memory()
     fitting = FastFitOptions(seed=12345)
     print("| network | content | style |\n|---|--:|--:|")
-    first = readers.loaded(given.networks[0])
+    first = readers.load_weights(given.networks[0])
     for name in given.networks:
-        file = readers.loaded(name)
+        file = readers.load_weights(name)
         numbers = {key: value for key, value in file.card.network.items() if key not in ("architecture", "output")}
         options = learning_as(first, given.style, NewStyleOptions(contents=(given.contents,), network=name))
         options = dataclasses.replace(options, content_weight=1.0, style_weight=1.0)

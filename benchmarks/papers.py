@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--content", type=Path, required=True)
     parser.add_argument("--encoder", default="compact-vgg")
     given = parser.parse_args()
-    encoder = encoders.loaded(given.encoder, precision="float32")
+    encoder = encoders.load_encoder(given.encoder, precision="float32")
     content_layers, style_layers = LAYERS.get(given.encoder, USUAL)
     pictures = [files.read(path).pixels for path in (given.content, given.style)]
     px = FastTrainOptions().style_px

@@ -19,7 +19,7 @@ from impasto.config.job import Job, StyleSource
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import SizeOptions
 from impasto.encoders import table as encoders
-from impasto.encoders.table import Encoder, built
+from impasto.encoders.table import Encoder, build_encoder
 from impasto.image import files
 from impasto.nets import fast as fast_nets
 from impasto.nets import residual
@@ -132,7 +132,7 @@ def make_encoder() -> Callable[..., Encoder]:
             network={"architecture": "vgg", "stages": stages, "padding": "reflect", "pooling": "average"} | network,
             preprocess="imagenet-rgb",
         )
-        return built(card, narrow_weights(stages, seed=seed), pooling=pooling, precision=precision)
+        return build_encoder(card, narrow_weights(stages, seed=seed), pooling=pooling, precision=precision)
 
     return made
 
@@ -187,7 +187,7 @@ def save_network() -> Callable[..., Path]:
     """
 
     def saved(path: Path, *, encoder: Path | str, variant: str = "adain", seed: int = 1) -> Path:
-        eye = encoders.loaded(encoder, precision="float32")
+        eye = encoders.load_encoder(encoder, precision="float32")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = networks.untrained(eye, networks.VARIANTS[variant])

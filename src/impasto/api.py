@@ -23,8 +23,7 @@ from impasto.config.job import Job, PaintOptions, StyleSource
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import ColourOptions, OutputOptions, SizeOptions
 from impasto.core.errors import ImpastoError, OptionError
-from impasto.encoders.table import Encoder, Progress
-from impasto.encoders.table import loaded as load_encoder
+from impasto.encoders.table import Encoder, Progress, load_encoder
 from impasto.image.files import read
 from impasto.image.resize import resized
 from impasto.image.samples import sample

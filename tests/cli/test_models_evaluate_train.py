@@ -134,6 +134,6 @@ def test_train_tells_of_pictures_that_could_not_be_read(run: Run, trainings: lis
 
 
 def test_train_needs_a_folder(run: Run) -> None:
-    for task in ("backbone", "adain"):
+    for task in ("backbone", "arbitrary"):
         done = run("train", task)
         assert (done.code, "--output" in done.err) == (2, True)

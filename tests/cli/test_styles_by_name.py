@@ -15,7 +15,7 @@ from impasto.image import files
 from impasto.nets import fast as fast_nets
 from impasto.nets.fast import KIND
 from impasto.weights.catalogue import CATALOGUE, Entry
-from impasto.weights.readers import imported
+from impasto.weights.readers import import_weights
 
 QUICK = ["--size", "48", "--precision", "float32"]
 PAINT = api.PaintOptions(precision="float32")
@@ -27,11 +27,13 @@ def styles(here: Path, save_learned: Callable[..., Path], monkeypatch: pytest.Mo
     for name in [name for name, entry in CATALOGUE.items() if entry.kind == KIND]:
         monkeypatch.delitem(CATALOGUE, name)
     urls = ("https://example.invalid/compact-styles.safetensors",)
-    row = Entry(name="compact-styles", kind=KIND, dialect="impasto", urls=urls, licence="MIT", about="two styles")
+    row = Entry(
+        name="compact-styles", kind=KIND, checkpoint_format="impasto", urls=urls, licence="MIT", about="two styles"
+    )
     monkeypatch.setitem(CATALOGUE, row.name, row)
     (tmp_path / "cache").mkdir()
     save_learned(tmp_path / "cache" / row.file_name, styles=("wave", "scream"))
-    imported(save_learned(here / "candy.safetensors", seed=2))
+    import_weights(save_learned(here / "candy.safetensors", seed=2))
     save_learned(here / "my.safetensors", seed=3, styles=("wave", "muse"))
     return ["wave", "scream"]
 

@@ -23,7 +23,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "train.md").read_text(encoding="utf
 
 def test_every_variant_with_its_parameters() -> None:
     rows = re.findall(r"^\| `([\w-]+)`(?: \(default\))? \|.*\| ([\d.]+ M) \|", PAGE, re.MULTILINE)
-    eye = encoders.loaded("compact-vgg", precision="float32")
+    eye = encoders.load_encoder("compact-vgg", precision="float32")
     nets = {name: untrained(eye, numbers) for name, numbers in VARIANTS.items()}
     assert rows == [(n, f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M") for n, net in nets.items()]
     assert f"`{ArbitraryTrainOptions().variant}` (default)" in PAGE

@@ -14,7 +14,7 @@ from impasto.core.errors import ImageTooSmall, OptionError, UnknownName, Weights
 from impasto.encoders import precision
 from impasto.encoders.gains import natural_noise
 from impasto.encoders.squeezenet import SqueezeNet
-from impasto.encoders.table import Encoder, built, loaded
+from impasto.encoders.table import Encoder, build_encoder, load_encoder
 from impasto.weights.card import Card, save
 
 Make = Callable[..., Encoder]
@@ -106,9 +106,9 @@ def test_an_unknown_pooling(make_encoder: Make) -> None:
 def test_squeezenet_has_its_own_pooling() -> None:
     card = Card(kind="encoder", name="s", network={"architecture": "squeezenet-1.0"}, preprocess="squeezenet-bgr")
     tensors = SqueezeNet(matrix=[[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]], offset=[0.0, 0, 0]).state_dict()
-    assert built(card, tensors, precision="float32").smallest_px(["conv1"]) == 12
+    assert build_encoder(card, tensors, precision="float32").smallest_px(["conv1"]) == 12
     with pytest.raises(OptionError, match="max pooling only"):
-        built(card, tensors, pooling="average")
+        build_encoder(card, tensors, pooling="average")
 
 
 # Cards
@@ -123,7 +123,7 @@ def test_from_a_file(card_and_tensors: tuple[Card, dict[str, Tensor]], encoder: 
     card, tensors = card_and_tensors
     save(tmp_path / "mine.safetensors", tensors, card)
     photo = torch.rand(1, 3, 40, 40)
-    again = loaded(tmp_path / "mine.safetensors", precision="float32")
+    again = load_encoder(tmp_path / "mine.safetensors", precision="float32")
     assert again.card == card
     assert len(again.sha256) == 64
     assert torch.equal(again(photo, ["relu5_1"])["relu5_1"], encoder(photo, ["relu5_1"])["relu5_1"])
@@ -131,13 +131,15 @@ def test_from_a_file(card_and_tensors: tuple[Card, dict[str, Tensor]], encoder: 
 
 def test_half_weights_compute_in_float32(card_and_tensors: tuple[Card, dict[str, Tensor]], photo: Tensor) -> None:
     card, tensors = card_and_tensors
-    halved = built(card, {k: v.half() for k, v in tensors.items()}, precision="float32")
+    halved = build_encoder(card, {k: v.half() for k, v in tensors.items()}, precision="float32")
     assert halved(photo, ["relu2_1"])["relu2_1"].dtype == torch.float32
 
 
 def test_no_preprocess_is_plain_rgb(card_and_tensors: tuple[Card, dict[str, Tensor]], photo: Tensor) -> None:
     card, tensors = card_and_tensors
-    bare, rgb = (built(dataclasses.replace(card, preprocess=p), tensors, precision="float32") for p in ("", "rgb"))
+    bare, rgb = (
+        build_encoder(dataclasses.replace(card, preprocess=p), tensors, precision="float32") for p in ("", "rgb")
+    )
     assert torch.equal(bare(photo, ["relu1_1"])["relu1_1"], rgb(photo, ["relu1_1"])["relu1_1"])
 
 
@@ -153,7 +155,7 @@ def test_no_preprocess_is_plain_rgb(card_and_tensors: tuple[Card, dict[str, Tens
 )
 def test_cards_that_describe_no_network(network: dict[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        built(Card(kind="encoder", name="broken", network=network), {}, precision="float32")
+        build_encoder(Card(kind="encoder", name="broken", network=network), {}, precision="float32")
 
 
 def test_tensors_that_do_not_fit_are_all_named(card_and_tensors: tuple[Card, dict[str, Tensor]]) -> None:
@@ -161,7 +163,7 @@ def test_tensors_that_do_not_fit_are_all_named(card_and_tensors: tuple[Card, dic
     del tensors["conv2_1.bias"]
     tensors |= {"conv9_9.weight": torch.zeros(1), "conv1_1.bias": torch.zeros(5)}
     with pytest.raises(WeightsMismatch, match=r"conv2_1\.bias.*conv9_9\.weight.*conv1_1\.bias"):
-        built(card, tensors)
+        build_encoder(card, tensors)
 
 
 # Precision
@@ -170,9 +172,9 @@ def test_tensors_that_do_not_fit_are_all_named(card_and_tensors: tuple[Card, dic
 @pytest.mark.parametrize("native", [True, False])
 def test_auto_takes_what_the_processor_does_natively(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "has_bfloat16", lambda device="cpu": native)
-    assert precision.chosen("auto") == (torch.bfloat16 if native else torch.float32)
-    assert precision.chosen("float32") == torch.float32
-    assert precision.chosen("bfloat16") == torch.bfloat16
+    assert precision.compute_dtype("auto") == (torch.bfloat16 if native else torch.float32)
+    assert precision.compute_dtype("float32") == torch.float32
+    assert precision.compute_dtype("bfloat16") == torch.bfloat16
 
 
 def test_asking_the_processor() -> None:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto.encoders.table import Encoder, built
-from impasto.weights.readers import read
+from impasto.encoders.table import Encoder, build_encoder
+from impasto.weights.readers import read_checkpoint
 
 WIDTHS = (4, 4, 5, 6, 6)
 VGG19 = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
@@ -72,10 +72,10 @@ def outputs(net: nn.Sequential, x: Tensor) -> list[Tensor]:
     return found
 
 
-def encoder_of(state: dict[str, Tensor], path: Path, dialect: str) -> Encoder:
+def encoder_of(state: dict[str, Tensor], path: Path, checkpoint_format: str) -> Encoder:
     torch.save(state, path)
-    file = read(path, dialect=dialect)
-    return built(file.card, file.tensors, sha256=file.sha256, precision="float32")
+    file = read_checkpoint(path, checkpoint_format=checkpoint_format)
+    return build_encoder(file.card, file.tensors, sha256=file.sha256, precision="float32")
 
 
 def named(net: nn.Sequential, prefix: str) -> dict[str, Tensor]:

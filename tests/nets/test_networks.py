@@ -205,7 +205,7 @@ def test_a_network_finds_its_encoder_and_refuses_another(there: Path, tmp_path: 
 
 def test_a_network_is_loaded_by_its_path(there: Path, tmp_path: Path) -> None:
     tiny = there / "tiny.safetensors"
-    encoder = table.encoders.loaded(tiny, precision="float32")
+    encoder = table.encoders.load_encoder(tiny, precision="float32")
     its = {"name": str(tiny), "sha256": encoder.sha256}
     net = table.untrained(encoder, VARIANTS["adain"])
     path = tmp_path / "small.safetensors"

@@ -22,7 +22,7 @@ from impasto.rendering import painting, recipe
 from impasto.rendering.families import FAMILIES, checked, family_of, method_of, own_groups, weights_of
 from impasto.rendering.inputs import gathered
 from impasto.rendering.job_cache import JobCache
-from impasto.weights.readers import imported
+from impasto.weights.readers import import_weights
 
 MakeJob = Callable[..., Job]
 
@@ -205,7 +205,7 @@ def names(there: Path, learned_file: Path, monkeypatch: pytest.MonkeyPatch) -> l
     """Two trained styles by name: `candy` and `mosaic`."""
     monkeypatch.setenv("IMPASTO_CACHE", str(there / "cache"))
     for name in ("candy", "mosaic"):
-        imported(learned_file, name=name)
+        import_weights(learned_file, name=name)
     return ["candy", "mosaic"]
 
 

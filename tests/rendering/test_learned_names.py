@@ -16,7 +16,7 @@ from impasto.rendering.inputs import gathered
 from impasto.rendering.job_cache import JobCache
 from impasto.rendering.learned import Place, place_of, split
 from impasto.weights.catalogue import CATALOGUE, Entry
-from impasto.weights.readers import imported
+from impasto.weights.readers import import_weights
 
 Save = Callable[..., Path]
 MakeJob = Callable[..., Job]
@@ -39,7 +39,7 @@ def row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
     entry = Entry(
         name="compact-styles",
         kind=learned.KIND,
-        dialect="impasto",
+        checkpoint_format="impasto",
         urls=("https://example.invalid/compact-styles.safetensors",),
         licence="MIT",
         about="styles",
@@ -53,8 +53,8 @@ def here(folder: Path, row: Entry, save_learned: Save) -> Path:
     """`wave`, `scream` and `muse` in the catalogue's network; `scream` and `fair` in `mine`; `candy` by itself."""
     (folder / "cache").mkdir()
     save_learned(folder / "cache" / row.file_name, styles=("wave", "scream", "muse"))
-    imported(save_learned(folder / "mine.safetensors", seed=2, styles=("scream", "fair")))
-    imported(save_learned(folder / "candy.safetensors", seed=3))
+    import_weights(save_learned(folder / "mine.safetensors", seed=2, styles=("scream", "fair")))
+    import_weights(save_learned(folder / "candy.safetensors", seed=3))
     return folder
 
 
@@ -127,7 +127,7 @@ def test_the_nearest_is_told(here: Path, there: Path, source: str, message: str)
 
 def test_a_network_of_one_style_keeps_its_name(here: Path, save_learned: Save) -> None:
     """What somebody imports by a name is that name's, whatever a network of many has."""
-    imported(save_learned(here / "wave.safetensors", seed=4))
+    import_weights(save_learned(here / "wave.safetensors", seed=4))
     assert place_of("wave") == Place("wave")
     assert place_of("compact-styles#wave") == Place("compact-styles", "wave")
 

@@ -114,10 +114,10 @@ def test_the_card(adain_options: Options, brief: ArbitraryFitOptions, there: Pat
 def test_an_encoder_by_name_is_named_so(
     adain_options: Options, brief: ArbitraryFitOptions, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from impasto.weights.readers import imported
+    from impasto.weights.readers import import_weights
 
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
-    imported(there / "tiny.safetensors", name="eye")
+    import_weights(there / "tiny.safetensors", name="eye")
     trained(adain_options(encoder="eye"), dataclasses.replace(brief, steps=1), tmp_path / "out")
     assert nets.loaded(tmp_path / "out" / "network.safetensors").card.network["encoder"]["name"] == "eye"
 

@@ -41,7 +41,7 @@ def test_a_painter_of_learned_styles_is_kept_to_the_last_bit(
 ) -> None:
     options = adain_options(variant="predicted", keep_painter=True)
     assert training_metadata(options, prepare(options, brief))["options"]["start_from"] == "compact-styles"
-    known = readers.loaded("compact-styles").tensors
+    known = readers.load_weights("compact-styles").tensors
     prepared = prepare(options, brief)
     net = prepared.task.network
     assert isinstance(net, Predicted)

@@ -17,7 +17,7 @@ from impasto.config.training import BackboneOptions, FitOptions
 from impasto.core.errors import DataError, OptionError, StateError
 from impasto.core.paths import sha256_of
 from impasto.encoders.scaling import channel_means
-from impasto.encoders.table import Encoder, loaded
+from impasto.encoders.table import Encoder, load_encoder
 from impasto.encoders.vgg import STAGES, Vgg
 from impasto.training import run
 from impasto.training.backbone import Student
@@ -93,7 +93,7 @@ def test_distillation_from_options_to_a_file(distil: BackboneOptions, teacher: P
     assert [step.step for step in steps] == [1, 2]
     assert set(steps[0].losses) == {"relu2_2", "relu3_3", "relu4_2", "relu5_1"}
     path = tmp_path / "out" / "encoder.safetensors"
-    card = loaded(path, precision="float32").card
+    card = load_encoder(path, precision="float32").card
     assert (card.kind, card.name, card.preprocess) == ("encoder", "compact-vgg", "imagenet-rgb")
     told = card.training
     assert told["fit"] == json.loads(json.dumps(FIT.to_dict()))
@@ -108,7 +108,7 @@ def test_distillation_from_options_to_a_file(distil: BackboneOptions, teacher: P
 
 
 def test_the_file_is_the_trained_student(distil: BackboneOptions, tmp_path: Path) -> None:
-    encoder = loaded(trained(distil, tmp_path / "out"), precision="float32")
+    encoder = load_encoder(trained(distil, tmp_path / "out"), precision="float32")
     prepared = run.prepare(distil, FIT)
     student = prepared.task.build()
     assert isinstance(student, Student)
@@ -129,7 +129,7 @@ def test_the_file_is_the_trained_student(distil: BackboneOptions, tmp_path: Path
 
 
 def test_classification_from_options_to_a_file(options: BackboneOptions, tmp_path: Path) -> None:
-    card = loaded(trained(options, tmp_path / "out"), precision="float32").card
+    card = load_encoder(trained(options, tmp_path / "out"), precision="float32").card
     assert set(card.measures) == {"pictures", "class_accuracy", "probe_accuracy"}
     assert "teacher_sha256" not in card.training
     assert card.training["options"]["teacher"] is None
@@ -210,7 +210,7 @@ def test_starting_from_an_encoder_begins_where_it_was(
     path = small_vgg(STAGES["compact-vgg"], make_encoder, tmp_path / "start.safetensors")
     prepared = run.prepare(dataclasses.replace(options, start_from=str(path)), FIT)
     sample = run.sampled(prepared.crops)
-    start = loaded(path, precision="float32")
+    start = load_encoder(path, precision="float32")
     with torch.no_grad():
         found, expected = prepared.encoder.eval()(sample, ["relu5_1"]), start(sample, ["relu5_1"])
     torch.testing.assert_close(found["relu5_1"], expected["relu5_1"], rtol=1e-3, atol=1e-3)

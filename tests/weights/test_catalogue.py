@@ -23,7 +23,7 @@ def tiny(served: Served, monkeypatch: pytest.MonkeyPatch) -> Entry:
     entry = Entry(
         name="tiny",
         kind="encoder",
-        dialect="gatys-vgg",
+        checkpoint_format="gatys-vgg",
         urls=(served.url("tiny.pth"),),
         sha256=DIGEST[:8],
         size_bytes=len(BODY),
@@ -55,9 +55,9 @@ def test_the_default_names_exist() -> None:
 
 def test_bad_rows_are_refused() -> None:
     with pytest.raises(OptionError, match="hex digits"):
-        Entry(name="x", kind="encoder", dialect="d", urls=("u",), sha256="abc", licence="l", about="a")
+        Entry(name="x", kind="encoder", checkpoint_format="d", urls=("u",), sha256="abc", licence="l", about="a")
     with pytest.raises(OptionError, match="either urls or a bundled file"):
-        Entry(name="x", kind="encoder", dialect="d", licence="l", about="a")
+        Entry(name="x", kind="encoder", checkpoint_format="d", licence="l", about="a")
 
 
 def test_rows_are_found_by_digest(tiny: Entry) -> None:
@@ -146,7 +146,7 @@ def test_a_bad_mirror_does_no_harm(
 
 def test_an_unverified_file_must_be_allowed(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     served.files["/u.pth"] = BODY
-    entry = Entry(name="u", kind="encoder", dialect="d", urls=(served.url("u.pth"),), licence="l", about="a")
+    entry = Entry(name="u", kind="encoder", checkpoint_format="d", urls=(served.url("u.pth"),), licence="l", about="a")
     monkeypatch.setitem(CATALOGUE, "u", entry)
     with pytest.raises(WeightsError, match=DIGEST):
         located("u")

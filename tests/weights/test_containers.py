@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.core.errors import WeightsError
-from impasto.weights.readers import read
+from impasto.weights.readers import read_checkpoint
 
 from .checkpoints import gatys, plain, pth, same
 
@@ -32,24 +32,24 @@ from .checkpoints import gatys, plain, pth, same
     ],
 )
 def test_wrappings_come_off(wrap: Callable[[dict[str, Tensor]], object], tmp_path: Path) -> None:
-    found = read(pth(tmp_path, wrap(gatys())))
+    found = read_checkpoint(pth(tmp_path, wrap(gatys())))
     assert same(found.tensors, gatys())
     assert not any(tensor.requires_grad for tensor in found.tensors.values())
 
 
 def test_the_old_checkpoint_format(tmp_path: Path) -> None:
     torch.save(gatys(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    assert same(read(tmp_path / "old.pth").tensors, gatys())
+    assert same(read_checkpoint(tmp_path / "old.pth").tensors, gatys())
 
 
 def test_the_content_tells_the_container(tmp_path: Path) -> None:
     plain(tmp_path, gatys()).rename(tmp_path / "w.pth")
-    assert same(read(tmp_path / "w.pth").tensors, gatys())
+    assert same(read_checkpoint(tmp_path / "w.pth").tensors, gatys())
 
 
 def test_the_tensors_outlive_the_file(tmp_path: Path) -> None:
     path = pth(tmp_path, gatys())
-    found = read(path)
+    found = read_checkpoint(path)
     path.write_bytes(b"\0" * path.stat().st_size)
     assert same(found.tensors, gatys())
 
@@ -57,7 +57,7 @@ def test_the_tensors_outlive_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bad", [torch.full((4,), float("nan")), torch.ones(4, dtype=torch.int64)])
 def test_values_that_are_no_weights(bad: Tensor, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"conv1_1.bias in w.pth is not all finite floats"):
-        read(pth(tmp_path, gatys() | {"conv1_1.bias": bad}))
+        read_checkpoint(pth(tmp_path, gatys() | {"conv1_1.bias": bad}))
 
 
 class Own:
@@ -112,7 +112,7 @@ def test_files_that_are_no_weights(content: bytes, said: str, tmp_path: Path) ->
     path = tmp_path / "w.pth"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=said) as caught:
-        read(path)
+        read_checkpoint(path)
     assert "\n" not in str(caught.value)
 
 
@@ -123,14 +123,14 @@ def test_a_torchscript_program(tmp_path: Path) -> None:
         file.writestr("w/data.pkl", b"x")
         file.writestr("w/version", b"3")
     with pytest.raises(WeightsError, match="TorchScript"):
-        read(path)
+        read_checkpoint(path)
 
 
 def test_a_state_dict_inside_itself(tmp_path: Path) -> None:
     knot: dict[str, object] = {}
     knot["state_dict"] = knot
     with pytest.raises(WeightsError, match="no tensors by name"):
-        read(pth(tmp_path, knot))
+        read_checkpoint(pth(tmp_path, knot))
 
 
 def test_unpickling_runs_no_code(tmp_path: Path) -> None:
@@ -141,10 +141,10 @@ def test_unpickling_runs_no_code(tmp_path: Path) -> None:
             return mark.write_text, ("run",)
 
     with pytest.raises(WeightsError):
-        read(pth(tmp_path, {"a": Evil()}))
+        read_checkpoint(pth(tmp_path, {"a": Evil()}))
     assert not mark.exists()
 
 
 def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="cannot read"):
-        read(tmp_path / "gone.pth")
+        read_checkpoint(tmp_path / "gone.pth")

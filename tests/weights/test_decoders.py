@@ -20,7 +20,7 @@ from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.protocol import Mix, Style
 from impasto.weights.card import load
 from impasto.weights.catalogue import installed
-from impasto.weights.readers import imported, read
+from impasto.weights.readers import import_weights, read_checkpoint
 
 from .checkpoints import WIDTHS, adain, decoder, gatys
 
@@ -98,8 +98,8 @@ def published(tmp_path: Path) -> dict[str, Path]:
 @pytest.fixture
 def network(published: dict[str, Path]) -> nets.Network:
     """Both imported, the decoder with the encoder's name."""
-    imported(published["vgg_normalised"])
-    imported(published["decoder"], encoder="vgg_normalised")
+    import_weights(published["vgg_normalised"])
+    import_weights(published["decoder"], encoder="vgg_normalised")
     return nets.loaded("decoder", precision="float32")
 
 
@@ -178,7 +178,7 @@ def test_training_files_are_read_too(wrap: str, published: dict[str, Path], tmp_
         "module.": {f"module.{k}": v for k, v in state.items()},
     }
     torch.save(wrapped[wrap], path := tmp_path / "decoder_iter_160000.pth.tar")
-    target = imported(path, encoder=str(published["vgg_normalised"]))
+    target = import_weights(path, encoder=str(published["vgg_normalised"]))
     assert target.stem == "decoder_iter_160000"
     card = load(target).card
     assert card.network["encoder"]["name"] == str(published["vgg_normalised"])
@@ -192,7 +192,7 @@ def test_storages_of_a_gpu_come_to_the_processor(tmp_path: Path) -> None:
     here, there = b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0"
     assert here in raw
     (tmp_path / "decoder.pth").write_bytes(raw.replace(here, there))
-    found = read(tmp_path / "decoder.pth")
+    found = read_checkpoint(tmp_path / "decoder.pth")
     assert all(tensor.device.type == "cpu" for tensor in found.tensors.values())
     assert torch.equal(found.tensors["first.weight"], decoder()["1.weight"])
 
@@ -217,38 +217,38 @@ def without(*keys: str) -> dict[str, Tensor]:
 def test_near_misses_name_every_key(state: dict[str, Tensor], said: list[str], tmp_path: Path) -> None:
     torch.save(state, tmp_path / "decoder.pth")
     with pytest.raises(WeightsMismatch) as caught:
-        read(tmp_path / "decoder.pth")
+        read_checkpoint(tmp_path / "decoder.pth")
     assert all(part in str(caught.value) for part in said)
 
 
 def test_a_decoder_needs_its_encoder(published: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"impasto models import vgg_normalised\.pth.*--encoder vgg_normalised"):
-        imported(published["decoder"])
+        import_weights(published["decoder"])
     with pytest.raises(OptionError, match=r"is of no use for vgg_normalised\.pth, which is no decoder"):
-        imported(published["vgg_normalised"], encoder=str(published["vgg_normalised"]))
+        import_weights(published["vgg_normalised"], encoder=str(published["vgg_normalised"]))
     with pytest.raises(WeightsError, match="is no VGG encoder"):
-        imported(published["decoder"], encoder=str(published["decoder"]))
+        import_weights(published["decoder"], encoder=str(published["decoder"]))
     torch.save(gatys((2, 2)), tmp_path / "short.pth")
     with pytest.raises(WeightsMismatch, match=r"has \[2, 2\] convolutions by stage"):
-        imported(published["decoder"], encoder=str(tmp_path / "short.pth"))
+        import_weights(published["decoder"], encoder=str(tmp_path / "short.pth"))
     wide = decoder() | {"1.weight": torch.ones(C, D + 1, 3, 3)}
     torch.save(wide, tmp_path / "wide.pth")
     with pytest.raises(WeightsMismatch, match=rf"first\.weight is \({C}, {D + 1}, 3, 3\), \({C}, {D}, 3, 3\) needed"):
-        imported(tmp_path / "wide.pth", encoder=str(published["vgg_normalised"]))
+        import_weights(tmp_path / "wide.pth", encoder=str(published["vgg_normalised"]))
     assert all(found.origin == "bundled" for found in installed())
 
 
 def test_a_network_of_ours_keeps_its_card(network: nets.Network, tmp_path: Path) -> None:
     path = next(found.path for found in installed() if found.name == "decoder")
-    again = load(imported(path, name="again"))
+    again = load(import_weights(path, name="again"))
     assert again.card == dataclasses.replace(network.card, name="again")
     with pytest.raises(OptionError, match="is of no use"):
-        imported(path, name="again", encoder="vgg_normalised")
+        import_weights(path, name="again", encoder="vgg_normalised")
 
 
 def test_an_encoder_that_has_changed_is_refused(published: dict[str, Path], network: nets.Network) -> None:
     torch.save(encoder_state(seed=5), published["vgg_normalised"])
-    imported(published["vgg_normalised"])
+    import_weights(published["vgg_normalised"])
     with pytest.raises(WeightsError, match="was trained with another vgg_normalised"):
         nets.loaded("decoder")
 

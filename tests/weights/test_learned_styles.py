@@ -20,7 +20,7 @@ from impasto.stylizers.fast import Fast
 from impasto.stylizers.protocol import Mix, Style
 from impasto.weights.card import card_of
 from impasto.weights.johnson import LAYOUTS
-from impasto.weights.readers import imported, read
+from impasto.weights.readers import import_weights, read_checkpoint
 
 AMBIGUOUS = ("rrmina", "rrmina-tanh")
 
@@ -31,9 +31,9 @@ def file_of(folder: Path, state: object, name: str = "candy.pth") -> Path:
 
 
 def network_of(name: str, folder: Path) -> nets.FastNetwork:
-    """The sample of a dialect, imported and loaded."""
+    """The sample of a checkpoint format, imported and loaded."""
     path = file_of(folder, SAMPLES[name].state())
-    imported(path, dialect=name if name in AMBIGUOUS else None)
+    import_weights(path, checkpoint_format=name if name in AMBIGUOUS else None)
     return nets.loaded("candy", precision="float32")
 
 
@@ -112,31 +112,31 @@ def test_statistics_of_old_torch_are_left_aside(tmp_path: Path) -> None:
         start = key.removesuffix("weight")
         state |= {f"{start}running_mean": torch.rand(3), f"{start}running_var": torch.rand(3)}
     assert len(state) > len(of_examples())
-    found = read(file_of(tmp_path, state))
-    assert found.tensors.keys() == read(file_of(tmp_path, of_examples())).tensors.keys()
+    found = read_checkpoint(file_of(tmp_path, state))
+    assert found.tensors.keys() == read_checkpoint(file_of(tmp_path, of_examples())).tensors.keys()
 
 
 def test_wrapped_as_it_is_trained(tmp_path: Path) -> None:
     whole = {"commit_hash": "abc", "content_weight": 1.0, "num_of_datapoints": 3, "state_dict": of_gordicaleksa()}
     whole["optimizer_state"] = {"state": {0: {"step": torch.ones(())}}, "param_groups": [{"lr": 1e-3}]}
-    assert "read as gordicaleksa" in read(file_of(tmp_path, whole)).card.source
+    assert "read as gordicaleksa" in read_checkpoint(file_of(tmp_path, whole)).card.source
     parallel = {f"module.{key}": value for key, value in SAMPLES["eriklindernoren"].state().items()}
-    assert "read as eriklindernoren" in read(file_of(tmp_path, parallel)).card.source
+    assert "read as eriklindernoren" in read_checkpoint(file_of(tmp_path, parallel)).card.source
 
 
 def test_second_copies_must_be_the_same(tmp_path: Path) -> None:
     state = of_myklmaring()
     assert len([key for key in state if key.startswith(("encoder.", "residual.", "decoder."))]) * 2 == len(state)
     half = {key: value for key, value in state.items() if key.startswith(("encoder.", "residual.", "decoder."))}
-    one, other = read(file_of(tmp_path, half)).tensors, read(file_of(tmp_path, state)).tensors
+    one, other = read_checkpoint(file_of(tmp_path, half)).tensors, read_checkpoint(file_of(tmp_path, state)).tensors
     assert all(torch.equal(one[key], value) for key, value in other.items())
     with pytest.raises(WeightsMismatch, match=r"two tensors for norm1\.bias that differ \(encoder\.1\.bias\)"):
-        read(file_of(tmp_path, state | {"encoder.1.bias": torch.ones(A)}))
+        read_checkpoint(file_of(tmp_path, state | {"encoder.1.bias": torch.ones(A)}))
 
 
 def test_what_keys_leave_open_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"may be rrmina or rrmina-tanh: .* --dialect rrmina\|rrmina-tanh"):
-        read(file_of(tmp_path, of_rrmina()))
+    with pytest.raises(WeightsError, match=r"may be rrmina or rrmina-tanh: .* --format rrmina\|rrmina-tanh"):
+        read_checkpoint(file_of(tmp_path, of_rrmina()))
 
 
 def missing(state: State, *keys: str) -> State:
@@ -163,7 +163,7 @@ def missing(state: State, *keys: str) -> State:
 )
 def test_near_misses_name_every_key(state: State, said: list[str], tmp_path: Path) -> None:
     with pytest.raises(WeightsMismatch) as caught:
-        read(file_of(tmp_path, state))
+        read_checkpoint(file_of(tmp_path, state))
     assert all(part in str(caught.value) for part in said), caught.value
 
 
@@ -185,39 +185,39 @@ def test_a_folder_and_npz_are_the_same(tmp_path: Path) -> None:
     state = of_lengstrom()
     np.savez(tmp_path / "muse.npz", **{key: value.numpy() for key, value in state.items()})
     folder = folder_of(tmp_path / "muse", state)
-    found = [read(path) for path in (folder, tmp_path / "muse.npz", file_of(tmp_path, state))]
+    found = [read_checkpoint(path) for path in (folder, tmp_path / "muse.npz", file_of(tmp_path, state))]
     for other in found[1:]:
         assert all(torch.equal(found[0].tensors[key], value) for key, value in other.tensors.items())
-    assert imported(folder).stem == imported(tmp_path / "muse.npz").stem == "muse"
-    assert read(folder).sha256 == found[0].sha256
+    assert import_weights(folder).stem == import_weights(tmp_path / "muse.npz").stem == "muse"
+    assert read_checkpoint(folder).sha256 == found[0].sha256
     (folder / "Variable_1").write_bytes(np.ones(A, "<f4").tobytes())
-    assert read(folder).sha256 != found[0].sha256
+    assert read_checkpoint(folder).sha256 != found[0].sha256
 
 
 def test_folders_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(WeightsError, match=r"is a folder without manifest\.json"):
-        read(tmp_path / "empty")
+        read_checkpoint(tmp_path / "empty")
     folder = folder_of(tmp_path / "muse", of_lengstrom())
     (folder / "Variable_1").write_bytes(b"abc")
     with pytest.raises(WeightsError, match=rf"has 3 bytes; {4 * A} are needed for Variable_1"):
-        read(folder)
+        read_checkpoint(folder)
     (folder / "Variable_1").unlink()
     with pytest.raises(WeightsError, match="Variable_1 cannot be read"):
-        read(folder)
+        read_checkpoint(folder)
     (folder / "manifest.json").write_text('{"Variable": {"filename": "../secret", "shape": [1]}}')
     with pytest.raises(WeightsError, match="does not lie in its folder"):
-        read(folder)
+        read_checkpoint(folder)
     (folder / "manifest.json").write_text("version https://git-lfs.github.com/spec/v1")
     with pytest.raises(WeightsError, match="git lfs pull"):
-        read(folder)
+        read_checkpoint(folder)
     np.savez(tmp_path / "objects.npz", Variable=np.array([{"a": 1}], dtype=object))
     with pytest.raises(WeightsError, match="plain arrays are needed"):
-        read(tmp_path / "objects.npz")
+        read_checkpoint(tmp_path / "objects.npz")
 
 
 def test_only_the_header_is_looked_at(tmp_path: Path) -> None:
-    path = imported(file_of(tmp_path, of_examples()))
+    path = import_weights(file_of(tmp_path, of_examples()))
     card = card_of(path)
     assert card is not None
     assert (card.kind, card.name) == ("fast", "candy")

@@ -1,4 +1,4 @@
-"""Readers of other projects' layouts of networks: each dialect by its keys and shapes."""
+"""Readers of other projects' layouts of networks: each checkpoint format by its keys and shapes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from impasto.core.errors import UnknownName, WeightsError, WeightsMismatch
 from impasto.core.paths import sha256_of
 from impasto.weights.card import Card, save
 from impasto.weights.catalogue import CATALOGUE, Entry
-from impasto.weights.readers import DIALECTS, loaded, read
+from impasto.weights.readers import FORMATS, load_weights, read_checkpoint
 
 from .checkpoints import (
     VGG16,
@@ -57,31 +57,31 @@ def network(counts: tuple[int, ...], *, padding: str = "zeros", ceil_mode: bool 
     }
 
 
-def test_every_dialect_has_a_sample() -> None:
-    assert {"impasto", *SAMPLES} == DIALECTS.keys()
+def test_every_format_has_a_sample() -> None:
+    assert {"impasto", *SAMPLES} == FORMATS.keys()
 
 
-@pytest.mark.parametrize("dialect", SAMPLES)
+@pytest.mark.parametrize("checkpoint_format", SAMPLES)
 @pytest.mark.parametrize("kept_as", ["pth", "safetensors"])
-def test_each_dialect_is_read_from_either_container(dialect: str, kept_as: str, tmp_path: Path) -> None:
-    state = SAMPLES[dialect]()
+def test_each_format_is_read_from_either_container(checkpoint_format: str, kept_as: str, tmp_path: Path) -> None:
+    state = SAMPLES[checkpoint_format]()
     path = pth(tmp_path, state) if kept_as == "pth" else plain(tmp_path, state)
-    found = read(path, dialect=dialect)
+    found = read_checkpoint(path, checkpoint_format=checkpoint_format)
     assert found.sha256 == sha256_of(path)
-    assert found.card.kind == KINDS.get(dialect, "encoder")
+    assert found.card.kind == KINDS.get(checkpoint_format, "encoder")
     assert found.card.name == "w"
     assert found.card.licence == "see source"
     assert path.name in found.card.source
-    assert dialect in found.card.source
+    assert checkpoint_format in found.card.source
     assert found.sha256 in found.card.source
     assert all(tensor.is_contiguous() for tensor in found.tensors.values())
 
 
-@pytest.mark.parametrize("dialect", ["torchvision-vgg", "caffe-vgg"])
+@pytest.mark.parametrize("checkpoint_format", ["torchvision-vgg", "caffe-vgg"])
 @pytest.mark.parametrize("counts", [VGG16, VGG19, (1, 1, 2, 2, 2), (2, 2, 4, 1), (2, 2, 4, 4, 1), (1,)])
-def test_features_are_renamed_by_their_place(dialect: str, counts: tuple[int, ...], tmp_path: Path) -> None:
+def test_features_are_renamed_by_their_place(checkpoint_format: str, counts: tuple[int, ...], tmp_path: Path) -> None:
     state = features(counts)
-    found = read(pth(tmp_path, state), dialect=dialect)
+    found = read_checkpoint(pth(tmp_path, state), checkpoint_format=checkpoint_format)
     wanted = {
         f"{name}.{part}": state[f"features.{number}.{part}"]
         for name, number in by_position(counts)
@@ -89,7 +89,7 @@ def test_features_are_renamed_by_their_place(dialect: str, counts: tuple[int, ..
     }
     assert same(found.tensors, wanted)
     assert found.card.network == network(counts)
-    assert found.card.preprocess == PREPROCESS[dialect]
+    assert found.card.preprocess == PREPROCESS[checkpoint_format]
 
 
 def test_the_published_numbers_are_the_sample_s() -> None:
@@ -99,14 +99,14 @@ def test_the_published_numbers_are_the_sample_s() -> None:
 
 
 def test_features_alone_are_read_too(tmp_path: Path) -> None:
-    whole = read(pth(tmp_path, features()), dialect="caffe-vgg")
-    alone = read(pth(tmp_path, layers(VGG19).state_dict()), dialect="caffe-vgg")
+    whole = read_checkpoint(pth(tmp_path, features()), checkpoint_format="caffe-vgg")
+    alone = read_checkpoint(pth(tmp_path, layers(VGG19).state_dict()), checkpoint_format="caffe-vgg")
     assert same(whole.tensors, alone.tensors)
 
 
 @pytest.mark.parametrize("counts", [VGG16, VGG19, (2, 2, 1)])
 def test_batch_norm_is_folded(counts: tuple[int, ...], tmp_path: Path) -> None:
-    found = read(pth(tmp_path, features(counts, normed=True)))
+    found = read_checkpoint(pth(tmp_path, features(counts, normed=True)))
     assert found.card.preprocess == "imagenet-rgb"
     assert found.card.network == network(counts)
     image = torch.rand(1, 3, 17, 19)
@@ -123,28 +123,28 @@ def test_batch_norm_is_folded(counts: tuple[int, ...], tmp_path: Path) -> None:
 
 
 def test_batch_norm_is_not_caffe(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="not of dialect caffe-vgg"):
-        read(pth(tmp_path, features(normed=True)), dialect="caffe-vgg")
+    with pytest.raises(WeightsError, match="not of checkpoint format caffe-vgg"):
+        read_checkpoint(pth(tmp_path, features(normed=True)), checkpoint_format="caffe-vgg")
 
 
 @pytest.mark.parametrize("counts", [VGG19, (2, 2, 4, 1), (2, 1)])
 def test_gatys_keys_stay(counts: tuple[int, ...], tmp_path: Path) -> None:
     state = gatys(counts)
-    found = read(pth(tmp_path, state))
+    found = read_checkpoint(pth(tmp_path, state))
     assert same(found.tensors, state)
     assert found.card.network == network(counts)
     assert found.card.preprocess == "gatys-bgr"
 
 
 def test_a_compact_network_without_a_card_is_not_taken_for_gatys(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="no known dialect"):
-        read(plain(tmp_path, gatys((2, 2, 3, 2, 1))))
+    with pytest.raises(WeightsError, match="no known checkpoint format"):
+        read_checkpoint(plain(tmp_path, gatys((2, 2, 3, 2, 1))))
 
 
 @pytest.mark.parametrize(("count", "counts"), [(16, VGG19), (9, (2, 2, 4, 1)), (13, (2, 2, 4, 4, 1)), (1, (1,))])
 def test_adain_keeps_every_number(count: int, counts: tuple[int, ...], tmp_path: Path) -> None:
     state = adain(count)
-    found = read(pth(tmp_path, state))
+    found = read_checkpoint(pth(tmp_path, state))
     assert same(found.tensors, gatys(counts))
     assert found.card.network == network(counts, padding="reflect", ceil_mode=True)
     preprocess = found.card.preprocess
@@ -157,7 +157,7 @@ def test_adain_keeps_every_number(count: int, counts: tuple[int, ...], tmp_path:
 def test_squeezenet_keys_stay(classifier: bool, tmp_path: Path) -> None:
     state = squeezenet(classifier=classifier)
     path = plain(tmp_path, state, {"licence": "BSD-2-Clause", "source": "somewhere"})
-    found = read(path)
+    found = read_checkpoint(path)
     assert same(found.tensors, state)
     assert found.card.network == {"architecture": "squeezenet-1.0"}
     assert found.card.preprocess == "squeezenet-bgr"
@@ -166,25 +166,25 @@ def test_squeezenet_keys_stay(classifier: bool, tmp_path: Path) -> None:
 
 
 def test_features_are_not_guessed(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"--dialect torchvision-vgg\|caffe-vgg"):
-        read(pth(tmp_path, features()))
+    with pytest.raises(WeightsError, match=r"--format torchvision-vgg\|caffe-vgg"):
+        read_checkpoint(pth(tmp_path, features()))
 
 
-@pytest.mark.parametrize("dialect", ["torchvision-vgg", "caffe-vgg"])
-def test_a_known_digest_settles_it(dialect: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("checkpoint_format", ["torchvision-vgg", "caffe-vgg"])
+def test_a_known_digest_settles_it(checkpoint_format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = pth(tmp_path, features())
     entry = Entry(
         name="known",
         kind="encoder",
-        dialect=dialect,
+        checkpoint_format=checkpoint_format,
         urls=("https://example.org/w.pth",),
         sha256=sha256_of(path)[:8].upper(),
         licence="free",
         about="a test",
     )
     monkeypatch.setitem(CATALOGUE, "known", entry)
-    card = read(path).card
-    assert (card.name, card.licence, card.preprocess) == ("known", "free", PREPROCESS[dialect])
+    card = read_checkpoint(path).card
+    assert (card.name, card.licence, card.preprocess) == ("known", "free", PREPROCESS[checkpoint_format])
     assert card.source.startswith("https://example.org/w.pth (file w.pth, read as")
 
 
@@ -193,38 +193,40 @@ def test_a_catalogue_name_is_fetched_and_read(served: Served, tmp_path: Path, mo
     entry = Entry(
         name="remote",
         kind="encoder",
-        dialect="caffe-vgg",
+        checkpoint_format="caffe-vgg",
         urls=(served.url("w.pth"),),
         licence="free",
         about="a test",
     )
     monkeypatch.setitem(CATALOGUE, "remote", entry)
-    assert loaded("remote", allow_unverified=True).card.preprocess == "caffe-bgr"
+    assert load_weights("remote", allow_unverified=True).card.preprocess == "caffe-bgr"
 
 
 def test_parallel_features(tmp_path: Path) -> None:
     state = {key.replace("features.", "features.module."): tensor for key, tensor in features().items()}
-    assert read(pth(tmp_path, state), dialect="torchvision-vgg").card.network == network(VGG19)
+    assert read_checkpoint(pth(tmp_path, state), checkpoint_format="torchvision-vgg").card.network == network(VGG19)
 
 
 def test_our_own_files_are_read(tmp_path: Path) -> None:
     card = Card(kind="decoder", name="mine", network={"architecture": "other"})
     save(tmp_path / "a.safetensors", gatys(), card)
-    found = read(tmp_path / "a.safetensors")
+    found = read_checkpoint(tmp_path / "a.safetensors")
     assert found.card == card
     assert same(found.tensors, gatys())
-    with pytest.raises(WeightsError, match="not of dialect gatys-vgg"):
-        read(tmp_path / "a.safetensors", dialect="gatys-vgg")
+    with pytest.raises(WeightsError, match="not of checkpoint format gatys-vgg"):
+        read_checkpoint(tmp_path / "a.safetensors", checkpoint_format="gatys-vgg")
 
 
-def test_unknown_dialects_are_named() -> None:
+def test_unknown_formats_are_named() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'caffe-vgg'"):
-        read(Path("any"), dialect="cafe-vgg")
+        read_checkpoint(Path("any"), checkpoint_format="cafe-vgg")
 
 
-def test_another_dialect_than_it_is(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"not of dialect adain-vgg.*it has 32 tensors, first conv1_1.weight"):
-        read(pth(tmp_path, gatys()), dialect="adain-vgg")
+def test_another_format_than_it_is(tmp_path: Path) -> None:
+    with pytest.raises(
+        WeightsError, match=r"not of checkpoint format adain-vgg.*it has 32 tensors, first conv1_1.weight"
+    ):
+        read_checkpoint(pth(tmp_path, gatys()), checkpoint_format="adain-vgg")
 
 
 @pytest.mark.parametrize(
@@ -238,8 +240,8 @@ def test_another_dialect_than_it_is(tmp_path: Path) -> None:
 )
 def test_others_are_told_what_is_known(state: dict[str, Tensor], tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as caught:
-        read(pth(tmp_path, state))
-    assert all(name in str(caught.value) for name in DIALECTS)
+        read_checkpoint(pth(tmp_path, state))
+    assert all(name in str(caught.value) for name in FORMATS)
 
 
 def without(state: dict[str, Tensor], *keys: str) -> dict[str, Tensor]:
@@ -247,7 +249,7 @@ def without(state: dict[str, Tensor], *keys: str) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "state", "said"),
+    ("checkpoint_format", "state", "said"),
     [
         ("caffe-vgg", without(features(), "features.7.weight"), "features.10 after features.5; features.7"),
         (
@@ -281,6 +283,8 @@ def without(state: dict[str, Tensor], *keys: str) -> dict[str, Tensor]:
         ("squeezenet", squeezenet() | {"fire10.bias": torch.ones(1)}, "unexpected: fire10.bias"),
     ],
 )
-def test_near_misses_list_the_differences(dialect: str, state: dict[str, Tensor], said: str, tmp_path: Path) -> None:
+def test_near_misses_list_the_differences(
+    checkpoint_format: str, state: dict[str, Tensor], said: str, tmp_path: Path
+) -> None:
     with pytest.raises(WeightsMismatch, match=said):
-        read(pth(tmp_path, state), dialect=dialect)
+        read_checkpoint(pth(tmp_path, state), checkpoint_format=checkpoint_format)

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from impasto.config.analysis import EncoderViewOptions
-from impasto.encoders.table import Encoder, Progress, loaded
+from impasto.encoders.table import Encoder, Progress, load_encoder
 from impasto.image.files import Picture
 from impasto.image.resize import fit, resized
 
 
 def encoder_of(eye: EncoderViewOptions, *, precision: str = "float32", progress: Progress | None = None) -> Encoder:
     """The encoder that the options name; downloads it where it is not at hand."""
-    return loaded(eye.encoder, pooling=eye.pooling, precision=precision, progress=progress)
+    return load_encoder(eye.encoder, pooling=eye.pooling, precision=precision, progress=progress)
 
 
 def seen(picture: Picture, eye: EncoderViewOptions) -> Tensor:

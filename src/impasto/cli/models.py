@@ -64,7 +64,7 @@ def show(
     else:
         from impasto.weights import readers
 
-        loaded = readers.loaded(name, allow_unverified=True)
+        loaded = readers.load_weights(name, allow_unverified=True)
         count = sum(tensor.numel() for tensor in loaded.tensors.values())
         path = str(catalogue.located(name))
         values = {**card_values(loaded.card), "parameters": count, "sha256": loaded.sha256, "path": path}
@@ -107,7 +107,9 @@ def import_model(
     /,
     *,
     name: Annotated[str | None, Parameter(help="Name to give it; without, the file's name.")] = None,
-    dialect: Annotated[str | None, Parameter(help="Whose layout it is, where the file leaves that open.")] = None,
+    checkpoint_format: Annotated[
+        str | None, Parameter(name="--format", help="Checkpoint format, where a file fits several.")
+    ] = None,
     encoder: Annotated[
         str | None, Parameter(help="Of a decoder: the encoder that it was trained with, a name or a file.")
     ] = None,
@@ -116,7 +118,7 @@ def import_model(
     from impasto.weights import readers
     from impasto.weights.card import card_of
 
-    path = readers.imported(file, dialect=dialect, name=name, encoder=encoder)
+    path = readers.import_weights(file, checkpoint_format=checkpoint_format, name=name, encoder=encoder)
     card = card_of(path)
     print(path)
     if card is not None:

@@ -154,14 +154,14 @@ def style(
     from impasto.rendering.learned import check_new
     from impasto.training.new_style import train_style
     from impasto.training.students import FILE
-    from impasto.weights.readers import imported
+    from impasto.weights.readers import import_weights
 
     name = style.name or picture.stem
     check_new(name, replace=style.replace)
     folder = output if output is not None else Path(f"{name}-training")  # a folder NAME would hide the style
     code = _trained(lambda: train_style(picture, plain(style), plain(fit), folder), folder, fit=fit, console=console)  # type: ignore[type-var]
     if code == 0:
-        imported(folder / FILE, name=name)
+        import_weights(folder / FILE, name=name)
         print(f"impasto stylize photo.jpg --style {name} -o out.png", file=sys.stderr)
     return code
 

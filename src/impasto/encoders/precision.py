@@ -9,7 +9,7 @@ import torch
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
-def chosen(precision: str, device: str = "cpu") -> torch.dtype:
+def compute_dtype(precision: str, device: str = "cpu") -> torch.dtype:
     """The data type for `precision`; `auto` is bfloat16 where the processor multiplies it natively, else float32.
 
     A painting in bfloat16 ended within 0.5 % of the float32 one's loss, in less time (docs/performance.md).

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.encoders.gains import measured_gains
-from impasto.encoders.precision import chosen
+from impasto.encoders.precision import compute_dtype
 from impasto.encoders.squeezenet import SqueezeNet
 from impasto.encoders.vgg import POOLINGS, Vgg
 from impasto.image.pixels import Preprocess, preprocess_from
@@ -20,7 +20,7 @@ from impasto.weights import readers
 from impasto.weights.card import Card, fill
 from impasto.weights.download import Progress
 
-__all__ = ["ARCHITECTURES", "Encoder", "Progress", "built", "loaded"]
+__all__ = ["ARCHITECTURES", "Encoder", "Progress", "build_encoder", "load_encoder"]
 
 
 def _vgg(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> Vgg:
@@ -106,23 +106,23 @@ class Encoder:
         return self.net.smallest_px(layers)
 
 
-def loaded(
+def load_encoder(
     name_or_path: str | Path,
     *,
     pooling: str = "native",
     precision: str = "auto",
-    dialect: str | None = None,
+    checkpoint_format: str | None = None,
     progress: Progress | None = None,
 ) -> Encoder:
     """The encoder of a catalogue name or a weight file, frozen, in the memory format that is fastest.
 
     Raises `UnknownName`, `WeightsError` and its kinds; downloads what is neither bundled nor cached.
     """
-    file = readers.loaded(name_or_path, dialect=dialect, progress=progress)
-    return built(file.card, file.tensors, sha256=file.sha256, pooling=pooling, precision=precision)
+    file = readers.load_weights(name_or_path, checkpoint_format=checkpoint_format, progress=progress)
+    return build_encoder(file.card, file.tensors, sha256=file.sha256, pooling=pooling, precision=precision)
 
 
-def built(
+def build_encoder(
     card: Card, tensors: Mapping[str, Tensor], *, sha256: str = "", pooling: str = "native", precision: str = "auto"
 ) -> Encoder:
     """The encoder that a card and its tensors describe; `pooling` is "native", "max" or "average"."""
@@ -133,4 +133,4 @@ def built(
         raise UnknownName.of("architecture", str(architecture), ARCHITECTURES)
     net = ARCHITECTURES[architecture](card, tensors, pooling).eval().requires_grad_(False)
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Encoder(net, card, sha256, chosen(precision))
+    return Encoder(net, card, sha256, compute_dtype(precision))

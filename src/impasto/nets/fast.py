@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.core.errors import ImageTooSmall, OptionError, UnknownName, WeightsError
-from impasto.encoders.precision import chosen
+from impasto.encoders.precision import compute_dtype
 from impasto.encoders.table import Progress
 from impasto.image.pixels import Preprocess, preprocess_from
 from impasto.nets.architectures import untrained
@@ -178,7 +178,7 @@ def blended(parts: Sequence[tuple[FastNetwork, float]]) -> FastNetwork:
 
 
 def check_single(network: FastNetwork) -> None:
-    """Raise `OptionError` for a network of several styles, none of which is chosen."""
+    """Raise `OptionError` for a network of several styles, none of which is named."""
     if len(network.styles) > 1:
         raise OptionError(several(network.name, network.styles))
 
@@ -189,11 +189,11 @@ def several(network: str, styles: Sequence[str]) -> str:
 
 
 def loaded(name_or_path: str | Path, *, precision: str = "auto", progress: Progress | None = None) -> FastNetwork:
-    """The network of a name of `impasto models list` or of a weight file of any known dialect, frozen.
+    """The network of a name of `impasto models list` or of a weight file of any known checkpoint format, frozen.
 
     Raises `UnknownName`, `WeightsError` and its kinds.
     """
-    return built(readers.loaded(name_or_path, progress=progress), precision=precision)
+    return built(readers.load_weights(name_or_path, progress=progress), precision=precision)
 
 
 def built(file: Loaded, *, precision: str = "auto") -> FastNetwork:
@@ -214,7 +214,7 @@ def built(file: Loaded, *, precision: str = "auto") -> FastNetwork:
         given.inverse()
     except OptionError as error:
         raise WeightsError(f"the card of {card.name} cannot be used: {error}") from error
-    dtype = chosen(precision)
+    dtype = compute_dtype(precision)
     if dtype == torch.bfloat16:
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return FastNetwork(net.eval().requires_grad_(False), card, file.sha256, seen, given, dtype)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from impasto.core.errors import WeightsError
 from impasto.encoders import table as encoders
-from impasto.encoders.precision import chosen
+from impasto.encoders.precision import compute_dtype
 from impasto.encoders.table import Encoder, Progress
 from impasto.nets import architectures
 from impasto.nets.adain_decoder import AdaINDecoder
@@ -116,7 +116,7 @@ def loaded(name_or_path: str | Path, *, precision: str = "auto", progress: Progr
 
     Raises `UnknownName`, `WeightsError` and its kinds.
     """
-    file = readers.loaded(name_or_path, progress=progress)
+    file = readers.load_weights(name_or_path, progress=progress)
     return built(file, encoder_for(file.card, precision=precision, progress=progress), precision=precision)
 
 
@@ -130,7 +130,7 @@ def encoder_for(card: Card, *, precision: str = "auto", progress: Progress | Non
             f"the card of {card.name} does not say which encoder it needs. Weights of other projects are imported with "
             "it first: impasto models import decoder.pth --encoder vgg_normalised"
         )
-    encoder = encoders.loaded(wanted["name"], precision=precision, progress=progress)
+    encoder = encoders.load_encoder(wanted["name"], precision=precision, progress=progress)
     if encoder.sha256 != wanted["sha256"]:
         raise WeightsError(
             f"{card.name} was trained with another {wanted['name']} than the one at hand (sha256 "
@@ -144,4 +144,4 @@ def built(file: Loaded, encoder: Encoder, *, precision: str = "auto") -> Network
     net: nn.Module = untrained(encoder, file.card.network)
     fill(net, file.tensors, file.card.name)
     net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Network(net, file.card, file.sha256, encoder, chosen(precision))  # type: ignore[arg-type]
+    return Network(net, file.card, file.sha256, encoder, compute_dtype(precision))  # type: ignore[arg-type]

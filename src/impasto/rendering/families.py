@@ -71,7 +71,7 @@ class Family:
 
 
 def _load_encoder(job: Job, progress: Progress | None) -> Loaded:
-    encoder = encoders.loaded(
+    encoder = encoders.load_encoder(
         job.losses.encoder, pooling=job.losses.pooling, precision=job.paint.precision, progress=progress
     )
     return Loaded("optimise", encoder, {encoder.name: encoder.sha256}, encoder.dtype)

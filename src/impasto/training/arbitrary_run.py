@@ -78,7 +78,7 @@ def prepare(options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions) -> Pre
     style_layers = sources.weighted("style-layers", options.style_layers, options.style_layer_weights)
     _check_losses(options)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
-        encoder = encoders.loaded(options.encoder, precision=fitting.precision)
+        encoder = encoders.load_encoder(options.encoder, precision=fitting.precision)
         net = _network(options, encoder, seed=fitting.seed)
     seen = [*content_layers, *style_layers, *net.code_layers]  # type: ignore[misc]
     stride: int = net.stride  # type: ignore[assignment]
@@ -152,7 +152,7 @@ def begins_with(options: ArbitraryTrainOptions) -> str | None:
 
 def _start(net: nn.Module, source: str, options: ArbitraryTrainOptions) -> None:
     """Give `net` the weights of `source`, which may have been trained with another encoder of the same widths."""
-    file = readers.loaded(source)
+    file = readers.load_weights(source)
     try:
         if isinstance(net, Predicted) and file.card.kind == FAST:
             net.begin(file.tensors, file.card.name)

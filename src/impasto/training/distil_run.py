@@ -107,7 +107,7 @@ def prepare(
     weights = weights_of(options, len(options.teachers), kind="teachers")
     held, seen = held_apart(sources.listed_in("contents", options.contents), options.validation)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
-        encoder = encoders.loaded(options.encoder, pooling=options.pooling, precision=fitting.precision)
+        encoder = encoders.load_encoder(options.encoder, pooling=options.pooling, precision=fitting.precision)
         teachers = _teachers(options, fitting, seen, painters=painters)
         net = untrained(options, [teacher.name for teacher in teachers], seed=fitting.seed)
     sources.check_size(options.crop_px, encoder, list(layers), stride=net.stride, smallest_px=net.smallest_px)
@@ -165,7 +165,7 @@ def _dip(task: Distillation, lessons: DistillBatches, options: DistilOptions) ->
         colours.append(torch.cat(list(torch.split(paintings, 1)), dim=3))  # side by side, as one picture
     init_palette(net, colours, lessons.weights)
     if options.start_from is not None:
-        begun = styles_of(readers.loaded(options.start_from))
+        begun = styles_of(readers.load_weights(options.start_from))
         known = [index for index, teacher in enumerate(task.teachers) if teacher.name in begun]
         net.get_buffer(PALETTE)[known] = before[known]
 

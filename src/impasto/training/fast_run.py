@@ -105,7 +105,7 @@ def prepare(
     styles = styles_in(options.styles)
     weights = _style_weights(options, len(styles))
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
-        encoder = encoders.loaded(options.encoder, pooling=options.pooling, precision=fitting.precision)
+        encoder = encoders.load_encoder(options.encoder, pooling=options.pooling, precision=fitting.precision)
         net = untrained(options, [style.name for style in styles], seed=fitting.seed) if network is None else network
     seen_layers = [*content_layers, *style_layers]
     sources.check_size(options.crop_px, encoder, seen_layers, stride=net.stride, smallest_px=net.smallest_px)

@@ -87,7 +87,7 @@ def begin(picture: Path, options: NewStyleOptions, fitting: FastFitOptions) -> S
 
 def _base(options: NewStyleOptions, picture: Path) -> Loaded:
     """The network that is to learn; one that predicts rows is the one of the row that it predicts for the picture."""
-    base = readers.loaded(options.network)
+    base = readers.load_weights(options.network)
     if base.card.network.get("architecture") != "predicted":
         return base
     network = nets.built(base, nets.encoder_for(base.card, precision="float32"), precision="float32")

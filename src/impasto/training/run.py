@@ -127,7 +127,7 @@ def _encoder(options: BackboneOptions, fitting: FitOptions, sample: Tensor) -> V
             batch_norm=options.start_from is None,
         )
     if options.start_from is not None:
-        start = table.loaded(options.start_from, precision="float32")
+        start = table.load_encoder(options.start_from, precision="float32")
         if not isinstance(start.net, Vgg) or start.net.stages != encoder.stages:
             raise OptionError(f"--start-from {options.start_from} is not a compact VGG.")
         encoder.load_convs(start.net.convs_folded())
@@ -145,7 +145,7 @@ def _classification(encoder: Vgg, train: PictureSet, held_out: PictureSet | None
 
 def _distillation(encoder: Vgg, options: BackboneOptions, sample: Tensor) -> backbone.Distillation:
     assert options.teacher is not None
-    teacher = table.loaded(options.teacher)
+    teacher = table.load_encoder(options.teacher)
     if isinstance(teacher.net, SqueezeNet):
         teacher.net.conv1_padding = 3  # so that its features line up with those of a network that keeps its borders
         pairs, scores = backbone.PAIRS, "scores"

@@ -45,7 +45,7 @@ def untrained(options: FastNetworkOptions, names: Sequence[str], *, seed: int) -
     rows = names if options.many == "conditional" else names[:1]
     net = Residual(**numbers_of(options), styles=len(rows))
     if options.start_from is not None:
-        start(net, readers.loaded(options.start_from), rows)
+        start(net, readers.load_weights(options.start_from), rows)
     return net
 
 

@@ -1,7 +1,7 @@
 """Reader of decoders for AdaIN (Huang & Belongie 2017) that number the layers of one sequence.
 
-Such a decoder turns round a VGG-19 that ends at `relu4_1` (dialect `adain-vgg`): nine 3×3 convolutions padded by
-reflection, ReLUs between them, nearest-neighbour doublings after the first, fifth and seventh. Our keys are those of
+The decoder mirrors a VGG-19 cut at `relu4_1` (checkpoint format `adain-vgg`): nine 3×3 convolutions with reflection
+padding, ReLUs between them, nearest-neighbour doublings after the first, fifth and seventh. Our keys are those of
 `nets.adain_decoder`: `first`, then `stages.S.I`. Widths come from the tensors, so narrow copies are read too.
 """
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from impasto.core.errors import WeightsError, WeightsMismatch
 from impasto.core.paths import sha256_of, written_whole
-from impasto.weights.containers import Contents, opened
+from impasto.weights.containers import Contents, open_checkpoint
 
 CARD_KEY = "impasto"
 
@@ -120,8 +120,8 @@ def save(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
 
 
 def load(path: Path) -> Loaded:
-    """One of our own files. Raises `WeightsError` for any other; `readers.read` reads those."""
-    contents = opened(path)
+    """One of our own files. Raises `WeightsError` for any other; `readers.read_checkpoint` reads those."""
+    contents = open_checkpoint(path)
     return Loaded(card=card_in(contents, path.name), tensors=contents.tensors, sha256=sha256_of(path))
 
 

@@ -23,13 +23,13 @@ FAST = "fast"
 class Entry:
     """One row of the catalogue.
 
-    `dialect` is the reader's name, `sha256` the digest in hex or the published first digits of it (8 or more),
-    `bundled` the file's name when it comes with the package.
+    `checkpoint_format` is the name of its reader, `sha256` the digest in hex or the published first digits of it (8 or
+    more), `bundled` the file's name where it comes with the package.
     """
 
     name: str
     kind: str
-    dialect: str
+    checkpoint_format: str
     urls: tuple[str, ...] = ()
     sha256: str | None = None
     size_bytes: int | None = None
@@ -69,7 +69,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             name="compact-vgg",
             kind="encoder",
-            dialect="impasto",
+            checkpoint_format="impasto",
             licence="MIT",
             about="our own compact VGG; comes with the package, needs no network connection",
             bundled="compact-vgg.safetensors",
@@ -77,7 +77,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             name="compact-any",
             kind="arbitrary",
-            dialect="impasto",
+            checkpoint_format="impasto",
             licence="MIT",
             about="our own network that paints in any style; comes with the package, needs no network connection",
             bundled="compact-any.safetensors",
@@ -85,7 +85,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             name="compact-styles",
             kind=FAST,
-            dialect="impasto",
+            checkpoint_format="impasto",
             licence="MIT",
             about="our own network of trained styles; comes with the package, needs no network connection",
             bundled="compact-styles.safetensors",
@@ -93,7 +93,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             name="vgg16",
             kind="encoder",
-            dialect="torchvision-vgg",
+            checkpoint_format="torchvision-vgg",
             urls=("https://download.pytorch.org/models/vgg16-397923af.pth",),
             sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
             size_bytes=553_433_881,
@@ -103,7 +103,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             name="vgg19",
             kind="encoder",
-            dialect="torchvision-vgg",
+            checkpoint_format="torchvision-vgg",
             urls=("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",),
             sha256="dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
             size_bytes=574_673_361,
@@ -113,7 +113,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             name="vgg16-caffe",
             kind="encoder",
-            dialect="caffe-vgg",
+            checkpoint_format="caffe-vgg",
             urls=(_UMICH + "vgg16-00b39a1b.pth", _JOHNSON_S3 + "vgg16-00b39a1b.pth"),
             sha256="00b39a1b",
             licence=_OXFORD_LICENCE,
@@ -122,7 +122,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             name="vgg19-caffe",
             kind="encoder",
-            dialect="caffe-vgg",
+            checkpoint_format="caffe-vgg",
             urls=(_UMICH + "vgg19-d01eb7cb.pth", _JOHNSON_S3 + "vgg19-d01eb7cb.pth"),
             sha256="d01eb7cb",
             licence=_OXFORD_LICENCE,
@@ -131,7 +131,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             name="vgg19-normalised",
             kind="encoder",
-            dialect="adain-vgg",
+            checkpoint_format="adain-vgg",
             urls=("https://github.com/naoto0804/pytorch-AdaIN/releases/download/v0.0.0/vgg_normalised.pth",),
             licence="see source",
             about="VGG-19 rescaled to unit mean activation, with reflection padding: the encoder of AdaIN",
@@ -139,7 +139,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             name="vgg19-gatys",
             kind="encoder",
-            dialect="gatys-vgg",
+            checkpoint_format="gatys-vgg",
             urls=("https://bethgelab.org/media/uploads/pytorch_models/vgg_conv.pth",),
             licence="see source",
             about="the VGG-19 of Leon Gatys' own PyTorch code (the server has probably dropped it)",

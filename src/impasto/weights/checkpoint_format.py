@@ -22,14 +22,14 @@ class Origin:
     file_name: str
     name: str
     sha256: str
-    dialect: str
+    checkpoint_format: str
     entry: Entry | None
     metadata: Mapping[str, str]
 
     def card(self, *, kind: str, network: dict[str, Any], preprocess: str | dict[str, Any], notes: str = "") -> Card:
         """The card of a foreign file."""
         place = self.entry.urls[0] if self.entry and self.entry.urls else self.metadata.get("source", "")
-        file = f"file {self.file_name}, read as {self.dialect}, sha256 {self.sha256}"
+        file = f"file {self.file_name}, read as {self.checkpoint_format}, sha256 {self.sha256}"
         return Card(
             kind=kind,
             name=self.entry.name if self.entry else self.name,

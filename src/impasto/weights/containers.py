@@ -36,7 +36,7 @@ class Contents:
         return {key: tuple(tensor.shape) for key, tensor in self.tensors.items()}
 
 
-def opened(path: Path) -> Contents:
+def open_checkpoint(path: Path) -> Contents:
     """The tensors of a file, or of a deeplearn.js folder. Wrapping dicts and the `module.` of parallel training are
     taken off.
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import filelock
 import httpx
 
 from impasto.core.errors import ChecksumMismatch, DownloadFailed, OptionError, WeightsError
 from impasto.core.paths import sha256_of
-from impasto.weights.locking import held
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are here and the bytes that there will be (`None`: the server does not say)."""
@@ -73,7 +73,7 @@ def download(
     )
     with _disk_errors_told(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with held(target.with_name(f".{target.name}.lock")):
+        with filelock.FileLock(target.with_name(f".{target.name}.lock"), mode=0o666):
             return _kept(job) or _from_any((urls,) if isinstance(urls, str) else tuple(urls), job)
 
 

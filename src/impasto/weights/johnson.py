@@ -106,8 +106,8 @@ class Layout:
                 needed[key] = (out,)
         return needed
 
-    def dialect(self) -> CheckpointFormat:
-        """The row for `readers.DIALECTS`."""
+    def checkpoint_format(self) -> CheckpointFormat:
+        """The row for `readers.FORMATS`."""
         return CheckpointFormat(name=self.name, about=self.about, matches=self.matches, read=self.read)
 
 
@@ -250,4 +250,4 @@ LAYOUTS = (
     ),
 )
 
-ROWS = tuple(layout.dialect() for layout in LAYOUTS)
+ROWS = tuple(layout.checkpoint_format() for layout in LAYOUTS)
