@@ -25,6 +25,7 @@ from impasto.config.pictures import ColourOptions, OutputOptions, SizeOptions
 from impasto.core.errors import ImpastoError, OptionError
 from impasto.encoders.table import Encoder, Progress, load_encoder
 from impasto.image.files import read
+from impasto.image.pixels import over_white
 from impasto.image.resize import resized
 from impasto.image.samples import sample
 from impasto.metrics import table as metrics
@@ -198,7 +199,7 @@ def sheet_of_styles(
     rows = list[tuple[Tensor, dict[str, Tensor]]]()
     for source in contents:
         picture = sample("chelsea") if source is None else image_like.picture_from(source)
-        shown = inputs.over_white(picture.pixels, picture.alpha)
+        shown = over_white(picture.pixels, picture.alpha)
         shown = resized(shown, inputs.output_size(picture.size_hw, SizeOptions(size=size)))
         paintings = dict[str, Tensor]()
         for name, network in networks.items():
@@ -229,7 +230,7 @@ def evaluate(
     """
     features = load_encoder(encoder, precision="float32") if isinstance(encoder, str) else encoder
     read = [image_like.picture_from(picture) for picture in (output, content, style)]
-    out, kept, taken = (inputs.over_white(picture.pixels, picture.alpha) for picture in read)
+    out, kept, taken = (over_white(picture.pixels, picture.alpha) for picture in read)
     size = inputs.style_size(read[2].size_hw, read[0].size_hw, scale=style_scale, short_side_px=64)
     losses = LossOptions()
     return metrics.reference_rows(

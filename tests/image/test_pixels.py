@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.core.errors import NotFinite, OptionError, UnknownName
-from impasto.image.pixels import PREPROCESS, Preprocess, from_bytes, preprocess_from, to_bytes
+from impasto.image.pixels import PREPROCESS, Preprocess, from_bytes, over_white, preprocess_from, to_bytes
 
 
 @pytest.mark.parametrize(("bits", "dtype"), [(8, np.uint8), (16, np.uint16)])
@@ -118,3 +118,18 @@ def test_an_unknown_colour_map_names_the_nearest_and_a_singular_one_has_no_inver
         preprocess_from("cafe-bgr")
     with pytest.raises(OptionError, match="singular"):
         Preprocess(((0.0,) * 3,) * 3, (0.0,) * 3).inverse()
+
+
+def test_over_white_mixes_by_alpha_and_leaves_opaque_pictures_alone() -> None:
+    pixels = torch.rand(2, 3, 4, 5)
+    assert over_white(pixels, None) is pixels
+    assert torch.equal(over_white(pixels, torch.ones(2, 1, 4, 5)), pixels)
+    assert torch.equal(over_white(pixels, torch.zeros(2, 1, 4, 5)), torch.ones_like(pixels))
+    assert torch.allclose(over_white(pixels, torch.full((2, 1, 4, 5), 0.25)), 0.75 + 0.25 * pixels)
+
+
+def test_over_white_of_large_pictures_stays_in_half_precision() -> None:
+    pixels, alpha = torch.rand(1, 3, 4, 5).half(), torch.rand(1, 1, 4, 5)
+    result = over_white(pixels, alpha)
+    assert result.dtype == torch.float16
+    assert torch.allclose(result.float(), over_white(pixels.float(), alpha), atol=1e-3)

@@ -18,7 +18,7 @@ from impasto.encoders.table import Encoder
 from impasto.image import files
 from impasto.image.files import Picture
 from impasto.rendering.families import FAMILIES
-from impasto.rendering.inputs import gathered, output_size, over_white, style_size
+from impasto.rendering.inputs import gathered, output_size, style_size
 from impasto.stylizers.optimised import Optimised
 
 
@@ -106,10 +106,6 @@ def test_a_styles_transparency_is_white(cutout: Picture, painting: Tensor) -> No
     assert style.picture is not None
     assert bool((style.picture[..., :36] > 0.999).all())  # 80 px came to 76
     assert not bool((style.picture[..., 44:] > 0.999).all())
-
-
-def test_without_alpha_nothing_is_laid_over(photo: Tensor) -> None:
-    assert over_white(photo, None) is photo
 
 
 # Styles

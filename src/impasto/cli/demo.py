@@ -1,4 +1,4 @@
-"""`impasto demo`: repaint a photograph that comes with the package in a style that it draws itself."""
+"""`impasto demo`: repaint a photograph that comes with the package in a style that comes with it, too."""
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ SHEET_STYLES = ("strokes", "woodblock", "mosaic", "fire", "ink", "circles", "poi
 GRADUAL_SHEET = 6  # photographs and styles of the large sheet where each picture is painted step by step
 SHEET_STEPS, SHEET_SMALLEST_PX = (40, 25), 96  # of optimisation: two scales, however small the pictures are
 SHEET_CELL_PX = 200
-STYLE_SIZE_HW = (480, 600)
 SIZE_PX = {"arbitrary": 384, "optimise": 192}  # of the sheet's pictures
 LARGE_SIZE_PX = {"arbitrary": 384, "optimise": 288}
 
@@ -107,7 +106,7 @@ def _check(output: Path, options: DemoOptions) -> None:
     """Raise before any work what would be raised after it."""
     from impasto.image.formats import check_writable
     from impasto.image.samples import SAMPLES, sample_path
-    from impasto.image.swatches import SWATCHES, known
+    from impasto.image.swatches import SWATCHES, swatch_path
 
     if output.exists() and not output.is_dir():
         raise OptionError(f"{output} is a file; the demo writes several. Name a folder: -o FOLDER")
@@ -116,7 +115,7 @@ def _check(output: Path, options: DemoOptions) -> None:
     for name in options.content or SAMPLES:
         sample_path(name)
     for name in options.style or SWATCHES:
-        known(name)
+        swatch_path(name)
 
 
 def _written(folder: Path, *, contents: Sequence[str], styles: Sequence[str]) -> Inputs:
@@ -132,7 +131,7 @@ def _written(folder: Path, *, contents: Sequence[str], styles: Sequence[str]) ->
     for name, path in made.contents.items():
         files.write(path, sample(name).pixels)
     for name, path in made.styles.items():
-        files.write(path, swatch(name, size_hw=STYLE_SIZE_HW))
+        files.write(path, swatch(name))
     return made
 
 

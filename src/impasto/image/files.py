@@ -26,7 +26,7 @@ from impasto.image.formats import (
     pictures_in,
     writable_format,
 )
-from impasto.image.pixels import check_finite, from_bytes, to_bytes
+from impasto.image.pixels import check_finite, from_bytes, over_white, to_bytes
 from impasto.image.profiles import srgb_profile
 from impasto.image.strips import LARGE_PX, strips
 
@@ -58,6 +58,11 @@ class Picture:
     def size_hw(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.pixels.shape[-2], self.pixels.shape[-1]
+
+    @property
+    def opaque(self) -> Tensor:
+        """The pixels composited over white, `(1, 3, h, w)`: what networks see of a picture with alpha."""
+        return over_white(self.pixels, self.alpha)
 
 
 def read(path: str | Path, *, max_pixels: int = 200_000_000) -> Picture:
@@ -144,7 +149,7 @@ def _stored(pixels: Tensor, alpha: Tensor | None, *, keep_alpha: bool) -> Tensor
     alpha = alpha.detach().to(rgb)
     if keep_alpha:
         return torch.cat([rgb, alpha], dim=1)
-    return torch.lerp(torch.ones_like(rgb), rgb.clamp(0, 1), alpha.clamp(0, 1))
+    return over_white(rgb.clamp(0, 1), alpha.clamp(0, 1))
 
 
 def _joined(parts: Iterator[NDArray[np.uint8]], size_hw: tuple[int, int]) -> Image.Image:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.core.errors import NotFinite, OptionError, UnknownName
-from impasto.image.strips import strips
+from impasto.image.strips import by_strips, strips
 
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 Offset = tuple[float, float, float]
@@ -60,6 +60,16 @@ def from_bytes(samples: NDArray[Any]) -> Tensor:
     if samples.dtype == np.float16:
         return torch.from_numpy(np.ascontiguousarray(planes))
     return torch.from_numpy(np.array(planes, dtype=np.float32, order="C")).div_(levels)
+
+
+def over_white(pixels: Tensor, alpha: Tensor | None) -> Tensor:
+    """`pixels` `(b, 3, h, w)` composited over white by `alpha` `(b, 1, h, w)`; `pixels` itself without alpha.
+
+    Both in `[0, 1]`. The result is float32, or half precision where `pixels` are.
+    """
+    if alpha is None:
+        return pixels
+    return by_strips(lambda colour, cover: torch.lerp(torch.ones_like(colour), colour, cover), pixels, alpha)
 
 
 def halves(samples: NDArray[np.uint8]) -> NDArray[np.float16]:

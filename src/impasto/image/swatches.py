@@ -1,63 +1,67 @@
-"""Style pictures that the package draws itself, so that a first painting needs no file but a photograph."""
+"""Style pictures that come with the package, so that a first painting needs no file but a photograph.
+
+They are drawn by `tools/swatches` and are in the public domain.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
-from impasto.core.errors import OptionError, UnknownName
-from impasto.image import flowing, outlined, planes
-from impasto.image.brushwork import Bytes
-from impasto.image.pixels import from_bytes
-from impasto.image.resize import SizeHW
+from impasto.core.errors import UnknownName
+from impasto.image.files import read
+from impasto.image.resize import SizeHW, resized
 
-SMALLEST_SIDE_PX = 16  # below it nothing of a drawing is left
+FOLDER = Path(__file__).parent / "drawn"
 
 
 @dataclass(frozen=True)
 class Swatch:
-    """A style to draw: `draw(size_hw, rng)` gives `(h, w, 3)` uint8, the same for the same size and generator."""
+    """A style picture of the package."""
 
     name: str
     about: str
-    draw: Callable[[SizeHW, np.random.Generator], Bytes]
 
 
 SWATCHES: dict[str, Swatch] = {
     row.name: row
     for row in (
-        Swatch("strokes", "thick night-blue strokes that eddy around yellow lights", flowing.night_strokes),
-        Swatch("woodblock", "curling waves in indigo and cream with dark outlines", outlined.woodblock),
-        Swatch("mosaic", "jewel-coloured glass in dark lead, around a rose", outlined.leaded_glass),
-        Swatch("fire", "long wavy bands of orange and red over dark teal", flowing.fire_bands),
-        Swatch("ink", "sepia hatching on cream paper, crossing where it is dark", flowing.hatching),
-        Swatch("circles", "circles within circles, wedges and lines on ochre", planes.geometry),
-        Swatch("points", "dots of neighbouring and opposite colours", flowing.dots),
-        Swatch("cubes", "splintered planes in ochre, grey and blue", planes.facets),
+        Swatch("strokes", "thick night-blue strokes that eddy around yellow lights"),
+        Swatch("woodblock", "curling waves in indigo and cream with dark outlines"),
+        Swatch("mosaic", "jewel-coloured glass in dark lead, around a rose"),
+        Swatch("fire", "long wavy bands of orange and red over dark teal"),
+        Swatch("ink", "sepia hatching on cream paper, crossing where it is dark"),
+        Swatch("circles", "circles within circles, wedges and lines on ochre"),
+        Swatch("points", "dots of neighbouring and opposite colours"),
+        Swatch("cubes", "splintered planes in ochre, grey and blue"),
     )
 }
 """The swatches by name; the first is the demo's."""
 
 
-def known(name: str) -> Swatch:
-    """The row of a name; `UnknownName` where there is none."""
+def swatch_path(name: str) -> Path:
+    """The file of the swatch `name`, WebP, 512×410 px. Raises `UnknownName`."""
     if name not in SWATCHES:
         raise UnknownName.of("swatch", name, SWATCHES)
-    return SWATCHES[name]
+    return FOLDER / f"{name}.webp"
 
 
-def swatch(name: str, *, size_hw: SizeHW = (480, 600), seed: int = 0) -> Tensor:
-    """The swatch `name` as `(1, 3, h, w)` in `[0, 1]`: about half a second at the default size.
+def swatch(name: str, *, size_hw: SizeHW | None = None) -> Tensor:
+    """The swatch `name` as `(1, 3, h, w)` in `[0, 1]`, at the size of its file unless `size_hw` is given.
 
-    A size gives the same drawing larger or smaller, another aspect or seed another drawing. Raises `UnknownName`, and
-    `OptionError` for a side below 16 px or a seed below 0.
+    Another aspect takes the largest central part of that aspect. Raises `UnknownName`, and `OptionError` for a size
+    below 1 px.
     """
-    row = known(name)
-    if min(size_hw) < SMALLEST_SIDE_PX:
-        raise OptionError(f"the swatch's size is {tuple(size_hw)}; {SMALLEST_SIDE_PX} px a side or more are needed.")
-    if seed < 0:
-        raise OptionError(f"the swatch's seed is {seed}; 0 or more is needed.")
-    return from_bytes(row.draw(size_hw, np.random.default_rng(seed)))
+    pixels = read(swatch_path(name)).pixels
+    return pixels if size_hw is None else resized(_cropped(pixels, size_hw), size_hw)
+
+
+def _cropped(pixels: Tensor, aspect_hw: SizeHW) -> Tensor:
+    """The largest central part of the aspect of `aspect_hw`, to the nearest pixel."""
+    height, width = pixels.shape[-2:]
+    scale = min(height / max(aspect_hw[0], 1), width / max(aspect_hw[1], 1))
+    rows, columns = (max(1, round(side * scale)) for side in aspect_hw)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return pixels[..., top : top + rows, left : left + columns]

@@ -18,6 +18,7 @@ from impasto.image import files
 from impasto.image.colour import COLOUR_MATCHES
 from impasto.image.files import Picture
 from impasto.image.masks import feathered, read_mask
+from impasto.image.pixels import over_white
 from impasto.image.resize import SizeHW, fit, resized
 from impasto.nets.fast import KIND as FAST
 from impasto.rendering import families, learned, saved
@@ -88,11 +89,6 @@ def output_size(size_hw: SizeHW, size: SizeOptions) -> SizeHW:
     if size.short_side is not None:
         return fit(size_hw, short_side_px=size.short_side)
     return fit(size_hw, long_side_px=size.size) if size.size else size_hw
-
-
-def over_white(pixels: Tensor, alpha: Tensor | None) -> Tensor:
-    """`pixels` `(1, 3, h, w)` as they look on white; the very same tensor without `alpha` `(1, 1, h, w)`."""
-    return pixels if alpha is None else torch.lerp(torch.ones_like(pixels), pixels, alpha)
 
 
 def _seen(picture: Picture, name: str) -> Picture:

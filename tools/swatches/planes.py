@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from impasto.image.brushwork import (
+from impasto.image.resize import SizeHW
+from tools.swatches.brushwork import (
     Brush,
     Bytes,
     Floats,
@@ -24,7 +25,6 @@ from impasto.image.brushwork import (
     ramp,
     reduced,
 )
-from impasto.image.resize import SizeHW
 
 _GAY = colours(
     "#16181d", "#c8281e", "#1f4aa8", "#f0c419", "#efe6d0", "#2f7f86", "#7b2f6f", "#e88a2c", "#e7a7a0", "#4f8a3c"

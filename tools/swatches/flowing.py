@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from impasto.image.brushwork import (
+from impasto.image.resize import SizeHW
+from tools.swatches.brushwork import (
     OVERSAMPLING,
     Brush,
     Bytes,
@@ -28,7 +29,6 @@ from impasto.image.brushwork import (
     traced,
     unit_px,
 )
-from impasto.image.resize import SizeHW
 
 _THICK = (
     Brush(count=700, length=95, width=26, bristles=7),

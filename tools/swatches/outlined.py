@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from impasto.image.brushwork import (
+from impasto.image.resize import SizeHW
+from tools.swatches.brushwork import (
     Bytes,
     Floats,
     axes,
@@ -21,7 +22,6 @@ from impasto.image.brushwork import (
     ramp,
     reduced,
 )
-from impasto.image.resize import SizeHW
 
 _OUTLINE, _FOAM = "#14233f", "#f4ead2"
 _WATERS = ("#16386b", "#1f4f86", "#2d6a9f", "#123057")

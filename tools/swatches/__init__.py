@@ -1,0 +1,1 @@
+"""The drawings behind the package's style swatches."""
