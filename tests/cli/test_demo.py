@@ -42,7 +42,6 @@ def quick(narrow: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Options with which the demo takes no time."""
     monkeypatch.setattr(demo, "SHEET_STEPS", (1,))
     monkeypatch.setattr(demo, "SHEET_CELL_PX", 40)
-    monkeypatch.setattr(demo, "STYLE_SIZE_HW", (64, 80))
     return ["--method", "optimise", "--encoder", str(narrow), "--size", "64", "--sheet-size", "64"]
 
 
