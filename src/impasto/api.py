@@ -13,7 +13,7 @@ from torch import Tensor
 from impasto.analysis import axes, report
 from impasto.analysis import reconstruct as rebuilding
 from impasto.analysis import sweep as sweeping
-from impasto.analysis.eye import encoder_of, seen
+from impasto.analysis.encoder_view import encoder_of, view_pixels
 from impasto.analysis.style_sheet import style_sheet, style_table
 from impasto.analysis.sweep_metrics import SweepMetrics
 from impasto.config.analysis import EncoderViewOptions, RebuildOptions, RebuildTarget, SweepOptions
@@ -260,7 +260,7 @@ def reconstruct(
     target = RebuildTarget(content_layer=content_layer, style_layer=tuple(style_layers))
     encoder = encoder_of(through, precision=options.precision)
     steps = rebuilding.rebuilt(
-        seen(image_like.picture_from(picture), through), target, encoder=encoder, options=options
+        view_pixels(image_like.picture_from(picture), through), target, encoder=encoder, options=options
     )
     return Painting(_last(steps).picture())
 

@@ -125,7 +125,7 @@ def test_curves_of_runs(run: Run, grid: Path) -> None:
 def test_curves_of_nothing(run: Run, here: Path) -> None:
     Path("log.jsonl").touch()
     for words, code, said in (
-        (["."], 1, "tells of no losses yet"),
+        (["."], 1, "has no losses yet"),
         (["nowhere"], 1, "nowhere cannot be read"),
         ([".", "--smooth", "2"], 2, "--smooth is 2"),
     ):

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from impasto.analysis import plot
 from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.core.errors import NotFinite, OptionError, StateError
 from impasto.image import files
@@ -54,8 +53,6 @@ class Trainer:
 def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Experiment]]:
     """`grid("…")`: the experiments of a file that trains three steps on pictures that are there."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plot, "ALONE_HW", (30, 60))  # small pictures take less time
-    monkeypatch.setattr(plot, "BESIDE_HW", (30, 60))
     (tmp_path / "photos").mkdir()
     (tmp_path / "wave.png").touch()
 

@@ -5,32 +5,33 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
-from impasto.analysis.plot import Line, Numbers, Panel, drawn, smoothed
+from impasto.analysis.charts import Line, Numbers, Panel, line_chart, pixels_of, smoothed
 from impasto.config.experiments import CurveOptions
-from impasto.core.errors import DataError, ImpastoError
+from impasto.core.errors import DataError, ImpastoError, MissingExtra
 from impasto.image import files
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LOG, PICTURE = "log.jsonl", "losses.png"
 TOTAL = "total"
 NO_LOSSES = ("step", "learning_rate", "skipped")
-ASTRAY = 1e4  # a loss so many times that of the usual run has gone astray
-LAST = 0.1  # part of a log that its final losses are the mean of
+LAST = 0.1  # final losses are means over this last part of a log
 
 
 @dataclass(frozen=True)
 class Curves:
-    """The losses of one run by part: `steps` `(n,)` and each part's values `(n,)`, NaN where there is none.
+    """The losses of one run: `steps` `(n,)` and the values of each part `(n,)`, NaN where a step has none.
 
-    `total` `(n,)` is the sum of the parts that were told at a step, NaN where one is not finite; None of such as do
-    not add up.
+    `total` `(n,)` is the sum of the parts logged at a step, NaN where one is not finite. None if parts do not add.
     """
 
     name: str
@@ -40,31 +41,31 @@ class Curves:
 
     @property
     def lines(self) -> dict[str, Numbers]:
-        """The total of two or more parts, and the parts."""
+        """The parts, after the total if there are two or more parts."""
         whole = {} if self.total is None or len(self.parts) < 2 else {TOTAL: self.total}
         return whole | dict(self.parts)
 
     def final(self) -> dict[str, float]:
-        """Total and parts at the end: means of the last tenth, which one batch does not decide. NaN where all are."""
+        """Final total and parts: means over the last tenth of the log, so that one batch does not decide."""
         last = max(1, round(LAST * len(self.steps)))
-        return {name: _mean(values[-last:]) for name, values in self.lines.items()}
+        return {name: _finite_mean(values[-last:]) for name, values in self.lines.items()}
 
     def divided(self, by: Mapping[str, float]) -> Curves:
-        """Some parts alone, each without its weight; those of weight 0 are left out."""
+        """Only the parts in `by`, each divided by its weight; parts of weight 0 are dropped."""
         parts = {name: self.parts[name] / weight for name, weight in by.items() if name in self.parts and weight > 0}
         return dataclasses.replace(self, parts=parts, total=None)
 
 
-def _mean(values: Numbers) -> float:
+def _finite_mean(values: Numbers) -> float:
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else math.nan
 
 
-def read(source: Path, *, name: str | None = None) -> Curves:
-    """The losses that a training run has told of, from its folder or its `log.jsonl`.
+def read_curves(source: Path, *, name: str | None = None) -> Curves:
+    """The losses that a training run has logged, from its folder or its `log.jsonl`.
 
-    A last line that is cut short, as a killed run leaves it, is left out. `DataError` where there is no log, where it
-    is empty, or where a line is none of a log.
+    A truncated last line, as a killed run leaves it, is ignored. Raises `DataError` for a log that is missing, empty or
+    malformed.
     """
     path = source / LOG if source.is_dir() else source
     try:
@@ -72,14 +73,14 @@ def read(source: Path, *, name: str | None = None) -> Curves:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); name the folder of a training run.") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no log of a training run. Name its folder, or its {LOG}.") from error
+        raise DataError(f"{path} is not a training log. Name the run's folder, or its {LOG}.") from error
     rows = list(_rows(text, path))
-    told = [{key: _number(value) for key, value in row.items() if key not in NO_LOSSES} for row in rows]
-    names = dict.fromkeys(key for losses in told for key in losses)
+    logged = [{key: _number(value) for key, value in row.items() if key not in NO_LOSSES} for row in rows]
+    names = dict.fromkeys(key for losses in logged for key in losses)
     if not names:
-        raise DataError(f"{path} tells of no losses yet. Train for --log-every steps or more.")
-    parts = {key: np.asarray([losses.get(key, math.nan) for losses in told]) for key in names}
-    total = np.asarray([sum(losses.values()) for losses in told])
+        raise DataError(f"{path} has no losses yet. Train for --log-every steps or more.")
+    parts = {key: np.asarray([losses.get(key, math.nan) for losses in logged]) for key in names}
+    total = np.asarray([sum(losses.values()) for losses in logged])
     steps = np.asarray([float(row["step"]) for row in rows])
     return Curves(name or path.absolute().parent.name, steps, parts, total)
 
@@ -94,85 +95,81 @@ def _rows(text: str, path: Path) -> Iterator[dict[str, Any]]:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             if number == len(lines) and not text.endswith("\n"):
                 return
-            raise DataError(f"{path}, line {number}, is none of a training log. Name the folder of a run.") from error
+            raise DataError(f"{path}, line {number}, is not a training log. Name the folder of a run.") from error
         yield row
 
 
 def _number(value: Any) -> float:
-    """NaN for null, and for what is no number."""
+    """The value as a float; NaN for null and for anything that is not a finite number."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan
 
 
 def read_all(sources: Sequence[Path]) -> list[Curves]:
-    """The losses of several runs, named by their folders; where two have one name, by their whole paths."""
-    found = [read(source) for source in sources]
-    names = [run.name for run in found]
+    """The losses of several runs, named by their folders, or by their whole paths where folder names repeat."""
+    runs = [read_curves(source) for source in sources]
+    names = [run.name for run in runs]
     return [
         dataclasses.replace(run, name=str(source)) if names.count(run.name) > 1 else run
-        for run, source in zip(found, sources, strict=True)
+        for run, source in zip(runs, sources, strict=True)
     ]
 
 
-def picture(runs: Sequence[Curves], *, options: CurveOptions | None = None, dark: bool = False) -> Tensor:
-    """The losses over steps, `(1, 3, H, W)`: parts of one run in one frame; of several runs, a frame for each part.
+def loss_chart(runs: Sequence[Curves], *, options: CurveOptions | None = None, dark: bool = False) -> Figure:
+    """Losses over steps: the parts of one run in one panel, or several runs with a panel for each part.
 
-    The strong lines are running means; the losses as they are lie behind, faint. What is not finite is left out; beside
-    other runs, what is 10,000 times the usual lies at the upper edge. `DataError` where nothing is finite.
+    Values that are not finite are left out. Raises `DataError` where none is finite, `MissingExtra` without matplotlib.
     """
     options = options or CurveOptions()
     if len(runs) == 1:
-        shown, lines = _lines(runs[0].lines, runs[0].steps, options)
-        panels, final = [Panel("losses", lines)], runs[0].final()
-        legend = [f"{name} {final[name]:.3g}" for name in shown]
+        parts = [name for name, values in runs[0].lines.items() if np.isfinite(values).any()]
+        legend = [f"{name} {runs[0].final()[name]:.3g}" for name in parts]
+        panels = [Panel("losses", _lines([runs[0]] * len(parts), parts, options))]
     else:
         legend = [run.name for run in runs]
-        panels = [Panel(part, lines := _of_part(part, runs, options), _most(lines)) for part in _parts(runs)]
+        parts = list(dict.fromkeys(part for run in runs for part in run.lines))
+        panels = [Panel(part, _lines(runs, [part] * len(runs), options)) for part in parts]
     panels = [panel for panel in panels if panel.lines]
     if not panels:
         raise DataError(f"no loss of {', '.join(run.name for run in runs)} is finite: there is nothing to draw.")
-    return drawn(panels, legend, scale=options.scale, dark=dark)
+    return line_chart(panels, legend, scale=options.scale, dark=dark)
 
 
-def _lines(parts: Mapping[str, Numbers], steps: Numbers, options: CurveOptions) -> tuple[list[str], list[Line]]:
-    """The names of parts with finite values, and their lines."""
-    shown = [name for name, values in parts.items() if np.isfinite(values).any()]
-    return shown, [_line(i, steps, parts[name], options) for i, name in enumerate(shown)]
+def loss_picture(runs: Sequence[Curves], *, options: CurveOptions | None = None, dark: bool = False) -> Tensor:
+    """`loss_chart` as `(1, 3, H, W)` in `[0, 1]`."""
+    return pixels_of(loss_chart(runs, options=options, dark=dark))
 
 
-def _parts(runs: Iterable[Curves]) -> list[str]:
-    return list(dict.fromkeys(part for run in runs for part in run.lines))
+def _lines(runs: Sequence[Curves], parts: Sequence[str], options: CurveOptions) -> list[Line]:
+    """A line for each pair of a run and a part that has finite values."""
+    lines = []
+    for index, (run, part) in enumerate(zip(runs, parts, strict=True)):
+        values = run.lines.get(part, np.empty(0))
+        finite = np.isfinite(values)
+        if finite.any():
+            values = values[finite]
+            lines.append(Line(index, run.steps[finite], values, smoothed(values, options.smooth)))
+    return lines
 
 
-def _of_part(part: str, runs: Sequence[Curves], options: CurveOptions) -> list[Line]:
-    """A line for each run that has finite values of a part."""
-    return [
-        _line(i, run.steps, run.lines[part], options)
-        for i, run in enumerate(runs)
-        if part in run.lines and np.isfinite(run.lines[part]).any()
-    ]
+class LossPicture:
+    """Keeps `losses.png` beside the log of a run in progress.
 
-
-def _most(lines: Sequence[Line]) -> float:
-    """What a loss may be for the frame to reach so far: one run gone astray must not press the others flat."""
-    medians = sorted(float(np.median(line.values)) for line in lines)
-    usual = medians[(len(medians) - 1) // 2] if medians else 0.0
-    return ASTRAY * usual if usual > 0 else math.inf
-
-
-def _line(index: int, steps: Numbers, values: Numbers, options: CurveOptions) -> Line:
-    finite = np.isfinite(values)
-    return Line(index, steps[finite], values[finite], smoothed(values[finite], options.smooth))
-
-
-def draw_log(folder: Path, tell: Callable[[str], object]) -> None:
-    """Write `losses.png` beside the log of a run under way; nothing where nothing is logged yet.
-
-    Never raises an `Exception`, since a picture must not end a training: `tell` is given what went wrong.
+    It never raises an `Exception`, since a picture must not end a training: `report_error` is called instead, and only
+    once where matplotlib is not installed.
     """
-    try:
-        if not (folder / LOG).is_file() or not (folder / LOG).stat().st_size:
-            return
-        files.write(folder / PICTURE, picture([read(folder)]))
-    except Exception as error:
-        kind = "" if isinstance(error, ImpastoError) else f"{type(error).__name__}: "
-        tell(f"{folder / PICTURE} could not be drawn; the training goes on. ({kind}{' '.join(str(error).split())})")
+
+    def __init__(self, folder: Path, report_error: Callable[[str], object]) -> None:
+        self._folder, self._report_error = folder, report_error
+        self._installed = True
+
+    def draw(self) -> None:
+        """Draw the log again; does nothing while it is empty."""
+        log, picture = self._folder / LOG, self._folder / PICTURE
+        try:
+            if self._installed and log.is_file() and log.stat().st_size:
+                files.write(picture, loss_picture([read_curves(self._folder)]))
+        except Exception as error:
+            self._installed = not isinstance(error, MissingExtra)
+            kind = "" if isinstance(error, ImpastoError) else f"{type(error).__name__}: "
+            reason = " ".join(str(error).split())
+            self._report_error(f"{picture} could not be drawn; the training goes on. ({kind}{reason})")

@@ -80,7 +80,7 @@ class SweepFlags(SweepOptions):
 
 Picture = Annotated[Path, Parameter(help="Picture to look at.")]
 Output = Annotated[Path, Parameter(name=("--output", "-o"), negative=(), help="Picture file to write.")]
-_EYE, _REBUILD, _CONSOLE, _LOOK = EncoderViewFlags(), RebuildFlags(), ConsoleFlags(), LookFlags()
+_VIEW, _REBUILD, _CONSOLE, _LOOK = EncoderViewFlags(), RebuildFlags(), ConsoleFlags(), LookFlags()
 _TARGET, _LAYERS, _GRAM, _FEATURES, _SWEEP = TargetFlags(), LayersFlags(), GramFlags(), FeatureFlags(), SweepFlags()
 
 
@@ -95,7 +95,7 @@ def reconstruct(
     ] = None,
     target: TargetFlags = _TARGET,
     rebuild: RebuildFlags = _REBUILD,
-    eye: EncoderViewFlags = _EYE,
+    view: EncoderViewFlags = _VIEW,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Rebuild a picture from noise by what one layer keeps of it, or by the style of one or several.
@@ -103,14 +103,14 @@ def reconstruct(
     Ctrl-C stops after the running step and keeps the picture so far.
     """
     with Bar(quiet=console.quiet) as bar:
-        look = _Look.at(picture, output, eye, console, bar, precision=rebuild.precision, aside=animation)
+        look = _Look.at(picture, output, view, console, bar, precision=rebuild.precision, aside=animation)
         from impasto.analysis import reconstruct as rebuilding
 
         steps = rebuilding.rebuilt(look.pixels, plain(target), encoder=look.encoder, options=plain(rebuild))
         step, stopped = _walked(steps, bar, output.name, look, animation)
         error = rebuilding.error_of(step)
         row = {"error": error, "steps": step.index, "stopped": stopped, "losses": dict(step.losses)}
-        options = {"target": target.to_dict(), "rebuild": rebuild.to_dict(), "eye": eye.to_dict()}
+        options = {"target": target.to_dict(), "rebuild": rebuild.to_dict(), "view": view.to_dict()}
         look.write(step.picture(), command="reconstruct", options=options, row=row)
         bar.note(f"{step.index} steps, {look.seconds:.1f} s, error {error:.2%}{', stopped' if stopped else ''}")
     return INTERRUPTED if stopped else 0
@@ -124,12 +124,12 @@ def layers(
     output: Output,
     sheet: LayersFlags = _LAYERS,
     rebuild: RebuildFlags = _REBUILD,
-    eye: EncoderViewFlags = _EYE,
+    view: EncoderViewFlags = _VIEW,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Show what each layer keeps: one sheet of reconstructions from features and from style."""
     with Bar(quiet=console.quiet) as bar:
-        look = _Look.at(picture, output, eye, console, bar, precision=rebuild.precision)
+        look = _Look.at(picture, output, view, console, bar, precision=rebuild.precision)
         from impasto.analysis.layers import layer_sheet, layer_steps
         from impasto.analysis.reconstruct import error_of
 
@@ -140,7 +140,7 @@ def layers(
             bar.show(done, at.count, f"picture {at.number}/{at.count}  step {at.step.index}/{at.step.total}")
         made = layer_sheet(look.pixels, list(ends.values()), cell_px=sheet.cell_px, name=picture.name)
         errors = [{**end.target.to_dict(), "error": error_of(end.step)} for end in ends.values()]
-        options = {"sheet": sheet.to_dict(), "rebuild": rebuild.to_dict(), "eye": eye.to_dict()}
+        options = {"sheet": sheet.to_dict(), "rebuild": rebuild.to_dict(), "view": view.to_dict()}
         look.write(made, command="layers", options=options, row={"reconstructions": errors})
         bar.note(f"{len(ends)} reconstructions, {look.seconds:.1f} s")
     return 0
@@ -153,16 +153,16 @@ def gram(
     *,
     output: Output,
     matrices: GramFlags = _GRAM,
-    eye: EncoderViewFlags = _EYE,
+    view: EncoderViewFlags = _VIEW,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Draw Gram matrices: which channels of a layer fire together, and so what a style is to a stylizer."""
     with Bar(quiet=console.quiet) as bar:
-        look = _Look.at(picture, output, eye, console, bar)
+        look = _Look.at(picture, output, view, console, bar)
         from impasto.analysis.gram import gram_sheet
 
         made = gram_sheet(look.pixels, encoder=look.encoder, options=plain(matrices), name=picture.name)
-        options = {"matrices": matrices.to_dict(), "eye": eye.to_dict()}
+        options = {"matrices": matrices.to_dict(), "view": view.to_dict()}
         look.write(made, command="gram", options=options, row={"layers": list(matrices.layers)})
     return 0
 
@@ -174,16 +174,16 @@ def features(
     *,
     output: Output,
     channels: FeatureFlags = _FEATURES,
-    eye: EncoderViewFlags = _EYE,
+    view: EncoderViewFlags = _VIEW,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Draw the channels of a layer: where in the picture it finds what."""
     with Bar(quiet=console.quiet) as bar:
-        look = _Look.at(picture, output, eye, console, bar)
+        look = _Look.at(picture, output, view, console, bar)
         from impasto.analysis.features import feature_sheet
 
         made = feature_sheet(look.pixels, encoder=look.encoder, options=plain(channels), name=picture.name)
-        options = {"channels": channels.to_dict(), "eye": eye.to_dict()}
+        options = {"channels": channels.to_dict(), "view": view.to_dict()}
         look.write(made, command="features", options=options, row={"layer": channels.layer})
     return 0
 
@@ -255,7 +255,7 @@ class _Look:
         cls,
         picture: Path,
         output: Path,
-        eye: EncoderViewOptions,
+        view: EncoderViewOptions,
         console: ConsoleFlags,
         bar: Bar,
         *,
@@ -263,7 +263,7 @@ class _Look:
         aside: Path | None = None,
     ) -> _Look:
         """Check the outputs, read the picture, load the encoder."""
-        from impasto.analysis.eye import encoder_of, seen
+        from impasto.analysis.encoder_view import encoder_of, view_pixels
         from impasto.cli import batch
         from impasto.image import files
 
@@ -272,8 +272,8 @@ class _Look:
         if aside is not None:
             outputs.check_film(aside, inputs=[picture, output])
         batch.prepare(console)
-        pixels = seen(files.read(picture), eye)
-        encoder = encoder_of(eye, precision=precision, progress=fetched(bar, eye.encoder))
+        pixels = view_pixels(files.read(picture), view)
+        encoder = encoder_of(view, precision=precision, progress=fetched(bar, view.encoder))
         return cls(picture, output, pixels, encoder, console.json)
 
     @property
@@ -335,7 +335,7 @@ class _Runs:
         if at.result is None:
             return
         if at.result.error:
-            self._bar.note(f"{name}: failed: {at.result.error}")
+            self._bar.tell_error(f"{name}: failed: {at.result.error}")
         elif at.result.kept:
             self._bar.note(f"{name}: kept")
         else:

@@ -75,6 +75,8 @@ def _trainer() -> Train:
 
 def _shown(moments: Iterator[Moment], bar: Bar) -> tuple[list[Moment], bool]:
     """Draw the runs on the bar; how each ended, and whether the user stopped before the last did."""
+    from impasto.jobs.records import FAILED
+
     ends: list[Moment] = []
     left: dict[int, TimeLeft] = {}  # of each run
     with on_interrupt(bar.note) as stop:
@@ -87,7 +89,7 @@ def _shown(moments: Iterator[Moment], bar: Bar) -> tuple[list[Moment], bool]:
                 bar.show(at.number - 1 + at.progress.step / at.progress.steps, at.count, _line(at, as_time(rest)))
             elif at.record is not None:
                 ends.append(at)
-                bar.note(_line(at, ""))
+                (bar.tell_error if at.record.state == FAILED else bar.note)(_line(at, ""))
             if stop.asked and len(ends) < at.count:
                 return ends, True
     return ends, False
@@ -121,15 +123,17 @@ def curves(
     from impasto.image import files
 
     files.check_writable(output, 8)
-    found = drawing.read_all(runs)
+    losses = drawing.read_all(runs)
     outputs.check_no_input(output, [run / drawing.LOG if run.is_dir() else run for run in runs])
-    note = {"command": "curves", "runs": [run.name for run in found], "options": curves.to_dict()}
-    files.write(output, drawing.picture(found, options=plain(curves)), notes={"impasto-analysis": json.dumps(note)})
+    note = {"command": "curves", "runs": [run.name for run in losses], "options": curves.to_dict()}
+    files.write(
+        output, drawing.loss_picture(losses, options=plain(curves)), notes={"impasto-analysis": json.dumps(note)}
+    )
     if not console.json:
         print(output, flush=True)
         return 0
-    told = {run.name: {name: _finite(value) for name, value in run.final().items()} for run in found}
-    print(json.dumps({"output": str(output), "losses": told}), flush=True)
+    final = {run.name: {name: _finite(value) for name, value in run.final().items()} for run in losses}
+    print(json.dumps({"output": str(output), "losses": final}), flush=True)
     return 0
 
 

@@ -168,7 +168,7 @@ def style(
 
 def _trained(begun: Callable[[], Iterator[Progress]], output: Path, *, fit: FitOptions, console: ConsoleOptions) -> int:
     """Train to the end, or until Ctrl-C; the exit code."""
-    from impasto.analysis.curves import draw_log
+    from impasto.analysis.curves import LossPicture
     from impasto.cli import batch
     from impasto.cli.bars import Bar, TimeLeft, as_time
     from impasto.cli.stopping import INTERRUPTED, on_interrupt
@@ -178,6 +178,7 @@ def _trained(begun: Callable[[], Iterator[Progress]], output: Path, *, fit: FitO
     stopped, progress = False, None
     left: TimeLeft | None = None
     with Bar(quiet=console.quiet or not is_first()) as bar, on_interrupt(bar.note) as stop:
+        losses = LossPicture(output, bar.tell_error)
         # closed here, so that what training holds open is let go when it is stopped
         with contextlib.closing(begun()) as steps:  # type: ignore[type-var]
             for progress in steps:
@@ -186,13 +187,13 @@ def _trained(begun: Callable[[], Iterator[Progress]], output: Path, *, fit: FitO
                 stop.worth_keeping, left = True, left or TimeLeft(progress.steps)
                 if progress.sample is not None:
                     bar.note(f"{progress.sample} shows what it has learned")
-                    draw_log(output, bar.tell_error)
+                    losses.draw()
                 bar.show(progress.step, progress.steps, _described(progress, as_time(left.after(progress.step))))
                 stopped = stop.asked and progress.step < progress.steps
                 if stopped:
                     break
         if is_first():
-            draw_log(output, bar.tell_error)
+            losses.draw()
         for line in _afterwards(progress, output, fit, stopped=stopped):
             bar.note(line)
     if not stopped and is_first():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from impasto.analysis.curves import draw_log
+from impasto.analysis.curves import LossPicture
 from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.core.errors import ImpastoError, OptionError
 from impasto.jobs import page
@@ -59,9 +59,9 @@ def swept(
             if records[i].state == FINISHED:
                 yield dataclasses.replace(at, record=records[i], kept=True)
                 continue
-            run = _Run(experiment, folder / experiment.folder, records[i])
+            run = _Run(experiment, folder / experiment.folder, records[i], tell)
             try:
-                with contextlib.closing(run.trained(train, tell)) as steps:
+                with contextlib.closing(run.trained(train)) as steps:
                     for progress in steps:
                         yield dataclasses.replace(at, progress=progress)
             finally:
@@ -92,16 +92,17 @@ def _check(experiments: Sequence[Experiment], folder: Path) -> None:
 class _Run:
     """One experiment under way; `record` says at any time where it stands."""
 
-    def __init__(self, experiment: Experiment, folder: Path, before: Record) -> None:
+    def __init__(self, experiment: Experiment, folder: Path, before: Record, tell: Callable[[str], object]) -> None:
         self._experiment, self._folder = experiment, folder
+        self._losses = LossPicture(folder, tell)
         self.record = dataclasses.replace(before, state=STOPPED, error="")
 
-    def trained(self, train: Train, tell: Callable[[str], object]) -> Generator[Progress, None, None]:
+    def trained(self, train: Train) -> Generator[Progress, None, None]:
         """Train to the end, a failure, or until closed; the record is kept in each case."""
         try:
             with contextlib.closing(self._timed(train)) as steps:
                 for progress in steps:
-                    self._note(progress, tell)
+                    self._note(progress)
                     yield progress
             self.record = dataclasses.replace(self.record, state=FINISHED)
         except FAILURES as error:
@@ -109,7 +110,7 @@ class _Run:
             self.record = dataclasses.replace(self.record, state=FAILED, error=told)
         finally:
             keep(self.record, self._experiment, self._folder)
-            draw_log(self._folder, tell)
+            self._losses.draw()
 
     def _timed(self, train: Train) -> Generator[Progress, None, None]:
         """The steps of training; the record gets the time that they take, and not that of who looks at them."""
@@ -132,7 +133,7 @@ class _Run:
                 first = False
                 yield progress
 
-    def _note(self, progress: Progress, tell: Callable[[str], object]) -> None:
+    def _note(self, progress: Progress) -> None:
         self.record = dataclasses.replace(
             self.record,
             step=progress.step,
@@ -143,4 +144,4 @@ class _Run:
         if progress.step % self._experiment.fitting.checkpoint_every == 0:
             keep(self.record, self._experiment, self._folder)  # a run that is killed has lost little
         if progress.sample is not None and progress.step < progress.steps:  # after the last step it is drawn anyway
-            draw_log(self._folder, tell)
+            self._losses.draw()

@@ -14,7 +14,7 @@ from string import Template
 from typing import Any
 
 import impasto
-from impasto.analysis.curves import Curves, picture, read
+from impasto.analysis.curves import Curves, loss_picture, read_curves
 from impasto.core.errors import DataError, ImageError
 from impasto.core.paths import written_whole
 from impasto.image import files
@@ -102,7 +102,7 @@ def counts(records: Sequence[Record]) -> dict[str, int]:
 
 def _entry(experiment: Experiment, record: Record, folder: Path) -> Entry:
     try:
-        curves = read(folder, name=experiment.name) if record.state != NEW else None
+        curves = read_curves(folder, name=experiment.name) if record.state != NEW else None
     except DataError:  # nothing is logged yet
         curves = None
     samples = sorted((folder / "samples").glob("step-*.png"), key=lambda path: (len(path.name), path.name))
@@ -193,7 +193,7 @@ def _without_weights(entry: Entry, run: Curves) -> Curves:
 
 def _figure(runs: Sequence[Curves], caption: str) -> str:
     """A picture of curves for light pages, and one for dark ones."""
-    light, dark = (address(picture(runs, dark=dark), "PNG") for dark in (False, True))
+    light, dark = (address(loss_picture(runs, dark=dark), "PNG") for dark in (False, True))
     words = html.escape(caption or "losses of all experiments", quote=True)
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     image = f'<img src="{light}" alt="{words}">'
