@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from impasto.config.analysis import EncoderViewOptions
 from impasto.encoders.table import Encoder, Progress, load_encoder
 from impasto.image.files import Picture
+from impasto.image.pixels import over_white
 from impasto.image.resize import fit, resized
 
 
@@ -18,8 +18,5 @@ def encoder_of(view: EncoderViewOptions, *, precision: str = "float32", progress
 
 def view_pixels(picture: Picture, view: EncoderViewOptions) -> Tensor:
     """The picture as `(1, 3, h, w)` in `[0, 1]`, over white where transparent, resized to the size in the options."""
-    pixels = picture.pixels
-    if picture.alpha is not None:
-        pixels = torch.lerp(torch.ones_like(pixels), pixels, picture.alpha)
     size = fit(picture.size_hw, long_side_px=view.size) if view.size else picture.size_hw
-    return resized(pixels, size)
+    return resized(over_white(picture.pixels, picture.alpha), size)
