@@ -92,7 +92,9 @@ def test_it_paints_by_optimisation(toy_file: Path, photo: Tensor, painting: Tens
 
 def test_a_network_for_any_style_takes_it_by_tiles_or_whole(toy_file: Path, draw_painting: object) -> None:
     encoder = table.load_encoder(toy_file, precision="float32")
-    net = untrained(encoder, {"architecture": "predicted", "code_layers": encoder.layers, "widths": [4, 6, 8], "blocks": 1})
+    net = untrained(
+        encoder, {"architecture": "predicted", "code_layers": encoder.layers, "widths": [4, 6, 8], "blocks": 1}
+    )
     card = Card(kind="arbitrary", name="any", network={})
     network = Network(net, card, "", encoder)
     picture = draw_painting(60, 76)  # type: ignore[operator]
