@@ -51,14 +51,11 @@ def whole(path: Path, frames: Sequence[Levels], codec: str = "h264", **options: 
     [("h264", ".mp4"), ("h265", ".mp4"), ("vp9", ".webm"), ("av1", ".mp4"), ("prores", ".mov"), ("ffv1", ".mkv")],
 )
 def test_a_known_colour_comes_back_from_every_codec(tmp_path: Path, codec: str, suffix: str) -> None:
-    frames, times = seen(
-        whole(tmp_path / f"a{suffix}", plain((200, 30, 90), 6, size_hw=(64, 64)), codec, size_hw=(64, 64))
-    )
+    path = tmp_path / f"a{suffix}"
+    frames, times = seen(whole(path, plain((200, 30, 90), 6, size_hw=(64, 64)), codec, size_hw=(64, 64)))
     assert len(frames) == 6
     assert max(abs(t - i / RATE) for i, t in enumerate(times)) < Fraction(1, 1000)
-    for frame in frames:
-        # read by the tags, as players do
-        assert np.abs(decoded_colour(tmp_path / f"a{suffix}") - (200, 30, 90)).max() <= 3, frame.mean((0, 1))
+    assert np.abs(decoded_colour(path).astype(int) - (200, 30, 90)).max() <= 3  # by the tags, as players do
 
 
 def decoded_colour(path: Path) -> Levels:
@@ -169,10 +166,8 @@ def test_sound_and_chapters_are_copied_as_they_are(tmp_path: Path) -> None:
     assert max(abs(a[1] - b[1]) for a, b in zip(after, before, strict=True)) < Fraction(1, 1000)
     with av.open(str(tmp_path / "out.mp4")) as file:
         assert file.metadata["comment"] == "made by hand"
-        assert [(c["metadata"]["title"], c["start"] * c["time_base"]) for c in file.chapters()] == [
-            ("one", 0),
-            ("two", 1),
-        ]
+        titles = {chapter["metadata"]["title"]: chapter["start"] * chapter["time_base"] for chapter in file.chapters()}
+    assert titles == {"one": 0, "two": 1}
 
 
 def test_sound_of_a_part_begins_with_it(tmp_path: Path) -> None:
@@ -236,8 +231,8 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     parts = parts_in(tmp_path / "p", crf=0)
     parts.open()
     (tmp_path / "p" / "00000.part").symlink_to("/dev/full")
+    noise = [np.random.default_rng(i).integers(0, 255, (48, 64, 3), np.uint8) for i in range(90)]
     with pytest.raises(VideoUnwritable, match="No space left"):
-        write(parts, [np.random.default_rng(i).integers(0, 255, (48, 64, 3), np.uint8) for i in range(90)])
-        parts.finish()
+        write(parts, noise)
     parts.abandon()
     assert parts.frames == 0

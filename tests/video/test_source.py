@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -143,10 +144,9 @@ def test_a_file_cut_in_the_middle_gives_its_frames_and_an_error(tmp_path: Path, 
     if suffix == ".ts":  # it states no length: what is there is the film
         assert 5 < len(list(opened(cut).stored())) < 95
         return
-    found = []
-    with pytest.raises(VideoUnreadable, match="cut short or damaged|cannot be read"):
-        for item in opened(cut).stored():
-            found.append(item.open())
+    found: list[Frame] = []
+    with pytest.raises(VideoUnreadable, match=r"cut short or damaged|cannot be read"):
+        found.extend(item.open() for item in opened(cut).stored())
     assert 5 < len(found) < 95
 
 
@@ -178,7 +178,7 @@ def test_times_that_do_not_rise_are_mended_and_told(tmp_path: Path) -> None:
     notes: list[str] = []
     times = [item.time_s for item in opened(twice).stored(on_note=notes.append)]
     assert len(times) == 10
-    assert all(b > a for a, b in zip(times, times[1:], strict=False))
+    assert all(b > a for a, b in pairwise(times))
     assert "does not rise" in notes[0]
 
 

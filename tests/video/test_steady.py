@@ -17,7 +17,7 @@ from impasto.metrics.temporal import sharpness_of, steadiness, warping_error
 from impasto.video.ahead import Ahead
 from impasto.video.frames import Frame, Stored
 from impasto.video.motion import Motion, Tracker, at_rest, is_cut
-from impasto.video.painting import Before, painted_film, with_durations
+from impasto.video.painting import Before, Painted, painted_film, with_durations
 from impasto.video.steady import Steadier
 
 SIZE = (96, 128)
@@ -164,10 +164,9 @@ def test_an_error_while_painting_arrives_after_the_frames_before() -> None:
             raise OptionError("no more paint")
         return frame.pixels
 
-    found = []
+    found: list[Painted] = []
     with pytest.raises(OptionError, match="no more paint"):
-        for item in painted_film(stored(PAN), paint, size_hw=SIZE):
-            found.append(item)
+        found.extend(painted_film(stored(PAN), paint, size_hw=SIZE))
     assert len(found) == 3
 
 

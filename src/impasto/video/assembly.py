@@ -16,6 +16,7 @@ import av
 from impasto.core.errors import VideoUnwritable
 from impasto.core.paths import written_whole
 from impasto.video.codecs import container_for
+from impasto.video.containers import reading, writing
 from impasto.video.parts import Part
 
 COPIED = ("audio", "subtitle")
@@ -43,7 +44,7 @@ class Companions:
 
     def check(self, output: Path) -> None:
         """Raise `VideoUnwritable` where the container of `output` cannot hold one of the streams."""
-        with av.open(str(self.path)) as source:
+        with reading(self.path) as source:
             held = _held_by(container_for(output).format)
             for stream in self.streams(source):
                 if (name := stream.codec_context.codec.canonical_name) not in held:
@@ -73,13 +74,13 @@ def assembled(parts: Sequence[Part], path: Path, *, comment: str = "", companion
     options = {"movflags": "faststart"} if container in ("mp4", "mov") else {}
     try:
         with written_whole(path) as temporary, ExitStack() as stack:
-            output = stack.enter_context(av.open(str(temporary), "w", format=container, options=options))
-            first = stack.enter_context(av.open(str(parts[0].path)))
+            output = stack.enter_context(writing(temporary, container, options))
+            first = stack.enter_context(reading(parts[0].path))
             video = output.add_stream_from_template(first.streams.video[0], opaque=True)
             video.time_base = first.streams.video[0].time_base
             streams = [_video_packets(parts, video)]
             if companions is not None:
-                source = stack.enter_context(av.open(str(companions.path)))
+                source = stack.enter_context(reading(companions.path))
                 _describe(output, source, companions, parts[-1].end_s)
                 streams += _copied(output, source, companions, parts[-1].end_s)
             if comment:
@@ -94,7 +95,7 @@ def _video_packets(parts: Sequence[Part], video: Any) -> Iterator[Timed]:
     """The pieces' packets in order, each piece from its start on; decoding times rise strictly."""
     last = None
     for part in parts:
-        with av.open(str(part.path)) as piece:
+        with reading(part.path) as piece:
             stream = piece.streams.video[0]
             base = stream.time_base
             begin = round(part.start_s / base)
@@ -120,7 +121,7 @@ def _copied(output: Any, source: Any, companions: Companions, end_s: Fraction) -
 
 
 def _stream_packets(companions: Companions, index: int, target: Any, end_s: Fraction) -> Iterator[Timed]:
-    with av.open(str(companions.path)) as source:
+    with reading(companions.path) as source:
         stream = source.streams[index]
         base = stream.time_base
         shift = round(companions.shift_s / base)

@@ -19,6 +19,7 @@ from impasto.core.errors import VideoUnwritable
 from impasto.core.paths import written_whole
 from impasto.image.resize import SizeHW
 from impasto.video.codecs import Codec
+from impasto.video.containers import writing
 from impasto.video.frames import Frame
 from impasto.video.planes import BT709, LIMITED, to_frame
 
@@ -148,7 +149,7 @@ class _Writer:
         self.path, self.layout = path, layout
         self.frames, self.start_s, self.end_s = 0, Fraction(0), Fraction(0)
         self.state: Mapping[str, Tensor] = {}
-        self.file = av.open(str(path), "w", format=layout.codec.part_format(alpha=layout.alpha))
+        self.file = writing(path, layout.codec.part_format(alpha=layout.alpha))
         codec, (height, width) = layout.codec, layout.size_hw
         self._stream: Any = self.file.add_stream(
             codec.encoder, rate=layout.rate.limit_denominator(100_000), options=codec.options_with(layout.crf)

@@ -21,6 +21,7 @@ from impasto.core.errors import VideoUnreadable
 from impasto.image import files
 from impasto.image.pixels import from_bytes
 from impasto.image.resize import SizeHW, resized
+from impasto.video.containers import reading
 from impasto.video.frames import Frame, Stored
 from impasto.video.planes import has_alpha, to_tensor
 
@@ -69,7 +70,7 @@ def opened(path: str | Path, *, folder_rate: Fraction = FOLDER_RATE) -> Film:
         raise VideoUnreadable(f"there is no {path}.")
     if path.suffix.lower() == ".webp":
         return _webp(path)
-    with _told(path), av.open(str(path)) as container:
+    with _told(path), reading(path) as container:
         if not container.streams.video:
             kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
             raise VideoUnreadable(f"{path} holds {' and '.join(kinds)}, and no video; a film is needed.")
@@ -106,7 +107,7 @@ def _upright_hw(frame: Any, aspect: Fraction | None) -> SizeHW:
 
 
 def _file_frames(film: Film, on_note: Any) -> Iterator[Stored]:
-    with _told(film.path), av.open(str(film.path)) as container:
+    with _told(film.path), reading(film.path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         begin, last, mended, stored_hw = None, None, 0, None

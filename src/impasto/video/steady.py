@@ -49,7 +49,7 @@ class Steadier:
         """
         if motion is None:
             return painted
-        trust = motion.trust[0, 0].numpy()[..., None]
+        trust: Planes = motion.trust[0, 0].numpy()[..., None]
         new, old = _planes(painted), _planes(warped(carried, motion.flow))
         result = np.zeros_like(new)
         for sigma in BANDS_PX:
@@ -60,7 +60,7 @@ class Steadier:
         return torch.from_numpy(np.ascontiguousarray(np.moveaxis(result.clip(0, 1), -1, 0)))[None]
 
 
-def _band(new: Planes, old: Planes, share: NDArray[np.float32]) -> Planes:
+def _band(new: Planes, old: Planes, share: Any) -> Planes:
     blended = new + share * (old - new)
     gain = np.sqrt((_energy(new) + FLOOR) / (_energy(blended) + FLOOR)).clip(1 / GAIN, GAIN)
     scaled: Planes = blended * _enlarged(gain, new.shape)[..., None]
