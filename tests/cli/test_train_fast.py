@@ -85,6 +85,9 @@ def test_a_new_style_is_painted_by_its_name(run: Run, words: list[str | Path], t
     ]
     assert run("stylize", "content.png", "--style", "new", "--size", "40", "-o", "painted.png").code == 0
     assert "new" in run("models", "list").out
+    same = run(*taught(there), "--sample-every", "2")  # a finished training repeated
+    assert (same.code, same.out.strip()) == (0, "new-training")
+    assert "new-training was trained to the end already" in same.err
     again = run(*taught(there), "-o", "elsewhere")
     assert again.code == 2
     assert "--replace" in again.err

@@ -21,7 +21,7 @@ def test_two_processes_train_as_one(
 ) -> None:
     """Batches of eight: the four of each process hold one that is painted in its own style, as the whole holds two."""
     given = adain_options()
-    words = ["train", "adain", "--contents", str(given.contents[0]), "--styles", str(given.styles[0])]
+    words = ["train", "arbitrary", "--contents", str(given.contents[0]), "--styles", str(given.styles[0])]
     words += ["--encoder", given.encoder, "--variant", variant, "--crop-px", "32", "--short-side-px", "40"]
     words += ["--steps", "3", "--batch-size", "8", "--precision", "float32", "--device", "cpu", "--log-every", "1"]
     words += ["--identity-weight", "1", "--smoothness-weight", "1", "--sample-every", "2", "--threads", "1", "--json"]
@@ -35,7 +35,8 @@ def test_two_processes_train_as_one(
     for part in ("module", "average"):
         assert one[part].keys() == two_[part].keys()
         for key, value in one[part].items():
-            torch.testing.assert_close(value, two_[part][key], atol=2e-4, rtol=0)
+            atol = 1e-3 if key.endswith(".noise") else 2e-4  # each process draws noise of its own
+            torch.testing.assert_close(value, two_[part][key], atol=atol, rtol=0)
     logs = [(tmp_path / name / "log.jsonl").read_text(encoding="utf-8").splitlines() for name in ("one", "two")]
     for line, other in zip(*logs, strict=True):
         assert json.loads(line) == pytest.approx(json.loads(other), rel=1e-3, abs=1e-4)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from states import assert_equal
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from impasto.config.training import FitOptions
 from impasto.core.errors import NotFinite, StateError
-from impasto.training.fit import PATIENCE, Progress, Trained, averaged, begin, fit, learning_rate, restore, save
+from impasto.training.fit import Progress, Trained, averaged, begin, fit, learning_rate, resolved, restore, save
 
 QUICK = FitOptions(
     steps=12,
@@ -54,11 +55,21 @@ def batches(step: int) -> tuple[int, Tensor]:
     return step, torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
 
 
-def run(task: Any, folder: Path, options: FitOptions = QUICK, *, stop_after: int | None = None) -> list[Progress]:
-    rows = []
-    for progress in fit(task, batches, options, folder=folder):
+def run(
+    task: Any, folder: Path, options: FitOptions = QUICK, *, stop_after: int | None = None, killed: bool = False
+) -> list[Progress]:
+    """The steps of a run; one that is `killed` leaves the files of its last step as they are."""
+    rows, running = [], fit(task, batches, options, folder=folder)
+    checkpoint = folder / "checkpoint.pt"
+    for progress in running:
         rows.append(progress)
         if progress.step == stop_after:
+            before = checkpoint.read_bytes() if checkpoint.exists() else None
+            running.close()  # type: ignore[attr-defined]
+            if killed:
+                checkpoint.unlink()
+                if before is not None:
+                    checkpoint.write_bytes(before)
             break
     return rows
 
@@ -109,15 +120,16 @@ def test_the_constant_learning_rate_stays() -> None:
 
 
 @every_optimizer
+@pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("stop", [2, 5, 7, 12])
-def test_stopped_and_resumed_is_the_same_bit_for_bit(stop: int, optimizer: str, tmp_path: Path) -> None:
+def test_stopped_and_resumed_is_the_same_bit_for_bit(stop: int, killed: bool, optimizer: str, tmp_path: Path) -> None:
     options = replace(QUICK, optimizer=optimizer)
     whole = run(Regression(), tmp_path / "whole", options)
-    run(Regression(), tmp_path / "parts", options, stop_after=stop)
+    run(Regression(), tmp_path / "parts", options, stop_after=stop, killed=killed)
     torch.manual_seed(99)  # what the second process happens to begin with
     rest = run(Regression(), tmp_path / "parts", options)
     assert rest == whole[12 - len(rest) :]
-    assert rest == [] if stop == 12 else rest[0].step == 1 + stop // 5 * 5
+    assert rest == [] if stop == 12 else rest[0].step == 1 + (stop // 5 * 5 if killed else stop)
     assert_equal(kept(tmp_path / "whole"), kept(tmp_path / "parts"))
     assert (tmp_path / "whole/log.jsonl").read_text() == (tmp_path / "parts/log.jsonl").read_text()
 
@@ -133,7 +145,7 @@ def test_resumed_twice(tmp_path: Path) -> None:
     ("other", "message"),
     [
         ({"learning_rate": 0.1}, "another learning_rate"),
-        ({"steps": 20}, "another steps"),
+        ({"steps": 11}, "trained for 12 steps; --steps is 11"),
         ({"seed": 1, "optimizer": "sgd"}, "another optimizer, seed"),
     ],
 )
@@ -145,7 +157,31 @@ def test_other_options_are_refused(other: dict[str, Any], message: str, tmp_path
 
 def test_how_often_is_written_may_change(tmp_path: Path) -> None:
     run(Regression(), tmp_path, stop_after=6)
-    assert run(Regression(), tmp_path, replace(QUICK, log_every=3, checkpoint_every=1))[0].step == 6
+    assert run(Regression(), tmp_path, replace(QUICK, log_every=3, checkpoint_every=1))[0].step == 7
+
+
+def test_more_steps_go_on_where_fewer_ended(tmp_path: Path) -> None:
+    constant = replace(QUICK, schedule="constant")
+    whole = run(Regression(), tmp_path / "whole", replace(constant, steps=20))
+    run(Regression(), tmp_path / "parts", constant)
+    rest = run(Regression(), tmp_path / "parts", replace(constant, steps=20))
+    assert rest == whole[12:]
+    one, other = kept(tmp_path / "whole"), kept(tmp_path / "parts")
+    assert_equal(one, other)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_precision_follows_the_hardware(native: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("impasto.training.fit.has_bfloat16", lambda device: native)
+    chosen, other = ("bfloat16", "float32") if native else ("float32", "bfloat16")
+    auto = replace(QUICK, precision="auto")
+    assert resolved(auto).precision == chosen
+    found = run(Regression(), tmp_path / "auto", auto)
+    assert found == run(Regression(), tmp_path / "named", replace(QUICK, precision=chosen))
+    assert found != run(Regression(), tmp_path / "other", replace(QUICK, precision=other))
+    run(Regression(), tmp_path / "auto", replace(QUICK, precision=chosen))  # the same training
+    with pytest.raises(StateError, match="another precision"):
+        run(Regression(), tmp_path / "auto", replace(QUICK, precision=other))
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
@@ -159,14 +195,28 @@ def test_a_damaged_checkpoint_is_refused(content: bytes | None, tmp_path: Path) 
     run(Regression(), tmp_path)
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:500] if content is None else content)
-    with pytest.raises(StateError, match=r"cannot be read; delete it to begin again"):
+    with pytest.raises(StateError, match=r"cannot be read; delete it to start again"):
         run(Regression(), tmp_path)
+
+
+def test_a_changed_byte_is_refused(tmp_path: Path) -> None:
+    run(Regression(), tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    data, random = path.read_bytes(), np.random.default_rng(0)
+    for place in random.integers(0, len(data), 300):
+        damaged = bytearray(data)
+        damaged[place] ^= int(random.integers(1, 256))
+        path.write_bytes(damaged)
+        with pytest.raises(StateError, match="delete it to start again"):
+            averaged(path)
+    path.write_bytes(data)
+    assert_equal(averaged(path), kept(tmp_path)["average"])
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     torch.save({"module": {}}, tmp_path / "checkpoint.pt")
     for use in (lambda: run(Regression(), tmp_path), lambda: averaged(tmp_path / "checkpoint.pt")):
-        with pytest.raises(StateError, match="is no checkpoint"):
+        with pytest.raises(StateError, match="is not a checkpoint"):
             use()
 
 
@@ -225,11 +275,32 @@ def test_statistics_of_batch_norms_do_not_keep_what_was_not_finite(tmp_path: Pat
 def test_it_gives_up_after_twenty_in_a_row(tmp_path: Path) -> None:
     rows: list[Progress] = []
     going = fit(Regression(spoil=spoiled_at(*range(7, 90))), batches, replace(QUICK, steps=100), folder=tmp_path)
-    with pytest.raises(NotFinite, match=r"20 steps in a row, at step 26.*smaller --learning-rate"):
+    with pytest.raises(NotFinite, match=r"20 consecutive steps, at step 26.*smaller --learning-rate"):
         rows.extend(going)
-    assert PATIENCE == 20
     assert rows[-1].step == 26
     assert rows[-1].skipped == 19
+
+
+def test_a_run_that_has_learned_nothing_fails(tmp_path: Path) -> None:
+    spoiled = Regression(spoil=spoiled_at(*range(90)))
+    for _ in range(2):  # also when it is repeated
+        with pytest.raises(NotFinite, match="in any of 6 steps"):
+            run(spoiled, tmp_path, replace(QUICK, steps=6))
+
+
+@pytest.mark.parametrize("clip_norm", [5.0, 0.0])
+@every_optimizer
+def test_huge_weights_train(optimizer: str, clip_norm: float, tmp_path: Path) -> None:
+    """Adam's steps do not depend on the scale of the loss."""
+    options = replace(QUICK, optimizer=optimizer, clip_norm=clip_norm, learning_rate=1e-3, weight_decay=0.0)
+    huge = Regression(dropout=0.0, spoil=lambda step, loss: loss * 1e22)
+    if optimizer == "sgd" and not clip_norm:
+        return  # whose steps are as long as the gradient
+    rows = run(huge, tmp_path / "huge", options)
+    assert rows[-1].skipped == 0
+    assert all(math.isfinite(sum(row.losses.values())) for row in rows)
+    start = begin(huge, options).module.state_dict()["0.weight"]
+    assert not torch.equal(kept(tmp_path / "huge")["module"]["0.weight"], start)
 
 
 def test_not_in_a_row_it_goes_on(tmp_path: Path) -> None:

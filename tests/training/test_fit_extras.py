@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import struct
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from test_fit import QUICK, Regression, assert_equal, kept, run, spoiled_at
 from torch import Tensor, nn
 
@@ -207,6 +209,34 @@ def test_samples_of_a_task_that_has_none(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@dataclass(frozen=True)
+class Plain(Regression):
+    """Shows its weights as colours."""
+
+    def sample(self, module: nn.Module) -> Tensor:
+        colours = module[0].weight[:1].sigmoid()  # type: ignore[index]
+        return colours[..., None, None].expand(1, 3, 16, 16)
+
+
+def test_the_animation_shows_every_sample(tmp_path: Path) -> None:
+    animated = replace(WATCHED, animation=True)
+    run(Plain(), tmp_path / "whole", animated)
+    run(Plain(), tmp_path / "parts", animated, stop_after=9)
+    path = tmp_path / "parts" / "samples.gif"
+    with Image.open(path) as film:
+        assert film.n_frames == 2  # type: ignore[attr-defined]
+    run(Plain(), tmp_path / "parts", animated)
+    with Image.open(path) as film:
+        assert film.n_frames == 3  # type: ignore[attr-defined]
+        for frame, step in enumerate((4, 8, 12)):
+            film.seek(frame)
+            sample = Image.open(tmp_path / f"parts/samples/step-{step:06d}.png").convert("RGB")
+            assert np.array_equal(np.asarray(film.convert("RGB")), np.asarray(sample))
+    assert path.read_bytes() == (tmp_path / "whole" / "samples.gif").read_bytes()
+    with pytest.raises(OptionError, match="--animation needs sample pictures"):
+        run(Regression(), tmp_path / "none", replace(QUICK, animation=True))
+
+
 def test_the_picture_of_a_sample(tmp_path: Path) -> None:
     run(PreparedStylizer(), tmp_path, WATCHED)
     picture = files.read(tmp_path / "samples" / "step-000012.png").pixels
@@ -280,6 +310,18 @@ def test_scalars_of_a_resumed_run_come_once(tmp_path: Path) -> None:
     assert scalars(tmp_path / "parts") == scalars(tmp_path / "whole")
 
 
+def test_samples_are_pictures_of_tensorboard(tmp_path: Path) -> None:
+    run(PreparedStylizer(), tmp_path, replace(WATCHED, tensorboard=True))
+    shown = {
+        event.step: value.image for event in events(tmp_path) for value in event.summary.value if value.tag == "samples"
+    }
+    assert sorted(shown) == [4, 8, 12]
+    for step, image in shown.items():
+        found = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)).convert("RGB"))
+        sample = np.asarray(Image.open(tmp_path / f"samples/step-{step:06d}.png"))
+        assert np.array_equal(found, sample)
+
+
 def test_what_is_not_finite_is_left_out(tmp_path: Path) -> None:
     run(Regression(spoil=spoiled_at(3)), tmp_path, BOARD)
     found = scalars(tmp_path)
@@ -310,7 +352,7 @@ def test_the_inverse_learning_rate() -> None:
 def test_what_changes_no_weights_may_change(other: dict[str, Any], tmp_path: Path) -> None:
     run(PreparedStylizer(), tmp_path / "whole")
     run(PreparedStylizer(), tmp_path / "parts", stop_after=6)
-    assert run(PreparedStylizer(), tmp_path / "parts", replace(QUICK, **other))[0].step == 6
+    assert run(PreparedStylizer(), tmp_path / "parts", replace(QUICK, **other))[0].step == 7
     assert_equal(kept(tmp_path / "whole")["module"], kept(tmp_path / "parts")["module"])
 
 
@@ -330,7 +372,7 @@ def test_a_checkpoint_from_before_an_option_resumes(tmp_path: Path) -> None:
     torch.save(old, tmp_path / "parts" / "checkpoint.pt")
     with pytest.raises(StateError, match="another accumulate"):
         run(Regression(), tmp_path / "parts", replace(QUICK, accumulate=2))
-    assert run(Regression(), tmp_path / "parts")[0].step == 6
+    assert run(Regression(), tmp_path / "parts")[0].step == 7
     assert_equal(kept(tmp_path / "whole"), kept(tmp_path / "parts"))
 
 
@@ -352,7 +394,7 @@ def test_on_cuda_stopped_and_resumed_is_the_same(tmp_path: Path) -> None:
     options = replace(QUICK, device="cuda")
     whole = run(Regression(), tmp_path / "whole", options)
     run(Regression(), tmp_path / "parts", options, stop_after=7)
-    assert run(Regression(), tmp_path / "parts", options) == whole[5:]
+    assert run(Regression(), tmp_path / "parts", options) == whole[7:]
     assert_equal(kept(tmp_path / "whole"), kept(tmp_path / "parts"))
     assert whole[0].device.startswith("cuda:0")
 
@@ -374,7 +416,7 @@ def test_options_with_other_defaults_resume(tmp_path: Path) -> None:
     options = OtherDefaults(**(QUICK.to_dict() | {"schedule": "inverse"}))
     run(Regression(), tmp_path / "whole", options)
     run(Regression(), tmp_path / "parts", options, stop_after=6)
-    assert run(Regression(), tmp_path / "parts", options)[0].step == 6
+    assert run(Regression(), tmp_path / "parts", options)[0].step == 7
     assert_equal(kept(tmp_path / "whole"), kept(tmp_path / "parts"))
     with pytest.raises(StateError, match="another more"):
         run(Regression(), tmp_path / "parts", replace(options, more=4))

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from impasto.core.errors import DataError
+from impasto.training import pictures
 from impasto.training.pictures import Listed, decoded, listed
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
@@ -181,3 +182,13 @@ def test_progress_is_told(classes: Path) -> None:
     told: list[tuple[int, int]] = []
     decoded(listed(classes), short_side_px=32, progress=lambda *at: told.append(at))
     assert told == [(i, 6) for i in range(1, 7)]
+
+
+def test_transparent_pixels_are_white(tmp_path: Path) -> None:
+    samples = np.zeros((40, 40, 4), np.uint8)
+    samples[:, 20:, 3] = 255  # black at the right; hidden black at the left
+    Image.fromarray(samples, "RGBA").save(tmp_path / "half.png")
+    seen = pictures.small(tmp_path / "half.png", 40)
+    assert not isinstance(seen, str)
+    assert (seen[:, :20] == 255).all()
+    assert (seen[:, 20:] == 0).all()

@@ -114,13 +114,19 @@ def told(progress: Progress) -> Row:
     }
 
 
+def together(then: Callable[[], list[Row]]) -> list[Row]:
+    """What `then` gives once all processes are here: the first has written its files."""
+    torch.distributed.barrier()
+    return then()
+
+
 def everything(folder: Path, rank: int) -> dict[str, Any]:
     noisy, watched = Line(), replace(OPTIONS, sample_every=4, tensorboard=True)
     found: dict[str, Any] = {
         "plain": run(folder / "plain"),
         "accumulated": run(folder / "accumulated", replace(OPTIONS, accumulate=2)),
         "begun": run(folder / "parts", stop_after=3),
-        "resumed": run(folder / "parts"),
+        "resumed": together(lambda: run(folder / "parts")),
         "all": run(folder / "all", task=Line(idle=False)),
         "odd": run(folder / "odd", give=odd),
         "broken": run(folder / "broken", give=broken),

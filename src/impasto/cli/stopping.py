@@ -1,4 +1,4 @@
-"""Ctrl-C: the first asks to stop after the running step, the second stops at once."""
+"""Ctrl-C and SIGTERM: the first asks to stop after the current step, the second stops at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INTERRUPTED = 130  # exit code, as shells have it
 
 @dataclass
 class Stop:
-    """`asked` turns true at the first Ctrl-C after `worth_keeping` was set; before that Ctrl-C stops at once."""
+    """`asked` turns true at the first signal after `worth_keeping` was set; an earlier signal stops at once."""
 
     worth_keeping: bool = False
     asked: bool = False
@@ -23,7 +23,7 @@ class Stop:
 
 @contextlib.contextmanager
 def on_interrupt(tell: Callable[[str], Any]) -> Iterator[Stop]:
-    """A `Stop` that follows Ctrl-C inside the block; `tell` is given what the user should know."""
+    """A `Stop` that follows Ctrl-C, SIGTERM and SIGHUP inside the block; `tell` reports to the user."""
     stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -35,8 +35,11 @@ def on_interrupt(tell: Callable[[str], Any]) -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop  # signals reach the main thread only
         return
-    before = signal.signal(signal.SIGINT, handle)
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # as nohup ignores SIGHUP
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -157,13 +157,22 @@ def style(
     from impasto.weights.readers import import_weights
 
     name = style.name or picture.stem
-    check_new(name, replace=style.replace)
     folder = output if output is not None else Path(f"{name}-training")  # a folder NAME would hide the style
+    check_new(name, replace=style.replace or _was_imported(folder / FILE, name))
     code = _trained(lambda: train_style(picture, plain(style), plain(fit), folder), folder, fit=fit, console=console)  # type: ignore[type-var]
     if code == 0:
         import_weights(folder / FILE, name=name)
         print(f"impasto stylize photo.jpg --style {name} -o out.png", file=sys.stderr)
     return code
+
+
+def _was_imported(path: Path, name: str) -> bool:
+    """Whether the imported style `name` is the network in `path`: a finished training that is repeated."""
+    from impasto.weights.card import load
+    from impasto.weights.catalogue import imported_path
+
+    stored = imported_path(name)
+    return path.is_file() and stored.is_file() and load(stored).card.training == load(path).card.training
 
 
 def _trained(begun: Callable[[], Iterator[Progress]], output: Path, *, fit: FitOptions, console: ConsoleOptions) -> int:
@@ -194,27 +203,24 @@ def _trained(begun: Callable[[], Iterator[Progress]], output: Path, *, fit: FitO
                     break
         if is_first():
             losses.draw()
-        for line in _afterwards(progress, output, fit, stopped=stopped):
+        for line in _afterwards(progress, output, stopped=stopped):
             bar.note(line)
     if not stopped and is_first():
         print(_result(progress, output, fit) if console.json else output)
     return INTERRUPTED if stopped else 0
 
 
-def _afterwards(progress: Progress | None, output: Path, fit: FitOptions, *, stopped: bool) -> Iterator[str]:
-    """What there is to say at the end."""
+def _afterwards(progress: Progress | None, output: Path, *, stopped: bool) -> Iterator[str]:
+    """The closing remarks."""
     if progress is None:
+        yield f"{output} was trained to the end already. To train longer, give more --steps."
         return
     if progress.unreadable:
         count, first = len(progress.unreadable), "; ".join(progress.unreadable[:NAMED])
         more = f"; and {count - NAMED} more" if count > NAMED else ""
-        yield f"pictures that could not be read, so that others stood in for them: {count} ({first}{more})"
+        yield f"unreadable pictures, replaced by the next readable ones: {count} ({first}{more})"
     if stopped:
-        yield f"stopped after step {progress.step} of {progress.steps}."
-        if (output / "checkpoint.pt").is_file():
-            yield f"{output} holds the last checkpoint: the same command goes on from there."
-        else:
-            yield f"the first checkpoint comes after step {fit.checkpoint_every}: the same command begins anew."
+        yield f"stopped after step {progress.step} of {progress.steps}; the same command resumes there."
 
 
 def _result(progress: Progress | None, output: Path, fit: FitOptions) -> str:

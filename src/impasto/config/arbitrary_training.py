@@ -17,8 +17,6 @@ VARIANTS = (
     "wct",
     "wct-skip",
     "predicted",
-    "predicted-noise",
-    "predicted-noise-half",
     "predicted-half",
 )
 

@@ -13,32 +13,35 @@ from impasto.core.options import Choice, Doc, Options, Range
 class FitOptions(Options):
     """How a network is trained, whatever the task."""
 
-    steps: Annotated[int, Doc("Number of optimiser steps."), Range(1)] = 6000
-    batch_size: Annotated[int, Doc("Pictures a step."), Range(1, 4096)] = 32
+    steps: Annotated[int, Doc("Number of optimiser steps; may be raised when a run is resumed."), Range(1)] = 6000
+    batch_size: Annotated[int, Doc("Batch size."), Range(1, 4096)] = 32
     optimizer: Annotated[str, Doc("Optimiser."), Choice(("adamw", "adam", "sgd"))] = "adamw"
-    learning_rate: Annotated[float, Doc("Highest learning rate, reached after the warm-up."), Range(0)] = 2e-3
-    schedule: Annotated[str, Doc("How the learning rate falls."), Choice(("cosine", "constant", "inverse"))] = "cosine"
+    learning_rate: Annotated[float, Doc("Peak learning rate, reached after the warm-up."), Range(0)] = 2e-3
+    schedule: Annotated[str, Doc("Learning rate schedule."), Choice(("cosine", "constant", "inverse"))] = "cosine"
     decay: Annotated[
-        float, Doc("Of the inverse schedule: the learning rate is divided by 1 + decay × step."), Range(0)
-    ] = 5e-5  # of AdaIN's code (Huang & Belongie 2017)
-    warmup_steps: Annotated[int, Doc("Steps in which the learning rate climbs from zero."), Range(0)] = 50
+        float, Doc("Decay of the inverse schedule: the learning rate is divided by 1 + decay × step."), Range(0)
+    ] = 5e-5  # as in AdaIN's code (Huang & Belongie 2017)
+    warmup_steps: Annotated[int, Doc("Steps of linear warm-up."), Range(0)] = 50
     weight_decay: Annotated[float, Doc("Weight decay; not applied to biases and norms."), Range(0, 1)] = 1e-4
-    accumulate: Annotated[
-        int, Doc("Equal parts that a batch is gone through in; takes less memory, and as many steps."), Range(1, 4096)
-    ] = 1
-    clip_norm: Annotated[float, Doc("Longest gradient; 0 does not clip."), Range(0)] = 5.0
-    precision: Annotated[str, Doc("Arithmetic of forward and backward."), Choice(("bfloat16", "float32"))] = "bfloat16"
-    average_decay: Annotated[float, Doc("Decay of the averaged weights (EMA); 0 keeps none."), Range(0, 0.99999)] = (
-        0.998
-    )
-    checkpoint_every: Annotated[int, Doc("Steps between checkpoints."), Range(1)] = 250
-    log_every: Annotated[int, Doc("Steps between lines of the log."), Range(1)] = 20
-    sample_every: Annotated[int, Doc("Steps between pictures that the network makes; 0 makes none."), Range(0)] = 0
-    tensorboard: Annotated[bool, Doc("Write scalars for TensorBoard, too.")] = False
-    device: Annotated[
-        str, Doc("Where to compute. Auto: CUDA where there is one."), Choice(("auto", "cpu", "cuda", "mps"))
+    accumulate: Annotated[int, Doc("Gradient accumulation steps: less memory, more time."), Range(1, 4096)] = 1
+    clip_norm: Annotated[float, Doc("Maximum gradient norm; 0 disables clipping."), Range(0)] = 5.0
+    precision: Annotated[
+        str,
+        Doc("Precision of forward and backward passes. Auto: bfloat16 where the hardware computes it natively."),
+        Choice(("auto", "bfloat16", "float32")),
     ] = "auto"
-    seed: Annotated[int, Doc("Seed of weights, order and crops."), Range(0)] = 0
+    average_decay: Annotated[
+        float, Doc("Decay of the exponential moving average of the weights; 0 disables it."), Range(0, 0.99999)
+    ] = 0.998
+    checkpoint_every: Annotated[int, Doc("Steps between checkpoints."), Range(1)] = 250
+    log_every: Annotated[int, Doc("Steps between log entries."), Range(1)] = 20
+    sample_every: Annotated[int, Doc("Steps between sample pictures; 0 disables them."), Range(0)] = 0
+    animation: Annotated[bool, Doc("Write samples.gif, an animation of the sample pictures.")] = False
+    tensorboard: Annotated[bool, Doc("Write losses and sample pictures for TensorBoard.")] = False
+    device: Annotated[
+        str, Doc("Device. Auto: CUDA if available, else CPU."), Choice(("auto", "cpu", "cuda", "mps"))
+    ] = "auto"
+    seed: Annotated[int, Doc("Seed of initial weights, data order and crops."), Range(0)] = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a training run tells of itself while it goes: `log.jsonl`, and scalars for TensorBoard (extra "train")."""
+"""Metrics of a training run: `log.jsonl`, and TensorBoard (extra "train")."""
 
 from __future__ import annotations
 
@@ -10,28 +10,33 @@ from typing import Any, Protocol
 
 from impasto.core.extras import optional
 from impasto.core.paths import written_whole
+from impasto.image import files
 
 
 class Board(Protocol):
-    """A place where numbers are written down, step by step."""
+    """A destination of metrics by step."""
 
     def write(self, step: int, losses: Mapping[str, float], *, rate: float, norm: float, skipped: int) -> None:
-        """Losses by part, learning rate, norm of the gradient, and steps skipped so far."""
+        """Losses by part, learning rate, gradient norm, and the number of steps skipped so far."""
+        ...
+
+    def show(self, step: int, sample: Path) -> None:
+        """A sample picture."""
         ...
 
     def close(self) -> None:
-        """Nothing more will be written."""
+        """Finish writing."""
         ...
 
 
 def opened(folder: Path, *, step: int, tensorboard: bool) -> list[Board]:
-    """The boards of a run that goes on after `step`; what they hold of later steps is dropped, to be written again.
+    """The boards of a run that resumes after `step`; their entries of later steps are dropped.
 
     Raises `MissingExtra` for TensorBoard without its package.
     """
     boards: list[Board] = [Log(folder / "log.jsonl", step=step)]
     if tensorboard:
-        boards.append(Scalars(folder / "tensorboard", step=step))
+        boards.append(TensorBoard(folder / "tensorboard", step=step))
     return boards
 
 
@@ -49,24 +54,27 @@ class Log:
         """Append a line."""
         row = {"step": step, "learning_rate": rate, "skipped": skipped}
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        told = {name: round(value, 6) if math.isfinite(value) else None for name, value in losses.items()}
+        finite = {name: round(value, 6) if math.isfinite(value) else None for name, value in losses.items()}
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row | told) + "\n")
+            file.write(json.dumps(row | finite) + "\n")
+
+    def show(self, step: int, sample: Path) -> None:
+        """Pictures are files of their own."""
 
     def close(self) -> None:
-        """Every line is in the file already."""
+        """Every line has been written already."""
 
 
-class Scalars:
-    """Event files for TensorBoard. They only grow: later steps are marked as void, and TensorBoard hides them."""
+class TensorBoard:
+    """Event files. They are append-only: steps that are repeated after a resume are marked as purged."""
 
     def __init__(self, folder: Path, *, step: int) -> None:
         package = optional("tensorboardX", "train", "--tensorboard")
-        suffix = f".{step:09d}"  # names have the second only, and a run resumed within it would take the same file
+        suffix = f".{step:09d}"  # file names have a resolution of one second: a quick resume would reuse the name
         self._writer: Any = package.SummaryWriter(str(folder), purge_step=step + 1, filename_suffix=suffix)
 
     def write(self, step: int, losses: Mapping[str, float], *, rate: float, norm: float, skipped: int) -> None:
-        """Write `loss/<part>`, `total`, `learning_rate` and `gradient_norm`, but what is not finite."""
+        """Write `loss/<part>`, `total`, `learning_rate` and `gradient_norm` where they are finite."""
         parts = {f"loss/{name}": value for name, value in losses.items()}
         others = {"total": sum(losses.values()), "learning_rate": rate, "gradient_norm": norm}
         for name, value in (parts | others).items():
@@ -74,8 +82,13 @@ class Scalars:
                 self._writer.add_scalar(name, value, step)
         self._writer.flush()
 
+    def show(self, step: int, sample: Path) -> None:
+        """Write the picture as `samples`."""
+        self._writer.add_image("samples", files.read(sample).pixels[0].numpy(), step)
+        self._writer.flush()
+
     def close(self) -> None:
-        """Finish the file."""
+        """Close the file."""
         self._writer.close()
 
 
@@ -83,4 +96,4 @@ def _step_of(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
-        return math.inf  # half a line, of a run that was killed
+        return math.inf  # a line cut short by a kill

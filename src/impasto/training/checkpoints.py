@@ -1,7 +1,9 @@
-"""What training needs to go on exactly, as a file."""
+"""Checkpoints: everything that exact resumption needs, in one file."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +16,14 @@ from impasto.config.training import FitOptions
 from impasto.core.errors import StateError
 from impasto.core.paths import written_whole
 
-FREE = ("log_every", "checkpoint_every", "sample_every", "tensorboard", "device")
-"""Options that may differ when a checkpoint is resumed: they change what is told and where, not what is trained."""
+DIGEST_BYTES = 64
+FREE = ("log_every", "checkpoint_every", "sample_every", "animation", "tensorboard", "device")
+"""Options that may differ on resume: they change what is reported and where, not what is trained."""
 
 
 @dataclass
 class Trained:
-    """A module with all that is needed to go on exactly."""
+    """A module with its optimiser, averaged weights and step counters."""
 
     module: nn.Module
     optimizer: torch.optim.Optimizer
@@ -30,8 +33,8 @@ class Trained:
 
 
 def save(state: Trained, path: Path, options: FitOptions) -> None:
-    """Write all that `restore` needs, whole or not at all."""
-    kept = {
+    """Write a checkpoint atomically."""
+    contents = {
         "module": state.module.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "average": state.average,
@@ -39,48 +42,73 @@ def save(state: Trained, path: Path, options: FitOptions) -> None:
         "skipped": state.skipped,
         "options": options.to_dict(),
     }
+    buffer = io.BytesIO()
+    torch.save(contents, buffer)
     with written_whole(path) as temporary:
-        torch.save(kept, temporary)
+        temporary.write_bytes(_sealed(buffer.getvalue()))
 
 
 def restore(state: Trained, path: Path, options: FitOptions) -> None:
-    """Put a checkpoint into `state`. Raises `StateError` when it is damaged, or of other options or another module.
+    """Load a checkpoint into `state`. Raises `StateError` if it is damaged, or of other options or another network.
 
-    An option that did not exist when the checkpoint was written had what is now its default.
+    `steps` may be raised, but not below the step of the checkpoint. An option that is younger than the checkpoint
+    counts as having had its default.
     """
-    kept = _opened(path)
-    before = type(options)().to_dict() | kept["options"]
-    differing = [name for name, value in options.to_dict().items() if before[name] != value and name not in FREE]
+    checkpoint = _opened(path)
+    before = type(options)().to_dict() | checkpoint["options"]
+    if before["precision"] == "auto":  # younger than the checkpoint
+        before["precision"] = options.precision
+    free = (*FREE, "steps")
+    differing = [name for name, value in options.to_dict().items() if before[name] != value and name not in free]
     if differing:
         raise StateError(f"{path} was trained with another {', '.join(differing)}. "
                          "Give the same options, or another output folder.")  # fmt: skip
+    if options.steps < checkpoint["step"]:
+        raise StateError(f"{path} has been trained for {checkpoint['step']} steps; --steps is {options.steps}. "
+                         "Use at least as many, or another output folder.")  # fmt: skip
     try:
-        state.module.load_state_dict(kept["module"])
-        state.optimizer.load_state_dict(kept["optimizer"])
+        state.module.load_state_dict(checkpoint["module"])
+        state.optimizer.load_state_dict(checkpoint["optimizer"])
     except (RuntimeError, ValueError) as error:
         raise StateError(f"{path} is of another network. Give another output folder. ({_first_line(error)})") from error
     if state.average is not None:
         for name, value in state.average.items():
-            value.copy_(kept["average"][name])
-    state.step, state.skipped = kept["step"], kept["skipped"]
+            value.copy_(checkpoint["average"][name])
+    state.step, state.skipped = checkpoint["step"], checkpoint["skipped"]
 
 
 def averaged(path: Path) -> dict[str, Tensor]:
-    """The averaged weights of a checkpoint, or its plain ones where none were kept; on the CPU."""
-    kept = _opened(path)
-    found: dict[str, Tensor] = kept["average"] or kept["module"]
-    return found
+    """The averaged weights of a checkpoint, or the plain ones without averaging; on the CPU."""
+    checkpoint = _opened(path)
+    weights: dict[str, Tensor] = checkpoint["average"] or checkpoint["module"]
+    return weights
 
 
 def _opened(path: Path) -> dict[str, Any]:
     try:
-        kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
-        raise StateError(f"{path} cannot be read; delete it to begin again. ({_first_line(error)})") from error
+        data = path.read_bytes()
+        _verify(data)
+        contents: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, OSError, EOFError, pickle.UnpicklingError) as error:
+        raise StateError(f"{path} cannot be read; delete it to start again. ({_first_line(error)})") from error
     needed = {"module", "optimizer", "average", "step", "skipped", "options"}
-    if not isinstance(kept, dict) or not needed <= kept.keys():
-        raise StateError(f"{path} is no checkpoint of this program; delete it, or give another output folder.")
-    return kept
+    if not isinstance(contents, dict) or not needed <= contents.keys():
+        raise StateError(f"{path} is not a checkpoint of impasto; delete it, or give another output folder.")
+    return contents
+
+
+def _sealed(archive: bytes) -> bytes:
+    """The zip archive of `torch.save`, with its SHA-256 as the archive's comment."""
+    return archive[:-2] + DIGEST_BYTES.to_bytes(2, "little") + hashlib.sha256(archive[:-2]).hexdigest().encode()
+
+
+def _verify(data: bytes) -> None:
+    """Raise `ValueError` where a file differs from its checksum. Files of `torch.save` have none, and are accepted."""
+    archive, digest = data[: -DIGEST_BYTES - 2], data[-DIGEST_BYTES:]
+    if data[-22:-18] == b"PK\5\6" and data[-2:] == b"\0\0":  # the end of an archive without a comment
+        return
+    if hashlib.sha256(archive).hexdigest().encode() != digest:
+        raise ValueError("its checksum does not match")
 
 
 def _first_line(error: Exception) -> str:

@@ -1,16 +1,16 @@
-"""The one training loop, for one process or many.
+"""The training loop, for one process or several.
 
-Several processes (`torchrun --nproc_per_node 2 -m impasto train …`) train as one does: of the batch of a step each
-takes an equal part, gradients and told losses are means over the processes, and the first one writes the files. What
-differs from one process: noise that a loss draws is another in each process; batch norms normalise by the statistics
-of their own part, and the running ones that are kept are those of the first process. The same holds for the parts of
-`accumulate`, whose running statistics move once for each part. Lightning Fabric does the exchange (`processes` says
-why).
+Several processes (`torchrun --nproc_per_node 2 -m impasto train …`) train as one does: each takes an equal part of the
+batch, gradients and reported losses are means over the processes, and the first one writes the files. Two differences
+remain: every process draws its own noise in a loss, and batch norms normalise by the statistics of their part, with the
+running statistics of the first process kept. The same holds for the parts of gradient accumulation, whose running
+statistics move once for each part. Lightning Fabric does the exchange (see `processes`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from impasto.config.training import FitOptions
 from impasto.core.errors import NotFinite
+from impasto.encoders.precision import has_bfloat16
 from impasto.training import boards, processes, sampling
 from impasto.training.checkpoints import Trained, averaged, restore, save
 from impasto.training.determinism import deterministic, seeded
@@ -39,20 +40,23 @@ __all__ = [
     "begin",
     "fit",
     "learning_rate",
+    "resolved",
     "restore",
     "save",
 ]
 
 B = TypeVar("B", contravariant=True)
-PATIENCE = 20  # steps in a row that may be skipped for not being finite
+PATIENCE = 20  # consecutive steps that may be skipped for not being finite
+LARGEST_NORM = 1e15  # of gradients, whose squares Adam keeps in float32
+CHECKPOINT = "checkpoint.pt"
 RANKS_APART = 0x9E3779B1  # far apart in the 32 bits of a seed that PyTorch's generator on the CPU keeps
 
 
 class Task(Protocol[B]):
-    """What is trained: a module, and its loss on a batch. A task that is `Sampled`, too, shows what it has learned."""
+    """A module and its loss on a batch. A task that is also `Sampled` shows what it has learned."""
 
     def build(self) -> nn.Module:
-        """The module to train; what is drawn at random there is the same for the same seed."""
+        """The module to train; its random initialisation follows from the seed."""
         ...
 
     def loss(self, module: nn.Module, batch: B) -> dict[str, Tensor]:
@@ -62,10 +66,10 @@ class Task(Protocol[B]):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands after `step` of `steps`.
+    """The state of a training after `step` of `steps`.
 
-    `skipped` counts steps dropped because they were not finite. `sample` is the picture that this step has written.
-    `unreadable` says which training pictures could not be read so far, and why.
+    `skipped` counts steps skipped because they were not finite. `sample` is the picture that this step has written.
+    `unreadable` lists the training pictures that could not be read so far, with the reasons.
     """
 
     step: int
@@ -78,8 +82,19 @@ class Progress:
     unreadable: tuple[str, ...] = ()
 
 
+F = TypeVar("F", bound=FitOptions)
+
+
+def resolved(options: F) -> F:
+    """`options` with the precision that `auto` means here: bfloat16 where the device computes it natively."""
+    if options.precision != "auto":
+        return options
+    native = has_bfloat16(processes.device_for(options.device).type)
+    return dataclasses.replace(options, precision="bfloat16" if native else "float32")
+
+
 def learning_rate(step: int, options: FitOptions) -> float:
-    """Linear warm-up, then what the schedule says.
+    """Linear warm-up, then the schedule.
 
     Constant; half a cosine down to zero (Loshchilov & Hutter 2017); or divided by 1 + decay × step, as in the code of
     AdaIN (Huang & Belongie 2017).
@@ -111,44 +126,56 @@ def begin(task: Task[Any], options: FitOptions, device: torch.device | str = "cp
 
 
 def fit(task: Task[B], batches: Callable[[int], B], options: FitOptions, *, folder: Path) -> Iterator[Progress]:
-    """Train, yielding after every step; `folder` receives `checkpoint.pt` and `log.jsonl`, and where they are asked
-    for `samples/step-000500.png` and `tensorboard/`.
+    """Train, yielding after every step; `folder` receives `checkpoint.pt` and `log.jsonl`, and on demand
+    `samples/step-000500.png`, `samples.gif` and `tensorboard/`.
 
-    A checkpoint in `folder` is resumed from, exactly: module, optimiser, averaged weights and step are kept there, the
-    random numbers of a step follow from seed, step and rank, and `batches(step)`, which gives the batch of all
-    processes together, must depend on nothing but the step. (Exactly on the same device and with as many processes;
-    for CUDA see `deterministic`.) Raises `NotFinite` after 20 steps in a row whose loss or gradient is not finite (each
-    such step is skipped), `StateError` if the checkpoint is of other options, `OptionError` (device, a batch that does
-    not divide, samples of a task that has none) and `MissingExtra`.
+    Training resumes exactly from a checkpoint in `folder`: it holds module, optimiser, averaged weights and step; the
+    random numbers of a step follow from seed, step and rank; and `batches(step)`, the batch of all processes together,
+    must depend on the step only. (Exactly on the same device and with as many processes; for CUDA see `deterministic`.)
+    A generator that is closed early writes a checkpoint of the last step.
+
+    Raises `NotFinite` after 20 consecutive steps whose loss or gradient is not finite (each such step is skipped) and
+    when every step of the run was skipped, `StateError` if the checkpoint is of other options, `OptionError` (device,
+    an indivisible batch, samples of a task that has none) and `MissingExtra`.
     """
-    sampling.check(task, options.sample_every)
-    team = processes.gathered(options.device)
+    sampling.check(task, options)
+    options, team = resolved(options), processes.gathered(options.device)
     state = begin(task, options, team.device)
-    if (folder / "checkpoint.pt").exists():
-        restore(state, folder / "checkpoint.pt", options)
+    if (folder / CHECKPOINT).exists():
+        restore(state, folder / CHECKPOINT, options)
     team.check_same(state.step)
-    loss, where = team.joined(Loss(task, state.module)), team.about
+    loss = team.joined(Loss(task, state.module))
     with contextlib.ExitStack() as stack:
-        told = boards.opened(folder, step=state.step, tensorboard=options.tensorboard) if team.first else []
-        for board in told:
+        reported = boards.opened(folder, step=state.step, tensorboard=options.tensorboard) if team.first else []
+        for board in reported:
             stack.callback(board.close)
-        bad_in_a_row = 0
+        consecutive = 0
         while state.step < options.steps:
             taken = _step(loss, batches(state.step), state, options=options, team=team)
-            bad_in_a_row = 0 if taken.finite else bad_in_a_row + 1
+            consecutive = 0 if taken.finite else consecutive + 1
             state.skipped += not taken.finite
-            if bad_in_a_row >= PATIENCE:
-                raise NotFinite(f"the loss was not finite {PATIENCE} steps in a row, at step {state.step}. "
+            if consecutive >= PATIENCE:
+                raise NotFinite(f"the loss was not finite in {PATIENCE} consecutive steps, at step {state.step}. "
                                 "Use a smaller --learning-rate; the last checkpoint is kept.")  # fmt: skip
             state.step += 1
-            sample = _written(task, state, told, options=options, folder=folder, taken=taken) if team.first else None
-            yield Progress(state.step, options.steps, taken.losses, taken.rate, state.skipped, where, sample)
-    team.wait()  # until the first has written the last checkpoint
+            sample = (
+                _written(task, state, reported, options=options, folder=folder, taken=taken) if team.first else None
+            )
+            try:
+                yield Progress(state.step, options.steps, taken.losses, taken.rate, state.skipped, team.about, sample)
+            except GeneratorExit:
+                if team.first and not _due(state, options):
+                    save(state, folder / CHECKPOINT, options)
+                raise
+    if state.skipped >= state.step:
+        raise NotFinite(f"the loss was not finite in any of {state.step} steps: nothing was learned. "
+                        "Use a smaller --learning-rate or smaller weights, and another output folder.")  # fmt: skip
+    team.wait()  # until the first process has written the last checkpoint
 
 
 @dataclass(frozen=True)
 class _Taken:
-    """A step that was tried: losses as means over processes and parts, and the norm of the gradient before clipping."""
+    """One step: losses as means over processes and parts, and the gradient norm before clipping."""
 
     losses: dict[str, float]
     rate: float
@@ -166,7 +193,7 @@ def _step(loss: nn.Module, batch: Any, state: Trained, *, options: FitOptions, t
     noise = options.seed * 1_000_003 + state.step + team.rank * RANKS_APART  # weights and batches are the same in all
     with seeded(noise, team.device), deterministic(team.device):
         parts = _gradients(loss, batch, options=options, team=team)
-        norm = torch.nn.utils.clip_grad_norm_(state.module.parameters(), options.clip_norm or math.inf)
+        norm = _clipped(state.module, options.clip_norm or LARGEST_NORM)
     values = torch.stack(list(parts.values()))
     finite = torch.isfinite(norm) & torch.isfinite(values.sum())
     *means, all_finite = team.mean(torch.cat([values, finite[None].float()])).tolist()
@@ -181,15 +208,15 @@ def _step(loss: nn.Module, batch: Any, state: Trained, *, options: FitOptions, t
 
 
 def _gradients(loss: nn.Module, batch: Any, *, options: FitOptions, team: Processes) -> dict[str, Tensor]:
-    """Add the gradients of this process's part of a batch, in turns; the losses in float32, as means over the turns."""
+    """Accumulate the gradients of this process's part of a batch; the losses in float32, means over the parts."""
     turns = options.accumulate
     means: dict[str, Tensor] = {}
     for turn in range(turns):
         part = part_of(batch, team.rank * turns + turn, count=team.count * turns)
         with team.exchanging(loss, now=turn == turns - 1):
             with torch.autocast(team.device.type, torch.bfloat16, enabled=options.precision == "bfloat16"):
-                found: dict[str, Tensor] = loss(part)
-            scaled = {name: value.float() / turns for name, value in found.items()}
+                losses: dict[str, Tensor] = loss(part)
+            scaled = {name: value.float() / turns for name, value in losses.items()}
             team.backward(torch.stack(list(scaled.values())).sum())
         for name, value in scaled.items():
             means[name] = means[name] + value.detach() if name in means else value.detach()
@@ -197,28 +224,57 @@ def _gradients(loss: nn.Module, batch: Any, *, options: FitOptions, team: Proces
 
 
 @torch.no_grad()
+def _clipped(module: nn.Module, limit: float) -> Tensor:
+    """Scale the gradients to a norm of `limit` at most; their norm before.
+
+    Relative to the largest element: with style weights like 1e21, in use with losses of other scales, the squares
+    overflow float32. Gradients that are not finite stay as they are.
+    """
+    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    if not gradients:
+        return torch.zeros(())
+    largest = torch.stack([gradient.abs().max() for gradient in gradients]).max()
+    divisor = largest.clamp(min=torch.finfo(largest.dtype).tiny)
+    norms = torch.stack([torch.linalg.vector_norm(gradient / divisor) for gradient in gradients])
+    norm: Tensor = torch.linalg.vector_norm(norms) * largest
+    if bool(torch.isfinite(norm)) and norm > limit:
+        for gradient in gradients:
+            gradient.mul_(limit / norm)
+    return norm
+
+
+@torch.no_grad()
 def _average(state: Trained, decay: float) -> None:
     if state.average is None:
         return
-    now = min(decay, (1 + state.step) / (10 + state.step))  # the first steps do not linger
+    now = min(decay, (1 + state.step) / (10 + state.step))  # less inertia in the first steps
     for name, value in state.module.state_dict().items():
-        held = state.average[name]
-        if held.is_floating_point():
-            held.lerp_(value, 1 - now)
+        average = state.average[name]
+        if average.is_floating_point():
+            average.lerp_(value, 1 - now)
         else:
-            held.copy_(value)
+            average.copy_(value)
+
+
+def _due(state: Trained, options: FitOptions) -> bool:
+    """Whether a checkpoint is written after this step."""
+    return state.step % options.checkpoint_every == 0 or state.step == options.steps
 
 
 def _written(
-    task: Task[Any], state: Trained, told: list[boards.Board], *, options: FitOptions, folder: Path, taken: _Taken
+    task: Task[Any], state: Trained, reported: list[boards.Board], *, options: FitOptions, folder: Path, taken: _Taken
 ) -> Path | None:
-    """Write what is due after a step; the sample, if one was."""
+    """Write the outputs that are due after a step; the path of the sample, if one was written."""
     last, sample = state.step == options.steps, None
     if options.sample_every and isinstance(task, Sampled) and (state.step % options.sample_every == 0 or last):
         sample = sampling.written(task, state, folder / "samples", seed=options.seed)
-    if state.step % options.log_every == 0 or last:
-        for board in told:
+        if options.animation:
+            sampling.animate(folder / "samples", folder / "samples.gif", step=state.step)
+    for board in reported:
+        if state.step % options.log_every == 0 or last:
             board.write(state.step, taken.losses, rate=taken.rate, norm=taken.norm, skipped=state.skipped)
-    if state.step % options.checkpoint_every == 0 or last:
-        save(state, folder / "checkpoint.pt", options)
+        if sample is not None:
+            board.show(state.step, sample)
+    if _due(state, options):
+        save(state, folder / CHECKPOINT, options)
     return sample

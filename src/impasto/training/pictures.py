@@ -119,7 +119,7 @@ def decoded(
 def small(path: Path, short_side_px: int) -> Bytes | str:
     """A picture `(h, w, 3)` scaled down to a short side of `short_side_px`, or why it cannot be read."""
     try:
-        pixels = files.read(path).pixels
+        pixels = files.read(path).opaque
     except (ImageError, MissingExtra) as error:
         return str(error)
     h, w = pixels.shape[-2:]

@@ -1,4 +1,4 @@
-"""What a folder of a training run is of."""
+"""The options that an output folder of a training belongs to: `training.json`."""
 
 from __future__ import annotations
 
@@ -9,22 +9,40 @@ from typing import Any
 from impasto.core.errors import StateError
 from impasto.core.paths import written_whole
 
+FILE = "training.json"
+OUTPUTS = ("checkpoint.pt", "network.safetensors", "encoder.safetensors", "log.jsonl", "losses.png", "samples")
+LENGTHS = ("epochs", "steps")
+"""Options of the length of a run, which may be raised on resume."""
 
-def lock_run_config(folder: Path, told: dict[str, Any]) -> None:
-    """Note what is trained in `folder`; `StateError` where the checkpoint there is of something else.
 
-    `told` is plain JSON with the table `options`.
+def lock_run_config(folder: Path, metadata: dict[str, Any]) -> None:
+    """Record in `folder`, created if missing, what is trained there. `metadata` is plain JSON with a table `options`.
+
+    Raises `StateError` if the checkpoint there is of another training, or if the folder has files with the names of
+    a training's outputs that no training has left.
     """
-    path, told = folder / "training.json", json.loads(json.dumps(told))
-    if path.is_file() and (folder / "checkpoint.pt").is_file():
-        before, now = _flat(_known(path)), _flat(told)
-        differing = [name for name in now if name != "options" and before.get(name) != now[name]]
-        if differing:
-            names = ", ".join(differing)
-            raise StateError(f"{folder} was trained with another {names}. Give the same, or another output folder.")
-        return
+    path, metadata = folder / FILE, json.loads(json.dumps(metadata))
+    if not path.is_file():
+        foreign = [name for name in OUTPUTS if (folder / name).exists()]
+        if foreign:
+            raise StateError(f"{folder} has {', '.join(foreign)}, but no {FILE} of a training that it would belong to. "
+                             "Move it, or give another output folder.")  # fmt: skip
+    else:
+        before = _known(path)
+        if (folder / "checkpoint.pt").is_file():
+            _compare(before, metadata, folder)
+            return
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")
+
+
+def _compare(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    old, new = ({**metadata["options"], **metadata} for metadata in (before, now))
+    shared = [name for name in new if name in old and name not in ("options", *LENGTHS)]
+    differing = [name for name in shared if old[name] != new[name]]
+    if differing:
+        raise StateError(f"{folder} was trained with another {', '.join(differing)}. "
+                         "Give the same, or another output folder.")  # fmt: skip
 
 
 def _known(path: Path) -> dict[str, Any]:
@@ -33,9 +51,5 @@ def _known(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise StateError(f"{path} cannot be read ({error}); give another output folder.") from error
     if not isinstance(known, dict) or not isinstance(known.get("options"), dict):
-        raise StateError(f"{path} does not say what was trained there; give another output folder.")
+        raise StateError(f"{path} does not record a training; give another output folder.")
     return known
-
-
-def _flat(told: dict[str, Any]) -> dict[str, Any]:
-    return {**told["options"], **told}

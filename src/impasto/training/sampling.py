@@ -1,4 +1,4 @@
-"""Pictures that a network under training makes, to look at."""
+"""Sample pictures of a network during training."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
+from impasto.config.training import FitOptions
 from impasto.core.errors import OptionError
+from impasto.core.paths import written_whole
 from impasto.image import files
 from impasto.training.checkpoints import Trained
 from impasto.training.determinism import seeded
 
 GAP_PX = 4
+ANIMATION_PX = 800  # long side: a GIF is held in memory
 
 
 @runtime_checkable
@@ -23,21 +27,25 @@ class Sampled(Protocol):
     """A task whose network makes pictures."""
 
     def sample(self, module: nn.Module) -> Tensor:
-        """Pictures `(n, 3, h, w)` or `(rows, columns, 3, h, w)` in `[0, 1]` to look at, the same inputs each time."""
+        """Pictures `(n, 3, h, w)` or `(rows, columns, 3, h, w)` in `[0, 1]`, of the same inputs each time."""
         ...
 
 
-def check(task: object, every: int) -> None:
-    """Raise `OptionError` where samples are asked of a task that has none."""
-    if every and not isinstance(task, Sampled):
-        raise OptionError(f"--sample-every is {every}, but this network makes no pictures. Leave it at 0.")
+def check(task: object, options: FitOptions) -> None:
+    """Raise `OptionError` for samples of a task that has none, and for an animation without samples."""
+    if options.sample_every and not isinstance(task, Sampled):
+        raise OptionError(
+            f"--sample-every is {options.sample_every}, but this network makes no pictures. Leave it at 0."
+        )
+    if options.animation and not options.sample_every:
+        raise OptionError("--animation needs sample pictures. Give --sample-every, such as --sample-every 100.")
 
 
 def written(task: Sampled, state: Trained, folder: Path, *, seed: int) -> Path:
-    """The averaged network's pictures in one file in `folder`, named by the step.
+    """Write the averaged network's pictures to one file in `folder`, named by the step.
 
-    A copy of the network makes them, in evaluation mode, from random numbers of its own: training goes on as if there
-    had been no sample. Costs the memory of the weights once more while it lasts.
+    A copy of the network makes them, in evaluation mode and with its own random numbers: training is not affected.
+    Costs the memory of the weights once more meanwhile.
     """
     module = copy.deepcopy(state.module)
     if state.average is not None:
@@ -53,8 +61,8 @@ def written(task: Sampled, state: Trained, folder: Path, *, seed: int) -> Path:
 def sheet(cells: Tensor) -> Tensor:
     """Pictures side by side on white, as `(1, 3, H, W)`.
 
-    `(rows, columns, 3, h, w)` are laid out so, `(n, 3, h, w)` in nearly as many rows as columns. What is not a number
-    becomes black, so that a sample never ends the training.
+    `(rows, columns, 3, h, w)` keep their layout, `(n, 3, h, w)` are laid out in a near-square grid. NaN becomes black,
+    so that a sample never ends the training.
     """
     h, w = cells.shape[-2:]
     columns = cells.shape[1] if cells.ndim == 5 else math.ceil(math.sqrt(len(cells)))
@@ -65,3 +73,14 @@ def sheet(cells: Tensor) -> Tensor:
         top, left = i // columns * (h + GAP_PX), i % columns * (w + GAP_PX)
         laid[0, :, top : top + h, left : left + w] = cell
     return laid
+
+
+def animate(folder: Path, path: Path, *, step: int) -> None:
+    """Write the samples in `folder` up to `step` as a GIF, four a second; the last one stays for two seconds."""
+    samples = [sample for sample in sorted(folder.glob("step-*.png")) if int(sample.stem.partition("-")[2]) <= step]
+    pictures = [Image.open(sample).convert("RGB") for sample in samples]
+    for picture in pictures:
+        picture.thumbnail((ANIMATION_PX, ANIMATION_PX))
+    durations = [250] * (len(pictures) - 1) + [2000]  # milliseconds
+    with written_whole(path) as temporary:
+        pictures[0].save(temporary, save_all=True, append_images=pictures[1:], duration=durations, loop=0)

@@ -26,7 +26,7 @@ def words(there: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> list[str 
             (here / folder / name).write_bytes((there / name).read_bytes())
     given = ["--contents", "contents", "--styles", "styles", "--encoder", there / "tiny.safetensors", "-o", "out"]
     small = ["--steps", "3", "--batch-size", "2", "--crop-px", "32", "--short-side-px", "40", "--precision", "float32"]
-    return ["train", "adain", *given, *small, "--device", "cpu"]
+    return ["train", "arbitrary", *given, *small, "--device", "cpu"]
 
 
 def rows(done: Result) -> Any:
@@ -65,34 +65,50 @@ def test_pictures_that_cannot_be_read(run: Run, words: list[str | Path]) -> None
     Path("styles/style.png").write_bytes(b"no picture")
     done = run(*words, "--json")
     assert len(rows(done)["unreadable"]) == 1
-    assert "could not be read" in done.err
+    assert "unreadable pictures" in done.err
     assert "style.png" in done.err
 
 
-def test_ctrl_c_stops_after_the_step_and_the_same_command_goes_on(
-    run: Run, words: list[str | Path], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_after_the_step_and_the_same_command_resumes_there(
+    number: signal.Signals, run: Run, words: list[str | Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = ["whole" if word == "out" else word for word in words]
-    whole = run(*elsewhere, "--checkpoint-every", "1")
+    whole = run(*elsewhere)
     assert whole.code == 0, whole.err
     plain, steps = fit._step, list[int]()
 
     def step(*given: Any, **options: Any) -> Any:
         steps.append(1)
         if len(steps) == 2:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return plain(*given, **options)
 
     monkeypatch.setattr(fit, "_step", step)
-    stopped = run(*words, "--checkpoint-every", "1")
+    stopped = run(*words)
     assert (stopped.code, stopped.out) == (130, "")
     assert "stopping after this step" in stopped.err
-    assert "stopped after step 2 of 3" in stopped.err
-    assert "out holds the last checkpoint" in stopped.err
+    assert "stopped after step 2 of 3; the same command resumes there" in stopped.err
     assert not Path("out/network.safetensors").exists()
-    assert run(*words, "--checkpoint-every", "1").code == 0
-    assert len(steps) == 3
+    assert run(*words).code == 0
+    assert len(steps) == 3  # though no checkpoint was due
     assert Path("out/network.safetensors").read_bytes() == Path("whole/network.safetensors").read_bytes()
+    again = run(*words)
+    assert (again.code, again.out.strip()) == (0, "out")
+    assert "out was trained to the end already" in again.err
+
+
+def test_files_of_others_are_not_overwritten(run: Run, words: list[str | Path]) -> None:
+    for name in ("network.safetensors", "log.jsonl", "losses.png"):
+        Path("out").mkdir(exist_ok=True)
+        Path("out", name).write_text("of somebody")
+        done = run(*words)
+        assert done.code == 1
+        assert f"out has {name}, but no training.json" in done.err
+        assert Path("out", name).read_text() == "of somebody"
+        Path("out", name).unlink()
+    Path("out/notes.txt").write_text("of somebody")  # a name that no training uses
+    assert run(*words).code == 0
 
 
 @pytest.mark.parametrize(
@@ -113,5 +129,5 @@ def test_mistakes_are_one_line(more: list[str], code: int, said: str, run: Run, 
 
 
 def test_the_help_names_every_variant(run: Run) -> None:
-    text = " ".join(run("train", "adain", "--help").out.split())
+    text = " ".join(run("train", "arbitrary", "--help").out.split())
     assert all(variant in text for variant in VARIANTS)
