@@ -15,7 +15,6 @@ from impasto.encoders import table as encoders
 from impasto.image import files
 from impasto.image.resize import fit, resized
 from impasto.losses.statistics import gram
-from impasto.training.fast_run import LAYERS, USUAL
 
 PAIRS = {
     "R1, 1": (1e5, 1e10),
@@ -34,7 +33,7 @@ def main() -> None:
     parser.add_argument("--encoder", default="compact-vgg")
     given = parser.parse_args()
     encoder = encoders.load_encoder(given.encoder, precision="float32")
-    content_layers, style_layers = LAYERS.get(given.encoder, USUAL)
+    content_layers, style_layers = encoder.defaults.content, encoder.defaults.style
     pictures = [files.read(path).pixels for path in (given.content, given.style)]
     px = FastTrainOptions().style_px
     content, style = (resized(p, fit((p.shape[-2], p.shape[-1]), short_side_px=px, enlarge=False)) for p in pictures)

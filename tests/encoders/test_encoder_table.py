@@ -146,7 +146,7 @@ def test_no_preprocess_is_plain_rgb(card_and_tensors: tuple[Card, dict[str, Tens
 @pytest.mark.parametrize(
     ("network", "error", "message"),
     [
-        ({"architecture": "vgg", "stages": [[4, 1]]}, WeightsError, "lacks padding, pooling"),
+        ({"architecture": "vgg", "stages": [[4, 1]]}, WeightsError, "has no padding, pooling"),
         ({"architecture": "vggg"}, UnknownName, "architecture 'vggg'. Did you mean 'vgg'"),
         ({}, UnknownName, "architecture 'None'"),
         ({"architecture": "vgg", "stages": [[4, 1]], "padding": "wrap", "pooling": "max"}, UnknownName, "padding"),

@@ -15,13 +15,13 @@ from impasto.config.training import FitOptions
 from impasto.encoders.squeezenet import SqueezeNet
 from impasto.encoders.vgg import STAGES, Vgg
 from impasto.training.backbone import (
-    PAIRS,
     Classification,
     Distillation,
     Norm,
     Student,
     channel_norms,
     feature_error,
+    layer_pairs,
 )
 from impasto.training.data import Batch, Crops
 from impasto.training.fit import averaged, fit
@@ -145,8 +145,9 @@ def test_the_pairs_of_squeezenet_have_one_stride() -> None:
     with torch.device("meta"):
         ours = Vgg(STAGES["compact-vgg"])
         theirs = SqueezeNet(matrix=[[1.0]], offset=[0.0])
-    for mine, other in PAIRS.items():
-        assert ours.stride(mine) == theirs.stride(other)
+    pairs = layer_pairs(ours, theirs)
+    assert pairs == {"relu2_2": "conv1", "relu3_3": "fire4", "relu4_2": "fire8", "relu5_1": "fire9"}
+    assert all(ours.stride(mine) == theirs.stride(other) for mine, other in pairs.items())
 
 
 # Norms and errors

@@ -226,7 +226,7 @@ def test_encoders_that_do_not_serve(
     with pytest.raises(OptionError, match="is not a compact VGG"):
         run.prepare(dataclasses.replace(options, start_from=str(teacher)), FIT)
     shallow = small_vgg(((4, 1), (6, 1)), make_encoder, tmp_path / "shallow.safetensors")
-    with pytest.raises(OptionError, match="has none of the layers relu2_2"):
+    with pytest.raises(OptionError, match="has no layers to match relu2_2"):
         run.prepare(dataclasses.replace(options, teacher=str(shallow)), FIT)
 
 

@@ -84,3 +84,15 @@ class NotFinite(ImpastoError):
 
 class StateError(ImpastoError):
     """A saved state, checkpoint or recipe that does not fit what is asked."""
+
+
+class VideoError(ImpastoError):
+    """A film that cannot be used."""
+
+
+class VideoUnreadable(VideoError):
+    """The file is missing, cut short, or not a film; or a frame of it differs from the others in size."""
+
+
+class VideoUnwritable(VideoError):
+    """The film cannot be stored: no encoder, a stream that the container cannot hold, or the folder or disk refuses."""

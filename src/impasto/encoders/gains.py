@@ -1,14 +1,18 @@
-"""Factors that make one pooling give features as strong as the other's."""
+"""A VGG with another pooling than it was trained with: factors that keep its features as strong."""
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from impasto.core.errors import WeightsError
 from impasto.encoders.vgg import Vgg
+from impasto.image.pixels import preprocess_from
+from impasto.weights.card import Card, fill
 
 
 def natural_noise(size_px: int, *, count: int, seed: int) -> Tensor:
@@ -37,6 +41,27 @@ def measured_gains(vgg: Vgg, pooling: str) -> tuple[float, ...]:
     gains = [1.0] * len(names)
     for index, name in enumerate(names):
         trial.pool_gain = tuple(gains)
-        found = trial(image, [name])[name]
-        gains[index] = math.sqrt(native[name].square().mean() / found.square().mean().clamp(min=1e-12))
+        weaker = trial(image, [name])[name]
+        gains[index] = math.sqrt(native[name].square().mean() / weaker.square().mean().clamp(min=1e-12))
     return tuple(gains)
+
+
+def build_vgg(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> Vgg:
+    """The network of a card; `pooling` is "native", "max" or "average", the latter two with measured gains."""
+    network, colour = card.network, preprocess_from(card.preprocess or "rgb")
+    if absent := sorted({"stages", "padding", "pooling"} - network.keys()):
+        raise WeightsError(f"the card of {card.name} has no {', '.join(absent)} in its network; a VGG needs them.")
+    native = network["pooling"]
+    vgg = Vgg(
+        network["stages"],
+        matrix=colour.matrix,
+        offset=colour.offset,
+        padding=network["padding"],
+        pooling=native,
+        ceil_mode=network.get("ceil_mode", False),
+    )
+    fill(vgg.convs, tensors, card.name)
+    if pooling not in ("native", native):
+        vgg.pool_gain = measured_gains(vgg, pooling)
+        vgg.pooling = pooling  # type: ignore[assignment]
+    return vgg

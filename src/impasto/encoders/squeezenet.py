@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto.core.errors import ImageTooSmall, UnknownName
+from impasto.core.errors import ImageTooSmall, OptionError
+from impasto.encoders.protocol import DefaultLayers, unknown_layer
+from impasto.image.pixels import preprocess_from
+from impasto.weights.card import Card, fill
 
 _FIRES = {
     "fire2": (96, 16, 64),
@@ -21,6 +24,7 @@ _FIRES = {
     "fire9": (512, 64, 256),
 }
 _WIDTHS = {"conv1": 96, **{name: 2 * expand for name, (_, _, expand) in _FIRES.items()}, "scores": 1000}
+_DEFAULTS = DefaultLayers(content=("fire4",), style=("conv1", "fire3", "fire4", "fire6", "fire8"))
 _STRIDES = {"conv1": 2, "fire2": 4, "fire3": 4, "fire4": 4, "fire9": 16, "scores": 16}
 
 
@@ -70,6 +74,21 @@ class SqueezeNet(nn.Module):
         """Every layer name, shallow to deep."""
         return tuple(_WIDTHS)
 
+    @property
+    def defaults(self) -> DefaultLayers:
+        """Layers of content and style by default."""
+        return _DEFAULTS
+
+    @property
+    def stages(self) -> None:
+        """None: fires are no plain sequence of convolutions."""
+        return None
+
+    @property
+    def score_layer(self) -> str:
+        """The layer of the class scores."""
+        return "scores"
+
     def width(self, layer: str) -> int:
         """Number of channels of a layer."""
         self._check_name(layer)
@@ -81,8 +100,16 @@ class SqueezeNet(nn.Module):
         return _STRIDES.get(layer, 8)
 
     def smallest_px(self, layers: Iterable[str]) -> int:
-        """Shortest image side that the layers can take."""
+        """Shortest image side that the layers accept."""
         return 2 * max((self.stride(name) for name in layers), default=1) + 8
+
+    def reach_px(self, layers: Iterable[str]) -> None:
+        """None: the unpadded first convolution shifts features off the multiples of their stride."""
+        return None
+
+    def align_borders(self) -> None:
+        """Pad the first convolution."""
+        self.conv1_padding = 3
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features of the named layers; nothing deeper is computed."""
@@ -95,14 +122,14 @@ class SqueezeNet(nn.Module):
         h, w = image.shape[-2:]
         if min(h, w) < (need := self.smallest_px(wanted)):
             raise ImageTooSmall(f"the picture is {w}×{h} px here; {deepest} needs {need} px a side. Use a larger size.")
-        found: dict[str, Tensor] = {}
+        feats: dict[str, Tensor] = {}
         with torch.autocast(image.device.type, enabled=False):  # as in `vgg`: centre first
             x = F.conv2d(image, self.matrix, self.offset)
         for name in self.layers[: self.layers.index(deepest) + 1]:
             x = self._stage(x, name)
             if name in wanted:
-                found[name] = x
-        return found
+                feats[name] = x
+        return feats
 
     def _stage(self, x: Tensor, name: str) -> Tensor:
         if name == "conv1":
@@ -112,9 +139,19 @@ class SqueezeNet(nn.Module):
             return F.relu(self.conv_final(x)).mean(dim=(2, 3), keepdim=True)
         if name in ("fire2", "fire5", "fire9"):
             x = F.max_pool2d(x, 3, stride=2, ceil_mode=True)
-        found: Tensor = getattr(self, name)(x)
-        return found
+        feats: Tensor = getattr(self, name)(x)
+        return feats
 
     def _check_name(self, layer: str) -> None:
         if layer not in _WIDTHS:
-            raise UnknownName.of("layer", layer, _WIDTHS)
+            raise unknown_layer(layer, self.layers, _DEFAULTS)
+
+
+def build_squeezenet(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> SqueezeNet:
+    """The network of a card; `pooling` is "native" or "max"."""
+    if pooling not in ("native", "max"):
+        raise OptionError(f"--pooling is {pooling}; {card.name} is a SqueezeNet, which has max pooling only.")
+    colour = preprocess_from(card.preprocess or "rgb")
+    net = SqueezeNet(matrix=colour.matrix, offset=colour.offset, conv1_padding=card.network.get("conv1_padding", 0))
+    fill(net, tensors, card.name)
+    return net

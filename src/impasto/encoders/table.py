@@ -10,57 +10,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.core.errors import OptionError, UnknownName, WeightsError
-from impasto.encoders.gains import measured_gains
+from impasto.core.errors import UnknownName
+from impasto.encoders.gains import build_vgg
 from impasto.encoders.precision import compute_dtype
-from impasto.encoders.squeezenet import SqueezeNet
-from impasto.encoders.vgg import POOLINGS, Vgg
-from impasto.image.pixels import Preprocess, preprocess_from
+from impasto.encoders.protocol import DefaultLayers, EncoderNet, Stages
+from impasto.encoders.squeezenet import build_squeezenet
+from impasto.encoders.vgg import POOLINGS
 from impasto.weights import readers
-from impasto.weights.card import Card, fill
+from impasto.weights.card import Card
 from impasto.weights.download import Progress
 
 __all__ = ["ARCHITECTURES", "Encoder", "Progress", "build_encoder", "load_encoder"]
 
 
-def _vgg(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> Vgg:
-    network, colour = card.network, _colour(card)
-    if absent := sorted({"stages", "padding", "pooling"} - network.keys()):
-        raise WeightsError(f"the card of {card.name} lacks {', '.join(absent)} in its network; a VGG needs them.")
-    native = network["pooling"]
-    vgg = Vgg(
-        network["stages"],
-        matrix=colour.matrix,
-        offset=colour.offset,
-        padding=network["padding"],
-        pooling=native,
-        ceil_mode=network.get("ceil_mode", False),
-    )
-    fill(vgg.convs, tensors, card.name)
-    if pooling not in ("native", native):
-        vgg.pool_gain = measured_gains(vgg, pooling)
-        vgg.pooling = pooling  # type: ignore[assignment]
-    return vgg
-
-
-def _squeezenet(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> SqueezeNet:
-    if pooling not in ("native", "max"):
-        raise OptionError(f"--pooling is {pooling}; {card.name} is a SqueezeNet, which has max pooling only.")
-    colour = _colour(card)
-    net = SqueezeNet(matrix=colour.matrix, offset=colour.offset, conv1_padding=card.network.get("conv1_padding", 0))
-    fill(net, tensors, card.name)
-    return net
-
-
-def _colour(card: Card) -> Preprocess:
-    return preprocess_from(card.preprocess or "rgb")
-
-
-ARCHITECTURES: dict[str, Callable[[Card, Mapping[str, Tensor], str], Vgg | SqueezeNet]] = {
-    "vgg": _vgg,
-    "squeezenet-1.0": _squeezenet,
+ARCHITECTURES: dict[str, Callable[[Card, Mapping[str, Tensor], str], EncoderNet]] = {
+    "vgg": build_vgg,
+    "squeezenet-1.0": build_squeezenet,
 }
-"""Builders by the name in a card's `network`."""
+"""Builders by the architecture's name in a card; arguments are card, tensors and pooling. A new encoder is a row."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +37,7 @@ class Encoder:
     Computes in `dtype`; features of a bfloat16 encoder are bfloat16. Gradients reach the image, not the weights.
     """
 
-    net: Vgg | SqueezeNet
+    net: EncoderNet
     card: Card
     sha256: str
     dtype: torch.dtype = torch.float32
@@ -80,8 +47,7 @@ class Encoder:
         image = image.float() if image.dtype == torch.float16 else image  # as very large pictures are read
         image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            found: dict[str, Tensor] = self.net(image, layers)
-        return found
+            return self.net(image, layers)
 
     @property
     def name(self) -> str:
@@ -102,8 +68,22 @@ class Encoder:
         return self.net.stride(layer)
 
     def smallest_px(self, layers: Iterable[str]) -> int:
-        """Shortest image side that the layers can take; `UnknownName` for a layer that there is not."""
+        """Shortest image side that the layers accept. Raises `UnknownName`."""
         return self.net.smallest_px(layers)
+
+    def reach_px(self, layers: Iterable[str]) -> int | None:
+        """Pixels to each side on which a feature depends; None where the image cannot be encoded tile by tile."""
+        return self.net.reach_px(layers)
+
+    @property
+    def stages(self) -> Stages | None:
+        """Width and number of convolutions of each stage; None for a network that a decoder cannot mirror."""
+        return self.net.stages
+
+    @property
+    def defaults(self) -> DefaultLayers:
+        """Layers of content and style by default."""
+        return self.net.defaults
 
 
 def load_encoder(
@@ -132,5 +112,5 @@ def build_encoder(
     if architecture not in ARCHITECTURES:
         raise UnknownName.of("architecture", str(architecture), ARCHITECTURES)
     net = ARCHITECTURES[architecture](card, tensors, pooling).eval().requires_grad_(False)
-    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = net.to(memory_format=torch.channels_last)  # type: ignore[attr-defined]
     return Encoder(net, card, sha256, compute_dtype(precision))

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from impasto.core.errors import ImageTooSmall, UnknownName
 from impasto.encoders.padding import reflected
+from impasto.encoders.protocol import DefaultLayers, unknown_layer
 
 Pooling = Literal["max", "average"]
 POOLINGS = ("max", "average")
@@ -31,6 +32,9 @@ SPARED_PIXELS = 1_500_000
 """From this area on, what lies between two poolings is computed again for the gradient instead of kept
 (Chen et al. 2016): the forward pass runs twice, and its activations are not all held."""
 
+JOHNSON_LAYERS = DefaultLayers(content=("relu2_2",), style=("relu1_2", "relu2_2", "relu3_3", "relu4_3"))
+"""Of a VGG-16, as in Johnson et al. 2016."""
+
 _LAYER = re.compile(r"(conv|relu)(\d+)_(\d+)|pool(\d+)")
 
 
@@ -40,6 +44,10 @@ class Place(NamedTuple):
     stage: int
     conv: int
     kind: str
+
+
+def _name(place: Place) -> str:
+    return f"pool{place.stage}" if place.kind == "pool" else f"{place.kind}{place.stage}_{place.conv}"
 
 
 class Vgg(nn.Module):
@@ -95,6 +103,20 @@ class Vgg(nn.Module):
                 names.append(f"pool{s}")
         return tuple(names)
 
+    @property
+    def defaults(self) -> DefaultLayers:
+        """Those of Johnson et al. 2016 for a VGG-16; else the first ReLU of each stage, and two in the middle."""
+        if [count for _, count in self.stages] == [count for _, count in STAGES["vgg16"]]:
+            return JOHNSON_LAYERS
+        names = tuple(name for name in ("relu3_3", "relu4_2") if name in self.layers)
+        firsts = tuple(f"relu{s}_1" for s in range(1, len(self.stages) + 1))
+        return DefaultLayers(content=names or firsts[-1:], style=firsts)
+
+    @property
+    def score_layer(self) -> None:
+        """None: the classifier is not part of the network."""
+        return None
+
     def width(self, layer: str) -> int:
         """Number of channels of a layer."""
         return self.stages[self.place(layer).stage - 1][0]
@@ -105,17 +127,27 @@ class Vgg(nn.Module):
         return int(2 ** (place.stage - (place.kind != "pool")))
 
     def place(self, layer: str) -> Place:
-        """Where a layer is; `UnknownName` for one that this network has not."""
+        """Where a layer is. Raises `UnknownName`."""
         match = _LAYER.fullmatch(layer)
         if match is None or layer not in self.layers:
-            raise UnknownName.of("layer", layer, self.layers)
+            raise unknown_layer(layer, self.layers, self.defaults)
         if match[4] is not None:
             return Place(int(match[4]), self.stages[int(match[4]) - 1][1], "pool")
         return Place(int(match[2]), int(match[3]), match[1])
 
     def smallest_px(self, layers: Iterable[str]) -> int:
-        """Shortest image side from which every layer still gets at least 2 pixels (what reflection padding needs)."""
+        """Shortest image side with which every layer has at least 2 pixels, as reflection padding needs."""
         return 2 * max((self.stride(name) for name in layers), default=1)
+
+    def reach_px(self, layers: Iterable[str]) -> int:
+        """Pixels to each side on which a feature of these layers depends, at most."""
+        places = [self.place(name) for name in layers]
+        above = self.layers[: max(self.layers.index(_name(place)) for place in places) + 1] if places else ()
+        convs = sum(self.stride(name) for name in above if name.startswith("conv"))
+        return convs + sum(self.stride(name) // 2 for name in above if name.startswith("pool"))
+
+    def align_borders(self) -> None:
+        """Nothing: its convolutions are padded."""
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features of the named layers; nothing deeper than the deepest of them is computed.

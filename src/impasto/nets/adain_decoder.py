@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
-from impasto.encoders.vgg import Vgg
 from impasto.nets.blocks import Conv, Residual, doubled
 from impasto.nets.colours import COLOURS, in_colours
 from impasto.nets.moments import given_covariance, given_moments, moments
@@ -38,14 +37,14 @@ class AdaINDecoder(nn.Module):
         recolours: bool = False,
     ) -> None:
         super().__init__()
-        if not isinstance(encoder.net, Vgg):
-            raise OptionError(f"{encoder.name} is no VGG; a decoder that mirrors its encoder needs one.")
+        stages = encoder.stages
+        if stages is None:
+            raise OptionError(f"{encoder.name} is no plain sequence of convolutions; a mirrored decoder needs one.")
         self.encoder = encoder  # no module of its own: it is frozen, and its weights are saved with its own card
         self.covariances, self.recolours = covariances, recolours
         self.deepest = "relu4_1"
         self.code_layers = (*skips, self.deepest)
         self.stride = encoder.stride(self.deepest)
-        stages = encoder.net.stages
         widths = [width for width, _ in stages[:4]]
         self.first = Conv(widths[3], widths[2])
         self.stages, self.blocks, self.joins = nn.ModuleList(), nn.ModuleList(), nn.ModuleDict()

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import ImageTooSmall, OptionError
-from impasto.encoders.table import Encoder
-from impasto.encoders.vgg import Vgg
 from impasto.image.resize import fit, resized
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS
@@ -39,8 +37,10 @@ def code_of(picture: Tensor, network: Network, *, name: str = "", tile_px: int =
             "Use a larger picture of it."
         )
     stride = max(encoder.stride(layer) for layer in layers)
-    plan = tiles((height, width), tile_px=tile_px, reach_px=_reach(encoder, layers, stride), stride=stride)
-    if len(plan) == 1 or not isinstance(encoder.net, Vgg):
+    reach_px = encoder.reach_px(layers)
+    window_px = 0 if reach_px is None else -(-reach_px // stride) * stride
+    plan = tiles((height, width), tile_px=0 if reach_px is None else tile_px, reach_px=window_px, stride=stride)
+    if len(plan) == 1:
         picture = picture.float().to(network.device)
         feats = encoder(picture, layers)
         return code_from(feats, picture, net=network.net)
@@ -75,15 +75,6 @@ def tallied(
             tally = RunningMoments.of(part, covariances=covariances)
             found[layer] = found[layer].joined(tally) if layer in found else tally
     return found
-
-
-def _reach(encoder: Encoder, layers: Iterable[str], stride: int) -> int:
-    """Pixels to each side that the layers of a VGG look at, as a multiple of `stride`."""
-    deepest = max(layers, key=encoder.layers.index)
-    above = encoder.layers[: encoder.layers.index(deepest) + 1]
-    convs = sum(encoder.stride(layer) for layer in above if layer.startswith("conv"))
-    pools = sum(encoder.stride(layer) // 2 for layer in above if layer.startswith("pool"))
-    return -(-(convs + pools) // stride) * stride
 
 
 def own_code(content: Tensor, network: Network) -> Code:

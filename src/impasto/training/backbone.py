@@ -10,11 +10,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from impasto.encoders.protocol import EncoderNet
 from impasto.encoders.vgg import Vgg
 from impasto.training.data import Batch
 
-PAIRS = {"relu2_2": "conv1", "relu3_3": "fire4", "relu4_2": "fire8", "relu5_1": "fire9"}
-"""Our layers and those of SqueezeNet 1.0 with the same stride."""
+MATCHED = ("relu2_2", "relu3_3", "relu4_2", "relu5_1")
+"""Layers of the student whose features are compared with the teacher's."""
+
+
+def layer_pairs(student: EncoderNet, teacher: EncoderNet) -> dict[str, str]:
+    """The teacher's layer for each of `MATCHED`.
+
+    That of the same name in a network with stages, in others the deepest of the same stride: in SqueezeNet 1.0
+    `conv1`, `fire4`, `fire8` and `fire9`. A layer without a counterpart is left out.
+    """
+    if teacher.stages is not None:
+        return {name: name for name in MATCHED if name in teacher.layers}
+    deepest = {teacher.stride(name): name for name in teacher.layers if name != teacher.score_layer}
+    return {name: deepest[student.stride(name)] for name in MATCHED if student.stride(name) in deepest}
 
 
 class Teacher(Protocol):

@@ -15,13 +15,13 @@ from impasto.config.distil import DistilOptions
 from impasto.config.fast_training import FastFitOptions
 from impasto.core.errors import DataError, ImageTooSmall, NotFinite, OptionError
 from impasto.encoders import table as encoders
+from impasto.encoders.table import Encoder
 from impasto.nets.residual import PALETTE
 from impasto.stylizers.prepared import PreparedStylizer
 from impasto.training import sources
 from impasto.training.data import NEVER, Bytes, Place
 from impasto.training.distil import Distillation, Teacher, Weights
 from impasto.training.distill_batches import DistillBatches
-from impasto.training.fast_run import LAYERS, USUAL
 from impasto.training.fit import Progress, averaged
 from impasto.training.processes import device_for, is_first
 from impasto.training.results import Results, results_in
@@ -103,11 +103,12 @@ def prepare(
     tell: Callable[[str], object] = lambda line: None,
 ) -> Prepared:
     """Build the task. What is wrong with the options is said before a content is read."""
-    layers = _layers(options)
+    check_objective(options)
     weights = weights_of(options, len(options.teachers), kind="teachers")
     held, seen = held_apart(sources.listed_in("contents", options.contents), options.validation)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         encoder = encoders.load_encoder(options.encoder, pooling=options.pooling, precision=fitting.precision)
+        layers = _layers(options, encoder)
         teachers = _teachers(options, fitting, seen, painters=painters)
         net = untrained(options, [teacher.name for teacher in teachers], seed=fitting.seed)
     sources.check_size(options.crop_px, encoder, list(layers), stride=net.stride, smallest_px=net.smallest_px)
@@ -170,15 +171,19 @@ def _dip(task: Distillation, lessons: DistillBatches, options: DistilOptions) ->
         net.get_buffer(PALETTE)[known] = before[known]
 
 
-def _layers(options: DistilOptions) -> dict[str, float]:
-    """Layers whose features are compared, with their weights."""
+def check_objective(options: DistilOptions) -> None:
+    """Raise `OptionError` where nothing is to be learned."""
     if not options.teachers:
         raise OptionError("--teachers is missing: name a trained style, a picture, or a folder of results; repeat it.")
     if not (options.pixel_weight or options.feature_weight):
         raise OptionError("the weights of pixels and features are both 0. Give one that is above 0.")
+
+
+def _layers(options: DistilOptions, encoder: Encoder) -> dict[str, float]:
+    """Layers whose features are compared, with their weights; the encoder's own without an option."""
     if not options.feature_weight:
         return {}
-    return sources.evenly("feature-layers", options.feature_layers or LAYERS.get(options.encoder, USUAL)[1][:COMPARED])
+    return sources.evenly("feature-layers", options.feature_layers or encoder.defaults.style[:COMPARED])
 
 
 def _weights(options: DistilOptions) -> Weights:

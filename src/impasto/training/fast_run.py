@@ -38,15 +38,7 @@ from impasto.training.students import (
 
 SMALLEST_STYLE_PX = 64  # with fewer the statistics of deep layers are of a few places only
 
-LAYERS = {
-    "vgg16": (("relu2_2",), ("relu1_2", "relu2_2", "relu3_3", "relu4_3")),  # Johnson et al. 2016
-    "vgg16-caffe": (("relu2_2",), ("relu1_2", "relu2_2", "relu3_3", "relu4_3")),
-}
-"""Layers of content and style by encoder."""
-
 USUAL_WEIGHTS = (0.3, 0.6, 1.0, 1.0, 1.0)  # as the network in the package was trained
-
-USUAL = (("relu3_3", "relu4_2"), ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"))
 
 
 @dataclass(frozen=True)
@@ -101,12 +93,13 @@ def prepare(
 
     `network` and `contents` stand in for those of the options.
     """
-    content_layers, style_layers = _layers(options)
+    check_objective(options)
     styles = styles_in(options.styles)
     weights = _style_weights(options, len(styles))
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         encoder = encoders.load_encoder(options.encoder, pooling=options.pooling, precision=fitting.precision)
         net = untrained(options, [style.name for style in styles], seed=fitting.seed) if network is None else network
+    content_layers, style_layers = _layers(options, encoder)
     seen_layers = [*content_layers, *style_layers]
     sources.check_size(options.crop_px, encoder, seen_layers, stride=net.stride, smallest_px=net.smallest_px)
     pictures = [read(style, options.style_px) for style in styles]
@@ -162,15 +155,19 @@ def _from_csv(source: Path) -> list[StylePicture]:
     ]
 
 
-def _layers(options: FastTrainOptions) -> tuple[dict[str, float], dict[str, float]]:
-    """Layers of content and style with their weights, once every option of the losses is known to be of use."""
+def check_objective(options: FastTrainOptions) -> None:
+    """Raise `OptionError` for options of the losses that contradict each other."""
     sources.check_losses(options.style_losses)
     if options.loss_scale == "papers" and losses_of(options) != ("gram",):
         raise OptionError("--loss-scale papers knows Gram matrices only. Leave --style-losses out.")
     if not (options.content_weight or options.style_weight):
         raise OptionError("the weights of content and style are both 0. Give one that is above 0.")
-    content, style = LAYERS.get(options.encoder, USUAL)
-    content_layers, style_layers = options.content_layers or content, options.style_layers or style
+
+
+def _layers(options: FastTrainOptions, encoder: Encoder) -> tuple[dict[str, float], dict[str, float]]:
+    """Layers of content and style with their weights; the encoder's own without an option."""
+    content_layers = options.content_layers or encoder.defaults.content
+    style_layers = options.style_layers or encoder.defaults.style
     usual = USUAL_WEIGHTS if options.loss_scale == "relative" and len(style_layers) == len(USUAL_WEIGHTS) else (1.0,)
     return (
         sources.evenly("content-layers", content_layers),

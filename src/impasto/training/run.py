@@ -15,7 +15,6 @@ from impasto.config.training import BackboneOptions, FitOptions
 from impasto.core.errors import DataError, OptionError
 from impasto.encoders import table
 from impasto.encoders.scaling import layer_means, unit_mean
-from impasto.encoders.squeezenet import SqueezeNet
 from impasto.encoders.vgg import STAGES, Vgg, give_batch_norm
 from impasto.image.pixels import PREPROCESS
 from impasto.training import backbone, measures
@@ -146,18 +145,13 @@ def _classification(encoder: Vgg, train: PictureSet, held_out: PictureSet | None
 def _distillation(encoder: Vgg, options: BackboneOptions, sample: Tensor) -> backbone.Distillation:
     assert options.teacher is not None
     teacher = table.load_encoder(options.teacher)
-    if isinstance(teacher.net, SqueezeNet):
-        teacher.net.conv1_padding = 3  # so that its features line up with those of a network that keeps its borders
-        pairs, scores = backbone.PAIRS, "scores"
-    else:
-        pairs = {name: name for name in backbone.PAIRS if name in teacher.layers}
-        scores = None
-        if not pairs:
-            raise OptionError(f"--teacher {options.teacher} has none of the layers {', '.join(backbone.PAIRS)}.")
+    teacher.net.align_borders()
+    pairs = backbone.layer_pairs(encoder, teacher.net)
+    if not pairs:
+        raise OptionError(f"--teacher {options.teacher} has no layers to match {', '.join(backbone.MATCHED)}.")
     norms = backbone.channel_norms(teacher, sample, list(pairs.values()))
-    return backbone.Distillation(
-        encoder, teacher, norms, pairs, scores, score_weight=options.score_weight, temperature=options.temperature
-    )
+    weighting = {"score_weight": options.score_weight, "temperature": options.temperature}
+    return backbone.Distillation(encoder, teacher, norms, pairs, teacher.net.score_layer, **weighting)
 
 
 def export(prepared: Prepared, options: BackboneOptions, fitting: FitOptions, *, folder: Path) -> Path:

@@ -1,0 +1,1 @@
+"""Optical flow: its estimation, warping along it, and where it can be trusted."""

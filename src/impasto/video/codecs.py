@@ -1,0 +1,124 @@
+"""The encoders that a film can be written with, and what each output's ending means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+
+from impasto.core.errors import OptionError, UnknownName, VideoUnwritable
+from impasto.image.resize import SizeHW
+
+
+@dataclass(frozen=True)
+class Codec:
+    """An encoder of FFmpeg with its pixel formats.
+
+    `part` is the format of the pieces on the way, whose times are exact where it is MP4 or MOV.
+    `crf` is its default constant rate factor (lower is better and larger), none where it has no such scale;
+    `even`: sides must be even, for colour is stored at half the resolution.
+    """
+
+    name: str
+    encoder: str
+    layout: str
+    crf: int | None = None
+    crf_max: int = 51
+    alpha_layout: str = ""
+    even: bool = True
+    options: Mapping[str, str] = field(default_factory=dict)
+    tag: str = ""
+    part: str = "mp4"
+
+    def part_format(self, *, alpha: bool) -> str:
+        """FFmpeg's format of the pieces that are written on the way; it keeps alpha where that is wanted."""
+        return "matroska" if alpha and self.alpha_layout and self.part == "mp4" else self.part
+
+    def options_with(self, crf: int | None) -> dict[str, str]:
+        """The encoder's options. Raises `OptionError` for a `crf` that it does not have."""
+        if crf is None:
+            crf = self.crf
+        elif self.crf is None:
+            raise OptionError(f"{self.name} has no --crf; its quality is fixed.")
+        elif not 0 <= crf <= self.crf_max:
+            raise OptionError(f"--crf is {crf}; {self.name} takes 0 (best) to {self.crf_max}.")
+        return dict(self.options) | ({} if crf is None else {"crf": str(crf)})
+
+    def layout_for(self, *, alpha: bool) -> str:
+        """The pixel format, one with alpha where that is wanted and there is one."""
+        return self.alpha_layout if alpha and self.alpha_layout else self.layout
+
+    def size_for(self, size_hw: SizeHW) -> SizeHW:
+        """`size_hw`, with even sides where the encoder needs them."""
+        height, width = (max(2, side - side % 2) if self.even else side for side in size_hw)
+        return height, width
+
+
+QUIET = {"x265-params": "log-level=error"}
+CODECS: dict[str, Codec] = {
+    codec.name: codec
+    for codec in (
+        Codec("h264", "libx264", "yuv420p", crf=18),
+        Codec("h265", "libx265", "yuv420p", crf=22, options=QUIET, tag="hvc1"),
+        Codec(
+            "vp9",
+            "libvpx-vp9",
+            "yuv420p",
+            crf=28,
+            crf_max=63,
+            alpha_layout="yuva420p",
+            options={"b": "0", "row-mt": "1", "cpu-used": "4", "deadline": "good"},
+        ),
+        Codec("av1", "libsvtav1", "yuv420p", crf=28, crf_max=63, options={"preset": "8"}),
+        Codec("prores", "prores_ks", "yuv422p10le", alpha_layout="yuva444p10le", part="mov"),
+        Codec("ffv1", "ffv1", "bgr0", alpha_layout="bgra", even=False, part="matroska"),
+    )
+}
+"""By the name for `--codec`. H.264 at CRF 18 shows no difference to most eyes; the others are about as good."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """What an ending stands for: FFmpeg's name of the format and the codecs that it holds, the first by default."""
+
+    format: str
+    codecs: tuple[str, ...]
+
+
+CONTAINERS: dict[str, Container] = {
+    ".mp4": Container("mp4", ("h264", "h265", "vp9", "av1")),
+    ".m4v": Container("mp4", ("h264", "h265", "av1")),
+    ".mov": Container("mov", ("h264", "h265", "prores")),
+    ".mkv": Container("matroska", ("h264", "h265", "vp9", "av1", "ffv1", "prores")),
+    ".webm": Container("webm", ("vp9", "av1")),
+    ".gif": Container("gif", ("ffv1",)),
+    ".webp": Container("webp", ("ffv1",)),
+}
+"""GIF and WebP are made at the end, from pieces without loss. A path without ending is a folder of frames."""
+
+
+def container_for(path: Path) -> Container:
+    """The container of an output. Raises `UnknownName` for another ending."""
+    if path.suffix.lower() not in CONTAINERS:
+        raise UnknownName.of("ending of a film", path.suffix or path.name, CONTAINERS)
+    return CONTAINERS[path.suffix.lower()]
+
+
+def codec_for(path: Path, name: str | None = None) -> Codec:
+    """The codec `name`, or the first that the output's container holds.
+
+    Raises `UnknownName`, `OptionError` where the container cannot hold it, `VideoUnwritable` where FFmpeg was built
+    without the encoder.
+    """
+    container = container_for(path)
+    if name is not None and name not in CODECS:
+        raise UnknownName.of("codec", name, CODECS)
+    if name is not None and name not in container.codecs:
+        fitting = [suffix for suffix, other in CONTAINERS.items() if name in other.codecs]
+        raise OptionError(f"{path.suffix} does not hold {name}; {', '.join(fitting)} do.")
+    codec = CODECS[name or container.codecs[0]]
+    if codec.encoder not in av.codecs_available:
+        raise VideoUnwritable(f"the FFmpeg of this PyAV has no encoder {codec.encoder} for {codec.name}.")
+    return codec

@@ -1,0 +1,19 @@
+"""FFmpeg's files as PyAV opens them; untyped, for PyAV's types allow none where an open file always has a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import av
+
+
+def reading(path: Path) -> Any:
+    """The container at `path`, open for reading. Raises `av.FFmpegError`."""
+    return av.open(str(path))
+
+
+def writing(path: Path, format_name: str, options: Mapping[str, str] | None = None) -> Any:
+    """A new container of FFmpeg's format `format_name` at `path`. Raises `av.FFmpegError`."""
+    return av.open(str(path), "w", format=format_name, options=dict(options or {}))

@@ -1,0 +1,94 @@
+"""One frame of a film, and which frames of it are painted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from torch import Tensor
+
+from impasto.core.errors import OptionError
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Pixels `(1, 3, h, w)` and `alpha` `(1, 1, h, w)` or none, in `[0, 1]`; `time_s` since the film's beginning."""
+
+    pixels: Tensor
+    time_s: Fraction
+    alpha: Tensor | None = None
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[-2], self.pixels.shape[-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A frame that is decoded but not converted yet: `open` does that, so skipping a frame costs little."""
+
+    time_s: Fraction
+    open: Callable[[], Frame]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which frames of a film are taken, and when they are shown.
+
+    From `start_s` (included) to `end_s` (excluded), every `every`th of them; or, with `rate` in frames a second, at the
+    multiples of its period the frame that is shown then, so that frames are repeated or left out.
+    """
+
+    start_s: float = 0.0
+    end_s: float | None = None
+    every: int = 1
+    rate: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        if self.start_s < 0:
+            raise OptionError(f"--start is {self.start_s:g}; it must be 0 s or later.")
+        if self.end_s is not None and self.end_s <= self.start_s:
+            raise OptionError(f"--end is {self.end_s:g} s and --start {self.start_s:g} s; the end must be later.")
+        if self.every < 1:
+            raise OptionError(f"--every is {self.every}; it must be 1 or more.")
+        if self.rate is not None and self.rate <= 0:
+            raise OptionError(f"--fps is {float(self.rate):g}; it must be above 0.")
+        if self.rate is not None and self.every > 1:
+            raise OptionError("--every and --fps both choose frames; give one of them.")
+
+    def frames(self, stored: Iterable[Stored]) -> Iterator[Stored]:
+        """The frames taken, with times from the start on, which is 0."""
+        within = self._within(stored)
+        if self.rate is None:
+            return (frame for index, frame in enumerate(within) if index % self.every == 0)
+        return _resampled(within, self.rate)
+
+    def _within(self, stored: Iterable[Stored]) -> Iterator[Stored]:
+        start = Fraction(self.start_s).limit_denominator(1_000_000)
+        for frame in stored:
+            if self.end_s is not None and frame.time_s >= self.end_s:
+                return
+            if frame.time_s >= start:
+                yield Stored(frame.time_s - start, frame.open)
+
+    def count(self, frames: int, duration_s: float) -> int:
+        """About how many of a film's `frames` are taken."""
+        end_s = duration_s if self.end_s is None else min(self.end_s, duration_s)
+        length_s = max(0.0, end_s - self.start_s)
+        if self.rate is not None:
+            return max(1, round(length_s * self.rate))
+        return max(1, round(frames * length_s / duration_s / self.every)) if duration_s > 0 else frames
+
+
+def _resampled(stored: Iterable[Stored], rate: Fraction) -> Iterator[Stored]:
+    """At each multiple of the period the last frame that has begun; the last frame ends the film."""
+    index, shown = 0, None
+    for frame in stored:
+        while shown is not None and index / rate < frame.time_s:
+            yield Stored(index / rate, shown.open)
+            index += 1
+        shown = frame
+    if shown is not None:
+        yield Stored(index / rate, shown.open)

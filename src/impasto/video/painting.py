@@ -1,0 +1,112 @@
+"""A film repainted: decoding, the search for motion, painting, steadying and encoding, each beside the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from torch import Tensor
+
+from impasto.image.resize import SizeHW, resized
+from impasto.video.ahead import Ahead
+from impasto.video.frames import Frame, Stored
+from impasto.video.motion import Motion, Tracker
+from impasto.video.steady import Steadier
+
+Paint = Callable[[Frame, int], Tensor]
+"""Paints a frame, given its index: `(1, 3, h, w)` of the frame's size, in `[0, 1]`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Before:
+    """What the next frame needs of the last: its content and its output, `(1, 3, h, w)` in `[0, 1]`."""
+
+    content: Tensor
+    output: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """An output frame with its content. `cut`: it begins a shot."""
+
+    frame: Frame
+    content: Tensor
+    cut: bool
+
+    @property
+    def before(self) -> Before:
+        """What the frame after this one needs."""
+        return Before(self.content, self.frame.pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class _Moved:
+    frame: Frame
+    motion: Motion | None
+    painted: Tensor | None = None
+
+
+def painted_film(
+    stored: Iterable[Stored],
+    paint: Paint,
+    *,
+    size_hw: SizeHW,
+    tracker: Tracker | None = None,
+    steadier: Steadier | None = None,
+    before: Before | None = None,
+    first: int = 0,
+) -> Iterator[Painted]:
+    """The frames of a film repainted at `size_hw`, one by one; memory does not grow with their number.
+
+    Each stage runs in a thread of its own, at most two frames ahead. With a `tracker` and a `steadier` the output is
+    steadied; `before` is what came before the first frame, whose index is `first`, when a job is resumed. Closing the
+    iterator stops all threads.
+    """
+    frames: Iterator[Frame] = (_sized(item.open(), size_hw) for item in stored)
+    content = None if before is None else before.content
+    with (
+        Ahead(frames) as decoded,
+        Ahead(_moved(decoded, tracker, content)) as moved,
+        Ahead(_painted(moved, paint, first)) as painted,
+        Ahead(_steadied(painted, steadier, before)) as outputs,
+    ):
+        yield from outputs
+
+
+def _sized(frame: Frame, size_hw: SizeHW) -> Frame:
+    alpha = None if frame.alpha is None else resized(frame.alpha, size_hw, mode="bilinear")
+    return Frame(resized(frame.pixels, size_hw), frame.time_s, alpha)
+
+
+def _moved(frames: Iterable[Frame], tracker: Tracker | None, before: Tensor | None) -> Iterator[_Moved]:
+    for frame in frames:
+        motion = None if tracker is None or before is None else tracker(frame.pixels, before)
+        yield _Moved(frame, motion)
+        before = frame.pixels
+
+
+def _painted(moved: Iterable[_Moved], paint: Paint, first: int) -> Iterator[_Moved]:
+    for index, item in enumerate(moved, first):
+        yield _Moved(item.frame, item.motion, paint(item.frame, index))
+
+
+def _steadied(items: Iterable[_Moved], steadier: Steadier | None, before: Before | None) -> Iterator[Painted]:
+    output = None if before is None else before.output
+    for item in items:
+        assert item.painted is not None
+        cut = item.motion is None
+        output = item.painted if steadier is None or output is None else steadier(item.painted, output, item.motion)
+        made = Frame(output, item.frame.time_s, item.frame.alpha)
+        yield Painted(made, item.frame.pixels, cut)
+
+
+def with_durations(items: Iterable[Painted], period_s: Fraction) -> Iterator[tuple[Painted, Fraction]]:
+    """Each frame with the time until the next; the last is shown for `period_s`."""
+    last: Painted | None = None
+    for item in items:
+        if last is not None:
+            yield last, item.frame.time_s - last.frame.time_s
+        last = item
+    if last is not None:
+        yield last, period_s

@@ -1,0 +1,96 @@
+"""Painted frames that hold still: the last output carried along, with the detail of the current frame kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from impasto.core.errors import OptionError
+from impasto.flow.estimators import opencv
+from impasto.flow.warping import warped
+from impasto.video.motion import Motion
+
+Planes = NDArray[np.float32]  # (h, w, 3)
+
+BANDS_PX = (0.7, 2.0)  # sigmas between which the bands of detail lie
+ENERGY_PX, ENERGY_STEP = 8.0, 4  # sigma of a band's local energy, and how much smaller that is computed
+GAIN = 2.0  # a band is amplified or damped by this at most
+FLOOR = 1e-6  # energy of flat areas
+
+
+@dataclass(frozen=True)
+class Steadier:
+    """Blends the carried output into the painted frame: `low` of the coarse picture, `high` of the bands of detail.
+
+    Plain blending averages strokes that do not match and so blurs them. Here each band of detail is brought back to the
+    local energy that it has in the painted frame: two uncorrelated textures blended by `a` have `a² + (1 - a)²` of
+    their energy left (Heitz & Neyret 2018, variance-preserving blending). The carried strokes then replace the new ones
+    instead of fading, repeated resampling does not soften them, and since the energy is that of the current frame,
+    nothing adds up over time. `docs/video.md` has the measurements.
+    """
+
+    low: float = 0.8
+    high: float = 0.95
+
+    def __post_init__(self) -> None:
+        for name, value in (("low", self.low), ("high", self.high)):
+            if not 0 <= value < 1:
+                raise OptionError(f"the part {name} of the carried frame is {value:g}; it must be 0 or more, below 1.")
+
+    def __call__(self, painted: Tensor, carried: Tensor, motion: Motion | None) -> Tensor:
+        """The output for a `painted` frame after the output `carried`, both `(1, 3, h, w)` in `[0, 1]`.
+
+        Without `motion` (a first frame, or one after a cut) it is `painted` itself.
+        """
+        if motion is None:
+            return painted
+        trust: Planes = motion.trust[0, 0].numpy()[..., None]
+        new, old = _planes(painted), _planes(warped(carried, motion.flow))
+        result = np.zeros_like(new)
+        for sigma in BANDS_PX:
+            coarse_new, coarse_old = _blurred(new, sigma), _blurred(old, sigma)
+            result += _band(new - coarse_new, old - coarse_old, self.high * trust)
+            new, old = coarse_new, coarse_old
+        result += new + self.low * trust * (old - new)
+        return torch.from_numpy(np.ascontiguousarray(np.moveaxis(result.clip(0, 1), -1, 0)))[None]
+
+
+def _band(new: Planes, old: Planes, share: Any) -> Planes:
+    blended = new + share * (old - new)
+    gain = np.sqrt((_energy(new) + FLOOR) / (_energy(blended) + FLOOR)).clip(1 / GAIN, GAIN)
+    scaled: Planes = blended * _enlarged(gain, new.shape)[..., None]
+    return scaled
+
+
+def _energy(band: Planes) -> NDArray[np.float32]:
+    """The local mean square, on a smaller grid."""
+    cv2: Any = opencv()
+    square = np.einsum("hwc,hwc->hw", band, band)
+    small_hw = [max(1, side // ENERGY_STEP) for side in square.shape]
+    small = cv2.resize(square, (small_hw[1], small_hw[0]), interpolation=cv2.INTER_AREA)
+    energy: NDArray[np.float32] = cv2.GaussianBlur(
+        small, (0, 0), ENERGY_PX / ENERGY_STEP, borderType=cv2.BORDER_REFLECT
+    )
+    return energy
+
+
+def _enlarged(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    cv2: Any = opencv()
+    large: NDArray[np.float32] = cv2.resize(values, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    return large
+
+
+def _blurred(planes: Planes, sigma: float) -> Planes:
+    cv2: Any = opencv()
+    smooth: Planes = cv2.GaussianBlur(planes, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    return smooth
+
+
+def _planes(image: Tensor) -> Planes:
+    planes: Planes = image[0].permute(1, 2, 0).float().contiguous().numpy()
+    return planes
