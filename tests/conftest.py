@@ -22,7 +22,7 @@ from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder, build_encoder
 from impasto.image import files
 from impasto.nets import fast as fast_nets
-from impasto.nets import residual
+from impasto.nets import layers, residual
 from impasto.nets import table as networks
 from impasto.nets.codes import code_from
 from impasto.nets.moments import moments
@@ -244,7 +244,7 @@ def save_learned() -> Callable[..., Path]:
             net = residual.Residual(**numbers, styles=max(1, len(styles)))  # type: ignore[arg-type]
             net.last.conv.bias.data.fill_(0.5)
             for key, value in net.named_parameters():
-                if styles and residual.is_style_param(key):
+                if styles and layers.is_style_param(key):
                     value.data.add_(0.3 * torch.randn_like(value))
         card = {"architecture": "residual", **numbers, "output": "rgb"} | ({"styles": len(styles)} if styles else {})
         rows = [{"name": name, "about": f"a picture of {name}"} for name in styles]

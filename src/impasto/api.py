@@ -42,7 +42,6 @@ from impasto.stylizers.any_style import any_style
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.optimised import Optimised
-from impasto.stylizers.predicted import Predictive
 from impasto.stylizers.protocol import Mix, Step, Style, Stylizer
 from impasto.weights.card import Card
 
@@ -66,7 +65,6 @@ __all__ = [
     "OutputOptions",
     "PaintOptions",
     "Painting",
-    "Predictive",
     "Session",
     "SizeOptions",
     "Step",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from impasto.image.pixels import PREPROCESS
 from impasto.nets import fast as fast_nets
-from impasto.nets import streamed
+from impasto.nets import painting
 from impasto.nets.fast import FastNetwork
+from impasto.nets.protocol import PaintedRows
 from impasto.nets.residual import Residual
 from impasto.weights.card import Card
 
@@ -33,9 +36,9 @@ def test_a_large_picture_is_painted_as_a_small_one(
 ) -> None:
     before, whole = content.clone(), network.painted(content)
     assert float(((whole > 0) & (whole < 1)).float().mean()) > 0.5
-    monkeypatch.setattr(fast_nets, "WHOLE_PX", 61 * 47 - 1)
+    monkeypatch.setattr(painting, "WHOLE_PX", 61 * 47 - 1)
     calls = []
-    monkeypatch.setattr(Residual, "forward", lambda *_: calls.append("whole"))
+    monkeypatch.setattr(Residual, "forward", lambda *_, **__: calls.append("whole"))
     torch.testing.assert_close(network.painted(content), whole, atol=1e-4, rtol=0)
     half = network.painted(content.half())
     assert half.dtype == torch.float16
@@ -48,14 +51,14 @@ def test_pictures_take_room_from_the_features(
     network: FastNetwork, content: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rooms = []
-    real = streamed.painted_strips
+    real = Residual.strips
 
-    def painted_strips(*args: object, room_bytes: int, **options: object) -> object:
+    def strips(*args: Any, room_bytes: int, **options: Any) -> PaintedRows:
         rooms.append(room_bytes)
-        return real(*args, room_bytes=room_bytes, **options)  # type: ignore[arg-type]
+        return real(*args, room_bytes=room_bytes, **options)
 
-    monkeypatch.setattr(fast_nets, "WHOLE_PX", 0)
-    monkeypatch.setattr(fast_nets, "painted_strips", painted_strips)
+    monkeypatch.setattr(painting, "WHOLE_PX", 0)
+    monkeypatch.setattr(Residual, "strips", strips)
     network.painted(content, memory_bytes=1_000_000)
     network.painted(content.half(), memory_bytes=1_000_000)
     assert rooms == [1_000_000 - 2 * 4 * content.numel(), 1_000_000 - 2 * 2 * content.numel()]

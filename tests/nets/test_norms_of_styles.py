@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.core.errors import OptionError
+from impasto.nets.layers import Norm, is_style_param
 from impasto.nets.norms import instance_norm
-from impasto.nets.residual import Norm, Residual, is_style_param
+from impasto.nets.residual import Residual
 
 LAYOUTS = (torch.channels_last, torch.contiguous_format)
 layouts = pytest.mark.parametrize("layout", LAYOUTS, ids=["last", "first"])

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from impasto.encoders.table import Encoder
 from impasto.nets import table
 from impasto.nets.codes import code_from
+from impasto.nets.layers import PALETTE, is_style_param
 from impasto.nets.predicted import FAR, EqualizedLinear, Predicted
-from impasto.nets.residual import PALETTE, is_style_param
 
 
 def moved(layer: nn.Module, into: int) -> float:
@@ -54,7 +54,7 @@ def test_there_is_a_row_for_each_style_and_all_of_its_tensors(
     net: Predicted, encoder: Encoder, draw_painting: Callable[[int, int], Tensor]
 ) -> None:
     pictures = torch.cat([draw_painting(64, 64), draw_painting(64, 64).flip(1)])
-    rows = net.rows(codes_of(net, encoder, pictures))
+    rows = net.style_params(codes_of(net, encoder, pictures))
     state = net.painter.state_dict()
     assert rows.keys() == {key for key in state if is_style_param(key)}
     assert all(value.shape == (2, *state[key].shape) for key, value in rows.items())
@@ -71,7 +71,7 @@ def test_a_style_that_is_far_out_is_held_back(
     net.measure({name: torch.cat([value, 1.1 * value, 0.9 * value]) for name, value in code.items()})
     wild = {name: 1000 * value for name, value in code.items()}
     with torch.no_grad():
-        usual, far = (net.rows(given)["down.0.norm.weight"] for given in (code, wild))
+        usual, far = (net.style_params(given)["down.0.norm.weight"] for given in (code, wild))
     assert float((far - usual).abs().max()) < 3 * FAR
 
 

@@ -15,9 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from impasto.core.errors import OptionError
 from impasto.nets import lazy, streamed
+from impasto.nets.layers import Conv, Transposed
 from impasto.nets.lazy import Map, convolved, held
-from impasto.nets.residual import Conv, Residual, Transposed
-from impasto.nets.streamed import painted_strips
+from impasto.nets.residual import Residual
 
 SAME: dict[str, Any] = {"padding": "same", "eps": 1e-3, "biases": False}
 KINDS: dict[str, dict[str, Any]] = {
@@ -37,6 +37,7 @@ KINDS: dict[str, dict[str, Any]] = {
 """Networks as other projects have them, and as ours are."""
 
 SIZES = ((24, 32), (27, 33), (41, 18))
+ROOM = {"room_bytes": 3 << 29}
 WAYS = ((0, 1), (15_000, 150), (1 << 30, 200), (1 << 30, 1 << 30))
 """Room for features in bytes, and pixels of a strip: from the least of both to the picture in one strip."""
 
@@ -54,7 +55,7 @@ def made(kind: str, *, seed: int = 0) -> Residual:
     return net
 
 
-def shares_of(net: Residual) -> Tensor | None:
+def weights_of(net: Residual) -> Tensor | None:
     return torch.tensor([[0.2, 1.1, -0.3]]) if net.styles > 1 else None
 
 
@@ -67,13 +68,13 @@ def drawn(size: tuple[int, int]) -> Tensor:
 
 def whole_of(net: Residual, image: Tensor) -> Tensor:
     with torch.no_grad():
-        found: Tensor = net(image, shares_of(net))
+        found: Tensor = net(image, weights_of(net))
     return found
 
 
 def by_strips(net: Residual, image: Tensor, **options: int) -> Tensor:
     size = image.shape[-2], image.shape[-1]
-    parts = list(painted_strips(net, lambda a, b: image[:, :, a:b], size, shares=shares_of(net), **options))
+    parts = list(net.strips(lambda a, b: image[:, :, a:b], size, style_weights=weights_of(net), **(ROOM | options)))
     assert [rows.start for rows, _ in parts] == [0, *(rows.stop for rows, _ in parts[:-1])]
     assert all(part.shape[2] == rows.stop - rows.start for rows, part in parts)
     return torch.cat([part for _, part in parts], 2)
@@ -133,9 +134,9 @@ def test_bfloat16_is_near() -> None:
     assert 0 < float((found - exact).abs().mean()) < 1.5 * float((whole - exact).abs().mean()) + 1e-3
 
 
-def test_more_styles_need_shares() -> None:
-    with pytest.raises(OptionError, match="3 styles; it needs the share"):
-        next(painted_strips(made("styles"), lambda a, b: torch.zeros(1, 3, b - a, 30), (30, 30)))
+def test_several_styles_need_weights() -> None:
+    with pytest.raises(OptionError, match="3 styles; it needs the weight"):
+        next(made("styles").strips(lambda a, b: torch.zeros(1, 3, b - a, 30), (30, 30), room_bytes=0))
 
 
 def test_the_picture_is_read_by_strips() -> None:
@@ -145,7 +146,7 @@ def test_the_picture_is_read_by_strips() -> None:
         asked.append((start, stop))
         return image[:, :, start:stop]
 
-    list(painted_strips(net, read, (200, 8), shares=shares_of(net), strip_px=160, room_bytes=0))
+    list(net.strips(read, (200, 8), style_weights=weights_of(net), strip_px=160, room_bytes=0))
     assert all(0 <= start < stop <= 200 for start, stop in asked)
     assert max(stop - start for start, stop in asked) <= 20 + 16  # rows of a strip, and those seen around them
     assert {row for start, stop in asked for row in range(start, stop)} == set(range(200))
@@ -187,7 +188,7 @@ def ones(start: int, stop: int) -> Tensor:
 def peak(net: Residual, height: int, **options: int) -> int:
     """The most bytes beside the picture, of 16 pixels a row and 10 rows a strip."""
     with counted() as live:
-        for _ in painted_strips(net, ones, (height, 16), strip_px=160, **options):
+        for _ in net.strips(ones, (height, 16), strip_px=160, **options):
             pass
     return live.most
 
@@ -207,7 +208,7 @@ def test_what_there_is_room_for_is_kept() -> None:
     def convolutions(room_bytes: int) -> int:
         """Of a strip in a block."""
         with counted() as live:
-            for _ in painted_strips(net, ones, (80, 16), strip_px=320, room_bytes=room_bytes):
+            for _ in net.strips(ones, (80, 16), strip_px=320, room_bytes=room_bytes):
                 pass
         return live.convolutions[6, 6] // (4 * 2)
 

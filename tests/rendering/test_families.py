@@ -13,7 +13,7 @@ from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.fast import FastOptions
 from impasto.config.job import DEFAULT_METHOD, METHODS, OF_PICTURES, Job, PaintOptions, StyleSource
 from impasto.config.optimise import LossOptions, OptimiseOptions
-from impasto.config.pictures import ColourOptions, SizeOptions
+from impasto.config.pictures import ColourOptions
 from impasto.config.presets import PRESETS
 from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.core.options import Options, flag, from_dict
@@ -27,7 +27,6 @@ from impasto.weights.readers import import_weights
 MakeJob = Callable[..., Job]
 
 CHANGED: dict[str, Options] = {
-    "arbitrary": ArbitraryOptions(tile_px=7),
     "fast": FastOptions(memory_gb=7.0),
     "losses": LossOptions(tv_weight=7.0),
     "optimise": OptimiseOptions(seed=7),
@@ -86,19 +85,6 @@ def test_options_of_another_family_are_no_use(method: str, group: str) -> None:
         return
     with pytest.raises(OptionError, match=f"{flag(option)} is of --method .* Add --method"):
         checked(job)
-
-
-def test_networks_by_tiles_and_by_strips_have_options_of_their_own(quick_job: MakeJob, predicted_job: MakeJob) -> None:
-    by_tiles = quick_job(fast=FastOptions(memory_gb=1.0))
-    network = predicted_job().arbitrary.network
-    by_strips = quick_job(arbitrary=ArbitraryOptions(network=network, tile_px=64))
-    for job, message in (
-        (by_tiles, "--memory-gb is of networks that paint by strips, and .* by tiles. Use --tile-px"),
-        (by_strips, "--tile-px is of networks that paint by tiles, and .* by strips. Use --memory-gb"),
-    ):
-        with pytest.raises(OptionError, match=message):
-            painting.work(checked(job), (48, 48), JobCache().loaded(job))
-    painting.work(checked(predicted_job(fast=FastOptions(memory_gb=1.0))), (48, 48), JobCache().loaded(predicted_job()))
 
 
 def test_all_that_is_of_no_use_is_named() -> None:
@@ -176,21 +162,21 @@ def test_every_family_keeps_what_lies_outside_the_masks(any_job: Job, there: Pat
     assert not torch.allclose(last.picture()[..., :22], given.content[..., :22], atol=0.01)
 
 
-def test_tiles_are_counted_and_change_nothing(quick_job: MakeJob) -> None:
-    network = quick_job().arbitrary.network
-    wide = [
-        quick_job(arbitrary=ArbitraryOptions(network=network, tile_px=px), size=SizeOptions(size=240)) for px in (0, 64)
-    ]
-    loaded = JobCache().loaded(wide[0])
-    pictures = []
-    for job in wide:
-        given = gathered(job)
-        steps = list(painting.painted(job, given, loaded))
-        ((_, count),) = painting.work(job, (given.content.shape[-2], given.content.shape[-1]), loaded)
-        assert len(steps) == count == steps[-1].total
-        pictures.append(steps[-1].picture())
-    assert count > 1
-    torch.testing.assert_close(*pictures, atol=1e-3, rtol=0)
+@pytest.mark.parametrize("seed", [0, 7])
+def test_the_seed_of_the_noise_reaches_the_picture(predicted_job: MakeJob, seed: int) -> None:
+    loaded = JobCache().loaded(predicted_job())
+    network = loaded.model
+    assert isinstance(network, Network)
+    with torch.no_grad():
+        for name, parameter in network.net.named_parameters():  # type: ignore[attr-defined]
+            if name.endswith(".noise"):
+                parameter.fill_(0.1)
+    job = predicted_job(fast=FastOptions(noise_seed=seed))
+    given = gathered(job)
+    *_, last = painting.painted(job, given, loaded)
+    expected = any_style(network, noise=SeededNoise(seed))
+    *_, wanted = expected.paint(given.content, expected.prepare(given.mix))
+    assert torch.equal(last.picture(), wanted.picture())
 
 
 def test_only_optimisation_grows() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from impasto.core.errors import ImageError, OptionError, UnknownName
 from impasto.image import files
 from impasto.nets import fast as fast_nets
-from impasto.nets import residual
+from impasto.nets import layers, residual
 from impasto.nets import table as networks
 from impasto.rendering.painters import painter_of
 from impasto.stylizers.arbitrary import Arbitrary
@@ -42,7 +42,7 @@ def several(tmp_path: Path) -> Path:
     numbers: dict[str, Any] = {"widths": (4, 4), "blocks": 1, "styles": 2}
     net = residual.Residual(**numbers)
     for key, value in net.state_dict().items():
-        if residual.is_style_param(key):
+        if layers.is_style_param(key):
             value += 0.5 * torch.randn_like(value)
     card = Card(
         kind=fast_nets.KIND,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partialmethod
 
 import pytest
 import torch
@@ -12,29 +13,30 @@ from torch import Tensor
 from impasto.config.optimise import LossOptions
 from impasto.core.errors import ImageTooSmall, OptionError
 from impasto.encoders.table import Encoder
+from impasto.nets import painting as whole_pictures
+from impasto.nets import windows
+from impasto.nets.adain_decoder import StyledDecoder
+from impasto.nets.noise import SeededNoise
+from impasto.nets.residual import Residual
 from impasto.nets.table import VARIANTS, Network
 from impasto.stylizers.any_style import any_style
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.codes import OWN_SIDE_PX, code_of, mixed, own_code
 from impasto.stylizers.masked import Masked
 from impasto.stylizers.optimised import Optimised
-from impasto.stylizers.predicted import Predictive
 from impasto.stylizers.protocol import Mix, Step, Style
 
 Make = Callable[..., Network]
 Draw = Callable[[int, int], Tensor]
-Work = Arbitrary | Predictive
-TILED = [name for name, row in VARIANTS.items() if row["architecture"] == "mirrored"]
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
-every_tiled = pytest.mark.parametrize("variant", TILED)
 
 
-def steps(work: Work, content: Tensor, *styles: Tensor | Style, strength: float = 1.0) -> list[Step]:
+def steps(work: Arbitrary, content: Tensor, *styles: Tensor | Style, strength: float = 1.0) -> list[Step]:
     mix = Mix(tuple(s if isinstance(s, Style) else Style(s) for s in styles))
     return list(work.paint(content, work.prepare(mix), strength=strength))
 
 
-def painted(work: Work, content: Tensor, *styles: Tensor | Style, strength: float = 1.0) -> Tensor:
+def painted(work: Arbitrary, content: Tensor, *styles: Tensor | Style, strength: float = 1.0) -> Tensor:
     return steps(work, content, *styles, strength=strength)[-1].picture()
 
 
@@ -42,7 +44,7 @@ def near(one: Tensor, other: Tensor, atol: float = 1e-5) -> None:
     torch.testing.assert_close(one, other, rtol=0, atol=atol)
 
 
-# Sizes and tiles
+# Sizes and strips
 
 
 @every_variant
@@ -51,70 +53,66 @@ def test_any_size_is_painted_in_one_step(
     variant: str, size: tuple[int, int], make_network: Make, painting: Tensor
 ) -> None:
     content = torch.rand(1, 3, *size)
-    (step,) = steps(any_style(make_network(variant)), content, painting, strength=0.6)
+    work = any_style(make_network(variant))
+    (step,) = steps(work, content, painting, strength=0.6)
     assert (step.index, step.total, step.size_hw, dict(step.losses)) == (1, 1, size, {})
+    assert step.total == work.work(size)
     assert step.image.shape == content.shape
     assert 0 <= float(step.image.min()) <= float(step.image.max()) <= 1
     assert not step.image.requires_grad
 
 
-def long_size(network: Network, tile_px: int) -> tuple[int, int]:
-    """An odd size of a few more pixels than a window, two tiles high and many wide, which keeps windows small."""
-    return 45, (tile_px + 2 * network.net.reach_px) ** 2 // 45 + 3
+@pytest.fixture
+def small_strips(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on every picture is painted by strips of few rows."""
+
+    def use() -> None:
+        monkeypatch.setattr(whole_pictures, "WHOLE_PX", 0)
+        monkeypatch.setattr(windows, "LEAST_ROWS", 8)
+        for net, options in ((Residual, {"strip_px": 700}), (StyledDecoder, {"window_px": 2000})):
+            monkeypatch.setattr(net, "strips", partialmethod(net.strips, **options))
+
+    return use
 
 
-@every_tiled
-@pytest.mark.parametrize(("upright", "tile_px", "strength"), [(False, 24, 1.0), (True, 40, 0.4)])
-def test_tiles_are_parts_of_the_whole(
+@every_variant
+@pytest.mark.parametrize(("size", "strength"), [((181, 45), 1.0), ((45, 181), 0.4), ((3, 90), 1.0), ((70, 2), 1.5)])
+@pytest.mark.parametrize("memory_bytes", [0, 1 << 30])
+def test_strips_are_parts_of_the_whole(
     variant: str,
-    upright: bool,
-    tile_px: int,
+    size: tuple[int, int],
     strength: float,
+    memory_bytes: int,
     make_network: Make,
     draw_photo: Draw,
     painting: Tensor,
+    small_strips: Callable[[], None],
 ) -> None:
-    network = make_network(variant)
-    content = draw_photo(*long_size(network, tile_px))
-    content = content.mT if upright else content
-    tiled = steps(Arbitrary(network, tile_px), content, painting, strength=strength)
-    (whole,) = steps(Arbitrary(network, 0), content, painting, strength=strength)
-    near(tiled[-1].image, whole.image, 1e-3)
-    assert float(whole.image.std()) > 0.01
-    assert len(tiled) == Arbitrary(network, tile_px).work((content.shape[-2], content.shape[-1])) > 1
+    network, content = make_network(variant), draw_photo(*size)
+    whole = painted(Arbitrary(network), content, painting, strength=strength)
+    small_strips()
+    near(painted(Arbitrary(network, memory_bytes), content, painting, strength=strength), whole, 1e-3)
+    assert float(whole.std()) > 0.01
 
 
-def test_a_reach_that_is_too_short_shows(make_network: Make, draw_photo: Draw, painting: Tensor) -> None:
-    network, content = make_network("adain-skip"), draw_photo(96, 104)
-    network.net.reach_px = 8
-    tiled, whole = (painted(Arbitrary(network, tile_px), content, painting) for tile_px in (32, 0))
-    assert float((tiled - whole).abs().max()) > 1e-3
-
-
-def test_steps_tell_of_tiles_and_show_the_picture_so_far(
-    make_network: Make, draw_photo: Draw, painting: Tensor
+def test_a_reach_that_is_too_short_shows(
+    make_network: Make, draw_photo: Draw, painting: Tensor, small_strips: Callable[[], None]
 ) -> None:
-    content = draw_photo(220, 300)
-    work = Arbitrary(make_network("adain-skip"), 64)
-    code, shown = work.prepare(Mix((Style(painting),))), []
-    for step in work.paint(content, code):
-        shown.append((step.index, step.total, float((step.image != content).float().mean())))
-    count = work.work((220, 300))
-    assert [(index, total) for index, total, _ in shown] == [(i + 1, count) for i in range(count)]
-    changed = [share for _, _, share in shown]
-    assert changed[: count // 2] == [0.0] * (count // 2)
-    assert changed[count // 2 :] == sorted(changed[count // 2 :])
-    assert changed[-1] > 0.9
+    network, content = make_network("adain-skip"), draw_photo(181, 45)
+    whole = painted(Arbitrary(network), content, painting)
+    network.net.reach_px = 8  # type: ignore[attr-defined]
+    small_strips()
+    assert float((painted(Arbitrary(network), content, painting) - whole).abs().max()) > 1e-3
 
 
-def test_half_precision_in_and_out(make_network: Make, draw_photo: Draw, painting: Tensor) -> None:
-    work = Arbitrary(make_network("adain-skip"), 40)
-    content = draw_photo(*long_size(work.network, 40))
-    half = steps(work, content.half(), painting, strength=0.7)
-    assert half[-1].image.dtype == torch.float16
-    assert len(half) > 1
-    far = (half[-1].image.float() - painted(work, content, painting, strength=0.7)).abs()
-    assert float(far.mean()) < 2e-3
+def test_half_precision_in_and_out(
+    make_network: Make, draw_photo: Draw, painting: Tensor, small_strips: Callable[[], None]
+) -> None:
+    work, content = Arbitrary(make_network("adain-skip")), draw_photo(181, 45)
+    small_strips()
+    half = painted(work, content.half(), painting, strength=0.7)
+    assert half.dtype == torch.float16
+    assert float((half.float() - painted(work, content, painting, strength=0.7)).abs().mean()) < 2e-3
 
 
 @every_variant
@@ -181,7 +179,7 @@ def test_a_weight_below_0_goes_away_from_a_style(make_network: Make, photo: Tens
     work, other = Arbitrary(make_network("adain-skip")), painting.flip(1)
     (region,) = work.prepare(Mix((Style(painting, 3.0), Style(other, -1.0))))
     one, two = (code_of(picture, work.network) for picture in (painting, other))
-    for layer, stats in region.code.items():
+    for layer, stats in region.params.items():
         near(stats, 1.5 * one[layer] - 0.5 * two[layer])
     assert bool(torch.isfinite(painted(work, photo, Style(painting, 3.0), Style(other, -1.0))).all())
 
@@ -243,29 +241,46 @@ def test_nothing_covers_and_a_style_of_no_weight(
     assert torch.equal(last.picture(), half)
 
 
-def test_masks_in_tiles(make_network: Make, draw_photo: Draw, painting: Tensor) -> None:
-    network, content = make_network("adain-skip"), draw_photo(211, 300)
-    soft = torch.linspace(0, 1, 300).expand(1, 1, 211, 300)
+@every_variant
+def test_masks_in_strips(
+    variant: str, make_network: Make, draw_photo: Draw, painting: Tensor, small_strips: Callable[[], None]
+) -> None:
+    network, content = make_network(variant), draw_photo(111, 70)
+    soft = torch.linspace(0, 1, 70).expand(1, 1, 111, 70)
     styles = (Style(painting, mask=soft), Style(painting.flip(1), mask=1 - soft))
-    tiled, whole = (painted(Arbitrary(network, tile_px), content, *styles, strength=0.6) for tile_px in (64, 0))
-    near(tiled, whole, 1e-3)
+    whole = painted(Arbitrary(network), content, *styles, strength=0.6)
+    small_strips()
+    near(painted(Arbitrary(network), content, *styles, strength=0.6), whole, 1e-3)
+
+
+# Noise
+
+
+def test_the_seed_reaches_the_network(make_network: Make, photo: Tensor, painting: Tensor) -> None:
+    network = make_network("predicted")
+    one, same, other = (
+        painted(any_style(network, noise=SeededNoise(seed)), photo, painting, strength=0.7) for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, same)
+    assert torch.equal(one, painted(any_style(network), photo, painting, strength=0.7))
+    assert float((one - other).abs().max()) > 1e-3
 
 
 # Codes
 
 
 @pytest.mark.parametrize("variant", ["adain", "wct-skip", "predicted"])
-def test_codes_of_large_pictures_are_the_same_by_tiles(variant: str, make_network: Make, draw_painting: Draw) -> None:
-    network, picture = make_network(variant), draw_painting(271, 333)
-    tiled, whole = (code_of(picture, network, tile_px=tile_px) for tile_px in (48, 0))
-    assert set(tiled) == set(network.code_shapes)
+def test_codes_of_large_pictures_are_the_same_by_strips(variant: str, make_network: Make, draw_painting: Draw) -> None:
+    network, picture = make_network(variant), draw_painting(371, 133)
+    by_strips, whole = (code_of(picture, network, window_px=window_px) for window_px in (20_000, 1 << 20))
+    assert set(by_strips) == set(network.code_shapes)
     for layer, stats in whole.items():
-        near(tiled[layer], stats, 1e-4)
+        near(by_strips[layer], stats, 1e-4)
 
 
 def test_a_style_that_is_too_small_is_named(make_network: Make, photo: Tensor) -> None:
     with pytest.raises(ImageTooSmall, match=r"the style a\.png is 40×15 px; predicted needs 32 px a side"):
-        painted(Predictive(make_network("predicted")), photo, Style(torch.rand(1, 3, 15, 40), name="a.png"))
+        painted(Arbitrary(make_network("predicted")), photo, Style(torch.rand(1, 3, 15, 40), name="a.png"))
 
 
 @every_variant

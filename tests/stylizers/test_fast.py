@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor
 
 from impasto.core.errors import ImageTooSmall, OptionError, UnknownName, WeightsError, WeightsMismatch
 from impasto.nets import fast as nets
+from impasto.nets import painting
 from impasto.nets.fast import FastNetwork
+from impasto.nets.painting import Painter
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.protocol import Mix, Style
@@ -147,7 +150,7 @@ def test_cards_that_say_something_else(tmp_path: Path, save_learned: Callable[..
 
 
 @pytest.fixture
-def rows(tmp_path: Path, save_learned: Callable[..., Path], networks: Networks) -> Networks:
+def styles_of_one(tmp_path: Path, save_learned: Callable[..., Path], networks: Networks) -> Networks:
     """`x`, `y`, `z` of one network, `b` of another."""
     many = nets.loaded(save_learned(tmp_path / "many.safetensors", seed=7, styles=("x", "y", "z")), precision="float32")
     return {name: many.of({name: 1.0}) for name in many.styles} | {"b": networks["b"], "many": many}
@@ -159,68 +162,75 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     whole = FastNetwork.painted
 
-    def counted(self: FastNetwork, image: Tensor, *, memory_bytes: int = nets.MEMORY_BYTES) -> Tensor:
+    def counted(self: FastNetwork, image: Tensor, **options: Any) -> Tensor:
         seen.append(self.name)
-        return whole(self, image, memory_bytes=memory_bytes)
+        return whole(self, image, **options)
 
     monkeypatch.setattr(FastNetwork, "painted", counted)
     return seen
 
 
 @pytest.mark.parametrize("weights", [(1.0, 3.0, 0.0), (1.0, 1.0, 2.0), (3.0, -1.0, 0.0)])
-def test_rows_are_blended_in_one_pass(
-    rows: Networks, photo: Tensor, passes: list[str], weights: tuple[float, ...]
+def test_styles_of_one_network_are_blended_in_one_pass(
+    styles_of_one: Networks, photo: Tensor, passes: list[str], weights: tuple[float, ...]
 ) -> None:
-    found = painted(rows, photo, *(Style(learned=n, weight=w) for n, w in zip("xyz", weights, strict=True)))
+    found = painted(styles_of_one, photo, *(Style(learned=n, weight=w) for n, w in zip("xyz", weights, strict=True)))
     assert passes == ["many"]
-    shares = {name: weight / sum(weights) for name, weight in zip("xyz", weights, strict=True)}
-    torch.testing.assert_close(found, rows["many"].of(shares).painted(photo), atol=1e-5, rtol=0)
+    style_weights = {name: weight / sum(weights) for name, weight in zip("xyz", weights, strict=True)}
+    torch.testing.assert_close(found, styles_of_one["many"].of(style_weights).painted(photo), atol=1e-5, rtol=0)
 
 
-def test_unlike_networks_are_blended_as_pictures(rows: Networks, photo: Tensor, passes: list[str]) -> None:
+def test_unlike_networks_are_blended_as_pictures(styles_of_one: Networks, photo: Tensor, passes: list[str]) -> None:
     styles = [Style(learned=n, weight=w) for n, w in (("x", 1.0), ("b", 2.0), ("y", 3.0))]
-    found = painted(rows, photo, *styles)
+    found = painted(styles_of_one, photo, *styles)
     assert sorted(passes) == ["b", "many"]
-    group = rows["many"].of({"x": 0.25, "y": 0.75}).painted(photo)
-    expected = (4 * group + 2 * rows["b"].painted(photo)) / 6
+    group = styles_of_one["many"].of({"x": 0.25, "y": 0.75}).painted(photo)
+    expected = (4 * group + 2 * styles_of_one["b"].painted(photo)) / 6
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("away", [-1.0, -0.999])
-def test_shares_that_cancel_out_among_others(rows: Networks, photo: Tensor, away: float) -> None:
+def test_weights_that_cancel_out_among_others(styles_of_one: Networks, photo: Tensor, away: float) -> None:
     """Towards one style and as far away from its neighbour: nothing is divided by the rest."""
     styles = [Style(learned=n, weight=w) for n, w in (("x", 1.0), ("b", 1.0), ("y", away))]
-    x, b, y = (rows[name].painted(photo) for name in "xby")
+    x, b, y = (styles_of_one[name].painted(photo) for name in "xby")
     expected = ((x + b + away * y) / (2 + away)).clamp(0, 1)
-    torch.testing.assert_close(painted(rows, photo, *styles), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(painted(styles_of_one, photo, *styles), expected, atol=1e-5, rtol=0)
 
 
-def test_one_style_twice_is_painted_once(rows: Networks, photo: Tensor, passes: list[str]) -> None:
-    found = painted(rows, photo, Style(learned="x"), Style(learned="x", weight=2.0))
+def test_one_style_twice_is_painted_once(styles_of_one: Networks, photo: Tensor, passes: list[str]) -> None:
+    found = painted(styles_of_one, photo, Style(learned="x"), Style(learned="x", weight=2.0))
     assert passes == ["many"]
-    torch.testing.assert_close(found, rows["x"].painted(photo), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found, styles_of_one["x"].painted(photo), atol=1e-5, rtol=0)
 
 
-def test_regions_keep_their_styles(rows: Networks, photo: Tensor, passes: list[str]) -> None:
+def test_regions_keep_their_styles(styles_of_one: Networks, photo: Tensor, passes: list[str]) -> None:
     masks = torch.zeros(3, 1, 1, 72, 80)
     masks[0, ..., :30], masks[1, ..., 30:50], masks[2, ..., 50:] = 1, 1, 1
     styles = [Style(learned=n, mask=mask) for n, mask in zip("xyx", masks, strict=True)]
-    found = painted(rows, photo, *styles)
+    found = painted(styles_of_one, photo, *styles)
     assert passes == ["many", "many"]  # x once for both of its regions
-    x, y = (rows[name].painted(photo) for name in "xy")
+    x, y = (styles_of_one[name].painted(photo) for name in "xy")
     torch.testing.assert_close(found, torch.cat([x[..., :30], y[..., 30:50], x[..., 50:]], dim=3))
 
 
-def test_one_of_several_must_be_named(rows: Networks) -> None:
+def test_one_of_several_must_be_named(styles_of_one: Networks) -> None:
     with pytest.raises(OptionError, match=r"many has 3 styles: x, y, z\. Name one of them, as many#x"):
-        Fast(rows).prepare(Mix((Style(learned="many"),)))
+        Fast(styles_of_one).prepare(Mix((Style(learned="many"),)))
 
 
 def test_the_memory_is_handed_on(networks: Networks, photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(nets, "WHOLE_PX", 0)
-    monkeypatch.setattr(FastNetwork, "_by_strips", lambda _, image, net, room_bytes: asked.append(room_bytes) or image)
+    monkeypatch.setattr(painting, "WHOLE_PX", 0)
+
+    def by_strips(_: Painter, image: Tensor, *, room_bytes: int, noise: None) -> Tensor:
+        asked.append(room_bytes)
+        return image
+
+    monkeypatch.setattr(Painter, "_by_strips", by_strips)
     stylizer = Fast(networks, memory_bytes=1_000_000)
-    for mix in (Mix((Style(learned="a"),)), Mix((Style(learned="a"), Style(learned="b")))):
-        list(stylizer.paint(photo, stylizer.prepare(mix)))
-    assert asked == [1_000_000 - 2 * photo.nbytes] * 3
+    mask = torch.ones(1, 1, *photo.shape[-2:])
+    for styles in ([Style(learned="a")], [Style(learned="a"), Style(learned="b")], [Style(learned="a", mask=mask)]):
+        list(stylizer.paint(photo, stylizer.prepare(Mix(tuple(styles)))))
+    alone = 1_000_000 - 2 * photo.nbytes
+    assert asked == [alone, *([alone - photo.nbytes] * 2), alone - photo.nbytes - mask.nbytes]

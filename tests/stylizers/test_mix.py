@@ -17,13 +17,13 @@ PIXEL = torch.full((1, 3, 1, 1), 0.5)
 MASK = torch.ones(1, 1, 4, 4)
 
 
-def test_shares_add_up_to_one() -> None:
-    assert Mix((Style(PIXEL, 1.0), Style(PIXEL, 3.0), Style(PIXEL, 0.0))).shares == (0.25, 0.75, 0.0)
-    assert Mix((Style(PIXEL, 7.0),)).shares == (1.0,)
+def test_weights_add_up_to_one() -> None:
+    assert Mix((Style(PIXEL, 1.0), Style(PIXEL, 3.0), Style(PIXEL, 0.0))).style_weights == (0.25, 0.75, 0.0)
+    assert Mix((Style(PIXEL, 7.0),)).style_weights == (1.0,)
 
 
 def test_masked_styles_keep_their_own_weights() -> None:
-    assert Mix((Style(PIXEL, 1.0, mask=MASK), Style(PIXEL, 3.0, mask=MASK))).shares == (1.0, 3.0)
+    assert Mix((Style(PIXEL, 1.0, mask=MASK), Style(PIXEL, 3.0, mask=MASK))).style_weights == (1.0, 3.0)
 
 
 @pytest.mark.parametrize(

@@ -1,29 +1,32 @@
-"""Painting by predicted rows: what training saw is what is painted, by strips, with masks, in mixes. See test_arbitrary
-for the laws of all networks of any style."""
+"""Painting by predicted norm parameters: as in training, by strips, with masks, in mixes.
+
+See test_arbitrary for the laws of all networks of any style.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partialmethod
 
 import pytest
 import torch
 from torch import Tensor
 
 from impasto.core.errors import OptionError
-from impasto.nets import fast as fast_nets
+from impasto.nets import painting
+from impasto.nets.layers import PALETTE
 from impasto.nets.predicted import Predicted
-from impasto.nets.residual import PALETTE, Residual
+from impasto.nets.residual import Residual
 from impasto.nets.table import Network
+from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.codes import code_of
-from impasto.stylizers.predicted import Predictive
 from impasto.stylizers.protocol import Mix, Style
 
 Make = Callable[..., Network]
 Draw = Callable[[int, int], Tensor]
 
 
-def painted(work: Predictive, content: Tensor, *styles: Tensor | Style, strength: float = 1.0) -> Tensor:
+def painted(work: Arbitrary, content: Tensor, *styles: Tensor | Style, strength: float = 1.0) -> Tensor:
     mix = Mix(tuple(s if isinstance(s, Style) else Style(s) for s in styles))
     *_, last = work.paint(content, work.prepare(mix), strength=strength)
     return last.picture()
@@ -43,8 +46,8 @@ def small_strips(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From when it is called on, every picture is painted by strips of a few rows."""
 
     def use() -> None:
-        monkeypatch.setattr(fast_nets, "WHOLE_PX", 0)
-        monkeypatch.setattr(fast_nets, "painted_strips", partial(fast_nets.painted_strips, strip_px=700))
+        monkeypatch.setattr(painting, "WHOLE_PX", 0)
+        monkeypatch.setattr(Residual, "strips", partialmethod(Residual.strips, strip_px=700))
 
     return use
 
@@ -54,9 +57,9 @@ def test_what_is_painted_is_what_is_trained(network: Network, photo: Tensor, pai
     code = code_of(painting, network)
     whole = network.net(photo, code)
     assert float((whole - photo).abs().mean()) > 0.02
-    near(painted(Predictive(network), photo, painting), whole.clamp(0, 1), 1e-4)
+    near(painted(Arbitrary(network), photo, painting), whole.clamp(0, 1), 1e-4)
     two = {name: torch.cat([value, code_of(painting.flip(1), network)[name]]) for name, value in code.items()}
-    near(network.net(torch.cat([photo, photo]), two)[:1], whole, 1e-4)  # a batch has a row for each picture
+    near(network.net(torch.cat([photo, photo]), two)[:1], whole, 1e-4)  # each picture of a batch has its style
 
 
 @pytest.mark.parametrize("strength", [0.4, 1.0, 1.5])
@@ -66,10 +69,10 @@ def test_strips_with_masks_are_parts_of_the_whole(
     content = draw_photo(75, 83)
     soft = torch.linspace(0, 1, 83).expand(1, 1, 75, 83)
     styles = (Style(painting, mask=soft), Style(painting.flip(1), mask=1 - soft))
-    whole = painted(Predictive(network), content, *styles, strength=strength)
+    whole = painted(Arbitrary(network), content, *styles, strength=strength)
     small_strips()
-    near(painted(Predictive(network, memory_bytes=0), content, *styles, strength=strength), whole, 1e-3)
-    half = painted(Predictive(network), content.half(), *styles, strength=strength)
+    near(painted(Arbitrary(network, memory_bytes=0), content, *styles, strength=strength), whole, 1e-3)
+    half = painted(Arbitrary(network), content.half(), *styles, strength=strength)
     assert half.dtype == torch.float16
     assert float((half.float() - whole).abs().mean()) < 2e-3
 
@@ -77,33 +80,33 @@ def test_strips_with_masks_are_parts_of_the_whole(
 def test_masks_of_tiny_pictures(network: Network, painting: Tensor) -> None:
     content, mask = torch.rand(1, 3, 3, 5), torch.zeros(1, 1, 3, 5)
     mask[..., :2] = 1
-    work = Predictive(network)
+    work = Arbitrary(network)
     found = painted(work, content, Style(painting, mask=mask))
     near(found[..., :2], painted(work, content, painting)[..., :2])
     near(found[..., 2:], content[..., 2:])
 
 
-def test_rows_mix_linearly_and_by_any_weights(network: Network, photo: Tensor, painting: Tensor) -> None:
-    work, other = Predictive(network), painting.flip(1)
+def test_norm_parameters_mix_linearly_and_by_any_weights(network: Network, photo: Tensor, painting: Tensor) -> None:
+    work, other = Arbitrary(network), painting.flip(1)
     (one,), (two,) = (work.prepare(Mix((Style(picture),))) for picture in (painting, other))
     (region,) = work.prepare(Mix((Style(painting, 3.0), Style(other, -1.0))))
-    for key, value in region.row.items():
-        near(value, 1.5 * one.row[key] - 0.5 * two.row[key])
-    assert any(not torch.equal(one.row[key], two.row[key]) for key in one.row if key != PALETTE)
+    for key, value in region.params.items():
+        near(value, 1.5 * one.params[key] - 0.5 * two.params[key])
+    assert any(not torch.equal(one.params[key], two.params[key]) for key in one.params if key != PALETTE)
     assert bool(torch.isfinite(painted(work, photo, Style(painting, 3.0), Style(other, -1.0))).all())
 
 
 def test_beyond_the_style_colours_stay(network: Network, photo: Tensor, painting: Tensor) -> None:
-    """With rows that are the same for all styles, what is left of a style is its colours."""
+    """With norm parameters that are the same for all styles, only the colours of a style remain."""
     assert isinstance(network.net, Predicted)
     network.net.spread.weight.zero_()
-    work = Predictive(network)
+    work = Arbitrary(network)
     near(painted(work, photo, painting, strength=3.0), painted(work, photo, painting), 1e-4)
 
 
 @pytest.mark.parametrize("count", [0, 3])
 def test_squares_of_two_pixels_are_known(count: int) -> None:
-    with pytest.raises(OptionError, match="1 or 2 are known"):
+    with pytest.raises(OptionError, match="1 or 2 is needed"):
         Residual(widths=(2, 3), blocks=0, unshuffle=count)
 
 

@@ -13,8 +13,8 @@ from impasto.config.arbitrary_training import ArbitraryFitOptions, ArbitraryTrai
 from impasto.core.errors import OptionError, WeightsMismatch
 from impasto.nets import table as nets
 from impasto.nets.colours import COLOURS
+from impasto.nets.layers import is_style_param
 from impasto.nets.predicted import SMALL, Predicted
-from impasto.nets.residual import is_style_param
 from impasto.stylizers.codes import code_of
 from impasto.training import arbitrary_run
 from impasto.training.arbitrary_run import prepare, train_arbitrary, training_metadata
@@ -47,7 +47,9 @@ def test_a_painter_of_learned_styles_is_kept_to_the_last_bit(
     assert isinstance(net, Predicted)
     table = known["down.1.norm.weight"].float()
     assert torch.equal(net.painter.state_dict()["down.1.norm.weight"], table.mean(0))
-    rows = net.rows(arbitrary_run._codes(net, prepared.task.encoder, prepared.pairs))["down.1.norm.weight"].detach()
+    rows = net.style_params(arbitrary_run._codes(net, prepared.task.encoder, prepared.pairs))[
+        "down.1.norm.weight"
+    ].detach()
     assert 0.05 < float((rows.std(0) / table.std(0)).mean()) < 1  # as far apart at first as a part of what is known
     list(train_arbitrary(options, dataclasses.replace(brief, steps=2), tmp_path / "out"))
     after = load(tmp_path / "out" / "network.safetensors").tensors

@@ -24,7 +24,7 @@ from impasto.core.errors import (
     WeightsMismatch,
 )
 from impasto.image import files
-from impasto.nets.residual import PALETTE, is_style_param
+from impasto.nets.layers import PALETTE, is_style_param
 from impasto.training import fast, sources, students
 from impasto.training.fast_run import prepare, styles_in, train_learned
 from impasto.training.fit import Progress, averaged, fit

@@ -17,8 +17,8 @@ from impasto.image import files
 from impasto.image.resize import resized
 from impasto.nets import fast as nets
 from impasto.nets import table
+from impasto.nets.layers import PALETTE, is_style_param
 from impasto.nets.predicted import Predicted
-from impasto.nets.residual import PALETTE, is_style_param
 from impasto.stylizers.codes import code_of
 from impasto.training.fast_run import train_learned
 from impasto.training.fit import Progress
@@ -119,7 +119,8 @@ def test_a_network_of_any_style_begins_with_what_it_predicts(
     begun = begin(large, options, quick)
     any_style = table.loaded(path, precision="float32")
     assert isinstance(any_style.net, Predicted)
-    row = any_style.net.row_of(code_of(resized(files.read(large).pixels, (80, 96)), any_style))
+    params = any_style.net.style_params(code_of(resized(files.read(large).pixels, (80, 96)), any_style))
+    row = {key: value[0] for key, value in params.items()}
     state = begun.prepared.task.network.state_dict()
     for key, value in row.items():
         torch.testing.assert_close(state[key], value, rtol=1e-4, atol=1e-5)
@@ -129,7 +130,7 @@ def test_a_network_of_any_style_begins_with_what_it_predicts(
     for key, value in after.tensors.items():
         assert torch.equal(value, load(path).tensors[f"painter.{key}"]) or is_style_param(key)
     found = nets.loaded(tmp_path / "out" / "network.safetensors")
-    assert not torch.equal(found.rows("large")["down.0.norm.weight"], row["down.0.norm.weight"])
+    assert not torch.equal(found.style_params("large")["down.0.norm.weight"], row["down.0.norm.weight"])
     tiled = save_network(there / "tiled.safetensors", encoder=there / "tiny.safetensors", variant="adain")
     with pytest.raises(WeightsError, match="is of kind arbitrary"):
         begin(large, dataclasses.replace(options, network=str(tiled)), quick)

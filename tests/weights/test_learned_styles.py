@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from impasto.core.errors import WeightsError, WeightsMismatch
 from impasto.nets import fast as nets
-from impasto.nets import residual
+from impasto.nets import layers, painting, residual
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.protocol import Mix, Style
 from impasto.weights.card import card_of
@@ -69,8 +69,8 @@ def test_parts_are_the_whole(
 ) -> None:
     content, network = draw_photo(27, 33), network_of(name, tmp_path)
     whole = painted(network, content)
-    monkeypatch.setattr(nets, "WHOLE_PX", 70)
-    monkeypatch.setattr(nets, "painted_strips", partial(nets.painted_strips, strip_px=70))
+    monkeypatch.setattr(painting, "WHOLE_PX", 70)
+    monkeypatch.setattr(residual.Residual, "strips", partialmethod(residual.Residual.strips, strip_px=70))
     torch.testing.assert_close(painted(network, content), whole, atol=1e-5, rtol=0)
 
 
@@ -101,7 +101,7 @@ def test_eps_counts(tmp_path: Path, draw_photo: Callable[..., Tensor]) -> None:
     expected = sample.forward(content, sample.state()).clamp(0, 1)
     torch.testing.assert_close(painted(network, content), expected, atol=1e-4, rtol=0)
     for module in network.net.modules():
-        if isinstance(module, residual.Norm):
+        if isinstance(module, layers.Norm):
             module.eps = 1e-5
     assert float((painted(network, content) - expected).abs().max()) > 1e-2
 

@@ -1,4 +1,4 @@
-"""Options of painting by strips, with trained styles and those that are predicted."""
+"""Options of painting in one pass, with trained styles or any style."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from impasto.core.options import Doc, Options, Range
 
 @dataclass(frozen=True, kw_only=True)
 class FastOptions(Options):
-    """How much memory a large picture may take."""
+    """Memory for large pictures, and the noise that textures grow from."""
 
     memory_gb: Annotated[
         float,
-        Doc(
-            "Gigabytes for a large picture and its features. With less they are computed again, which takes longer and "
-            "changes nothing else."
-        ),
+        Doc("Gigabytes for a large picture and its features. Less is slower and changes nothing else."),
         Range(0),
     ] = 2.7
+    noise_seed: Annotated[int, Doc("Seed of the noise that textures in flat areas grow from."), Range(0, 2**32 - 1)] = 0

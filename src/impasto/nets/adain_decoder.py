@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
 from typing import cast
 
 import torch
@@ -11,10 +13,13 @@ from torch.nn import functional as F
 
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
+from impasto.image.resize import SizeHW
 from impasto.nets.blocks import Conv, Residual, doubled
-from impasto.nets.colours import COLOURS, in_colours
-from impasto.nets.moments import given_covariance, given_moments, moments
-from impasto.nets.protocol import Code, Feats, Stats
+from impasto.nets.colours import COLOURS, colour_map, in_colours, recoloured
+from impasto.nets.moments import RunningMoments, given_covariance, given_moments, joined_moments, moments
+from impasto.nets.noise import Noise
+from impasto.nets.protocol import Code, Feats, PaintedRows, ReadRows, Stats, StyleParams
+from impasto.nets.windows import WINDOW_PX, Window, mirrored, mirrored_indices, padded_size, windows
 
 
 class AdaINDecoder(nn.Module):
@@ -24,7 +29,7 @@ class AdaINDecoder(nn.Module):
     picture of them. `skips` are shallower layers whose features, given the style's statistics too, join the decoder
     where it has their size. `residual` puts a residual block before every doubling. `covariances`: whitening and
     colouring instead of means and deviations. `recolours`: the content is given the style's colours first, which
-    `code` has in its entry "rgb".
+    `code` has in its entry "rgb". Satisfies `protocol.AnyStyle`; the parameters of a style are its code.
     """
 
     def __init__(
@@ -73,13 +78,21 @@ class AdaINDecoder(nn.Module):
         stats = {name: moments(feats[name], covariances=self.covariances) for name in self.code_layers}
         return self.render(feats, stats, code)
 
-    def render(self, feats: Feats, stats: Stats, code: Code, *, strength: float = 1) -> Tensor:
-        """See `OnePass`."""
+    def style_params(self, code: Code) -> StyleParams:
+        """The code itself."""
+        return code
+
+    def of_style(self, params: StyleParams) -> StyledDecoder:
+        """See `protocol.AnyStyle`."""
+        return StyledDecoder(self, params)
+
+    def render(self, feats: Feats, stats: Stats, code: Code) -> Tensor:
+        """The picture `(b, 3, h, w)` of features whose statistics over the whole content are `stats`, not clamped.
+
+        No pixel depends on features of a content pixel farther away than `reach_px` on a side.
+        """
         change = given_covariance if self.covariances else given_moments
-        changed = {}
-        for name in self.code_layers:
-            styled = change(feats[name], stats[name], code[name])
-            changed[name] = styled if strength == 1 else torch.lerp(feats[name], styled, strength)
+        changed = {name: change(feats[name], stats[name], code[name]) for name in self.code_layers}
         x = F.relu(self.first(changed[self.deepest]))
         for s, convs, block in zip((3, 2, 1), self.stages, self.blocks, strict=True):
             x = doubled(block(x))
@@ -92,6 +105,84 @@ class AdaINDecoder(nn.Module):
         with torch.autocast(x.device.type, enabled=False):  # bf16 has fewer steps than 8-bit pixels
             found: Tensor = last(x.float())
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class StyledDecoder:
+    """An `AdaINDecoder` with the code of one style: a `protocol.OneStyle`.
+
+    Any size is painted, mirrored up to the next multiple of the network's stride. Strips are windows of whole rows: a
+    first pass over them gathers the statistics of all features, a second one paints.
+    """
+
+    net: AdaINDecoder
+    code: Code
+    smallest_px: int = 1
+
+    @property
+    def whole_bytes(self) -> int:
+        """See `protocol.OneStyle`: four maps of the first layer at a time, with some more."""
+        return 10 * self.net.encoder.width("relu1_1")
+
+    def __call__(self, image: Tensor, *, noise: Noise | None = None) -> Tensor:
+        """See `protocol.OneStyle`; there is no noise in these networks."""
+        size = (image.shape[-2], image.shape[-1])
+        if self.net.recolours:
+            image = in_colours(image, self.code[COLOURS])
+        padded = mirrored(image, self._padded(size)).contiguous(memory_format=torch.channels_last)
+        return self.net(padded, self.code, feats=self.net.features(padded))[..., : size[0], : size[1]]  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def strips(
+        self,
+        read: ReadRows,
+        size_hw: SizeHW,
+        *,
+        room_bytes: int,
+        noise: Noise | None = None,
+        window_px: int = WINDOW_PX,
+    ) -> PaintedRows:
+        """See `protocol.OneStyle`; a window has about `window_px` pixels."""
+        net = self.net
+        plan = windows(self._padded(size_hw), reach_px=net.reach_px, stride=net.stride, window_px=window_px)
+        linear = self._colour_map(read, size_hw, plan)
+        tallies: dict[str, RunningMoments] = {}
+        kept: dict[Window, Feats] = {}
+        for window in plan:
+            feats = net.features(self._seen(read, size_hw, window, linear))
+            height = window.last - window.first
+            own = {name: window.own_rows(value, stride=height // value.shape[-2]) for name, value in feats.items()}
+            tallies = joined_moments(tallies, own, covariances=net.covariances)
+            if sum(value.nbytes for value in feats.values()) * (len(kept) + 1) <= room_bytes:
+                kept[window] = feats
+        stats = {name: tally.moments() for name, tally in tallies.items()}
+        for window in plan:
+            feats = kept.pop(window) if window in kept else net.features(self._seen(read, size_hw, window, linear))
+            painted = window.own_rows(net.render(feats, stats, self.code))
+            stop = min(window.stop, size_hw[0])
+            if window.start < stop:
+                yield slice(window.start, stop), painted[..., : stop - window.start, : size_hw[1]]
+
+    def _padded(self, size_hw: SizeHW) -> SizeHW:
+        return padded_size(size_hw, stride=self.net.stride, smallest_px=2 * self.net.stride)  # features are padded, too
+
+    def _colour_map(self, read: ReadRows, size_hw: SizeHW, plan: Sequence[Window]) -> Tensor | None:
+        """The map to the style's colours, by those of the whole picture."""
+        if not self.net.recolours:
+            return None
+        rows = [(window.start, min(window.stop, size_hw[0])) for window in plan]
+        parts = [RunningMoments.of(read(start, stop), covariances=True) for start, stop in rows if start < stop]
+        return colour_map(reduce(RunningMoments.joined, parts).moments(), self.code[COLOURS])
+
+    def _seen(self, read: ReadRows, size_hw: SizeHW, window: Window, linear: Tensor | None) -> Tensor:
+        """The pixels of a window, mirrored where it reaches beyond the picture."""
+        rows = mirrored_indices(window.first, window.last, size_hw[0])
+        top = int(rows.min())
+        image = read(top, int(rows.max()) + 1)
+        columns = mirrored_indices(0, self._padded(size_hw)[1], size_hw[1])
+        image = image[:, :, (rows - top).to(image.device)[:, None], columns.to(image.device)]
+        image = image.contiguous(memory_format=torch.channels_last)
+        return image if linear is None else recoloured(image, linear)
 
 
 def _reach(counts: Sequence[int], *, residual: bool) -> int:

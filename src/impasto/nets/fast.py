@@ -1,4 +1,4 @@
-"""Networks of trained styles, by name or file, ready to paint; the styles of one network blended into one."""
+"""Fast networks by name or file, ready to paint; trained styles of one network blended into one."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from impasto.core.errors import ImageTooSmall, OptionError, UnknownName, WeightsError
+from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.encoders.precision import compute_dtype
 from impasto.encoders.table import Progress
 from impasto.image.pixels import Preprocess, preprocess_from
 from impasto.nets.architectures import untrained
-from impasto.nets.residual import Residual, is_style_param
-from impasto.nets.streamed import painted_strips
+from impasto.nets.layers import is_style_param
+from impasto.nets.noise import Noise
+from impasto.nets.painting import MEMORY_BYTES, RGB, Painter, with_params
+from impasto.nets.residual import Residual
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, fill
 from impasto.weights.catalogue import FAST as KIND
@@ -31,34 +33,24 @@ __all__ = ["ARCHITECTURES", "KIND", "FastNetwork", "blended", "built", "loaded"]
 ARCHITECTURES: dict[str, Callable[..., Any]] = {"residual": Residual}
 """Builders by the name in a card's `network`; they take plain numbers, `styles` among them.
 
-A network has `smallest_px` a side and so many `styles`; `residual.is_style_param` knows the tensors that are theirs.
+A network satisfies `protocol.OneStyle` where it has one of its `styles`; `layers.is_style_param` knows their tensors. A
+new fast network is a file and a row here.
 """
-
-RGB = "rgb"  # the range and colours where a card says nothing of them
-
-WHOLE_PX = 1 << 18
-"""A larger picture is painted by strips, to the same result. In float32 that is a third faster at 4 megapixels."""
-
-HALF_PX, HALF_BYTES = 1 << 22, 320
-"""In bfloat16 strips take twice the time; up to so many pixels are painted whole where there is memory for each."""
-
-MEMORY_BYTES = 2_700_000_000
-"""For a large picture, for what is painted, and for features that are kept so as not to be computed again."""
 
 
 @dataclass(frozen=True, eq=False)
 class FastNetwork:
     """A frozen network with its card. It computes in `dtype`.
 
-    `seen` maps a picture to what the network takes, `given` a picture to the range and colours in which it answers. One
-    of a single style paints; of several, `of` makes one.
+    `preprocess` maps RGB in `[0, 1]` to the network's input range, `postprocess` to the range of its output, from which
+    pictures are brought back. A network of one style paints; `of` makes one of several styles.
     """
 
-    net: nn.Module
+    net: Any
     card: Card
     sha256: str
-    seen: Preprocess
-    given: Preprocess
+    preprocess: Preprocess
+    postprocess: Preprocess
     dtype: torch.dtype = torch.float32
 
     @property
@@ -68,102 +60,75 @@ class FastNetwork:
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """The names of the styles in the order of their rows; the network's own where its card names none."""
+        """The names of the styles, in the order of their parameters; the network's own where its card names none."""
         return tuple(style["name"] for style in self.card.styles) or (self.name,)
 
     @cached_property
     def base(self) -> str:
-        """Hex digest of all but the styles' rows.
+        """Hex digest of everything but the styles' norm parameters.
 
-        Networks that have it in common differ in their rows only, in whichever files they lie: they can be blended.
+        Networks with the same digest can be blended, in whichever files they lie.
         """
-        numbers, answer = _numbers(self.card)
-        architecture = ARCHITECTURES[numbers["architecture"]]
-        whole = {name: entry.default for name, entry in inspect.signature(architecture).parameters.items()}
-        whole = {name: value for name, value in whole.items() if value is not inspect.Parameter.empty} | numbers
-        whole.pop("styles", None)
-        told = [whole, self.card.preprocess or RGB, answer, str(self.dtype)]
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+        options, output = _options(self.card)
+        architecture = ARCHITECTURES[options["architecture"]]
+        complete = {name: entry.default for name, entry in inspect.signature(architecture).parameters.items()}
+        complete = {name: value for name, value in complete.items() if value is not inspect.Parameter.empty} | options
+        complete.pop("styles", None)
+        described = [complete, self.card.preprocess or RGB, output, str(self.dtype)]
+        digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
         for key, value in sorted(self.net.state_dict().items()):
             if not is_style_param(key):
                 digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
                 digest.update(value.cpu().numpy().tobytes())
         return digest.hexdigest()
 
-    def rows(self, style: str) -> dict[str, Tensor]:
-        """The scales and shifts of one style, each `(c,)`, by their keys. Raises `UnknownName`."""
+    def style_params(self, style: str) -> dict[str, Tensor]:
+        """The norm parameters and colours of one style, each `(c,)`, by their keys. Raises `UnknownName`."""
         if style not in self.styles:
             raise UnknownName.of(f"style of {self.name}", style, self.styles)
         index = self.styles.index(style)
-        found = {key: value for key, value in self.net.state_dict().items() if is_style_param(key)}
-        return {key: value if value.ndim == 1 else value[index] for key, value in found.items()}
+        params = {key: value for key, value in self.net.state_dict().items() if is_style_param(key)}
+        return {key: value if value.ndim == 1 else value[index] for key, value in params.items()}
 
-    def of(self, shares: Mapping[str, float]) -> FastNetwork:
-        """The network of one style that is the sum of some of its own, by name, times their shares.
+    def of(self, style_weights: Mapping[str, float]) -> FastNetwork:
+        """The network of one style that is the weighted sum of some of its own, by name.
 
-        It has this network's convolutions, not copies of them. The sum of the shares is commonly 1. `UnknownName` is
-        raised for any but a style of its own.
+        It shares this network's convolutions. The weights commonly add up to 1. Raises `UnknownName`.
         """
-        return self.with_rows([(self.rows(name), share) for name, share in shares.items()], list(shares))
+        parts = [(self.style_params(name), weight) for name, weight in style_weights.items()]
+        return self.with_style_params(parts, list(style_weights))
 
-    def with_rows(self, rows: Sequence[tuple[Mapping[str, Tensor], float]], names: Sequence[str] = ()) -> FastNetwork:
-        """The same convolutions with the weighted sum of `rows`, as `rows()` gives them.
+    def with_style_params(
+        self, parts: Sequence[tuple[Mapping[str, Tensor], float]], names: Sequence[str] = ()
+    ) -> FastNetwork:
+        """The same convolutions with the weighted sum of style parameters, as `style_params()` gives them.
 
         A style of its own by itself keeps its name.
         """
-        summed = {key: torch.stack([share * row[key] for row, share in rows]).sum(0) for key in rows[0][0]}
-        with torch.device("meta"):  # what it begins with is never looked at
-            net = untrained({**_numbers(self.card)[0], "styles": 1}, ARCHITECTURES, name=self.name)
-        net.load_state_dict({**self.net.state_dict(), **summed}, assign=True)
+        params = {key: torch.stack([weight * part[key] for part, weight in parts]).sum(0) for key in parts[0][0]}
+        options = {**_options(self.card)[0], "styles": 1}
+        net = with_params(lambda: untrained(options, ARCHITECTURES, name=self.name), self.net, params)
         styles = [style for style in self.card.styles if [style["name"]] == list(names)]
         card = dataclasses.replace(self.card, network={**self.card.network, "styles": 1}, styles=styles)
-        return dataclasses.replace(self, net=net.eval().requires_grad_(False), card=card)
+        return dataclasses.replace(self, net=net, card=card)
 
-    @torch.no_grad()
-    def painted(self, image: Tensor, *, memory_bytes: int = MEMORY_BYTES) -> Tensor:
-        """The whole `image` `(1, 3, h, w)` in `[0, 1]` repainted and clamped.
-
-        A large one is painted by strips, with so much memory for it, the result, which has its type, and features; less
-        makes it slower, down to the features of the smallest size. Any other result is in float32. Raises
-        `ImageTooSmall`, and `OptionError` for a network of several styles.
-        """
+    @property
+    def painter(self) -> Painter:
+        """The network as a painter of whole pictures; `OptionError` for a network of several styles."""
         check_single(self)
-        height, width = image.shape[-2:]
-        least = int(self.net.smallest_px)  # type: ignore[arg-type]
-        if min(height, width) < least:
-            raise ImageTooSmall(
-                f"the content is {width}×{height} px here; {self.name} needs {least} px a side. Use a larger --size."
-            )
         device = next(self.net.parameters()).device
-        half = self.dtype == torch.bfloat16
-        fits = half and height * width <= min(HALF_PX, memory_bytes // HALF_BYTES)
-        if height * width > WHOLE_PX and not fits and isinstance(self.net, Residual):
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                return self._by_strips(image, self.net, room_bytes=memory_bytes - 2 * image.nbytes)
-        shown = self.seen.apply(image.to(device).float())
-        if half:  # a half to two thirds of the time; in float32 it takes longer on large pictures
-            shown = shown.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            found = self.net(shown)
-        return self.given.inverse().apply(found.float()).clamp_(0, 1).to(image.device)
+        return Painter(self.net, self.name, self.preprocess, self.postprocess, self.dtype, device)
 
-    def _by_strips(self, image: Tensor, net: Residual, *, room_bytes: int) -> Tensor:
-        output, back = torch.empty_like(image), self.given.inverse()
-        device = next(net.parameters()).device
-
-        def read(start: int, stop: int) -> Tensor:
-            return self.seen.apply(image[..., start:stop, :].to(device).float())
-
-        for rows, strip in painted_strips(net, read, (image.shape[-2], image.shape[-1]), room_bytes=room_bytes):
-            output[..., rows, :] = back.apply(strip).clamp_(0, 1)
-        return output
+    def painted(self, image: Tensor, *, memory_bytes: int = MEMORY_BYTES, noise: Noise | None = None) -> Tensor:
+        """The whole `image` `(1, 3, h, w)` in `[0, 1]` repainted and clamped: see `Painter.painted`."""
+        return self.painter.painted(image, memory_bytes=memory_bytes, noise=noise)
 
 
 def blended(parts: Sequence[tuple[FastNetwork, float]]) -> FastNetwork:
-    """One network of one style: the sum of the rows of `parts`, of one style each, times their shares.
+    """One network of one style: the weighted sum of the norm parameters of `parts`, networks of one style each.
 
-    Scales and shifts of several styles, blended, paint what lies between them (Dumoulin et al. 2017, section 3.3).
-    Raises `OptionError` for networks of different `base`.
+    It paints between the styles (Dumoulin et al. 2017, section 3.3). Raises `OptionError` for networks of different
+    `base`.
     """
     first = parts[0][0]
     for part, _ in parts:
@@ -174,7 +139,7 @@ def blended(parts: Sequence[tuple[FastNetwork, float]]) -> FastNetwork:
                 "Blend what they paint."
             )
     names = list(dict.fromkeys(part.styles[0] for part, _ in parts))
-    return first.with_rows([(part.rows(part.styles[0]), share) for part, share in parts], names)
+    return first.with_style_params([(part.style_params(part.styles[0]), weight) for part, weight in parts], names)
 
 
 def check_single(network: FastNetwork) -> None:
@@ -184,7 +149,7 @@ def check_single(network: FastNetwork) -> None:
 
 
 def several(network: str, styles: Sequence[str]) -> str:
-    """What to tell about a network of which no style is named."""
+    """The message for a network of several styles, none of which is named."""
     return f"{network} has {len(styles)} styles: {', '.join(styles)}. Name one of them, as {network}#{styles[0]}."
 
 
@@ -201,8 +166,8 @@ def built(file: Loaded, *, precision: str = "auto") -> FastNetwork:
     card = file.card
     if card.kind != KIND:
         raise WeightsError(f"{card.name} is of kind {card.kind}; a trained style, of kind {KIND}, is needed here.")
-    numbers, answer = _numbers(card)
-    net = untrained(numbers, ARCHITECTURES, name=card.name)
+    options, output = _options(card)
+    net = untrained(options, ARCHITECTURES, name=card.name)
     if len(card.styles) != net.styles and (card.styles or net.styles != 1):
         raise WeightsError(
             f"the card of {card.name} names {len(card.styles)} styles, and its network is of {net.styles}; as many "
@@ -210,17 +175,17 @@ def built(file: Loaded, *, precision: str = "auto") -> FastNetwork:
         )
     fill(net, file.tensors, card.name)
     try:
-        seen, given = preprocess_from(card.preprocess or RGB), preprocess_from(answer)
-        given.inverse()
+        preprocess, postprocess = preprocess_from(card.preprocess or RGB), preprocess_from(output)
+        postprocess.inverse()
     except OptionError as error:
         raise WeightsError(f"the card of {card.name} cannot be used: {error}") from error
     dtype = compute_dtype(precision)
     if dtype == torch.bfloat16:
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return FastNetwork(net.eval().requires_grad_(False), card, file.sha256, seen, given, dtype)
+    return FastNetwork(net.eval().requires_grad_(False), card, file.sha256, preprocess, postprocess, dtype)
 
 
-def _numbers(card: Card) -> tuple[dict[str, Any], Any]:
-    """The numbers for the builder, and the range and colours of its answer."""
-    numbers = dict(card.network)
-    return numbers, numbers.pop("output", RGB)
+def _options(card: Card) -> tuple[dict[str, Any], Any]:
+    """The options for the builder, and the range and colour order of the output."""
+    options = dict(card.network)
+    return options, options.pop("output", RGB)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,16 +10,14 @@ from torch.nn import functional as F
 
 from impasto.image.resize import SizeHW
 from impasto.nets.blocks import blurred_double
+from impasto.nets.layers import Conv, Layer, Norm, Transposed, shuffled, smoothed, unshuffled
 from impasto.nets.moments import RunningMoments
-from impasto.nets.noise import with_noise
-from impasto.nets.residual import Conv, Layer, Norm, Transposed, shuffled, smoothed, unshuffled
+from impasto.nets.noise import Noise
+from impasto.nets.protocol import ReadRows
 
 TALLIED_PX = 1 << 11
 """Places whose moments are sums in float32, one after another. With 16,000 of them a picture was off by 4e-4, with
 2,000 by 4e-5; painted whole it is off by 3e-5 (1.2 megapixels, against float64)."""
-
-Rows = Callable[[int, int], Tensor]
-"""Rows from the first number up to the second, without it: `(1, c, stop - start, w)`."""
 
 Margins = tuple[int, int, int, int]
 """What is added at the top, bottom, left and right."""
@@ -33,7 +30,7 @@ class Map:
     `held` stay in memory between two strips of rows: the features, or what they are computed from.
     """
 
-    rows: Rows
+    rows: ReadRows
     channels: int
     size_hw: SizeHW
     held: tuple[Tensor, ...] = ()
@@ -64,14 +61,13 @@ def convolved(source: Map, conv: nn.Module, *, wide: bool = False) -> Map:
     return Map(_convolved(source, conv, size, wide), conv.weight.shape[0], size, source.held)
 
 
-def noised(source: Map, layer: Layer) -> Map:
-    """`source` and the noise of `layer`, where it has some."""
-    strength = layer.noise
-    if strength is None:
+def noised(source: Map, layer: Layer, noise: Noise | None) -> Map:
+    """`source` with the noise of `layer`, where it has some."""
+    if layer.noise is None:
         return source
 
     def rows(start: int, stop: int) -> Tensor:
-        return with_noise(source.rows(start, stop), strength, layer=layer.index, first_row=start)
+        return layer.noised(source.rows(start, stop), noise, first_row=start)
 
     return Map(rows, source.channels, source.size_hw, source.held)
 
@@ -104,9 +100,9 @@ def unsquared(source: Map, side: int) -> Map:
     return Map(rows, source.channels // side**2, (height, width), source.held)
 
 
-def normed(source: Map, norm: Norm, tally: RunningMoments, shares: Tensor | None, *, relu: bool) -> Map:
+def normed(source: Map, norm: Norm, tally: RunningMoments, style_weights: Tensor | None, *, relu: bool) -> Map:
     """The norm by the moments of the whole `source`, and a ReLU after it."""
-    scale, shift = (row.reshape(-1) for row in norm.mixed(shares))
+    scale, shift = (row.reshape(-1) for row in norm.mixed(style_weights))
     mean, var = tally.mean[0].float(), (tally.spread[0] / tally.count).float()
 
     def rows(start: int, stop: int) -> Tensor:
@@ -150,7 +146,7 @@ def _moments(places: Tensor) -> tuple[Tensor, Tensor]:
     return torch.batch_norm_update_stats(found, none, none.clone(), 0.0)
 
 
-def _convolved(source: Map, conv: Conv, size_hw: SizeHW, wide: bool) -> Rows:
+def _convolved(source: Map, conv: Conv, size_hw: SizeHW, wide: bool) -> ReadRows:
     factor = 2 if conv.doubles == "nearest" else 1
     height, width = (factor * side for side in source.size_hw)
     left, right = conv.margins(width)
@@ -215,7 +211,7 @@ def _blurred_double(source: Map) -> Map:
     return Map(rows, source.channels, (2 * height, 2 * width), source.held)
 
 
-def _transposed(source: Map, conv: Transposed) -> Rows:
+def _transposed(source: Map, conv: Transposed) -> ReadRows:
     def rows(start: int, stop: int) -> Tensor:
         above, below = max(start // 2 - 1, 0), min(-(-stop // 2) + 1, source.size_hw[0])
         found: Tensor = conv(source.rows(above, below))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -71,6 +72,18 @@ class RunningMoments:
         if spread.ndim == 3:
             return torch.cat([self.mean[:, None], spread], dim=1).float()
         return torch.stack([self.mean, (spread + EPS).sqrt()], dim=1).float()
+
+
+def joined_moments(
+    before: Mapping[str, RunningMoments], feats: Mapping[str, Tensor], *, covariances: bool
+) -> dict[str, RunningMoments]:
+    """The moments of the parts so far and of one more, by layer; a part without places of a layer adds nothing."""
+    joined = dict(before)
+    for layer, part in feats.items():
+        if part.shape[-2] and part.shape[-1]:
+            tally = RunningMoments.of(part, covariances=covariances)
+            joined[layer] = joined[layer].joined(tally) if layer in joined else tally
+    return joined
 
 
 def given_moments(feats: Tensor, stats: Tensor, target: Tensor) -> Tensor:

@@ -1,32 +1,52 @@
-"""White noise that is a function of place and seed, so that a picture painted in parts equals the whole."""
+"""White noise as a function of place and seed, so that a picture painted in parts equals the whole."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 GAIN = 10.0
-"""Of the learned strengths: with Adam they move by the learning rate a step, which is little against features of 1."""
+"""Factor of the learned strengths: Adam moves them by the learning rate a step, which is little against features of 1."""
 
 MASK = 0xFFFFFFFF
 
 
-def with_noise(
-    x: Tensor, strength: Tensor, *, layer: int, drawn: bool = False, seed: int = 0, first_row: int = 0
-) -> Tensor:
-    """`x` `(b, c, h, w)` plus one plane of standard normal noise times `strength` `(c,)`.
+class Noise(Protocol):
+    """Noise planes for the layers of one picture; video passes its own, which follows the motion."""
 
-    `drawn`: the plane is a new one for each picture, from torch's generator; otherwise it follows from seed, layer and
-    place, `x` being the rows from `first_row`. Where no gradient is asked for, `x` is overwritten.
+    def plane(self, layer: int, start: int, stop: int, width: int, *, stride: int, device: torch.device) -> Tensor:
+        """Rows `start` to `stop` of the noise of a layer, `(1, 1, stop - start, width)` in float32.
+
+        Standard normal and white. `layer` numbers the layers of a network; a place of the layer covers `stride` ×
+        `stride` pixels of the picture. The same rows must give the same numbers, whichever strips they are asked in.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SeededNoise:
+    """Noise that follows from `seed`, layer and place.
+
+    `offset_yx` moves the noise by pixels of the picture, downwards and to the right, rounded to places of each layer: a
+    picture that was cut from a larger one, or a camera that pans, keeps the noise of its places.
     """
-    height, width = x.shape[-2:]
-    if drawn:
-        plane = torch.randn((len(x), 1, height, width), device=x.device)
-    else:
-        plane = noise_plane(first_row, first_row + height, width, layer=layer, seed=seed, device=x.device)
+
+    seed: int = 0
+    offset_yx: tuple[int, int] = (0, 0)
+
+    def plane(self, layer: int, start: int, stop: int, width: int, *, stride: int, device: torch.device) -> Tensor:
+        """See `Noise.plane`."""
+        down, right = (round(offset / stride) for offset in self.offset_yx)
+        return noise_plane(start - down, stop - down, -right, width - right, layer=layer, seed=self.seed, device=device)
+
+
+def with_noise(x: Tensor, strength: Tensor, plane: Tensor) -> Tensor:
+    """`x` `(b, c, h, w)` plus `plane` `(1|b, 1, h, w)` times `GAIN · strength` `(c,)`; in place without gradients."""
     factor = (GAIN * strength)[None, :, None, None].to(x.dtype)
     if torch.is_grad_enabled():
         return torch.addcmul(x, plane.to(x.dtype), factor)
@@ -35,18 +55,25 @@ def with_noise(
 
 @lru_cache(maxsize=32)
 def noise_plane(
-    start: int, stop: int, width: int, *, layer: int, seed: int = 0, device: torch.device | None = None
+    top: int,
+    bottom: int,
+    left: int,
+    right: int,
+    *,
+    layer: int,
+    seed: int = 0,
+    device: torch.device | None = None,
 ) -> Tensor:
-    """Rows `start` to `stop` of a plane of standard normal noise, `(1, 1, stop - start, width)` in float32.
+    """Rows and columns of an endless plane of standard normal noise, `(1, 1, bottom - top, right - left)` in float32.
 
     Each number depends on its place, the layer and the seed alone: an integer hash (the finaliser of MurmurHash3,
-    Appleby) gives two uniform numbers, Box and Muller (1958) make them normal.
+    Appleby) gives two uniform numbers, which Box and Muller (1958) make normal.
     """
-    rows = torch.arange(start, stop, dtype=torch.int64, device=device)[:, None]
-    columns = torch.arange(width, dtype=torch.int64, device=device)
+    rows = torch.arange(top, bottom, dtype=torch.int64, device=device)[:, None]
+    columns = torch.arange(left, right, dtype=torch.int64, device=device)
     key = hashed(hashed(rows + 0x9E3779B1 * (layer + 1)) + columns + hashed(torch.tensor(seed & MASK, device=device)))
-    near, far = key.double().add(0.5) / 2**32, hashed(key + 0x7F4A7C15).double() / 2**32
-    normal = (-2 * near.log()).sqrt() * (2 * math.pi * far).cos()
+    radius, angle = key.double().add(0.5) / 2**32, hashed(key + 0x7F4A7C15).double() / 2**32
+    normal = (-2 * radius.log()).sqrt() * (2 * math.pi * angle).cos()
     return normal.float()[None, None]
 
 

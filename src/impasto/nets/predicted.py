@@ -1,4 +1,4 @@
-"""A fast network whose rows of scales and shifts are predicted from a style picture (Ghiasi et al. 2017)."""
+"""A fast network whose norm parameters are predicted from a style picture (Ghiasi et al. 2017)."""
 
 from __future__ import annotations
 
@@ -11,26 +11,29 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from impasto.nets.colours import COLOURS
-from impasto.nets.protocol import Code, Feats
-from impasto.nets.residual import PALETTE, Residual, is_style_param
+from impasto.nets.layers import PALETTE, is_style_param
+from impasto.nets.noise import Noise
+from impasto.nets.painting import with_params
+from impasto.nets.protocol import Code, Feats, StyleParams
+from impasto.nets.residual import Residual
 from impasto.weights.card import fill
 
 PAINTER = "painter."
-"""What the painter's tensors begin with in the state of a network."""
+"""Prefix of the painter's tensors in the state of a network."""
 
-ROW_GAIN = 0.3
-"""How far rows of different styles lie apart at first, against the scales, which are 1, or the rows of known styles."""
+PARAMS_GAIN = 0.3
+"""Initial deviation of the predicted norm parameters, against scales of 1 or the parameters of known styles."""
 
-FAR = 4.0  # deviations from the usual that a number of a style may have
-SMALL = 0.05  # of layers whose mean is about 1: numbers that hardly vary do not become loud
+FAR = 4.0  # limit of a code's numbers, in standard deviations from the usual
+SMALL = 0.05  # added to deviations: numbers that hardly vary are not amplified
 
 
 class EqualizedLinear(nn.Module):
     """A linear layer whose learning rate depends little on its width (Karras et al. 2018, section 4.1).
 
-    Weights are of deviation 1 and are divided by the square root of their number when they are used. A step of Adam
-    moves each weight by the learning rate; of 1500 inputs a plain layer's sum then moves by a thousand times that, this
-    one's by 30 times. Rows that jump so teach the painter one texture that stands them all.
+    Weights have deviation 1 and are divided by the square root of the number of inputs when they are used. A step of
+    Adam moves each weight by the learning rate; the sum over 1500 inputs of a plain layer moves by 1000 times that,
+    this one's by 30 times. Norm parameters that jump so far make the painter learn one texture for all styles.
     """
 
     def __init__(self, into: int, out: int, *, gain: float = 1.0) -> None:
@@ -44,11 +47,12 @@ class EqualizedLinear(nn.Module):
 
 
 class Predicted(nn.Module):
-    """A network of trained styles, `painter`, and a small one that says what its row is for any style.
+    """A residual network, `painter`, and a small one that predicts its norm parameters for any style.
 
-    As Ghiasi et al. 2017 (arXiv 1705.06830) a second network turns a style picture into the scales and shifts of every
-    norm; here it sees the statistics of an encoder's features, as in AdaIN, and of the colours. What it says is added
-    to the row that the painter has. So any style becomes one of `FastNetwork`, painted, blended and kept as those are.
+    As in Ghiasi et al. 2017 (arXiv 1705.06830) a second network maps a style picture to the scales and shifts of every
+    norm; here its input are the statistics of an encoder's features, as in AdaIN, and of the colours. Its output is
+    added to the painter's own norm parameters. So any style becomes a style of a fast network. Satisfies
+    `protocol.AnyStyle`.
     """
 
     code_mean: Tensor
@@ -64,7 +68,7 @@ class Predicted(nn.Module):
         rank: int = 128,
         **numbers: Any,
     ) -> None:
-        """`code_widths` are the encoder's channels by layer; `numbers` more of those of `Residual`."""
+        """`code_widths`: the encoder's channels by layer; `numbers`: more options of `Residual`."""
         super().__init__()
         self.code_layers = tuple(code_widths)
         self.covariances, self.recolours = False, True
@@ -79,22 +83,22 @@ class Predicted(nn.Module):
         self.squeeze = EqualizedLinear(count, rank)
         self.bent = nn.Sequential(EqualizedLinear(rank, 2 * rank), nn.GELU(), EqualizedLinear(2 * rank, rank))
         self.shapes = {key: value.numel() for key, value in self.painter.named_parameters() if is_style_param(key)}
-        self.spread = EqualizedLinear(rank, sum(self.shapes.values()), gain=ROW_GAIN)
+        self.spread = EqualizedLinear(rank, sum(self.shapes.values()), gain=PARAMS_GAIN)
         self.register_buffer("row_unit", torch.ones(sum(self.shapes.values())))
 
     @torch.no_grad()
     def measure(self, codes: Code) -> None:
-        """Learn from the codes of many styles what is usual, so that every number weighs alike."""
-        found = self._numbers(codes)
-        self.code_mean.copy_(found.mean(0))
-        self.code_std.copy_(found.std(0, correction=0) + SMALL)
+        """Set the mean and deviation by which codes are normalised, from the codes `(b, …)` of many styles."""
+        numbers = self._numbers(codes)
+        self.code_mean.copy_(numbers.mean(0))
+        self.code_std.copy_(numbers.std(0, correction=0) + SMALL)
 
     @torch.no_grad()
     def begin(self, tensors: Mapping[str, Tensor], name: str) -> None:
-        """Take the painter from the `tensors` of a network of trained styles.
+        """Take the painter from the `tensors` of a fast network.
 
-        Its own row is the mean of theirs, and rows are as far from it at first as theirs are, times `ROW_GAIN`. Raises
-        `WeightsMismatch` where the numbers of the network are not those of the painter.
+        Its own norm parameters become the mean of the trained styles', and predictions deviate from it as theirs do,
+        times `PARAMS_GAIN`. Raises `WeightsMismatch` for a network of another shape.
         """
         tables = {key: value.float() for key, value in tensors.items() if is_style_param(key) and value.ndim == 2}
         silent = {key: value for key, value in self.painter.state_dict().items() if key.endswith(".noise")}
@@ -102,26 +106,28 @@ class Predicted(nn.Module):
         if tables:
             self.row_unit.copy_(torch.cat([tables[key].std(0, correction=0) for key in self.shapes]) + SMALL)
 
-    def rows(self, code: Code) -> dict[str, Tensor]:
-        """The rows `(b, c)` of styles by their keys in the painter, from their codes; in float32."""
+    def style_params(self, code: Code) -> dict[str, Tensor]:
+        """The norm parameters and colours `(b, c)` of styles, by their keys in the painter, in float32."""
         with torch.autocast(self.code_mean.device.type, enabled=False):
-            told = ((self._numbers(code) - self.code_mean) / self.code_std).clamp(-FAR, FAR)
-            style = self.squeeze(told)
+            normalised = ((self._numbers(code) - self.code_mean) / self.code_std).clamp(-FAR, FAR)
+            style = self.squeeze(normalised)
             deltas = (self.row_unit * self.spread(style + self.bent(style))).split(list(self.shapes.values()), dim=1)
             own = dict(self.painter.named_parameters())
-            found = {key: own[key] + delta for key, delta in zip(self.shapes, deltas, strict=True)}
-            return found | {PALETTE: code[COLOURS].float().flatten(1)}
+            params = {key: own[key] + delta for key, delta in zip(self.shapes, deltas, strict=True)}
+            return params | {PALETTE: code[COLOURS].float().flatten(1)}
+
+    def of_style(self, params: StyleParams) -> Residual:
+        """See `protocol.AnyStyle`."""
+        return with_params(
+            lambda: Residual(**self.numbers), self.painter, {key: value[0] for key, value in params.items()}
+        )
 
     def _numbers(self, code: Code) -> Tensor:
         return torch.cat([code[name].float().flatten(1) for name in (*self.code_layers, COLOURS)], dim=1)
 
-    def row_of(self, code: Code) -> dict[str, Tensor]:
-        """The row of one style, each tensor `(c,)`, as `FastNetwork.with_rows` takes it."""
-        return {key: value[0] for key, value in self.rows(code).items()}
-
-    def forward(self, image: Tensor, code: Code, *, feats: Feats | None = None) -> Tensor:
-        """`image` `(b, 3, h, w)` painted whole, each in the style of its `code`; features are of no use here."""
-        rows = self.rows(code)
-        shares = torch.eye(len(rows[PALETTE]), device=image.device)
-        found: Tensor = functional_call(self.painter, rows, (image, shares))
-        return found
+    def forward(self, image: Tensor, code: Code, *, feats: Feats | None = None, noise: Noise | None = None) -> Tensor:
+        """`image` `(b, 3, h, w)` painted whole, each in the style of its `code`; `feats` are not needed here."""
+        params = self.style_params(code)
+        style_weights = torch.eye(len(params[PALETTE]), device=image.device)
+        painted: Tensor = functional_call(self.painter, params, (image, style_weights), {"noise": noise})
+        return painted

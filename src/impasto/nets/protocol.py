@@ -1,14 +1,17 @@
-"""What every one-pass network with arbitrary styles is."""
+"""The protocols of one-pass networks; everything above `nets/` paints by these alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from torch import Tensor
 
+from impasto.image.resize import SizeHW
+from impasto.nets.noise import Noise
+
 Feats = Mapping[str, Tensor]
-"""Features of a content `(b, c, h, w)` by name, before any style."""
+"""Features of a content by name, `(b, c, h, w)`."""
 
 Stats = Mapping[str, Tensor]
 """Statistics of features over a whole picture by name: `(b, 2, c)`, mean and standard deviation; with covariances
@@ -17,9 +20,44 @@ Stats = Mapping[str, Tensor]
 Code = Mapping[str, Tensor]
 """The statistics of a style picture's features in the encoder, by layer, as in `Stats`. Codes mix linearly."""
 
+StyleParams = Mapping[str, Tensor]
+"""All that a network needs to know of one style or a batch of them, `(b, …)` by name: predicted norm parameters, or the
+code itself. They mix linearly, too."""
+
+ReadRows = Callable[[int, int], Tensor]
+"""Rows from the first number up to the second, without it: `(1, c, stop - start, w)`."""
+
+PaintedRows = Iterator[tuple[slice, Tensor]]
+"""Rows of a picture from top to bottom, and what is painted there, `(1, 3, rows, w)` in float32, not clamped."""
+
+
+class OneStyle(Protocol):
+    """A network with one style: it paints a picture whole, or by strips with the same result."""
+
+    @property
+    def smallest_px(self) -> int:
+        """Shortest side of a picture."""
+        ...
+
+    @property
+    def whole_bytes(self) -> int:
+        """Memory for painting a picture whole in bfloat16, for each of its pixels."""
+        ...
+
+    def __call__(self, image: Tensor, *, noise: Noise | None = None) -> Tensor:
+        """`image` `(b, 3, h, w)` painted whole: float32, not clamped. `noise` is by default that of seed 0."""
+        ...
+
+    def strips(self, read: ReadRows, size_hw: SizeHW, *, room_bytes: int, noise: Noise | None = None) -> PaintedRows:
+        """Paint a picture of `size_hw` whose rows `read` gives in float32, as often as it is asked.
+
+        Features are kept in about `room_bytes`, and computed again beyond that. The result equals painting it whole.
+        """
+        ...
+
 
 class Coded(Protocol):
-    """A network that paints by the code of a style."""
+    """A network that knows a style by the statistics of its features."""
 
     code_layers: tuple[str, ...]
     """Layers of the encoder whose statistics are a style's code."""
@@ -28,27 +66,24 @@ class Coded(Protocol):
     """Whether statistics are means and covariances; means and standard deviations otherwise."""
 
     recolours: bool
-    """Whether features are to be those of the content in the style's colours, which are then an entry of the code:
+    """Whether the network paints on the content in the style's colours, which are then an entry of the code:
     `colours.COLOURS`."""
 
 
-class OnePass(Coded, Protocol):
-    """A network that paints in one pass, in three parts, so that a picture can be painted tile by tile.
+class AnyStyle(Coded, Protocol):
+    """A network that paints in any style, in one pass. A new one is a file with this protocol and a row in `table`."""
 
-    `features` looks at places only; what is known of the whole picture is in the statistics of these features, which
-    `render` is given. So tiles that overlap by `reach_px` are exactly parts of the whole.
-    """
-
-    stride: int
-    """Sides of a picture must be multiples of this, and so must the corners of tiles."""
-
-    reach_px: int
-    """No pixel of the output depends on features of a content pixel farther away than this on a side."""
-
-    def features(self, image: Tensor) -> Feats:
-        """Features of `image` `(b, 3, h, w)` in `[0, 1]`."""
+    def style_params(self, code: Code) -> StyleParams:
+        """The parameters `(b, …)` of the styles of `code` `(b, …)`."""
         ...
 
-    def render(self, feats: Feats, stats: Stats, code: Code, *, strength: float = 1) -> Tensor:
-        """The picture `(b, 3, h, w)`, not clamped. `strength` below 1 goes towards the content's own features."""
+    def of_style(self, params: StyleParams) -> OneStyle:
+        """The network with the parameters `(1, …)` of one style; weights are shared, not copied."""
+        ...
+
+    def __call__(self, image: Tensor, code: Code, *, feats: Feats | None = None) -> Tensor:
+        """`image` `(b, 3, h, w)` painted whole, each in the style of its `code`, as in training.
+
+        `feats` are the encoder's features of what is painted on, where they are known.
+        """
         ...

@@ -1,41 +1,25 @@
-"""Networks of trained styles at any size: the picture that they paint whole, a strip of rows at a time.
+"""Networks whose norms look at the whole picture, at any size: a strip of rows at a time, equal to painting it whole.
 
-The norms look at the whole picture. So each needs a pass over all strips for its moments, before any row after it can
-be had. What lies between is computed again in each pass, from the nearest features that are kept: those of the
-smallest size always, others as far as there is room.
+Each norm needs a pass over all strips for its moments, before later layers can run. The layers in between are computed
+again in each pass, from the nearest features that are kept: those of the smallest size always, others as far as there
+is room.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from impasto.core.errors import OptionError
 from impasto.image.resize import SizeHW
 from impasto.nets.colours import colour_map, recoloured
-from impasto.nets.lazy import (
-    Map,
-    Rows,
-    convolved,
-    held,
-    held_bytes,
-    noised,
-    normed,
-    squared,
-    summed,
-    tallied,
-    unsquared,
-)
+from impasto.nets.layers import Block, Layer, Norm
+from impasto.nets.lazy import Map, convolved, held, held_bytes, noised, normed, summed, tallied
 from impasto.nets.moments import RunningMoments
-from impasto.nets.residual import Block, Layer, Norm, Residual
-
-ROOM_BYTES = 3 << 29
-"""Of features that are kept."""
+from impasto.nets.noise import Noise
+from impasto.nets.protocol import ReadRows
 
 STRIP_PX = 1 << 18
 """Pixels of the picture in a strip, about."""
@@ -43,79 +27,47 @@ STRIP_PX = 1 << 18
 LEAST_ROWS = 4  # more than two convolutions see above theirs
 
 
-@torch.no_grad()
-def painted_strips(
-    net: Residual,
-    read: Rows,
-    size_hw: SizeHW,
-    *,
-    shares: Tensor | None = None,
-    room_bytes: int = ROOM_BYTES,
-    strip_px: int = STRIP_PX,
-) -> Iterator[tuple[slice, Tensor]]:
-    """Yield what `net` makes of a whole picture, from top to bottom: the rows and `(1, 3, rows, w)` in float32.
-
-    `read(start, stop)` gives rows `(1, 3, stop - start, w)` of the picture of `size_hw`, in float32 and as the network
-    takes them, as often as it is asked; `shares` are those of `Residual.forward`. Autocast is that of the caller.
-    Features in `room_bytes` are kept, or those of the smallest size where these need more; the more is kept, the less
-    is computed again.
-    """
-    if shares is None and net.styles > 1:
-        raise OptionError(f"this network has {net.styles} styles; it needs the share of each.")
-    device = next(net.parameters()).device.type
-    easel = _StripRenderer(size_hw, shares, room_bytes, strip_px, halves=torch.is_autocast_enabled(device))
-    picture = easel.picture(net, read)
-    x = easel.before_last(net, picture)
-    if net.last.norm is None:
-        x = convolved(x, net.last.conv, wide=True)
-    else:
-        x = easel.layered(x, net.last, relu=False, wide=True)
-    x = x if net.unshuffle == 1 else unsquared(x, net.unshuffle)
-    for start, stop in easel.spans(size_hw[0]):
-        found = x.rows(start, stop)[..., : size_hw[1]]
-        found = found if net.tanh is None else net.tanh[0] * torch.tanh(found) + net.tanh[1]
-        yield slice(start, stop), found + picture.rows(start, stop) if net.recolours else found
-
-
 @dataclass(frozen=True)
-class _StripRenderer:
-    """What every pass needs to know."""
+class StripRenderer:
+    """Runs the layers of a network with one style, or with styles mixed by `style_weights`, strip by strip.
+
+    Features in `room_bytes` are kept, or those of the smallest size where these need more; more room means fewer
+    computed again. `halves`: they are bfloat16. Autocast is the caller's.
+    """
 
     size_hw: SizeHW
-    shares: Tensor | None
+    style_weights: Tensor | None
     room_bytes: int
     strip_px: int
     halves: bool
+    noise: Noise | None = None
 
-    def picture(self, net: Residual, read: Rows) -> Map:
-        """What is painted on, as `Residual.recoloured` gives it."""
-        if not net.recolours:
+    @classmethod
+    def of(
+        cls,
+        net: nn.Module,
+        size_hw: SizeHW,
+        style_weights: Tensor | None = None,
+        *,
+        room_bytes: int,
+        strip_px: int = STRIP_PX,
+        noise: Noise | None = None,
+    ) -> StripRenderer:
+        """The renderer of a picture of `size_hw`, in the precision of autocast on the device of `net`."""
+        halves = torch.is_autocast_enabled(next(net.parameters()).device.type)
+        return cls(size_hw, style_weights, room_bytes, strip_px, halves, noise)
+
+    def recoloured(self, read: ReadRows, target: Tensor | None) -> Map:
+        """The picture, in the colours of `target` `(1, 4, 3)` if there is one, as `colours.in_colours` gives it."""
+        if target is None:
             return Map(read, 3, self.size_hw)
         tally: RunningMoments | None = None
         for start, stop in self.spans(self.size_hw[0]):
             part = RunningMoments.of(read(start, stop), covariances=True)
             tally = part if tally is None else tally.joined(part)
         assert tally is not None
-        linear = colour_map(tally.moments(), net.colours(self.shares))
+        linear = colour_map(tally.moments(), target)
         return Map(lambda start, stop: recoloured(read(start, stop), linear), 3, self.size_hw)
-
-    def before_last(self, net: Residual, picture: Map) -> Map:
-        """What the last layer sees."""
-        down, blocks, up = (cast(Any, list(part)) for part in (net.down, net.blocks, net.up))
-        x, passed = squared(picture, net.unshuffle), list[Map]()
-        smallest = self._bytes(reduce(convolved, [layer.conv for layer in down], x))
-        for layer in down[:-1]:  # those that stay leave room for the second features that a block needs
-            x = self.layered(x, layer, beside=passed, spare_bytes=smallest * (2 if net.skips else 1))
-            passed += [x] if net.skips else []
-        feats = self._gathered(x, down[-1])
-        for block in blocks:
-            self._add(block, feats, beside=passed)
-        x = held(feats)
-        del feats  # they go as soon as no map needs them
-        for layer in up:
-            x = self.layered(x, layer, beside=passed)
-            x = summed(x, passed.pop()) if net.skips else x
-        return x
 
     def spans(self, height: int) -> Iterator[tuple[int, int]]:
         """Strips of a map of `height`, each for about as much of the picture."""
@@ -134,30 +86,33 @@ class _StripRenderer:
         relu: bool = True,
         wide: bool = False,
     ) -> Map:
-        """What `layer` makes of `source`; kept, before its norm, if there is room.
+        """`layer` of `source`; its features before the norm are kept if there is room.
 
-        That is where it leaves `spare_bytes`, next to `source` and to what is needed of the maps `beside`.
+        That is the case where `spare_bytes` remain next to `source` and the maps `beside`, which are needed later. With
+        `wide` it is computed in float32.
         """
-        raw = noised(convolved(source, layer.conv, wide=wide), layer)
-        needed = held_bytes(source, *beside) + self._bytes(raw, wide=wide) + spare_bytes
+        raw = noised(convolved(source, layer.conv, wide=wide), layer, self.noise)
+        if layer.norm is None:
+            return raw
+        needed = held_bytes(source, *beside) + self.bytes_of(raw, wide=wide) + spare_bytes
         kept, tally = self._passed(raw, keeps=needed <= self.room_bytes)
         return self._normed(raw if kept is None else held(kept), layer, tally, relu=relu)
 
-    def _gathered(self, source: Map, layer: Layer) -> Tensor:
-        """All that `layer` makes of `source`, `(1, c, h, w)`, after norm and ReLU."""
-        feats, tally = self._passed(noised(convolved(source, layer.conv), layer), keeps=True)
+    def computed(self, source: Map, layer: Layer) -> Tensor:
+        """`layer` of all of `source`, `(1, c, h, w)`, after norm and ReLU."""
+        feats, tally = self._passed(noised(convolved(source, layer.conv), layer, self.noise), keeps=True)
         assert feats is not None
         self._replace(feats, self._normed(held(feats), layer, tally).rows)
         return feats
 
-    def _add(self, block: Block, feats: Tensor, *, beside: Sequence[Map]) -> None:
-        """Add to `feats` what `block` adds to them."""
+    def add_block(self, block: Block, feats: Tensor, *, beside: Sequence[Map]) -> None:
+        """Replace `feats` by `block` of them."""
         source = held(feats)
-        raw = noised(convolved(source, block.one.conv), block.one)
-        needed = held_bytes(source, *beside) + self._bytes(raw)
+        raw = noised(convolved(source, block.one.conv), block.one, self.noise)
+        needed = held_bytes(source, *beside) + self.bytes_of(raw)
         kept, tally = self._passed(raw, keeps=needed <= self.room_bytes)
         one = self._normed(raw if kept is None else held(kept), block.one, tally)
-        raw = noised(convolved(one, block.two.conv), block.two)
+        raw = noised(convolved(one, block.two.conv), block.two, self.noise)
         if kept is None:
             _, tally = self._passed(raw, keeps=False)
         else:
@@ -166,17 +121,17 @@ class _StripRenderer:
         two = self._normed(raw, block.two, tally, relu=False)
         self._replace(feats, summed(two, source).rows)
 
-    def _bytes(self, map_: Map, *, wide: bool = False) -> int:
+    def bytes_of(self, map_: Map, *, wide: bool = False) -> int:
         """The memory that all of `map_` would take; `wide`: in float32, whatever autocast says."""
         height, width = map_.size_hw
         return map_.channels * height * width * (2 if self.halves and not wide else 4)
 
     def _normed(self, raw: Map, layer: Layer, tally: RunningMoments, *, relu: bool = True) -> Map:
         assert isinstance(layer.norm, Norm)
-        return normed(raw, layer.norm, tally, self.shares, relu=relu)
+        return normed(raw, layer.norm, tally, self.style_weights, relu=relu)
 
     def _passed(self, map_: Map, *, keeps: bool) -> tuple[Tensor | None, RunningMoments]:
-        """One pass over all of `map_`: its features `(1, c, h, w)`, if it `keeps` them, and their tally."""
+        """One pass over all of `map_`: its features `(1, c, h, w)` if `keeps`, and their tally."""
         kept: Tensor | None = None
         tally: RunningMoments | None = None
         for start, stop in self.spans(map_.size_hw[0]):
@@ -190,10 +145,10 @@ class _StripRenderer:
         assert tally is not None
         return kept, tally
 
-    def _replace(self, feats: Tensor, rows: Rows) -> RunningMoments:
-        """Put new rows in place of those of `feats`, which they may depend on; their tally.
+    def _replace(self, feats: Tensor, rows: ReadRows) -> RunningMoments:
+        """Overwrite `feats` with rows that are computed from them; returns their tally.
 
-        They are written when the next ones are there, since these see rows above theirs, fewer than `LEAST_ROWS`.
+        A strip is written once the next one is computed, which sees up to `LEAST_ROWS` rows above its own.
         """
         late: tuple[slice, Tensor] | None = None
         tally: RunningMoments | None = None

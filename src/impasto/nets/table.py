@@ -14,11 +14,13 @@ from impasto.core.errors import WeightsError
 from impasto.encoders import table as encoders
 from impasto.encoders.precision import compute_dtype
 from impasto.encoders.table import Encoder, Progress
+from impasto.image.pixels import preprocess_from
 from impasto.nets import architectures
 from impasto.nets.adain_decoder import AdaINDecoder
 from impasto.nets.colours import COLOURS
+from impasto.nets.painting import RGB, Painter
 from impasto.nets.predicted import Predicted
-from impasto.nets.protocol import OnePass
+from impasto.nets.protocol import AnyStyle, StyleParams
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, fill
 
@@ -69,9 +71,9 @@ def with_noise_strengths(net: nn.Module, tensors: Mapping[str, Tensor]) -> dict[
 
 @dataclass(frozen=True)
 class Network:
-    """A frozen network with its card and the encoder that it looks through. Computes in `dtype`."""
+    """A frozen network for any style with its card and its encoder. It computes in `dtype`."""
 
-    net: OnePass | Predicted
+    net: AnyStyle
     card: Card
     sha256: str
     encoder: Encoder
@@ -84,22 +86,22 @@ class Network:
 
     @property
     def code_shapes(self) -> dict[str, tuple[int, ...]]:
-        """What a code of one style holds: shapes by entry."""
+        """Shapes of the entries of a style's code."""
         widths = {name: self.encoder.width(name) for name in self.net.code_layers}
-        rows = {name: 1 + width if self.net.covariances else 2 for name, width in widths.items()}
-        shapes: dict[str, tuple[int, ...]] = {name: (1, rows[name], width) for name, width in widths.items()}
+        heights = {name: 1 + width if self.net.covariances else 2 for name, width in widths.items()}
+        shapes: dict[str, tuple[int, ...]] = {name: (1, heights[name], width) for name, width in widths.items()}
         return shapes | ({COLOURS: (1, 4, 3)} if self.net.recolours else {})
-
-    @property
-    def tiled(self) -> OnePass:
-        """The network, where it is one that paints tile by tile."""
-        assert not isinstance(self.net, Predicted), "stylizers.any_style chooses"
-        return self.net
 
     @property
     def device(self) -> torch.device:
         """Where it computes."""
         return next(self.encoder.net.parameters()).device
+
+    @torch.no_grad()
+    def painter(self, params: StyleParams) -> Painter:
+        """The painter of the style with these parameters `(1, …)`."""
+        rgb = preprocess_from(RGB)
+        return Painter(self.net.of_style(params), self.name, rgb, rgb, self.dtype, self.device)
 
 
 def untrained(encoder: Encoder, network: Mapping[str, Any]) -> Any:

@@ -20,7 +20,7 @@ from impasto.image.resize import SizeHW
 from impasto.nets import table as nets
 from impasto.nets.fast import KIND as FAST
 from impasto.nets.fast import FastNetwork
-from impasto.nets.predicted import Predicted
+from impasto.nets.noise import SeededNoise
 from impasto.nets.protocol import Code
 from impasto.nets.table import Network
 from impasto.rendering import learned, saved
@@ -29,7 +29,6 @@ from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.codes import code_of
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.optimised import Optimised, Paused
-from impasto.stylizers.predicted import Predictive
 from impasto.stylizers.protocol import Stylizer
 
 if TYPE_CHECKING:
@@ -102,16 +101,10 @@ def _network(loaded: Loaded) -> Network:
     return loaded.model
 
 
-def _of_any_style(job: Job, loaded: Loaded) -> Arbitrary | Predictive:
-    network = _network(loaded)
-    strips = isinstance(network.net, Predicted)
-    useless, of_use = ("tile_px", "memory_gb") if strips else ("memory_gb", "tile_px")
-    if useless in (*_given(job.arbitrary), *_given(job.fast)):
-        raise OptionError(
-            f"{flag(useless)} is of networks that paint by {'tiles' if strips else 'strips'}, and {network.name} "
-            f"paints by {'strips' if strips else 'tiles'}. Use {flag(of_use)}, or leave it out."
-        )
-    return any_style(network, tile_px=job.arbitrary.tile_px, memory_bytes=round(job.fast.memory_gb * 1e9))
+def _of_any_style(job: Job, loaded: Loaded) -> Arbitrary:
+    return any_style(
+        _network(loaded), memory_bytes=round(job.fast.memory_gb * 1e9), noise=SeededNoise(job.fast.noise_seed)
+    )
 
 
 def _arbitrary(job: Job, inputs: Inputs, loaded: Loaded, resume: Paused | None) -> Stylizer[Any]:
@@ -130,7 +123,7 @@ def _load_learned(job: Job, progress: Progress | None) -> Loaded:
 
 def _fast(job: Job, inputs: Inputs, loaded: Loaded, resume: Paused | None) -> Stylizer[Any]:
     assert isinstance(loaded.model, Mapping)
-    return Fast(loaded.model, memory_bytes=round(job.fast.memory_gb * 1e9))
+    return Fast(loaded.model, round(job.fast.memory_gb * 1e9), SeededNoise(job.fast.noise_seed))
 
 
 FAMILIES: dict[str, Family] = {

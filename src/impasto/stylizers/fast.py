@@ -11,25 +11,29 @@ from torch import Tensor
 
 from impasto.core.errors import OptionError
 from impasto.image.strips import by_strips
-from impasto.nets.fast import MEMORY_BYTES, FastNetwork, blended, check_single
+from impasto.nets.fast import FastNetwork, blended, check_single
+from impasto.nets.noise import Noise
+from impasto.nets.painting import MEMORY_BYTES
 from impasto.stylizers.protocol import Mix, Step, check_strength
 from impasto.stylizers.weighted import WeightedNetwork, blend
 
 
 @dataclass(frozen=True)
 class Fast:
-    """A stylizer that paints trained styles; `networks`, of one style each, are by the names in the mix.
+    """A stylizer that paints trained styles; `networks` of one style each, by the names in the mix.
 
     Styles whose networks have the same convolutions are blended by their norms' scales and shifts, and painted in one
     pass. Others have no features in common: each paints the whole picture, and the pictures are blended by weight. With
-    masks each style paints for its own region. A pass over a large picture uses about `memory_bytes`.
+    masks each style paints its own region. A pass over a large picture uses about `memory_bytes`. `noise` is by default
+    that of seed 0.
     """
 
     networks: Mapping[str, FastNetwork]
     memory_bytes: int = MEMORY_BYTES
+    noise: Noise | None = None
 
     def prepare(self, mix: Mix) -> tuple[WeightedNetwork, ...]:
-        """The networks with their shares. Raises `OptionError` for a style that is not learned, or not a single one."""
+        """The networks with their weights. Raises `OptionError` for an unknown style or network."""
         masked = mix.styles[0].mask is not None
         if masked:
             mix.check_no_negative(by="painting with masks")
@@ -37,10 +41,10 @@ class Fast:
             if style.learned not in self.networks:
                 raise OptionError(f"{style.name!r} is no trained style; --method fast needs the network of one.")
             check_single(self.networks[style.learned])
-        parts = [(s, share) for s, share in zip(mix.styles, mix.shares, strict=True) if share != 0]
+        parts = [(s, weight) for s, weight in zip(mix.styles, mix.style_weights, strict=True) if weight != 0]
         if masked or len(parts) == 1:
-            return tuple(WeightedNetwork(self.networks[style.learned], share, style.mask) for style, share in parts)
-        return _joined([(self.networks[style.learned], share) for style, share in parts])
+            return tuple(WeightedNetwork(self.networks[s.learned], weight, s.mask) for s, weight in parts)
+        return _joined([(self.networks[style.learned], weight) for style, weight in parts])
 
     def paint(self, content: Tensor, code: tuple[WeightedNetwork, ...], *, strength: float = 1.0) -> Iterator[Step]:
         """Yield one step, with the content's precision.
@@ -54,7 +58,7 @@ class Fast:
         if strength == 0:
             yield Step(1, 1, size, content)
             return
-        painted = blend(content, code, memory_bytes=self.memory_bytes)
+        painted = blend(content, code, memory_bytes=self.memory_bytes, noise=self.noise)
         if strength == 1:
             yield Step(1, 1, size, painted.clamp_(0, 1))
             return
@@ -66,21 +70,21 @@ class Fast:
 
 
 def _joined(parts: Sequence[tuple[FastNetwork, float]]) -> tuple[WeightedNetwork, ...]:
-    """One brush for all networks that differ in their rows only; the shares' sum stays.
+    """One network for all that differ in their norm parameters only; the sum of the weights stays.
 
-    Where there are other networks, too, what leads away from a style is kept apart: shares that nearly cancel out would
-    be divided by their small sum.
+    If there are networks with other convolutions, too, negative weights are kept apart: weights that nearly cancel out
+    would be divided by their small sum.
     """
     alike = len({network.base for network, _ in parts}) == 1
     groups: dict[tuple[str, bool], list[tuple[FastNetwork, float]]] = {}
-    for network, share in parts:
-        groups.setdefault((network.base, alike or share > 0), []).append((network, share))
+    for network, weight in parts:
+        groups.setdefault((network.base, alike or weight > 0), []).append((network, weight))
     return tuple(_one(group) for group in groups.values())
 
 
 def _one(group: Sequence[tuple[FastNetwork, float]]) -> WeightedNetwork:
-    """Networks of one base as one brush."""
-    whole = math.fsum(share for _, share in group)
+    """Networks of one base as one."""
+    total = math.fsum(weight for _, weight in group)
     if len(group) == 1:
         return WeightedNetwork(*group[0])
-    return WeightedNetwork(blended([(network, share / whole) for network, share in group]), whole)
+    return WeightedNetwork(blended([(network, weight / total) for network, weight in group]), total)

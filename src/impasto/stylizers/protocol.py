@@ -1,4 +1,4 @@
-"""What every stylizer is: `prepare` once, `paint` often."""
+"""The protocol of stylizers: `prepare` once, `paint` often."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Style:
     """One style of a mix: a picture, the `code` that a network made of one (a saved style), or a `learned` one's name.
 
     `picture` `(1, 3, h, w)` in `[0, 1]`; `code`: statistics of features by layer; `weight` is relative to the other
-    styles'; `scale` is the size of the style picture's strokes against the default (2: twice as large); `mask`
+    styles'; `scale` multiplies the size of the style picture's strokes (2: twice as large); `mask`
     `(1, 1, h, w)` in `[0, 1]` is the region of the content that this style paints, of any size.
     """
 
@@ -76,7 +76,7 @@ class Mix:
             raise OptionError("some styles have a mask and some have none. Give each style a mask, or none.")
 
     def check_no_negative(self, *, by: str) -> None:
-        """Raise `OptionError` where a weight is below 0, which `by` has no use for."""
+        """Raise `OptionError` where a weight is below 0, which `by` does not support."""
         for style in self.styles:
             if style.weight < 0:
                 raise OptionError(
@@ -89,7 +89,7 @@ class Mix:
         return next(style for style in self.styles if style.weight > 0)
 
     @property
-    def shares(self) -> tuple[float, ...]:
+    def style_weights(self) -> tuple[float, ...]:
         """The weights, scaled to sum 1; with masks, each style's own weight."""
         if self.styles[0].mask is not None:
             return tuple(style.weight for style in self.styles)
@@ -102,8 +102,8 @@ class Step:
     """One step of painting.
 
     `index` counts from 1 to `total` over all scales; `size_hw` is the canvas's size now; `losses` are the weighted
-    parts, `image` `(1, 3, h, w)` in `[0, 1]` is the picture so far, at the canvas's size; `note` says what a person
-    should know of this step (a guard that acted). Wrappers put functions of pictures into `finish`.
+    parts, `image` `(1, 3, h, w)` in `[0, 1]` is the picture so far, at the canvas's size; `note` is a message for the
+    user. Wrappers add functions of pictures to `finish`.
     """
 
     index: int
@@ -115,7 +115,7 @@ class Step:
     finish: tuple[Callable[[Tensor], Tensor], ...] = ()
 
     def picture(self) -> Tensor:
-        """The picture as it would be saved now: `image` with what the wrappers do to it, which is not done unasked."""
+        """The picture as it would be saved now: `image` after the functions in `finish`, which run on demand only."""
         image = self.image
         for function in self.finish:
             image = function(image)
@@ -123,7 +123,7 @@ class Step:
 
 
 def check_strength(strength: float) -> None:
-    """Raise `OptionError` for a strength that no stylizer takes."""
+    """Raise `OptionError` for a strength below 0 or not finite."""
     if not (math.isfinite(strength) and strength >= 0):
         raise OptionError(f"the strength is {strength:g}; it must be 0 or more.")
 
@@ -132,7 +132,7 @@ class Stylizer(Protocol[Code]):
     """Two verbs, no hidden state."""
 
     def prepare(self, mix: Mix) -> Code:
-        """What painting needs to know of the styles; dear, and done once."""
+        """The styles as painting needs them; expensive, done once."""
         ...
 
     def paint(self, content: Tensor, code: Code, *, strength: float = 1.0) -> Iterator[Step]:

@@ -110,7 +110,7 @@ def _style_terms(
     loss, masks = style_loss(losses.style_loss), _masks(mix.styles, content)
     need = encoder.smallest_px(losses.style_layers)
     terms = []
-    for style, share, mask in zip(mix.styles, mix.shares, masks, strict=True):
+    for style, share, mask in zip(mix.styles, mix.style_weights, masks, strict=True):
         if share == 0:
             continue
         style_feats = encoder(at_scale(style, content.shape[-2:], smallest_px=need), losses.style_layers)

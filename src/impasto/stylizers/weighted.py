@@ -1,7 +1,8 @@
-"""Networks of one style, each with its share of a picture, and what they paint together."""
+"""Pictures that several networks paint of one content, blended by weights and masks."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,52 +10,71 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from impasto.image.resize import resized
+from impasto.image.resize import SizeHW, resized
+from impasto.image.strips import strips
+from impasto.nets.noise import Noise
 from impasto.stylizers.protocol import BARE
 
 
 class Paints(Protocol):
-    """What paints a whole picture in one style, as `FastNetwork` does."""
+    """Paints a whole picture in one style, as `FastNetwork` does."""
 
-    def painted(self, image: Tensor, *, memory_bytes: int) -> Tensor:
-        """`image` `(1, 3, h, w)` in `[0, 1]` repainted and clamped, with about so much memory."""
+    def painted(self, image: Tensor, *, memory_bytes: int, noise: Noise | None = None) -> Tensor:
+        """`image` `(1, 3, h, w)` in `[0, 1]` repainted and clamped, in about `memory_bytes`."""
         ...
 
 
 @dataclass(frozen=True)
 class WeightedNetwork:
-    """A network, and its share of the picture: everywhere, or as far as `mask` `(1, 1, h, w)` reaches."""
+    """A network and its weight: everywhere, or as far as `mask` `(1, 1, h, w)` reaches."""
 
     network: Paints
     weight: float
     mask: Tensor | None = None
 
 
-def blend(content: Tensor, brushes: Sequence[WeightedNetwork], *, memory_bytes: int) -> Tensor:
-    """What the brushes paint together, `(1, 3, h, w)` with the content's precision, before it is clamped.
+def blend(
+    content: Tensor, parts: Sequence[WeightedNetwork], *, memory_bytes: int, noise: Noise | None = None
+) -> Tensor:
+    """The pictures of `parts`, blended: `(1, 3, h, w)` with the content's precision, not clamped.
 
-    Without masks the shares add up to 1. With masks they do so wherever something is painted; elsewhere the content
-    stays. A network with several regions paints once.
+    Without masks the weights add up to 1. With masks they are normalised wherever a mask reaches; elsewhere the content
+    stays. A network with several regions paints once. Masks and pictures beside the one that is painted count towards
+    `memory_bytes`.
     """
-    if len(brushes) == 1 and brushes[0].mask is None:
-        return brushes[0].network.painted(content, memory_bytes=memory_bytes).to(content.dtype)
+    if len(parts) == 1 and parts[0].mask is None:
+        return parts[0].network.painted(content, memory_bytes=memory_bytes, noise=noise).to(content.dtype)
     size = (content.shape[-2], content.shape[-1])
-    shares: dict[Paints, Tensor] = {}
-    for brush in brushes:
-        share = _share(brush, size)
-        shares[brush.network] = shares[brush.network] + share if brush.network in shares else share
-    whole = torch.stack(list(shares.values())).sum(0) if brushes[0].mask is not None else torch.ones(1, 1, 1, 1)
-    found = torch.zeros_like(content)
-    for network, share in shares.items():
-        if bool(share.any()):
-            part = (share / whole.clamp(min=BARE)).to(content.dtype)
-            painted = network.painted(content, memory_bytes=memory_bytes).to(content.dtype)
-            found.addcmul_(painted, part.expand_as(content))
-    return torch.where(whole > BARE, found, content)
+    parts = [_sized(part, size) for part in parts]
+    networks = list(dict.fromkeys(part.network for part in parts if part.mask is None or bool(part.mask.any())))
+    held = sum(part.mask.nbytes for part in parts if part.mask is not None) + content.nbytes
+    output = torch.zeros_like(content)
+    for network in networks:
+        painted = network.painted(content, memory_bytes=memory_bytes - held, noise=noise)
+        for rows in strips(*size):
+            own = sum(_weights(part, rows) for part in parts if part.network is network)
+            weight = own / _total(parts, rows).clamp(min=BARE)
+            output[..., rows, :] += (weight * painted[..., rows, :]).to(content.dtype)
+    if parts[0].mask is not None:
+        for rows in strips(*size):
+            covered = _total(parts, rows) > BARE
+            output[..., rows, :] = torch.where(covered, output[..., rows, :], content[..., rows, :])
+    return output
 
 
-def _share(brush: WeightedNetwork, size_hw: tuple[int, int]) -> Tensor:
-    """The brush's weight, at each pixel where it has a mask."""
-    if brush.mask is None:
-        return torch.full((1, 1, 1, 1), brush.weight)
-    return brush.weight * resized(brush.mask, size_hw, mode="bilinear")
+def _sized(part: WeightedNetwork, size_hw: SizeHW) -> WeightedNetwork:
+    if part.mask is None:
+        return part
+    return dataclasses.replace(part, mask=resized(part.mask, size_hw, mode="bilinear"))
+
+
+def _weights(part: WeightedNetwork, rows: slice) -> Tensor:
+    """The weight of a part in some rows, at each pixel where it has a mask."""
+    return torch.full((1, 1, 1, 1), part.weight) if part.mask is None else part.weight * part.mask[..., rows, :].float()
+
+
+def _total(parts: Sequence[WeightedNetwork], rows: slice) -> Tensor:
+    """The sum of the weights with masks; 1 without, as the weights already add up to that."""
+    if parts[0].mask is None:
+        return torch.ones(1, 1, 1, 1)
+    return torch.stack([_weights(part, rows) for part in parts]).sum(0)

@@ -16,7 +16,7 @@ from impasto.config.fast_training import FastFitOptions
 from impasto.core.errors import DataError, ImageTooSmall, NotFinite, OptionError
 from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder
-from impasto.nets.residual import PALETTE
+from impasto.nets.layers import PALETTE
 from impasto.stylizers.prepared import PreparedStylizer
 from impasto.training import sources
 from impasto.training.data import NEVER, Bytes, Place

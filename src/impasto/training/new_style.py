@@ -20,8 +20,9 @@ from impasto.image.samples import SAMPLES, sample_path
 from impasto.nets import table as nets
 from impasto.nets.codes import code_from
 from impasto.nets.fast import KIND
+from impasto.nets.layers import PALETTE, is_style_param
 from impasto.nets.predicted import PAINTER, Predicted
-from impasto.nets.residual import PALETTE, Residual, is_style_param
+from impasto.nets.residual import Residual
 from impasto.training import sources
 from impasto.training.data import NEVER
 from impasto.training.fast import Assigned
@@ -95,10 +96,10 @@ def _base(options: NewStyleOptions, picture: Path) -> Loaded:
     assert isinstance(net, Predicted)
     pixels = read(StylePicture(picture, picture.stem), options.style_px or FastTrainOptions().style_px)
     with torch.no_grad():
-        row = net.row_of(code_from(network.encoder(pixels, net.code_layers), pixels, net=net))
+        params = net.style_params(code_from(network.encoder(pixels, net.code_layers), pixels, net=net))
     painter = {key.removeprefix(PAINTER): value for key, value in base.tensors.items() if key.startswith(PAINTER)}
     card = dataclasses.replace(base.card, kind=KIND, network={"architecture": "residual", **net.numbers})
-    return Loaded(card=card, tensors=painter | row, sha256=base.sha256)
+    return Loaded(card=card, tensors=painter | {key: value[0] for key, value in params.items()}, sha256=base.sha256)
 
 
 def learning_as(base: Loaded, picture: Path, options: NewStyleOptions) -> FastTrainOptions:

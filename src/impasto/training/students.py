@@ -14,8 +14,9 @@ from torch import Tensor
 from impasto.config.fast_training import FastFitOptions, FastNetworkOptions
 from impasto.core.errors import OptionError, WeightsMismatch
 from impasto.nets.fast import KIND
+from impasto.nets.layers import PALETTE, is_style_param
 from impasto.nets.moments import moments
-from impasto.nets.residual import PALETTE, Residual, is_style_param
+from impasto.nets.residual import Residual
 from impasto.training import sources
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, fill, save

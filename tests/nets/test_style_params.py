@@ -1,4 +1,4 @@
-"""Networks of many styles: one style of them, and blends of their rows."""
+"""Networks of several styles: one of them, and blends of their norm parameters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from torch import Tensor
 from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.nets import fast as fast_nets
 from impasto.nets.fast import FastNetwork, blended
-from impasto.nets.residual import Residual, is_style_param
+from impasto.nets.layers import is_style_param
+from impasto.nets.residual import Residual
 from impasto.weights.card import Card, Loaded, load, save
 
 NAMES = ("wave", "scream", "muse")

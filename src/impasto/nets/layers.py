@@ -1,0 +1,182 @@
+"""Layers of one-pass networks: convolutions that keep or change the size, norms per style, and noise between them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from impasto.encoders.padding import reflected
+from impasto.nets.blocks import blurred_double, doubled
+from impasto.nets.noise import Noise, SeededNoise, with_noise
+from impasto.nets.norms import instance_norm
+
+PALETTE = "palette"
+"""The colours of the styles in a network's state: mean and covariance, 12 numbers each."""
+
+
+def is_style_param(key: str) -> bool:
+    """Whether a tensor of a network's state belongs to the styles: norm scales, norm shifts, colours."""
+    return ".norm." in key or key == PALETTE
+
+
+class Layer(nn.Module):
+    """A convolution and a norm after it; with `noise` channels, noise between the two.
+
+    `index` is the layer's place in its network, since every layer has its own noise; a place of its output covers
+    `px` × `px` pixels of the picture.
+    """
+
+    def __init__(self, conv: nn.Module, norm: nn.Module | None, *, noise: int = 0, px: int = 1) -> None:
+        super().__init__()
+        self.conv, self.norm, self.index, self.px = conv, norm, 0, px
+        self.noise = nn.Parameter(torch.zeros(noise)) if noise else None
+
+    def forward(self, x: Tensor, style_weights: Tensor | None, noise: Noise | None = None) -> Tensor:
+        """`(b, c, h, w)` to `(b, c', h', w')`. In training the noise is drawn anew where none is given."""
+        x = self.noised(self.conv(x), noise)
+        return x if self.norm is None else self.norm(x, style_weights)
+
+    def noised(self, x: Tensor, noise: Noise | None, *, first_row: int = 0) -> Tensor:
+        """`x` `(b, c, h, w)`, rows of the convolution's output from `first_row`, with the layer's noise."""
+        if self.noise is None:
+            return x
+        height, width = x.shape[-2:]
+        if noise is None and self.training:
+            return with_noise(x, self.noise, torch.randn((len(x), 1, height, width), device=x.device))
+        source = noise or SeededNoise()
+        plane = source.plane(self.index, first_row, first_row + height, width, stride=self.px, device=x.device)
+        return with_noise(x, self.noise, plane)
+
+
+class Block(nn.Module):
+    """A residual block: two layers and a skip connection, without a ReLU after the sum (Gross & Wilber 2016)."""
+
+    def __init__(self, one: Layer, two: Layer) -> None:
+        super().__init__()
+        self.one, self.two = one, two
+
+    def forward(self, x: Tensor, style_weights: Tensor | None, noise: Noise | None = None) -> Tensor:
+        """`(b, c, h, w)` to the same shape."""
+        change: Tensor = self.two(rectified(self.one(x, style_weights, noise)), style_weights, noise)
+        return x + change if torch.is_grad_enabled() else change.add_(x)
+
+
+class Norm(nn.Module):
+    """An instance norm with a learned scale and shift, or with one of each per style (Dumoulin et al. 2017)."""
+
+    def __init__(self, width: int, eps: float, *, styles: int = 1) -> None:
+        super().__init__()
+        self.eps = eps
+        shape = (width,) if styles == 1 else (styles, width)
+        self.weight, self.bias = nn.Parameter(torch.ones(shape)), nn.Parameter(torch.zeros(shape))
+
+    def forward(self, x: Tensor, style_weights: Tensor | None) -> Tensor:
+        """`(b, c, h, w)` to the same shape by `style_weights` `(b, styles)`; `x` is the whole picture."""
+        scale, shift = self.mixed(style_weights)
+        return instance_norm(x, scale, shift, eps=self.eps)
+
+    def mixed(self, style_weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Scale and shift `(1|b, c)` in float32: those of the styles, mixed by `style_weights`."""
+        if self.weight.ndim == 1:
+            return self.weight[None], self.bias[None]
+        assert style_weights is not None
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return style_weights @ self.weight, style_weights @ self.bias
+
+
+class Conv(nn.Module):
+    """A convolution that keeps the size (divided by `stride`), or one of the input upsampled by 2 as `doubles` says."""
+
+    def __init__(
+        self,
+        into: int,
+        out: int,
+        side: int,
+        *,
+        stride: int = 1,
+        padding: str,
+        doubles: str | None = None,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        conv = nn.Conv2d(into, out, side, bias=bias)
+        self.weight, self.bias = conv.weight, conv.bias
+        self.side, self.stride, self.padding, self.doubles = side, stride, padding, doubles
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(b, c, h, w)` to `(b, c', ceil(h / stride), ceil(w / stride))`, or to twice the size."""
+        x = self.enlarged(x)
+        return F.conv2d(self._padded(x), self.weight, self.bias, stride=self.stride)
+
+    def enlarged(self, x: Tensor) -> Tensor:
+        """The input of the convolution: upsampled by 2 where it `doubles`."""
+        if self.doubles is None:
+            return x
+        return doubled(x) if self.doubles == "nearest" else blurred_double(x)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        if self.padding == "reflect" and self.side == 3:
+            return reflected(x)
+        margins = [margin for length in reversed(x.shape[-2:]) for margin in self.margins(length)]
+        return F.pad(x, margins, mode="reflect" if self.padding == "reflect" else "constant")
+
+    def margins(self, length: int) -> tuple[int, int]:
+        """The padding before and after a side of `length` (after upsampling)."""
+        reach = (-(-length // self.stride) - 1) * self.stride + self.side
+        before = self.side // 2 if self.padding == "reflect" else max(reach - length, 0) // 2
+        return before, max(reach - before - length, 0)
+
+
+class Transposed(nn.Module):
+    """A transposed 3×3 convolution that doubles the size; its full result begins `offset` pixels early."""
+
+    def __init__(self, into: int, out: int, *, offset: int, bias: bool = True) -> None:
+        super().__init__()
+        conv = nn.ConvTranspose2d(into, out, 3, bias=bias)
+        self.weight, self.bias, self.offset = conv.weight, conv.bias, offset
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(b, c, h, w)` to `(b, c', 2h, 2w)`."""
+        rows, columns = (slice(self.offset, self.offset + 2 * length) for length in x.shape[-2:])
+        return F.conv_transpose2d(x, self.weight, self.bias, stride=2)[..., rows, columns]
+
+
+def rectified(x: Tensor) -> Tensor:
+    """ReLU, in place without gradients."""
+    return F.relu(x, inplace=not torch.is_grad_enabled())
+
+
+def unshuffled(image: Tensor, side: int) -> Tensor:
+    """Space to depth: squares of `side` × `side` pixels become channels (the inverse of Shi et al. 2016).
+
+    `(b, c, h, w)` to `(b, side² · c, ceil(h / side), ceil(w / side))`; the last row and column are repeated as needed.
+    """
+    if side == 1:
+        return image
+    missing = [-length % side for length in image.shape[-2:]]
+    if any(missing):
+        image = F.pad(image, (0, missing[1], 0, missing[0]), mode="replicate")
+    return F.pixel_unshuffle(image, side).contiguous(memory_format=torch.channels_last)
+
+
+def shuffled(x: Tensor, side: int) -> Tensor:
+    """Depth to space: `(b, side² · c, h, w)` to `(b, c, side · h, side · w)` (Shi et al. 2016)."""
+    return x if side == 1 else F.pixel_shuffle(x, side)
+
+
+def smoothed(x: Tensor) -> Tensor:
+    """Each pixel averaged with its neighbours by 1, 2, 1 down and across: no pattern of 2 pixels remains.
+
+    `(b, c, h, w)` to `(b, c, h - 2, w - 2)`. Sugawara et al. 2018 smooth sub-pixel convolutions, too, with a shift.
+    """
+    for axis in (2, 2, 3, 3):
+        length = x.shape[axis] - 1
+        x = torch.lerp(x.narrow(axis, 0, length), x.narrow(axis, 1, length), 0.5)
+    return x
+
+
+def joined(x: Tensor, skip: Tensor) -> Tensor:
+    """The sum of `x` and a skip connection, which may be a row or column smaller; as large as the latter."""
+    x = x[..., : skip.shape[-2], : skip.shape[-1]]
+    return x + skip if torch.is_grad_enabled() else x.add_(skip)
