@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +13,6 @@ from in_process import Run
 from PIL import Image
 
 from impasto import api
-from impasto.cli import painting
 from impasto.cli.bars import Bar
 from impasto.image import files
 
@@ -70,39 +67,6 @@ def test_no_step_is_told_of_a_single_pass(run: Run, quick: list[str], monkeypatc
     done = run("stylize", "content.png", "--style", "style.png", *quick, "-o", "o.png")
     assert done.err.startswith("48×36 px, 0.")
     assert shown == []
-
-
-def test_tiles_are_told(run: Run, quick: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[str] = []
-    monkeypatch.setattr(Bar, "show", lambda self, done, total, text: shown.append(f"{done / total:.0%} {text}"))
-    words = [*quick, "--exact", "320x240", "--tile-px", "64"]
-    done = run("stylize", "content.png", "--style", "style.png", *words, "-o", "o.png")
-    assert done.code == 0, done.err
-    count = len(shown)
-    assert count > 2
-    assert f"tile 1/{count}  320×240" in shown[0]
-    assert shown[-1].startswith("100%")
-    assert f"{count} tiles" in done.err
-    whole = run("stylize", "content.png", "--style", "style.png", *words[:-1], "0", "-o", "whole.png")
-    assert whole.code == 0
-    assert float((pixels("o.png") - pixels("whole.png")).abs().max()) < 1.5 / 255
-
-
-def test_a_large_picture_stops_at_ctrl_c(run: Run, quick: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = painting.Shown.__call__
-
-    def shown_then_stopped(self: painting.Shown, step: Any) -> None:
-        shown(self, step)
-        if step.index == 2:
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(painting.Shown, "__call__", shown_then_stopped)
-    words = [*quick, "--exact", "320x240", "--tile-px", "64"]
-    done = run("stylize", "content.png", "--style", "style.png", *words, "-o", "o.png")
-    assert done.code == 130
-    assert "stopped after tile 2 of" in done.err
-    assert "--resume" not in done.err
-    assert Path("o.png").is_file()
 
 
 @pytest.mark.parametrize(

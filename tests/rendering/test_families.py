@@ -18,15 +18,19 @@ from impasto.config.presets import PRESETS
 from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.core.options import Options, flag, from_dict
 from impasto.image import files
+from impasto.nets.noise import SeededNoise
+from impasto.nets.table import Network
 from impasto.rendering import painting, recipe
 from impasto.rendering.families import FAMILIES, checked, family_of, method_of, own_groups, weights_of
 from impasto.rendering.inputs import gathered
 from impasto.rendering.job_cache import JobCache
+from impasto.stylizers.any_style import any_style
 from impasto.weights.readers import import_weights
 
 MakeJob = Callable[..., Job]
 
 CHANGED: dict[str, Options] = {
+    "arbitrary": ArbitraryOptions(network="other"),
     "fast": FastOptions(memory_gb=7.0),
     "losses": LossOptions(tv_weight=7.0),
     "optimise": OptimiseOptions(seed=7),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 GAIN = 10.0
-"""Factor of the learned strengths: Adam moves them by the learning rate a step, which is little against features of 1."""
+"""Factor of the learned strengths: a step of Adam, the learning rate, is little against features of 1."""
 
 MASK = 0xFFFFFFFF
 

@@ -87,7 +87,9 @@ class Residual(nn.Module):
         conv, norm = partial(Conv, padding=padding, bias=biases), partial(Norm, eps=eps, styles=styles)
         px = [unshuffle * 2**level for level in range(len(widths))]  # pixels of the picture a place, by level
         down = [Layer(conv(colours, widths[0], outer_px), norm(widths[0]), px=px[0])]
-        down += [Layer(conv(a, b, 3, stride=2), norm(b), px=s) for (a, b), s in zip(pairwise(widths), px[1:], strict=True)]
+        down += [
+            Layer(conv(a, b, 3, stride=2), norm(b), px=s) for (a, b), s in zip(pairwise(widths), px[1:], strict=True)
+        ]
         self.down = nn.ModuleList(down)
         deep, wide = partial(Layer, noise=widths[-1] if noise else 0, px=px[-1]), widths[-1]
         self.blocks = nn.ModuleList(
