@@ -27,7 +27,6 @@ from impasto.nets import table
 from impasto.nets.fast import loaded as load_learned
 from impasto.nets.table import VARIANTS, Network
 from impasto.stylizers.any_style import any_style
-from impasto.stylizers.codes import TILE_PX
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.protocol import Mix, Style, Stylizer
 from impasto.weights.card import Card
@@ -60,7 +59,7 @@ def paint(source: Path, output: Path, options: argparse.Namespace) -> None:
         learned = load_learned("compact-styles", precision=options.precision)
         work, style = Fast({options.learned: learned.of({options.learned: 1.0})}), Style(learned=options.learned)
     else:
-        work = any_style(network(options.network, options.precision), tile_px=options.tile)
+        work = any_style(network(options.network, options.precision))
         style = Style(swatch("strokes", size_hw=(480, 600)))
     code = work.prepare(Mix((style,)))
     told: list[str] = []
@@ -93,7 +92,6 @@ def main() -> None:
     parser.add_argument("--learned", default="", help="a trained style to paint in, in place of --network")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--strength", type=float, default=1.0)
-    parser.add_argument("--tile", type=int, default=TILE_PX)
     parser.add_argument("--suffix", default=".jpg")
     parser.add_argument("--give-back", action="store_true", help="let freed memory return to the system")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)

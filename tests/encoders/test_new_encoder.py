@@ -98,7 +98,7 @@ def test_a_network_for_any_style_takes_it_by_tiles_or_whole(toy_file: Path, draw
     card = Card(kind="arbitrary", name="any", network={})
     network = Network(net, card, "", encoder)
     picture = draw_painting(60, 76)  # type: ignore[operator]
-    whole, tiled = (code_of(picture, network, tile_px=px) for px in (0, 16))
+    whole, tiled = (code_of(picture, network, window_px=px) for px in (1 << 20, 2000))
     assert whole.keys() == tiled.keys()
     for layer, code in whole.items():
         torch.testing.assert_close(tiled[layer], code, atol=1e-4, rtol=1e-4)
