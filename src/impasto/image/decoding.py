@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,19 +18,19 @@ from PIL import Image, UnidentifiedImageError
 
 from impasto.core.errors import ImageTooLarge, ImageUnreadable, ImpastoError
 from impasto.core.extras import optional
-from impasto.image import metadata, profiles, sixteen_bit
+from impasto.image import metadata, png, profiles, tiff
 from impasto.image.formats import FORMATS
 from impasto.image.pixels import halves
 from impasto.image.strips import LARGE_PX, strips
 
 Samples = NDArray[Any]
+Texts = tuple[dict[str, str], dict[str, str]]  # notes and EXIF entries
 
 _PILLOW_FORMATS = tuple(kind.name for kind in FORMATS if kind.name != "HEIF")
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_PNG_DEPTH_BYTE = 24
 _ORIENTATION = 274
-_pillow_limit = threading.Lock()
+_process_wide = threading.RLock()  # held while Pillow's limit or stderr is changed
+_STDERR = 2
 
 # EXIF orientation: how to turn `(h, w, c)` upright.
 _TURNS: dict[int, Callable[[Samples], Samples]] = {
@@ -52,29 +54,34 @@ class Decoded:
     alpha: Samples | None  # (h, w, 1)
     bits: int
     notes: dict[str, str]
+    exif: dict[str, str]
 
 
 def decoded(path: Path, max_pixels: int) -> Decoded:
-    """The first picture of a file; raises as `files.read` says."""
+    """The picture in a file; raises as `files.read` says."""
     with _opened(path) as (file, start):
-        if start.startswith(_TIFF_STARTS):
-            deep = _deep_tiff(file, max_pixels)
-            return deep or replace(_by_pillow(file, start, max_pixels), notes=_tiff_notes(file))
-        return _by_pillow(file, start, max_pixels)
+        if start.startswith(tiff.STARTS):
+            return _tiff(file, start, max_pixels)
+        image = _image(file, start)
+        _check_size(*image.size, max_pixels)
+        return _by_pillow(image, file, start)
 
 
 def notes_in(path: Path) -> dict[str, str]:
     """The notes of a file, without decoding its pixels."""
     with _opened(path) as (file, start):
-        if start.startswith(_TIFF_STARTS):
-            return _tiff_notes(file)
+        if start.startswith(tiff.STARTS):
+            with tiff.opened_page(file) as (_, page):
+                return _notes_of_page(page)
         return metadata.notes_of(_image(file, start))
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[IO[bytes], bytes]]:
-    """The open file and its first bytes; whatever goes wrong inside becomes one of our errors, naming `path`."""
+    """The open file and its first bytes; anything that goes wrong inside becomes one of our errors, naming `path`."""
+    name = metadata.as_bytes(str(path)).decode()  # names need not be UTF-8
     try:
+        _check_regular(path)
         with path.open("rb") as file:
             start = file.read(32)
             file.seek(0)
@@ -82,28 +89,34 @@ def _opened(path: Path) -> Iterator[tuple[IO[bytes], bytes]]:
                 raise ImageUnreadable("is empty (0 bytes); a picture is needed.")
             yield file, start
     except ImpastoError as error:
-        raise type(error)(f"{path} {error}") from error
+        raise type(error)(f"{name} {error}") from error
     except FileNotFoundError as error:
-        raise ImageUnreadable(f"{path} does not exist; check its name and folder.") from error
-    except IsADirectoryError as error:
-        raise ImageUnreadable(f"{path} is a folder; a picture file is needed.") from error
+        raise ImageUnreadable(f"{name} does not exist; check its name and folder.") from error
     except PermissionError as error:
-        found = "is a folder" if path.is_dir() else "may not be read (permission denied)"
-        raise ImageUnreadable(f"{path} {found}; a readable picture file is needed.") from error
+        raise ImageUnreadable(f"{name} may not be read (permission denied); change its permissions.") from error
     except UnidentifiedImageError as error:
         names = ", ".join((*_PILLOW_FORMATS, "HEIC"))
-        raise ImageUnreadable(f"{path} is not a picture in a known format ({names}), or is damaged.") from error
+        raise ImageUnreadable(f"{name} is not a picture in a known format ({names}), or is damaged.") from error
     except MemoryError as error:
-        raise ImageTooLarge(f"{path} does not fit into memory; shrink the picture.") from error
+        raise ImageTooLarge(f"{name} does not fit into memory; shrink the picture.") from error
     except Exception as error:  # decoders fed with damaged bytes raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageUnreadable(f"{path} is damaged or cut short ({reason}); copy or save it again.") from error
+        raise ImageUnreadable(f"{name} is damaged or cut short ({reason}); copy or save it again.") from error
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse folders, and pipes and devices, which might never end and cannot be read twice."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise ImageUnreadable("is a folder; a picture file is needed.")
+    if not stat.S_ISREG(mode):
+        raise ImageUnreadable("is a pipe or a device, which cannot be read twice; save the picture to a file first.")
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         size, limit = f"{width}×{height} px ({width * height / 1e6:.4g} megapixels)", f"{max_pixels / 1e6:.4g}"
-        raise ImageTooLarge(f"is {size}; at most {limit} megapixels are read. Shrink it or raise the limit.")
+        raise ImageTooLarge(f"is {size}; at most {limit} megapixels are read. Shrink it first.")
 
 
 def _image(file: IO[bytes], start: bytes) -> Any:
@@ -111,28 +124,64 @@ def _image(file: IO[bytes], start: bytes) -> Any:
     file.seek(0)
     if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS and b"avif" not in start[8:]:
         return optional("pillow_heif", "heic", "is a HEIC picture and").open_heif(file)
-    with _pillow_limit:  # our own limit, from the caller, takes the place of Pillow's global one
-        kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    with _any_size(), warnings.catch_warnings(action="ignore"):  # about damaged EXIF, which is not needed
+        return Image.open(file, formats=_PILLOW_FORMATS)
+
+
+@contextlib.contextmanager
+def _any_size() -> Iterator[None]:
+    """Our own limit, from the caller, takes the place of Pillow's, which is one for the process."""
+    with _process_wide:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            with warnings.catch_warnings(action="ignore"):  # about damaged EXIF, which we do without
-                return Image.open(file, formats=_PILLOW_FORMATS)
+            yield
         finally:
-            Image.MAX_IMAGE_PIXELS = kept
+            Image.MAX_IMAGE_PIXELS = limit
 
 
-def _by_pillow(file: IO[bytes], start: bytes, max_pixels: int) -> Decoded:
-    image = _image(file, start)
-    width, height = image.size
-    _check_size(width, height, max_pixels)
+@contextlib.contextmanager
+def _silent_libtiff() -> Iterator[None]:
+    """libtiff prints about damaged files to stderr, past Python; the errors come as exceptions, too."""
+    with _process_wide, contextlib.ExitStack() as undo:
+        with contextlib.suppress(OSError):  # no stderr: nothing to silence
+            stderr = os.dup(_STDERR)
+            undo.callback(os.close, stderr)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            undo.callback(os.close, nowhere)
+            os.dup2(nowhere, _STDERR)
+            undo.callback(os.dup2, stderr, _STDERR)
+        yield
+
+
+def _by_pillow(image: Any, file: IO[bytes], start: bytes) -> Decoded:
     image = image if isinstance(image, Image.Image) else image.to_pillow()
-    notes = metadata.notes_of(image)
+    texts = metadata.notes_of(image), metadata.exif_of(image)
     image.load()
-    icc, turn = image.info.get("icc_profile"), _orientation(image)
-    if image.format == "PNG" and start[_PNG_DEPTH_BYTE] == 16:
+    png.scale_transparent_grey(image, start)
+    icc, turn = png.profile_of(image), _orientation(image)
+    if png.is_deep(image, start):
         file.seek(0)
-        deep = _deep(sixteen_bit.png_samples(file.read()), icc, turn, notes)
-        return _shallow(image, icc, turn, notes) if deep is None else deep
-    return _shallow(image, icc, turn, notes)
+        deep = _deep(png.deep_samples(file.read()), icc, turn, texts)
+        return _shallow(image, icc, turn, texts) if deep is None else deep
+    return _shallow(image, icc, turn, texts)
+
+
+def _tiff(file: IO[bytes], start: bytes, max_pixels: int) -> Decoded:
+    with tiff.opened_page(file) as (index, page):
+        _check_size(page.imagewidth, page.imagelength, max_pixels)
+        tiff.check_page(page, file, max_pixels)
+        texts = _notes_of_page(page), tiff.exif_of(page)
+        samples = tiff.deep_samples(index, page, file) if tiff.is_deep(page) else None
+        icc, turn = tiff.profile_and_orientation(page)
+        deep = None if samples is None else _deep(samples, icc, turn, texts)
+        if deep is not None:
+            return deep
+    with _silent_libtiff(), _any_size():
+        image = _image(file, start)
+        image.seek(index)
+        _check_size(*image.size, max_pixels)
+        image.load()
+    return _shallow(image, image.info.get("icc_profile"), _orientation(image), texts)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -143,13 +192,13 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _shallow(image: Image.Image, icc: bytes | None, turn: int, notes: dict[str, str]) -> Decoded:
+def _shallow(image: Image.Image, icc: bytes | None, turn: int, texts: Texts) -> Decoded:
     colour, alpha = _apart(image)
     if image.width * image.height > LARGE_PX:
         rgb = _halves(colour, turn, lambda strip: np.asarray(profiles.srgb_picture(strip, icc)))
-        return Decoded(rgb, None if alpha is None else _halves(alpha, turn, _one_channel), 8, notes)
+        return Decoded(rgb, None if alpha is None else _halves(alpha, turn, _one_channel), 8, *texts)
     rgb = _turned(np.asarray(profiles.srgb_picture(colour, icc)), turn)
-    return Decoded(rgb, None if alpha is None else _turned(_one_channel(alpha), turn), 8, notes)
+    return Decoded(rgb, None if alpha is None else _turned(_one_channel(alpha), turn), 8, *texts)
 
 
 def _one_channel(image: Image.Image) -> Samples:
@@ -182,41 +231,11 @@ def _apart(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return image.convert("L" if image.mode == "1" else "RGB"), None
 
 
-def _deep_tiff(file: IO[bytes], max_pixels: int) -> Decoded | None:
-    """A TIFF of more than 8 bits; None for the others, which Pillow reads."""
-    with _tiff_page(file) as page:
-        if page is None:
-            return None
-        _check_size(page.imagewidth, page.imagelength, max_pixels)
-        samples = sixteen_bit.tiff_samples(page, file) if sixteen_bit.tiff_is_deep(page) else None
-        return None if samples is None else _deep(samples, *sixteen_bit.tiff_tags(page), _notes_of_page(page))
-
-
-def _tiff_notes(file: IO[bytes]) -> dict[str, str]:
-    with _tiff_page(file) as page:
-        return {} if page is None else _notes_of_page(page)
-
-
-@contextlib.contextmanager
-def _tiff_page(file: IO[bytes]) -> Iterator[Any]:
-    import tifffile
-
-    file.seek(0)
-    try:
-        tiff = tifffile.TiffFile(file)
-        page = tiff.pages.first
-    except tifffile.TiffFileError:
-        yield None
-        return
-    with tiff:
-        yield page
-
-
 def _notes_of_page(page: Any) -> dict[str, str]:
     return metadata.from_text(page.description, "description")
 
 
-def _deep(samples: Samples, icc: bytes | None, turn: int, notes: dict[str, str]) -> Decoded | None:
+def _deep(samples: Samples, icc: bytes | None, turn: int, texts: Texts) -> Decoded | None:
     """None when the profile can only be applied at 8 bits."""
     has_alpha = samples.shape[-1] in (2, 4)
     colour, alpha = (samples[..., :-1], samples[..., -1:]) if has_alpha else (samples, None)
@@ -227,7 +246,7 @@ def _deep(samples: Samples, icc: bytes | None, turn: int, notes: dict[str, str])
         rgb = np.broadcast_to(colour, (*colour.shape[:2], 3))
     if rgb is None:
         return None
-    return Decoded(_turned(rgb, turn), None if alpha is None else _turned(alpha, turn), 16, notes)
+    return Decoded(_turned(rgb, turn), None if alpha is None else _turned(alpha, turn), 16, *texts)
 
 
 def _turned(samples: Samples, orientation: int) -> Samples:

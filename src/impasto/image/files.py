@@ -16,7 +16,7 @@ from torch import Tensor
 
 from impasto.core.errors import ImageError, ImageUnwritable, OptionError
 from impasto.core.paths import written_whole
-from impasto.image import metadata, sixteen_bit
+from impasto.image import metadata, png, tiff
 from impasto.image.decoding import decoded, notes_in
 from impasto.image.formats import (
     READABLE_SUFFIXES,
@@ -46,13 +46,14 @@ __all__ = [
 class Picture:
     """A picture as it was read: upright, RGB, sRGB-encoded, in `[0, 1]`, float32.
 
-    An 8-bit picture above 24 megapixels (`strips.LARGE_PX`) is float16: it tells all levels apart in half the memory.
+    An 8-bit picture above 24 megapixels (`strips.LARGE_PX`) is float16, which has room for all 256 levels.
     """
 
     pixels: Tensor  # (1, 3, h, w)
     alpha: Tensor | None = None  # (1, 1, h, w), None when the file has no alpha
     bits: int = 8  # depth of the file, 8 or 16
     notes: Mapping[str, str] = field(default_factory=dict)  # text found in the file
+    exif: Mapping[str, str] = field(default_factory=dict)  # date, camera and copyright, by EXIF name
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -66,19 +67,21 @@ class Picture:
 
 
 def read(path: str | Path, *, max_pixels: int = 200_000_000) -> Picture:
-    """The first picture of a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or (with the extra "heic") HEIC file.
+    """The picture in a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or (with the extra "heic") HEIC file.
 
-    Turned upright as EXIF says, converted to sRGB by its ICC profile (a broken profile, or one for another kind of
-    picture, is ignored), alpha apart (transparent pixels keep their colour). Grey, palette, 1-bit, CMYK and Lab become
-    RGB. PNG and TIFF keep 16 bits; a TIFF of tiles in LZW, or a 16-bit picture whose profile has no matrix form, comes
-    back with 8 bits, and `bits` says so. Float TIFF is taken as sRGB-encoded in `[0, 1]`.
+    Of several it is the first one that is not a thumbnail. Turned upright as EXIF says, converted to sRGB by its ICC
+    profile or the gamma of a PNG (a broken profile, or one for another kind of picture, is ignored), alpha apart
+    (transparent pixels keep their colour). Grey, palette, 1-bit, CMYK and Lab become RGB. PNG and TIFF keep 16 bits; a
+    TIFF of tiles in LZW, or a 16-bit picture whose profile has no matrix form, comes back with 8 bits, and `bits` says
+    so. Float TIFF is taken as sRGB-encoded in `[0, 1]`.
 
-    Raises `ImageUnreadable` (missing, a folder, empty, cut short, no picture), `ImageTooLarge` before anything is
-    decoded when the file claims more than `max_pixels`, `MissingExtra` for HEIC without its package.
+    Raises `ImageUnreadable` (missing, not a regular file, empty, cut short, not a picture), `ImageTooLarge` before
+    anything is decoded when the file claims more than `max_pixels` or more memory than such a picture needs,
+    `MissingExtra` for HEIC without its package.
     """
     result = decoded(Path(path), max_pixels)
     alpha = None if result.alpha is None else from_bytes(result.alpha)
-    return Picture(from_bytes(result.rgb), alpha, result.bits, result.notes)
+    return Picture(from_bytes(result.rgb), alpha, result.bits, result.notes, result.exif)
 
 
 def read_notes(path: str | Path) -> dict[str, str]:
@@ -94,34 +97,39 @@ def write(
     bits: int = 8,
     quality: int = 95,
     notes: Mapping[str, str] | None = None,
+    exif: Mapping[str, str] | None = None,
+    strip: bool = False,
 ) -> None:
     """Store `(1, 3, h, w)` or grey `(1, 1, h, w)` pixels in the format of the suffix, whole or not at all.
 
     Clamped and rounded to the nearest level, tagged sRGB (GIF and BMP have no tag). `bits=16` is for PNG and TIFF.
-    `quality`, 1 to 100, is for JPEG, WebP and AVIF. JPEG and BMP have no alpha: the picture is laid over white. GIF
-    reduces to 256 colours and alpha to on or off. `notes` go into the metadata; formats where `carries_notes` is false
-    drop them.
+    `quality`, 1 to 100, is for JPEG, WebP and AVIF. JPEG and BMP have no alpha: the picture is composited over white.
+    GIF reduces to 256 colours and alpha to on or off. `notes` go into the metadata; formats where `carries_notes` is
+    false drop them. `exif` has entries of `metadata.EXIF_TAGS`; GIF and BMP drop them. `strip` leaves both out.
 
-    Raises `OptionError` (suffix, bits, quality, names of notes), `NotFinite`, `ImageUnwritable`, and `ImageError` when
-    the shapes do not fit.
+    Raises `OptionError` (suffix, bits, quality, names of notes or EXIF entries), `NotFinite`, `ImageUnwritable`, and
+    `ImageError` when the shapes do not fit.
     """
     path = Path(path)
     size_hw = int(pixels.shape[-2]), int(pixels.shape[-1])
     check_writable(path, bits, size_hw=size_hw)
     if not 1 <= quality <= 100:
         raise OptionError(f"quality is {quality}; it must be between 1 and 100.")
-    kind, texts = writable_format(path, bits), metadata.checked(notes or {})
+    kind = writable_format(path, bits)
+    texts = {} if strip else metadata.checked(notes or {})
+    entries = {} if strip else metadata.checked_exif(exif or {})
     _check_shapes(pixels, alpha)
     check_finite(pixels)
     parts = _levels(pixels, alpha, bits=bits, keep_alpha=kind.alpha)
     try:
         with written_whole(path) as temporary:
             if kind.name == "TIFF":
-                sixteen_bit.write_tiff(temporary, np.concatenate(list(parts)), texts)
+                tiff.write(temporary, np.concatenate(list(parts)), notes=texts, exif=entries)
             elif bits == 16:
-                temporary.write_bytes(sixteen_bit.png_file(parts, texts, size_hw=size_hw))
+                temporary.write_bytes(png.deep_file(parts, size_hw=size_hw, notes=texts, exif=entries))
             else:
-                temporary.write_bytes(_encoded(kind, _joined(parts, size_hw), quality, texts))
+                settings = _settings(kind.name, quality, texts, entries)
+                temporary.write_bytes(_encoded(kind, _joined(parts, size_hw), settings))
     except OSError as error:
         raise ImageUnwritable(f"{path} cannot be written: {error.strerror or error}.") from error
 
@@ -164,29 +172,29 @@ def _joined(parts: Iterator[NDArray[np.uint8]], size_hw: tuple[int, int]) -> Ima
     return whole
 
 
-def _encoded(kind: Format, image: Image.Image, quality: int, notes: dict[str, str]) -> memoryview:
+def _encoded(kind: Format, image: Image.Image, settings: dict[str, Any]) -> memoryview:
     """The bytes of an 8-bit file by Pillow."""
     buffer = io.BytesIO()
-    settings = _settings(kind.name, quality, notes)
     if image.width * image.height > LARGE_PX:
         settings.pop("optimize", None)  # it would hold the whole file in memory once more
     image.save(buffer, format=kind.name, **settings)
     return buffer.getbuffer()
 
 
-def _settings(name: str, quality: int, notes: dict[str, str]) -> dict[str, Any]:
-    """What Pillow's writer of a format is told."""
-    if name == "PNG":
-        return {"pnginfo": metadata.png_text(notes)}
+def _settings(name: str, quality: int, notes: dict[str, str], exif: dict[str, str]) -> dict[str, Any]:
+    """The keyword arguments of Pillow's writer of a format."""
     if name == "GIF":
         return {"comment": metadata.as_text(notes).encode("ascii")} if notes else {}
     if name == "BMP":
         return {}
+    block = {"exif": metadata.exif_block(exif)} if exif else {}
+    if name == "PNG":
+        return {"pnginfo": metadata.png_text(notes), **block}
     common = {"quality": quality, "icc_profile": srgb_profile()}
     if name == "JPEG":
         sampling = {"subsampling": "4:4:4"} if quality >= 90 else {}
-        return {**common, **sampling, "optimize": True, "extra": metadata.jpeg_comments(notes)}
-    exif = {"exif": metadata.exif_comment(notes)} if notes else {}
+        return {**common, **block, **sampling, "optimize": True, "extra": metadata.jpeg_comments(notes)}
+    block = {"exif": metadata.exif_block(exif, notes=notes)} if exif or notes else {}
     if name == "AVIF":
-        return {**common, **exif, "subsampling": "4:4:4" if quality >= 90 else "4:2:0"}
-    return {**common, **exif, "exact": True}
+        return {**common, **block, "subsampling": "4:4:4" if quality >= 90 else "4:2:0"}
+    return {**common, **block, "exact": True}

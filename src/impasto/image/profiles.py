@@ -34,6 +34,14 @@ def srgb_profile() -> bytes:
     return bytes(data)
 
 
+def gamma_profile(exponent: float) -> bytes:
+    """An RGB profile with the primaries of sRGB whose light is the sample to the power of `exponent`."""
+    data = bytearray(srgb_profile())
+    for name in (b"rTRC", b"gTRC", b"bTRC"):  # each a `para` curve of five numbers; form 0 has one
+        struct.pack_into(">4sIHHi", data, _tags(data)[name], b"para", 0, 0, 0, round(exponent * 65536))
+    return bytes(data)
+
+
 def srgb_picture(image: Image.Image, icc: bytes | None) -> Image.Image:
     """An RGB picture from one of mode L, RGB, CMYK or LAB, 8 bits a channel.
 
@@ -43,9 +51,9 @@ def srgb_picture(image: Image.Image, icc: bytes | None) -> Image.Image:
     if image.mode == "LAB":
         return _transformed(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
     profile = _opened(icc)
-    if profile is None or image.mode not in _MODES.get(_colours(profile), ()):
-        return image.convert("RGB")
     try:
+        if profile is None or image.mode not in _MODES.get(_colours(profile), ()):
+            return image.convert("RGB")
         if image.mode != "CMYK":
             image = image if _colours(profile) == "GRAY" else image.convert("RGB")
             if _is_srgb(profile, image.mode):
@@ -58,23 +66,25 @@ def srgb_picture(image: Image.Image, icc: bytes | None) -> Image.Image:
 def srgb_floats(colour: Floats, icc: bytes | None) -> Floats | None:
     """An RGB picture `(h, w, 3)` from `(h, w, 1 or 3)` floats in `[0, 1]`, without rounding to 8 bits.
 
-    None when the profile is sound but has no matrix form: such a picture must go through 8 bits.
+    A broken profile is ignored. None when the profile has no matrix form: the picture must go through 8 bits.
     """
     rgb: Floats = np.broadcast_to(colour, (*colour.shape[:2], 3))
     profile = _opened(icc)
     mode = "L" if colour.shape[-1] == 1 else "RGB"
-    if icc is None or profile is None or mode not in _MODES.get(_colours(profile), ()):
-        return rgb
-    grey = _colours(profile) == "GRAY"
     try:
+        if icc is None or profile is None or mode not in _MODES.get(_colours(profile), ()):
+            return rgb
+        grey = _colours(profile) == "GRAY"
         if _is_srgb(profile, "L" if grey else "RGB"):
             return rgb
     except _BROKEN:
         return rgb
     try:
-        return _grey(colour, icc) if grey else _matrix(rgb, icc)
+        with np.errstate(all="ignore"):
+            result = _grey(colour, icc) if grey else _matrix(rgb, icc)
     except (KeyError, struct.error, ValueError, IndexError):
         return None
+    return result if np.isfinite(result).all() else rgb  # a curve that is undefined somewhere: broken
 
 
 def _opened(icc: bytes | None) -> ImageCms.ImageCmsProfile | None:
@@ -141,7 +151,7 @@ def _encoded(light: Floats) -> Floats:
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
-def _tags(icc: bytes) -> dict[bytes, int]:
+def _tags(icc: bytes | bytearray) -> dict[bytes, int]:
     """Offset of each tag in an ICC profile, by its four letters."""
     (count,) = struct.unpack_from(">I", icc, _HEADER_BYTES)
     entries = (struct.unpack_from(">4sII", icc, _HEADER_BYTES + 4 + 12 * i) for i in range(min(count, 100)))
