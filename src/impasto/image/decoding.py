@@ -63,7 +63,8 @@ def decoded(path: Path, max_pixels: int) -> Decoded:
         if start.startswith(tiff.STARTS):
             return _tiff(file, start, max_pixels)
         image = _image(file, start)
-        _check_size(*image.size, max_pixels)
+        width, height = image.size
+        _check_size(width, height, max_pixels)
         return _by_pillow(image, file, start)
 
 
@@ -179,7 +180,7 @@ def _tiff(file: IO[bytes], start: bytes, max_pixels: int) -> Decoded:
     with _silent_libtiff(), _any_size():
         image = _image(file, start)
         image.seek(index)
-        _check_size(*image.size, max_pixels)
+        _check_size(image.width, image.height, max_pixels)
         image.load()
     return _shallow(image, image.info.get("icc_profile"), _orientation(image), texts)
 

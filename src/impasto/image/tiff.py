@@ -48,10 +48,11 @@ def opened_page(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
     logging.getLogger("tifffile").addHandler(_SILENT)
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
+        pages: Any = tiff.pages
         index = 0
         with contextlib.suppress(IndexError):
-            index = next((i for i in range(_MOST_PAGES) if not tiff.pages[i].is_reduced), 0)
-        yield index, tiff.pages[index]
+            index = next((i for i in range(_MOST_PAGES) if not pages[i].is_reduced), 0)
+        yield index, pages[index]
 
 
 def check_page(page: Any, file: IO[bytes], max_pixels: int) -> None:
