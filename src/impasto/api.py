@@ -24,20 +24,26 @@ from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import ColourOptions, OutputOptions, SizeOptions
 from impasto.core.errors import ImpastoError, OptionError
 from impasto.encoders.table import Encoder, Progress, load_encoder
-from impasto.image.files import read
+from impasto.image.files import Picture, read
 from impasto.image.pixels import over_white
 from impasto.image.resize import resized
 from impasto.image.samples import sample
+from impasto.methods.fast import load_trained
+from impasto.methods.table import METHODS
 from impasto.metrics import table as metrics
 from impasto.nets.fast import FastNetwork
 from impasto.nets.fast import loaded as load_learned
 from impasto.nets.table import Network
 from impasto.nets.table import loaded as load_network
-from impasto.rendering import families, image_like, inputs, learned, saved
-from impasto.rendering.finished import Painting, recipe_of, sidecar_path
-from impasto.rendering.image_like import PictureLike
-from impasto.rendering.job_cache import JobCache
-from impasto.rendering.opening import Session, open_session, paused_path, redo
+from impasto.session.image_like import PictureLike, picture_from
+from impasto.session.inputs import output_size, style_pixels, style_size
+from impasto.session.job_cache import JobCache
+from impasto.session.opened import Session, open_session, paused_path, redo
+from impasto.session.painting import Painting, recipe_of, sidecar_path
+from impasto.session.plan import Plan, plan_job
+from impasto.styles.catalogue import StyleCatalogue
+from impasto.styles.code_file import check_code_path, save_code
+from impasto.styles.resolved import TrainedStyle
 from impasto.stylizers.any_style import any_style
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.fast import Fast
@@ -65,10 +71,12 @@ __all__ = [
     "OutputOptions",
     "PaintOptions",
     "Painting",
+    "Plan",
     "Session",
     "SizeOptions",
     "Step",
     "Style",
+    "StyleCatalogue",
     "StyleSource",
     "Stylizer",
     "any_style",
@@ -78,6 +86,7 @@ __all__ = [
     "load_network",
     "open_session",
     "paused_path",
+    "plan_job",
     "read",
     "recipe_of",
     "reconstruct",
@@ -119,26 +128,20 @@ def stylize(
     """
     mix = [_weighted(item) for item in (style if isinstance(style, list | tuple) and not _is_pair(style) else [style])]
     paint = dataclasses.replace(paint or PaintOptions(), strength=strength)
-    job = families.checked(
-        Job(
-            content=_named(content),
-            styles=tuple(StyleSource(source=_named(picture), weight=weight) for picture, weight in mix),
-            paint=paint if method is None else dataclasses.replace(paint, method=method),
-            size=size if isinstance(size, SizeOptions) else SizeOptions(size=size),
-            colour=colour or ColourOptions(),
-            arbitrary=arbitrary or ArbitraryOptions(),
-            fast=fast or FastOptions(),
-            losses=losses or LossOptions(),
-            optimise=optimise or OptimiseOptions(),
-        )
+    job = Job(
+        content=_named(content),
+        styles=tuple(StyleSource(source=_named(picture), weight=weight) for picture, weight in mix),
+        paint=paint if method is None else dataclasses.replace(paint, method=method),
+        size=size if isinstance(size, SizeOptions) else SizeOptions(size=size),
+        colour=colour or ColourOptions(),
+        arbitrary=arbitrary or ArbitraryOptions(),
+        fast=fast or FastOptions(),
+        losses=losses or LossOptions(),
+        optimise=optimise or OptimiseOptions(),
     )
-    if all(_is_path(picture) for picture in (content, *(p for p, _ in mix))):
-        work = open_session(job)
-    else:
-        shelf, kept = JobCache(), [None if _is_path(p) else image_like.picture_from(p) for p, _ in mix]
-        shown = None if _is_path(content) else image_like.picture_from(content)
-        work = Session(job, inputs.gathered(job, content=shown, styles=kept, shelf=shelf), shelf.loaded(job), None)
-    return work.painting(_last(work.steps()))
+    plan = plan_job(job, content=_in_memory(content), pictures=[_in_memory(picture) for picture, _ in mix])
+    session = open_session(plan)
+    return session.painting(_last(session.steps()))
 
 
 def save_style(
@@ -156,20 +159,17 @@ def save_style(
     that of outputs of `size` px with strokes of `scale`, in float32 on any machine. Raises `ImageError`,
     `OptionError`, `WeightsError`.
     """
-    saved.check_path(Path(path))
+    check_code_path(Path(path))
     source = StyleSource(source=_named(picture), scale=scale)
-    job = Job(
-        content="",
-        styles=(source,),
-        size=SizeOptions(size=size),
-        paint=PaintOptions(method="arbitrary", precision="float32"),
+    pixels = style_pixels(
+        picture_from(picture),
+        source,
+        output_hw=(size, size),
+        short_side_px=METHODS["arbitrary"].style_short_side_px,
     )
-    least = families.family_of(job).style_short_side_px
-    pixels = inputs.style_pixels(image_like.picture_from(picture), source, (size, size), short_side_px=least)
     made_from = {"picture": Path(source.source).name, "scale": scale, "size_px": size}
-    return saved.save(
-        Path(path), pixels, load_network(network, precision="float32", progress=progress), made_from=made_from
-    )
+    loaded = load_network(network, precision="float32", progress=progress)
+    return save_code(Path(path), pixels, network=loaded, made_from=made_from)
 
 
 def sheet_of_styles(
@@ -189,16 +189,18 @@ def sheet_of_styles(
     it is painted and shown. `progress` is given the number of finished paintings, that of all, and the next one's name.
     Raises as `stylize` does, and `OptionError` where there is no style.
     """
-    chosen = learned.sources(styles)
+    catalogue = StyleCatalogue()
+    chosen = catalogue.sources(styles)
     if not chosen:
         raise OptionError("there is no trained style on this machine. Import a network: impasto models import FILE")
     contents: list[PictureLike | None] = [*content] if isinstance(content, list) else [content]
-    networks = learned.loaded(chosen, precision=precision)
+    trained = [TrainedStyle(source=StyleSource(source=text), at=catalogue.named(text)) for text in chosen]
+    networks = load_trained(trained, precision=precision)
     rows = list[tuple[Tensor, dict[str, Tensor]]]()
     for source in contents:
-        picture = sample("chelsea") if source is None else image_like.picture_from(source)
+        picture = sample("chelsea") if source is None else picture_from(source)
         shown = over_white(picture.pixels, picture.alpha)
-        shown = resized(shown, inputs.output_size(picture.size_hw, SizeOptions(size=size)))
+        shown = resized(shown, output_size(picture.size_hw, SizeOptions(size=size)))
         paintings = dict[str, Tensor]()
         for name, network in networks.items():
             if progress is not None:
@@ -227,9 +229,9 @@ def evaluate(
     of the next one. Raises as `stylize` does.
     """
     features = load_encoder(encoder, precision="float32") if isinstance(encoder, str) else encoder
-    read = [image_like.picture_from(picture) for picture in (output, content, style)]
+    read = [picture_from(picture) for picture in (output, content, style)]
     out, kept, taken = (over_white(picture.pixels, picture.alpha) for picture in read)
-    size = inputs.style_size(read[2].size_hw, read[0].size_hw, scale=style_scale, short_side_px=64)
+    size = style_size(read[2].size_hw, read[0].size_hw, scale=style_scale, short_side_px=64)
     losses = LossOptions()
     return metrics.reference_rows(
         out,
@@ -257,9 +259,7 @@ def reconstruct(
     through, options = through or EncoderViewOptions(), options or RebuildOptions()
     target = RebuildTarget(content_layer=content_layer, style_layer=tuple(style_layers))
     encoder = encoder_of(through, precision=options.precision)
-    steps = rebuilding.rebuilt(
-        view_pixels(image_like.picture_from(picture), through), target, encoder=encoder, options=options
-    )
+    steps = rebuilding.rebuilt(view_pixels(picture_from(picture), through), target, encoder=encoder, options=options)
     return Painting(_last(steps).picture())
 
 
@@ -281,16 +281,17 @@ def sweep(
         raise OptionError(f"{folder} is no folder; a sweep writes many files. Name a folder.")
     along = [axes.axis_from(text, job) for text in vary]
     cells = sweeping.cells_of(job, along, folder)
+    catalogue = StyleCatalogue()
     for cell in cells:
-        families.checked(cell.job)
+        plan_job(cell.job, catalogue=catalogue)
     losses = LossOptions() if options.measure_with else job.losses
     encoder = load_encoder(options.measure_with or job.losses.encoder, precision="float32")
     gauge = SweepMetrics(encoder, losses.content_layers, losses.style_layers)
     results = []
-    shelf = JobCache()
+    cache = JobCache()
 
     def begin(cell: Job, picture: Path) -> Session:
-        return open_session(cell, output=picture, shelf=shelf)
+        return open_session(cell, output=picture, cache=cache)
 
     for event in sweeping.swept(cells, begin, gauge=gauge, again=options.again):
         if progress is not None:
@@ -319,8 +320,8 @@ def _weighted(item: Any) -> tuple[PictureLike, float]:
     return item, 1.0
 
 
-def _is_path(picture: PictureLike) -> bool:
-    return isinstance(picture, str | Path)
+def _in_memory(picture: PictureLike) -> Picture | None:
+    return None if isinstance(picture, str | Path) else picture_from(picture)
 
 
 def _named(picture: PictureLike) -> str:

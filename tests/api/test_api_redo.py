@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from impasto import api
 from impasto.api import Job, JobCache, OptimiseOptions, PaintOptions
+from impasto.config.optimise import LossOptions
 from impasto.core.errors import StateError
 from impasto.image import files
-from impasto.rendering import families, painting
-from impasto.rendering.families import Loaded
+from impasto.methods.optimise import LoadedEncoder
+from impasto.stylizers.optimised import Optimised
 
 MakeJob = Callable[..., Job]
 
@@ -57,14 +59,14 @@ def test_redo_computes_with_the_threads_it_was_made_with(small_job: MakeJob, the
 
 def test_threads_are_set_within_steps_only(small_job: MakeJob, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    painted = painting.painted
+    paint = Optimised.paint
 
-    def watched(*args: object, **named: object) -> Iterator[object]:
-        for step in painted(*args, **named):  # type: ignore[arg-type]
+    def watched(*args: Any, **named: Any) -> Iterator[object]:
+        for step in paint(*args, **named):
             seen.append(torch.get_num_threads())
             yield step
 
-    monkeypatch.setattr(painting, "painted", watched)
+    monkeypatch.setattr(Optimised, "paint", watched)
     begun = dataclasses.replace(api.open_session(small_job(), output=there / "a.png"), threads=2)
     for _ in begun.steps():
         assert torch.get_num_threads() == 1
@@ -76,20 +78,21 @@ def test_threads_are_set_within_steps_only(small_job: MakeJob, there: Path, monk
 
 def test_threads_are_set_back_when_painting_fails(small_job: MakeJob, there: Path) -> None:
     begun = api.open_session(small_job(), output=there / "a.png")
-    broken = dataclasses.replace(begun.job, losses=dataclasses.replace(begun.job.losses, style_loss="none"))
+    broken = dataclasses.replace(begun.plan, job=dataclasses.replace(begun.job, losses=LossOptions(style_loss="none")))
     with pytest.raises(api.ImpastoError, match="unknown style loss"):
-        next(dataclasses.replace(begun, job=broken, threads=2).steps())
+        next(dataclasses.replace(begun, plan=broken, threads=2).steps())
 
 
-def others(job: Job) -> Loaded:
-    """What paints the job, with other weights of the same name."""
-    found = families.family_of(job).load(job, None)
-    return dataclasses.replace(found, weights=dict.fromkeys(found.weights, "0" * 64))
+def others(plan: api.Plan) -> LoadedEncoder:
+    """The method of the plan with other weights of the same name."""
+    loaded = plan.method.load(plan.job, plan.styles, device=torch.device("cpu"))
+    assert isinstance(loaded, LoadedEncoder)
+    return LoadedEncoder(dataclasses.replace(loaded.encoder, sha256="0" * 64))
 
 
 def test_other_weights_are_refused(small_job: MakeJob, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved(small_job(), there / "a.png")
-    monkeypatch.setattr(JobCache, "loaded", lambda self, job, progress=None: others(job))
+    monkeypatch.setattr(JobCache, "loaded", lambda self, plan, progress=None: others(plan))
     with pytest.raises(StateError, match="the weights of narrow are not those"):
         api.redo(there / "a.png")
 
@@ -147,8 +150,8 @@ def test_a_picture_at_any_step_has_the_outputs_size(small_job: MakeJob, there: P
 
 
 def test_weights_that_are_loaded_already(small_job: MakeJob, there: Path) -> None:
-    shelf = api.JobCache()
-    first, second = (api.open_session(small_job(), output=there / f"{n}.png", shelf=shelf) for n in (1, 2))
+    cache = api.JobCache()
+    first, second = (api.open_session(small_job(), output=there / f"{n}.png", cache=cache) for n in (1, 2))
     assert first.loaded is second.loaded
     assert first.inputs.content is second.inputs.content
 

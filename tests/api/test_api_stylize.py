@@ -22,7 +22,7 @@ from impasto.image import files
 from impasto.image.colour import luminance
 from impasto.image.pixels import to_bytes
 from impasto.metrics.pixels import ssim
-from impasto.rendering.image_like import picture_from
+from impasto.session.image_like import picture_from
 
 Stylize = Callable[..., api.Painting]
 

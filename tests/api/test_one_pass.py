@@ -74,18 +74,18 @@ def test_the_method_is_a_parameter(stylize: Stylize, photo: Tensor, painting: Te
     options = {"size": 48, "losses": job.losses, "optimise": job.optimise}
     named = api.stylize(photo, painting, method="optimise", paint=PaintOptions(precision="float32"), **options)
     assert torch.equal(named.pixels, api.stylize(photo, painting, paint=job.paint, **options).pixels)
-    with pytest.raises(OptionError, match="are of --method optimise"):
+    with pytest.raises(OptionError, match="are options of --method optimise"):
         api.stylize(photo, painting, **options)
-    with pytest.raises(OptionError, match="--network is of --method arbitrary"):
+    with pytest.raises(OptionError, match="--network is an option of --method arbitrary"):
         stylize(photo, painting, method="optimise")
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.5])
 def test_redo_is_equal_bit_for_bit(strength: float, quick_job: MakeJob, there: Path) -> None:
     job = quick_job(paint=PaintOptions(strength=strength))
-    shelf = JobCache(codes=True)
+    cache = JobCache(codes=True)
     for name in ("a", "b"):  # with a code that is made and one that is kept
-        begun = api.open_session(job, output=there / f"{name}.png", shelf=shelf)
+        begun = api.open_session(job, output=there / f"{name}.png", cache=cache)
         *_, last = begun.steps()
         begun.painting(last).save(there / f"{name}.png")
     again = api.redo(there / "b.png", output=there / "c.png")
@@ -104,7 +104,7 @@ def test_redo_checks_network_and_encoder(
     found = api.recipe_of(there / "a.png")
     card = {"net": "net", "tiny": "narrow"}[name]
     monkeypatch.setattr(
-        "impasto.rendering.opening.recipe_of",
+        "impasto.session.opened.recipe_of",
         lambda path: dataclasses.replace(found, weights={**found.weights, card: "0" * 64}),
     )
     with pytest.raises(StateError, match=f"the weights of {card} are not those"):
@@ -126,7 +126,7 @@ def test_a_sweep_of_one_pass(quick_job: MakeJob, there: Path) -> None:
     assert all(
         result.kept for result in api.sweep(quick_job(), ["strength=0.5,1"], folder=there / "s", options=options)
     )
-    with pytest.raises(OptionError, match="--seed is of --method optimise"):
+    with pytest.raises(OptionError, match="--seed is an option of --method optimise"):
         api.sweep(quick_job(), ["seed=1,2"], folder=there / "t", options=options)
     assert not (there / "t").exists()
 

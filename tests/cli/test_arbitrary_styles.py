@@ -72,11 +72,11 @@ def test_no_step_is_told_of_a_single_pass(run: Run, quick: list[str], monkeypatc
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--steps", "60"], "--steps is of --method optimise, and --method arbitrary paints. Add --method optimise"),
-        (["--encoder", "vgg19", "--seed", "3"], "--encoder and --seed are of --method optimise"),
-        (["--init", "noise"], "--init is of --method optimise"),
-        (["--method", "optimise"], "--network is of --method arbitrary"),
-        (["--method", "arbitrary", "--preset", "draft"], "--steps is of --method optimise"),
+        (["--steps", "60"], "--steps is an option of --method optimise, and this job is painted by --method arbitrary"),
+        (["--encoder", "vgg19", "--seed", "3"], "--encoder and --seed are options of --method optimise"),
+        (["--init", "noise"], "--init is an option of --method optimise"),
+        (["--method", "optimise"], "--network is an option of --method arbitrary"),
+        (["--method", "arbitrary", "--preset", "draft"], "--steps is an option of --method optimise"),
         (["--animation", "a.gif"], "--animation would show a picture that comes at once. Add --method optimise"),
         (["--animation", "a.gif", "--snapshots", "2"], "--animation and --snapshots would"),
         (["--resume"], "--resume goes on with a stopped painting of --method optimise"),
@@ -213,7 +213,7 @@ def test_a_saved_style_is_shown(run: Run, kept: Path, network_file: Path) -> Non
     assert list(row["statistics"]) == row["network"]["layers"]
     assert "style.png" in run("style", "show", "kept.safetensors").out
     wrong = run("style", "show", network_file)
-    assert (wrong.code, "kind arbitrary, and no style" in wrong.err) == (1, True)
+    assert (wrong.code, "kind arbitrary, not a style" in wrong.err) == (1, True)
     words = ["style", "save", "style.png", "-o", "b.safetensors", "--network", network_file, "--json", "--quiet"]
     assert json.loads(run(*words).out)["output"] == "b.safetensors"
 
@@ -287,4 +287,4 @@ def test_a_sweep_over_strengths(run: Run, quick: list[str], there: Path) -> None
     assert done.code == 0, done.err
     assert json.loads(done.out)["painted"] == 2
     refused = run("analyze", "sweep", "content.png", *words, "--vary", "seed=1,2")
-    assert (refused.code, "--seed is of --method optimise" in refused.err) == (2, True)
+    assert (refused.code, "--seed is an option of --method optimise" in refused.err) == (2, True)

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from impasto.cli.mixes import mixed, weighted
+from impasto.cli.mixes import mixed
 from impasto.cli.outputs import check_film, is_batch, targets
+from impasto.config.job import StyleSource
 from impasto.core.errors import ImageUnreadable, ImageUnwritable, OptionError
+from impasto.styles.catalogue import StyleCatalogue
+from impasto.styles.weighted import split_weight
 
 
 @pytest.mark.parametrize(
@@ -28,12 +31,12 @@ from impasto.core.errors import ImageUnreadable, ImageUnwritable, OptionError
     ],
 )
 def test_weights_are_told_from_names(text: str, path: str, weight: float) -> None:
-    assert weighted(text) == (path, weight)
+    assert split_weight(text) == (path, weight)
 
 
 def test_a_file_of_the_whole_name_wins(here: Path) -> None:
     (here / "opus:5").touch()
-    assert weighted("opus:5") == ("opus:5", 1.0)
+    assert split_weight("opus:5") == ("opus:5", 1.0)
 
 
 def test_scales_and_masks_follow_the_styles() -> None:
@@ -61,10 +64,16 @@ def test_mixes_that_do_not_fit(
         mixed(styles, scales=scales, masks=masks)
 
 
+def stem_of(text: str) -> str:
+    return StyleCatalogue().resolve(StyleSource(source=text)).stem
+
+
 def named(
     contents: list[str], output: str | None, styles: tuple[str, ...] = ("style.png",), pairs: str | None = None
 ) -> list[str]:
-    made = targets([Path(c) for c in contents], Path(output) if output else None, styles=styles, pairs=pairs)
+    made = targets(
+        [Path(c) for c in contents], Path(output) if output else None, styles=styles, stem_of=stem_of, pairs=pairs
+    )
     return [target.output.as_posix() for target in made]
 
 
@@ -118,7 +127,7 @@ def styles(here: Path) -> Path:
 
 
 def test_a_folder_of_styles_is_each_of_them(styles: Path) -> None:
-    made = targets([Path("x.png"), Path("y.png")], Path("styles/out"), styles=["styles"])
+    made = targets([Path("x.png"), Path("y.png")], Path("styles/out"), styles=["styles"], stem_of=stem_of)
     assert [(t.content.name, [Path(s).name for s in t.styles], t.output.name) for t in made] == [
         ("x.png", ["a.jpg"], "x-a.png"),
         ("x.png", ["b.png"], "x-b.png"),

@@ -209,9 +209,9 @@ def test_the_loss_is_the_weighted_sum_over_the_teachers(prepared: Callable[..., 
 def test_teachers_get_no_gradient(
     distil_options: Options, short: FastFitOptions, learned_file: Path, tmp_path: Path
 ) -> None:
-    from impasto.rendering.painters import painter_of
+    from impasto.session.prepared import prepare_style
 
-    ready = prepare(distil_options(teachers=(learned_file,)), short, painters=painter_of)
+    ready = prepare(distil_options(teachers=(learned_file,)), short, painters=prepare_style)
     painter = ready.task.teachers[0].painter
     assert painter is not None
     (net,) = [network.net for network in painter.stylizer.networks.values()]  # type: ignore[attr-defined]

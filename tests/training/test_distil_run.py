@@ -18,7 +18,7 @@ from impasto.config.distil import DistilOptions
 from impasto.config.fast_training import FastFitOptions
 from impasto.core.errors import DataError, NotFinite, OptionError, StateError, UnknownName, WeightsMismatch
 from impasto.nets import fast as nets
-from impasto.rendering.painters import painter_of
+from impasto.session.prepared import prepare_style
 from impasto.training.distil_run import prepare, train_distil
 from impasto.training.fit import Progress, averaged, fit
 from impasto.weights.card import load, save
@@ -110,7 +110,7 @@ def test_a_student_that_begins_as_its_teacher_has_nothing_to_learn(
     found = {}
     for start in (str(learned_file), None):
         options = distil_options(teachers=(learned_file,), start_from=start, **numbers)
-        (row,) = trained(options, one, tmp_path / f"{start is None}", painters=painter_of)
+        (row,) = trained(options, one, tmp_path / f"{start is None}", painters=prepare_style)
         found[start is None] = row.losses
     for part in ("pixels", "features"):
         assert found[False][part] < 1e-8
@@ -164,7 +164,9 @@ def test_pictures_and_learned_styles_teach_together(
 ) -> None:
     teachers = (learned_file, there / "style.png")
     options = distil_options(teachers=teachers, network=str(network_file))
-    rows = trained(options, dataclasses.replace(short, steps=2, sample_every=2), tmp_path / "out", painters=painter_of)
+    rows = trained(
+        options, dataclasses.replace(short, steps=2, sample_every=2), tmp_path / "out", painters=prepare_style
+    )
     assert rows[-1].skipped == 0
     assert rows[-1].sample == tmp_path / "out" / "samples" / "step-000002.png"
     card = load(tmp_path / "out" / "network.safetensors").card

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from impasto import api
-from impasto.api import Job, JobCache, OutputOptions, Session
+from impasto.api import JobCache, OutputOptions, Plan, Session
 from impasto.cli.bars import Bar, fetched
 from impasto.cli.failures import described
 from impasto.cli.painting import check_gradual, done_already, painted_file
@@ -17,23 +17,22 @@ from impasto.cli.stopping import INTERRUPTED
 from impasto.config.console import ConsoleOptions
 from impasto.core.errors import OptionError
 from impasto.core.memory import keep_freed_memory
-from impasto.rendering.families import family_of, weights_of
 
 LISTED = 10  # failures that the last line names
 
 
 @dataclass(frozen=True)
 class Item:
-    """A job and where it goes."""
+    """A planned job and where it goes."""
 
-    job: Job
+    plan: Plan
     output: Path
     options: OutputOptions
 
     @property
     def name(self) -> str:
         """The files that it is made of."""
-        return f"{self.job.content} in {' + '.join(Path(style.source).name for style in self.job.styles)}"
+        return f"{self.plan.job.content} in {' + '.join(style.name for style in self.plan.styles)}"
 
 
 def prepare(console: ConsoleOptions) -> None:
@@ -50,12 +49,12 @@ def painted(items: Sequence[Item], *, resume: bool, several: bool, console: Cons
     """
     prepare(console)
     for item in items:
-        check_gradual(item.job, item.options)
-    shelf, failed = JobCache(codes=several), list[Item]()
+        check_gradual(item.plan.method.gradual, item.options)
+    cache, failed = JobCache(codes=several), list[Item]()
     for number, item in enumerate(items, start=1):
         with Bar(quiet=console.quiet) as bar:
             try:
-                begun = _begun(item, bar, resume=resume, several=several, shelf=shelf)
+                begun = _begun(item, bar, resume=resume, several=several, cache=cache)
                 if several and resume and begun.resume is None and done_already(begun, item.output):
                     bar.note(f"{item.output} is done already")
                     continue
@@ -65,7 +64,7 @@ def painted(items: Sequence[Item], *, resume: bool, several: bool, console: Cons
                 if not several or line is None or isinstance(error, OptionError):
                     raise
                 failed.append(item)
-                bar.tell_error(f"{item.job.content}: {line}")
+                bar.tell_error(f"{item.plan.job.content}: {line}")
                 continue
         result.report(bar, as_json=console.json)
         if result.stopped:
@@ -79,15 +78,14 @@ def painted(items: Sequence[Item], *, resume: bool, several: bool, console: Cons
     return 1 if failed else 0
 
 
-def _begun(item: Item, bar: Bar, *, resume: bool, several: bool, shelf: JobCache) -> Session:
-    gradual = family_of(item.job).gradual
-    state = api.paused_path(item.output) if gradual else None
+def _begun(item: Item, bar: Bar, *, resume: bool, several: bool, cache: JobCache) -> Session:
+    state = api.paused_path(item.output) if item.plan.method.gradual else None
     if state is not None and not resume:
         bar.note(f"{state} is there: --resume would go on with that painting")
     return api.open_session(
-        item.job,
+        item.plan,
         output=item.output,
         resume=resume and (not several or state is not None),
-        shelf=shelf,
-        progress=fetched(bar, ", ".join(weights_of(item.job))),
+        cache=cache,
+        progress=fetched(bar, ", ".join(item.plan.weights)),
     )

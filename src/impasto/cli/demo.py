@@ -80,14 +80,14 @@ def demo(
         styles=chosen.style or (SHEET_STYLES[:count] if large else STYLES),
     )
     with Bar(quiet=console.quiet) as bar:
-        first, shelf = _first_job(files, chosen), api.JobCache(codes=True)
-        shelf.loaded(first, progress=fetched(bar, chosen.encoder))
+        first, cache = _first_job(files, chosen), api.JobCache(codes=True)
+        cache.loaded(api.plan_job(first), progress=fetched(bar, chosen.encoder))
         if large:
             picture = None
-        elif (picture := _painted(first, output, shelf=shelf, bar=bar)) is None:
+        elif (picture := _painted(first, output, cache=cache, bar=bar)) is None:
             return INTERRUPTED
         sheet = chosen.sheet or output / "sheet.png"
-        _write_sheet(sheet, _cells(files, output, chosen, shelf=shelf, bar=bar), files)
+        _write_sheet(sheet, _cells(files, output, chosen, cache=cache, bar=bar), files)
         _report(files, picture, sheet, chosen, bar=bar, as_json=console.json)
     return 0
 
@@ -153,12 +153,12 @@ def _job(content: Path, style: Path, options: DemoOptions, *, size: int, steps: 
     return job if steps is None or options.method != "optimise" else dataclasses.replace(job, optimise=steps)
 
 
-def _painted(job: Job, folder: Path, *, shelf: JobCache, bar: Bar) -> Path | None:
+def _painted(job: Job, folder: Path, *, cache: JobCache, bar: Bar) -> Path | None:
     """The file of the painting; None when the user stopped it."""
     from impasto.cli.painting import done_already, painted_file
 
     picture = folder / f"{Path(job.content).stem}-{Path(job.styles[0].source).stem}.png"
-    begun = _begun(job, picture, shelf)
+    begun = _begun(job, picture, cache)
     if done_already(begun, picture):
         bar.note(f"{picture} is painted already")
         return picture
@@ -172,17 +172,17 @@ def _painted(job: Job, folder: Path, *, shelf: JobCache, bar: Bar) -> Path | Non
     return picture
 
 
-def _begun(job: Job, picture: Path, shelf: JobCache) -> Session:
+def _begun(job: Job, picture: Path, cache: JobCache) -> Session:
     """The job, where it was stopped the last time; from the beginning where that was another job."""
     from impasto import api
 
     if api.paused_path(picture) is not None:
         with contextlib.suppress(StateError):
-            return api.open_session(job, output=picture, shelf=shelf, resume=True)
-    return api.open_session(job, output=picture, shelf=shelf)
+            return api.open_session(job, output=picture, cache=cache, resume=True)
+    return api.open_session(job, output=picture, cache=cache)
 
 
-def _cells(files: Inputs, folder: Path, options: DemoOptions, *, shelf: JobCache, bar: Bar) -> list[list[Path]]:
+def _cells(files: Inputs, folder: Path, options: DemoOptions, *, cache: JobCache, bar: Bar) -> list[list[Path]]:
     """Every photograph in every style, row by row, as files in `folder`; those that are there already are kept."""
     from impasto import api
     from impasto.cli.painting import done_already
@@ -194,7 +194,7 @@ def _cells(files: Inputs, folder: Path, options: DemoOptions, *, shelf: JobCache
     work = []
     for (content, style), picture in zip(pairs, [path for row in rows for path in row], strict=True):
         job = _job(content, style, options, size=size, steps=steps)
-        begun = api.open_session(job, output=picture, shelf=shelf)
+        begun = api.open_session(job, output=picture, cache=cache)
         if not done_already(begun, picture):
             work.append((begun, picture))
     _paint_cells(work, bar)

@@ -39,7 +39,7 @@ def distil(
 
     Ctrl-C stops after the running step. The same command goes on from the last checkpoint, exactly.
     """
-    from impasto.rendering.painters import painter_of
+    from impasto.session.prepared import prepare_style
     from impasto.training.distil_run import train_distil
     from impasto.training.processes import is_first
 
@@ -48,6 +48,6 @@ def distil(
             print(line, file=sys.stderr)
 
     def started() -> Iterator[Progress]:
-        return train_distil(plain(distil), plain(fit), output, painters=painter_of, tell=tell)  # type: ignore[type-var]
+        return train_distil(plain(distil), plain(fit), output, painters=prepare_style, tell=tell)  # type: ignore[type-var]
 
     return _trained(started, output, fit=fit, console=console)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from impasto.config.job import StyleSource
 from impasto.core.errors import OptionError
 from impasto.core.options import Range, annotated_fields, rules
-
-_WEIGHTED = re.compile(r"(?P<path>.+):(?P<weight>[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)", re.IGNORECASE)
+from impasto.styles.weighted import split_weight
 
 
 def mixed(styles: Sequence[str], *, scales: Sequence[float], masks: Sequence[Path]) -> tuple[StyleSource, ...]:
@@ -22,22 +20,12 @@ def mixed(styles: Sequence[str], *, scales: Sequence[float], masks: Sequence[Pat
     each = list(scales) * (len(styles) if len(scales) == 1 else 1)
     sources = []
     for i, text in enumerate(styles):
-        path, weight = weighted(text)
+        path, weight = split_weight(text)
         mask = masks[i] if masks else None
         _check("weight", f"the weight in --style {text}", weight)
         _check("scale", "--style-scale", each[i])
         sources.append(StyleSource(source=path, weight=weight, scale=each[i], mask=mask))
     return tuple(sources)
-
-
-def weighted(text: str) -> tuple[str, float]:
-    """`wave.jpg:0.5` is `("wave.jpg", 0.5)`. A file of the whole name wins, and `C:1` is a file on a drive."""
-    found = _WEIGHTED.fullmatch(text)
-    if found is None or Path(text).exists():
-        return text, 1.0
-    if re.fullmatch("[A-Za-z]", found["path"]) and not Path(found["path"]).exists():
-        return text, 1.0
-    return found["path"], float(found["weight"])
 
 
 def _check(field: str, name: str, value: float) -> None:

@@ -168,10 +168,10 @@ def sheet(
 
 def _rows() -> list[dict[str, Any]]:
     """The catalogue, then what was imported; `styles` are those that a network here has learned."""
-    from impasto.rendering import learned
+    from impasto.styles.catalogue import StyleCatalogue
     from impasto.weights import card, catalogue
 
-    styles = learned.networks()
+    styles = StyleCatalogue().networks
     here = {found.name: found for found in catalogue.installed()}
     rows = []
     for name, entry in catalogue.CATALOGUE.items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from impasto.cli.mixes import weighted
 from impasto.core.errors import ImageUnreadable, ImageUnwritable, OptionError
+from impasto.styles.weighted import split_weight
 
 Identity = tuple[int, int]
 """Device and number of a file, by whatever name."""
@@ -30,7 +30,13 @@ class Target:
 
 
 def targets(
-    contents: Sequence[Path], output: Path | None, *, styles: Sequence[str], pairs: str | None = None, bits: int = 8
+    contents: Sequence[Path],
+    output: Path | None,
+    *,
+    styles: Sequence[str],
+    stem_of: Callable[[str], str],
+    pairs: str | None = None,
+    bits: int = 8,
 ) -> list[Target]:
     """The output of every content, and of every picture in those that are folders.
 
@@ -39,8 +45,9 @@ def targets(
 
     One picture becomes the file `output`, or a file in the folder `output`, which is one that exists or a name without
     ending; several go into a folder, where those of a folder keep their subfolders. The names are content-style.png,
-    content-style1+style2.png; without `output` one picture goes into the current folder. Raises before any work what
-    writing would raise after it, and `OptionError` for an output that is one of the inputs.
+    content-style1+style2.png, by the `stem_of` each style's text without its weight. Without `output` one picture goes
+    into the current folder. Raises before any work what writing would raise after it, and `OptionError` for an output
+    that is one of the inputs.
     """
     found, mixes = _found(contents, output), _mixes(styles, output)
     several = is_batch(contents, styles)
@@ -55,7 +62,7 @@ def targets(
     if output is not None and not into_folder:
         made = [Target(found[0][0], mixes[0], output)]
     else:
-        made = _named(chosen, output or Path())
+        made = _named(chosen, output or Path(), stem_of=stem_of)
     _check(made, bits=bits)
     return made
 
@@ -125,7 +132,7 @@ def _outside(paths: Iterable[Path], folder: Path, output: Path | None, *, what: 
 
 def _folder_in(styles: Sequence[str]) -> str | None:
     """The first style that is a folder, as it stands on the command line."""
-    return next((text for text in styles if Path(weighted(text)[0]).is_dir()), None)
+    return next((text for text in styles if Path(split_weight(text)[0]).is_dir()), None)
 
 
 def _mixes(styles: Sequence[str], output: Path | None) -> list[tuple[str, ...]]:
@@ -138,7 +145,7 @@ def _mixes(styles: Sequence[str], output: Path | None) -> list[tuple[str, ...]]:
             f"{text} is a folder, each of whose styles paints by itself; {len(styles) - 1} more --style cannot be "
             "mixed in. Give the folder alone, or name the files to mix."
         )
-    name, weight = weighted(text)
+    name, weight = split_weight(text)
     if weight != 1:
         raise OptionError(f"--style {text} gives a weight to a folder, each of whose styles paints by itself.")
     from impasto.image.files import pictures_in
@@ -165,15 +172,14 @@ def _paired(
     return list(zip(found, mixes, strict=True))
 
 
-def _named(chosen: Sequence[tuple[Found, tuple[str, ...]]], folder: Path) -> list[Target]:
+def _named(
+    chosen: Sequence[tuple[Found, tuple[str, ...]]], folder: Path, *, stem_of: Callable[[str], str]
+) -> list[Target]:
     """Names in a folder; where two would be the same, the later ones are numbered."""
-    from impasto.rendering.learned import split
-
     made: list[Target] = []
     taken: set[str] = set()
     for (content, below), mix in chosen:
-        places = [split(weighted(text)[0]) for text in mix]
-        stem = f"{content.stem}-{'+'.join(place.style or Path(place.network).stem for place in places)}"
+        stem = f"{content.stem}-{'+'.join(stem_of(split_weight(text)[0]) for text in mix)}"
         output, number = folder / below / f"{stem}{SUFFIX}", 1
         while str(output).lower() in taken:  # some file systems take names of either case for the same
             number += 1
@@ -186,7 +192,7 @@ def _named(chosen: Sequence[tuple[Found, tuple[str, ...]]], folder: Path) -> lis
 def _check(made: Sequence[Target], *, bits: int) -> None:
     from impasto.image.formats import check_writable
 
-    given = identities({str(p) for t in made for p in (t.content, *(weighted(text)[0] for text in t.styles))})
+    given = identities({str(p) for t in made for p in (t.content, *(split_weight(text)[0] for text in t.styles))})
     for target in made:
         check_writable(target.output, bits)
         check_apart(target.output, given)

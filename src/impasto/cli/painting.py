@@ -7,17 +7,19 @@ import dataclasses
 import hashlib
 import json
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from impasto import api
-from impasto.api import Job, OutputOptions, Session, Step
+from impasto.api import OutputOptions, Session, Step
 from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time
-from impasto.cli.stopping import Stop, on_interrupt
+from impasto.cli.stopping import on_interrupt
 from impasto.core.errors import OptionError
 from impasto.core.options import flag
-from impasto.rendering.families import family_of
 from impasto.video import animation
 
 
@@ -25,7 +27,7 @@ from impasto.video import animation
 class Painted:
     """What came of a painting. `state` is where it can be gone on from, when it was stopped."""
 
-    begun: Session
+    session: Session
     output: Path
     step: Step
     seconds: float
@@ -34,20 +36,20 @@ class Painted:
 
     def row(self) -> dict[str, Any]:
         """What `--json` prints."""
-        recipe = self.begun.recipe
+        recipe = self.session.recipe
         return {
             "output": str(self.output),
-            "content": self.begun.job.content,
-            "method": self.begun.job.paint.method,
-            "styles": {style.source: style.weight for style in self.begun.job.styles},
+            "content": self.session.job.content,
+            "method": self.session.job.paint.method,
+            "styles": {style.source: style.weight for style in self.session.job.styles},
             "seconds": round(self.seconds, 3),
             "steps": self.step.index,
             "steps_planned": self.step.total,
-            "size": [self.begun.inputs.content.shape[-1], self.begun.inputs.content.shape[-2]],
+            "size": [self.session.inputs.content.shape[-1], self.session.inputs.content.shape[-2]],
             "losses": dict(self.step.losses),
             "weights": dict(recipe.weights) if recipe else {},
             "recipe_sha256": hashlib.sha256(recipe.to_json().encode()).hexdigest() if recipe else None,
-            "resumed": self.begun.resume is not None,
+            "resumed": self.session.resume is not None,
             "stopped": self.stopped,
         }
 
@@ -55,7 +57,7 @@ class Painted:
         """Print the result: its path or JSON on stdout, the rest on stderr."""
         print(json.dumps(self.row()) if as_json else self.output, flush=True)
         w, h = self.row()["size"]
-        step, unit = self.step, unit_of(self.begun)
+        step, unit = self.step, unit_of(self.session)
         if self.stopped:
             bar.note(f"stopped after {unit} {step.index} of {step.total}; {self.output} is the picture so far.")
             if self.state is not None:
@@ -65,65 +67,79 @@ class Painted:
             bar.note(f"{w}×{h} px, {steps}{self.seconds:.1f} s")
 
 
-def unit_of(begun: Session) -> str:
+def unit_of(session: Session) -> str:
     """What a step is: one of the whole picture, or the painting of a part of it."""
-    return "step" if begun.family.gradual else "tile"
+    return "step" if session.plan.method.gradual else "tile"
 
 
-def check_gradual(job: Job, options: OutputOptions) -> None:
-    """Raise where pictures of a growing painting are asked for, and there are none."""
+def check_gradual(gradual: bool, options: OutputOptions) -> None:
+    """Raise where pictures of a growing painting are asked for, and the method is not gradual."""
     given = [flag(name) for name in ("animation", "snapshots") if getattr(options, name)]
-    if given and not family_of(job).gradual:
+    if given and not gradual:
         raise OptionError(
             f"{' and '.join(given)} would show a picture that comes at once. Add --method optimise, which paints step "
             f"by step, or leave {'them' if len(given) > 1 else 'it'} out."
         )
 
 
-def painted_file(begun: Session, output: Path, *, options: OutputOptions, bar: Bar) -> Painted:
+def painted_file(session: Session, output: Path, *, options: OutputOptions, bar: Bar) -> Painted:
     """Paint to the end, or to the first Ctrl-C, and write the picture; then the picture so far and the state are kept.
 
     Pictures of an unfinished painting carry no recipe: nobody could make them again from it.
     """
     started = time.monotonic()
     with on_interrupt(bar.note) as stop:
-        step = _last(begun, output, options=options, bar=bar, stop=stop)
-        result = begun.painting(step)
+        with _Watcher.of(session, output, options=options, bar=bar) as watch:
+            for step in session.steps():
+                stop.worth_keeping = True
+                watch.progress(step)
+                last = step.index == step.total or stop.asked
+                watch.keep(step, last=last)
+                if last:
+                    break
+        result = session.painting(step)
         if step.index < step.total:
-            state = begun.pause(step, output)
+            state = session.pause(step, output)
             dataclasses.replace(result, recipe=None).save(output, options)
-            return Painted(begun, output, step, time.monotonic() - started, stopped=True, state=state)
+            return Painted(session, output, step, time.monotonic() - started, stopped=True, state=state)
         result.save(output, options)
-    if begun.resume is not None:
-        begun.forget(output)
-    return Painted(begun, output, step, time.monotonic() - started)
+    if session.resume is not None:
+        session.forget(output)
+    return Painted(session, output, step, time.monotonic() - started)
 
 
-def _last(begun: Session, output: Path, *, options: OutputOptions, bar: Bar, stop: Stop) -> Step:
-    """Walk over the steps up to the last one, or the one at which the user asked to stop."""
-    progress = Shown(begun, bar, output.name)
-    with contextlib.ExitStack() as stack:
-        add = None
-        if options.animation is not None:
-            content = begun.inputs.content
-            add = stack.enter_context(animation.written(options.animation, (content.shape[-2], content.shape[-1])))
-        for step in begun.steps():
-            stop.worth_keeping = True
-            progress(step)
-            last = step.index == step.total or stop.asked
-            if add and (step.index % animation.stride(step.total) == 0 or last):
-                add(step.picture())
-            if options.snapshots and step.index % options.snapshots == 0:
-                _keep_snapshot(begun, step, output, options)
-            if last:
-                break
-    return step
+@dataclass(frozen=True)
+class _Watcher:
+    """What happens after each step: the bar is drawn, and the animation and the snapshots grow."""
+
+    session: Session
+    output: Path
+    options: OutputOptions
+    progress: Shown
+    add: Callable[[Tensor], None] | None
+
+    @classmethod
+    @contextlib.contextmanager
+    def of(cls, session: Session, output: Path, *, options: OutputOptions, bar: Bar) -> Iterator[_Watcher]:
+        """The animation is closed at the block's end."""
+        with contextlib.ExitStack() as stack:
+            add = None
+            if options.animation is not None:
+                add = stack.enter_context(animation.written(options.animation, session.inputs.size_hw))
+            yield cls(session, output, options, Shown(session, bar, output.name), add)
+
+    def keep(self, step: Step, *, last: bool) -> None:
+        """Add a step to the animation and the snapshots; `last` is the one that painting ends with."""
+        if self.add and (step.index % animation.stride(step.total) == 0 or last):
+            self.add(step.picture())
+        if self.options.snapshots and step.index % self.options.snapshots == 0:
+            _keep_snapshot(self.session, step, self.output, self.options)
 
 
-def _keep_snapshot(begun: Session, step: Step, output: Path, options: OutputOptions) -> None:
+def _keep_snapshot(session: Session, step: Step, output: Path, options: OutputOptions) -> None:
     """`painting-0020.png` beside `painting.png`."""
     path = output.with_name(f"{output.stem}-{step.index:04}{output.suffix}")
-    dataclasses.replace(begun.painting(step), recipe=None).save(path, options)
+    dataclasses.replace(session.painting(step), recipe=None).save(path, options)
 
 
 class Shown:
@@ -132,9 +148,9 @@ class Shown:
     A step's work is taken as its canvas's pixels.
     """
 
-    def __init__(self, begun: Session, bar: Bar, name: str) -> None:
-        self._bar, self._name, self._unit = bar, name, unit_of(begun)
-        self._work = [h * w for (h, w), steps in begun.work() for _ in range(steps)]
+    def __init__(self, session: Session, bar: Bar, name: str) -> None:
+        self._bar, self._name, self._unit = bar, name, unit_of(session)
+        self._work = [h * w for (h, w), steps in session.work() for _ in range(steps)]
         self._left = TimeLeft(sum(self._work))
 
     def __call__(self, step: Step) -> None:
@@ -151,11 +167,11 @@ class Shown:
         self._bar.show(done, total, "  ".join(part for part in parts if part))
 
 
-def done_already(begun: Session, output: Path) -> bool:
+def done_already(session: Session, output: Path) -> bool:
     """Whether `output` is what this job makes: then it need not be made again."""
-    if not output.is_file() or begun.recipe is None:
+    if not output.is_file() or session.recipe is None:
         return False
     try:
-        return api.recipe_of(output).to_json() == begun.recipe.to_json()
+        return api.recipe_of(output).to_json() == session.recipe.to_json()
     except api.ImpastoError:
         return False

@@ -39,12 +39,12 @@ def redo(
     outputs.check_no_input(to, [file])
     batch.prepare(console)
     with Bar(quiet=console.quiet) as bar:
-        begun = api.redo(file, output=to, threads=console.threads)
-        given = [Path(begun.job.content), *(Path(style.source) for style in begun.job.styles)]
+        session = api.redo(file, output=to, threads=console.threads)
+        given = session.plan.files
         outputs.check_no_input(to, given)
-        check_gradual(begun.job, output)
+        check_gradual(session.plan.method.gradual, output)
         if output.animation is not None:
             outputs.check_film(output.animation, inputs=[*given, file, to])
-        result = painted_file(begun, to, options=output, bar=bar)
+        result = painted_file(session, to, options=output, bar=bar)
     result.report(bar, as_json=console.json)
     return INTERRUPTED if result.stopped else 0

@@ -56,10 +56,10 @@ def save(
 @app.command
 def show(file: Annotated[Path, Parameter(help="File of impasto style save.")], /, *, json: Json = False) -> int:
     """Show what a kept style is of, and which encoder and layers it is for."""
-    from impasto.rendering import saved
+    from impasto.styles.code_file import read_code
 
-    found = saved.read(file)
-    shapes = {layer: list(stats.shape[1:]) for layer, stats in found.tensors.items()}
+    saved = read_code(file)
+    shapes = {layer: list(stats.shape[1:]) for layer, stats in saved.tensors.items()}
     path = {"path": str(file), "size_bytes": file.stat().st_size}
-    print_values({**card_values(found.card), "statistics": shapes, "sha256": found.sha256, **path}, as_json=json)
+    print_values({**card_values(saved.card), "statistics": shapes, "sha256": saved.sha256, **path}, as_json=json)
     return 0

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, ArgumentCollection, Group, Parameter, Token
 
@@ -18,6 +18,9 @@ from impasto.cli.outputs import PAIRS, Target
 from impasto.config.job import Job, StyleSource
 from impasto.config.presets import PRESETS
 from impasto.core.options import flag
+
+if TYPE_CHECKING:
+    from impasto.api import Plan
 
 PICTURES = Group("Pictures", sort_key=0)
 
@@ -113,20 +116,34 @@ def stylize(
     makes it again. Ctrl-C stops after the running step and keeps the picture so far, and with --method optimise its
     state; --resume goes on from there. A bad picture among several is left out and reported; the exit code is then 1.
     """
-    made = outputs.targets(content, pictures.output, styles=pictures.style, pairs=pictures.pairs, bits=output.bits)
-    jobs = [_job(target, pictures, look) for target in made]
-    several = outputs.is_batch(content, pictures.style)
-    options = [_of_one(target, output, several=len(made) > 1) for target in made]
-    given = outputs.identities({str(name) for job in jobs for name in _inputs(job)})
-    for target, its in zip(made, options, strict=True):
-        outputs.check_apart(target.output, given)
-        if its.animation is not None:
-            outputs.check_film(its.animation, inputs=[target.output])
-            outputs.check_apart(its.animation, given)
+    from impasto import api
     from impasto.cli import batch
 
-    work = [batch.Item(job, t.output, its) for job, t, its in zip(jobs, made, options, strict=True)]
+    catalogue = api.StyleCatalogue()
+    made = outputs.targets(
+        content,
+        pictures.output,
+        styles=pictures.style,
+        stem_of=lambda text: catalogue.resolve(StyleSource(source=text)).stem,
+        pairs=pictures.pairs,
+        bits=output.bits,
+    )
+    plans = [api.plan_job(_job(target, pictures, look), catalogue=catalogue) for target in made]
+    options = [_of_one(target, output, several=len(made) > 1) for target in made]
+    _check_outputs(plans, made, options)
+    work = [batch.Item(plan, t.output, own) for plan, t, own in zip(plans, made, options, strict=True)]
+    several = outputs.is_batch(content, pictures.style)
     return batch.painted(work, resume=pictures.resume, several=several, console=console)
+
+
+def _check_outputs(plans: Sequence[Plan], made: Sequence[Target], options: Sequence[OutputFlags]) -> None:
+    """Raise where an output or an animation would replace an input."""
+    inputs = outputs.identities({name for plan in plans for name in plan.files})
+    for target, own in zip(made, options, strict=True):
+        outputs.check_apart(target.output, inputs)
+        if own.animation is not None:
+            outputs.check_film(own.animation, inputs=[target.output])
+            outputs.check_apart(own.animation, inputs)
 
 
 def _job(target: Target, pictures: PictureFlags, look: LookFlags) -> Job:
@@ -140,9 +157,3 @@ def _of_one(target: Target, output: OutputFlags, *, several: bool) -> OutputFlag
     if output.animation is None or not several:
         return output
     return dataclasses.replace(output, animation=target.output.with_suffix(output.animation.suffix))
-
-
-def _inputs(job: Job) -> Sequence[str | Path]:
-    masks = [style.mask for style in job.styles if style.mask is not None]
-    start = [job.optimise.init_picture] if job.optimise.init_picture is not None else []
-    return [job.content, *(style.source for style in job.styles), *masks, *start]

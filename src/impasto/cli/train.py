@@ -151,14 +151,14 @@ def style(
     A network that knows many styles learns one more: only its scales and shifts (Dumoulin et al. 2017). Ctrl-C stops
     after the running step. The same command goes on from the last checkpoint, exactly.
     """
-    from impasto.rendering.learned import check_new
+    from impasto.styles.catalogue import StyleCatalogue
     from impasto.training.new_style import train_style
     from impasto.training.students import FILE
     from impasto.weights.readers import import_weights
 
     name = style.name or picture.stem
     folder = output if output is not None else Path(f"{name}-training")  # a folder NAME would hide the style
-    check_new(name, replace=style.replace or _was_imported(folder / FILE, name))
+    StyleCatalogue().check_new(name, replace=style.replace or _was_imported(folder / FILE, name))
     code = _trained(lambda: train_style(picture, plain(style), plain(fit), folder), folder, fit=fit, console=console)  # type: ignore[type-var]
     if code == 0:
         import_weights(folder / FILE, name=name)

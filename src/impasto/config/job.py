@@ -13,6 +13,8 @@ from impasto.config.pictures import ColourOptions, SizeOptions
 from impasto.core.options import Choice, Doc, Options, Range
 
 METHODS = ("arbitrary", "fast", "optimise")
+"""The modules of `methods/`, by which a job names its method."""
+
 OF_PICTURES = ("arbitrary", "optimise")
 """The methods that take any picture for a style."""
 
@@ -36,7 +38,7 @@ class StyleSource(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class PaintOptions(Options):
-    """The options that every family of stylizers shares."""
+    """The options that every method shares."""
 
     strength: Annotated[
         float, Doc("How much style: 0 gives the content back, 1 is the default, more is stronger."), Range(0, 10)
@@ -53,6 +55,11 @@ class PaintOptions(Options):
         str,
         Doc("Arithmetic of encoder and network; auto takes what this processor is fastest at."),
         Choice(("auto", "float32", "bfloat16")),
+    ] = "auto"
+    device: Annotated[
+        str,
+        Doc("Where painting computes; auto is an NVIDIA GPU where PyTorch finds one, and else the processor."),
+        Choice(("auto", "cpu", "cuda", "mps")),
     ] = "auto"
     feather: Annotated[float, Doc("Softness of the masks' edges, in parts of the long side."), Range(0, 0.5)] = 0.02
     alpha: Annotated[

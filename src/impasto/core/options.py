@@ -89,6 +89,13 @@ class Options:
         return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
 
 
+def changed_options(options: Options) -> list[str]:
+    """The names of the options that do not have their default value."""
+    default = type(options)()
+    names = [field.name for field in dataclasses.fields(options)]  # type: ignore[arg-type]
+    return [name for name in names if getattr(options, name) != getattr(default, name)]
+
+
 def flag(name: str) -> str:
     """`long_side_px` as the user writes it: `--long-side-px`."""
     return "--" + name.replace("_", "-")

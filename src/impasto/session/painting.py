@@ -15,7 +15,7 @@ from impasto.core.errors import StateError
 from impasto.core.paths import written_whole
 from impasto.image import files
 from impasto.image.pixels import to_bytes
-from impasto.rendering import recipe
+from impasto.session import recipe
 
 
 @dataclass(frozen=True, eq=False)

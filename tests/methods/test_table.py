@@ -1,4 +1,4 @@
-"""The families of stylizers: one table, held by laws that walk over it."""
+"""The methods: one table, held by laws that walk over it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from impasto.config.presets import PRESETS
 from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.core.options import Options, flag, from_dict
 from impasto.image import files
+from impasto.methods.arbitrary import LoadedNetwork
+from impasto.methods.table import METHODS as TABLE
+from impasto.methods.table import own_groups
 from impasto.nets.noise import SeededNoise
-from impasto.nets.table import Network
-from impasto.rendering import painting, recipe
-from impasto.rendering.families import FAMILIES, checked, family_of, method_of, own_groups, weights_of
-from impasto.rendering.inputs import gathered
-from impasto.rendering.job_cache import JobCache
+from impasto.session.inputs import read_inputs
+from impasto.session.job_cache import JobCache
+from impasto.session.opened import open_session
+from impasto.session.plan import plan_job
+from impasto.session.recipe import job_again, recipe_for
 from impasto.stylizers.any_style import any_style
 from impasto.weights.readers import import_weights
 
@@ -36,6 +39,11 @@ CHANGED: dict[str, Options] = {
     "optimise": OptimiseOptions(seed=7),
 }
 """A group of each kind with one option that is not the default."""
+
+
+def planned(job: Job) -> Job:
+    """The job as its plan has it."""
+    return plan_job(job).job
 
 
 def job_by(method: str, **options: object) -> Job:
@@ -54,7 +62,7 @@ def predicted_job(quick_job: MakeJob, save_network: Callable[..., Path], there: 
     return made
 
 
-@pytest.fixture(params=[*FAMILIES, "predicted"])
+@pytest.fixture(params=[*TABLE, "predicted"])
 def any_job(
     request: pytest.FixtureRequest, small_job: MakeJob, quick_job: MakeJob, learned_job: MakeJob, predicted_job: MakeJob
 ) -> Job:
@@ -64,19 +72,19 @@ def any_job(
 
 
 def test_every_method_has_a_row_and_every_group_one_owner() -> None:
-    assert tuple(FAMILIES) == METHODS
-    groups = [group for row in FAMILIES.values() for group in row.groups]
+    assert tuple(TABLE) == METHODS
+    groups = [group for row in TABLE.values() for group in row.groups]
     shared = {"fast"}  # learned and predicted styles are painted alike
     assert sorted(groups) == sorted([*set(groups), *shared])
     assert set(groups) == CHANGED.keys() <= {field.name for field in dataclasses.fields(Job)}
-    assert all(row.weights_at is None or row.weights_at[0] in row.groups for row in FAMILIES.values())
+    assert all(row.name == name for name, row in TABLE.items())
 
 
 def test_auto_is_spelt_out() -> None:
-    assert method_of(job_by("auto")) == DEFAULT_METHOD == checked(job_by("auto")).paint.method == "arbitrary"
+    assert plan_job(job_by("auto")).method.name == DEFAULT_METHOD == planned(job_by("auto")).paint.method == "arbitrary"
     for method in METHODS:
-        assert checked(job_by(method)).paint.method == method
-        assert checked(checked(job_by(method))) == checked(job_by(method))
+        assert planned(job_by(method)).paint.method == method
+        assert planned(planned(job_by(method))) == planned(job_by(method))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -84,33 +92,35 @@ def test_auto_is_spelt_out() -> None:
 def test_options_of_another_family_are_no_use(method: str, group: str) -> None:
     job = job_by(method, **{group: CHANGED[group]})
     (option,) = (n for n in vars(CHANGED[group]) if getattr(CHANGED[group], n) != getattr(type(CHANGED[group])(), n))
-    if group in FAMILIES[method].groups:
-        assert checked(job) == job
+    if group in TABLE[method].groups:
+        assert planned(job) == job
         return
-    with pytest.raises(OptionError, match=f"{flag(option)} is of --method .* Add --method"):
-        checked(job)
+    with pytest.raises(OptionError, match=f"{flag(option)} is an option of --method .* Add --method"):
+        planned(job)
 
 
 def test_all_that_is_of_no_use_is_named() -> None:
     losses = LossOptions(tv_weight=7.0, style_weight=7.0, style_loss="gram")
-    with pytest.raises(OptionError, match="--style-loss, --style-weight and --tv-weight are of --method optimise"):
-        checked(job_by("auto", losses=losses))
+    with pytest.raises(
+        OptionError, match="--style-loss, --style-weight and --tv-weight are options of --method optimise"
+    ):
+        planned(job_by("auto", losses=losses))
 
 
 def test_the_default_of_auto_is_told_the_way() -> None:
-    with pytest.raises(OptionError, match=r"--method arbitrary paints\. Add --method optimise, or leave it out"):
-        checked(job_by("auto", optimise=OptimiseOptions(steps=(9,))))
+    with pytest.raises(OptionError, match=r"painted by --method arbitrary\. Add --method optimise, or leave it out"):
+        planned(job_by("auto", optimise=OptimiseOptions(steps=(9,))))
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_name_the_family_that_they_are_of(name: str) -> None:
-    checked(from_dict(Job, {"content": "a", "styles": [], **PRESETS[name].options}))
+    planned(from_dict(Job, {"content": "a", "styles": [], **PRESETS[name].options}))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_own_groups_are_those_that_no_other_family_has(method: str) -> None:
     kept = own_groups(job_by(method).to_dict(), method)
-    assert {"content", "styles", "paint", "size", "colour", *FAMILIES[method].groups} == kept.keys()
+    assert {"content", "styles", "paint", "size", "colour", *TABLE[method].groups} == kept.keys()
 
 
 @pytest.mark.parametrize(
@@ -124,67 +134,65 @@ def test_own_groups_are_those_that_no_other_family_has(method: str) -> None:
 def test_what_a_saved_style_cannot_follow(style: dict[str, float], options: dict[str, Options], message: str) -> None:
     source = StyleSource(source="s.safetensors", **style)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match=message):
-        checked(Job(content="c.png", styles=(source,), **options))  # type: ignore[arg-type]
-    checked(Job(content="c.png", styles=(dataclasses.replace(source, scale=1.0),)))
+        planned(Job(content="c.png", styles=(source,), **options))  # type: ignore[arg-type]
+    planned(Job(content="c.png", styles=(dataclasses.replace(source, scale=1.0),)))
 
 
-def test_every_family_paints_the_work_that_it_says(any_job: Job) -> None:
-    loaded, given = JobCache().loaded(any_job), gathered(any_job)
-    steps = list(painting.painted(any_job, given, loaded))
-    planned = [size for size, count in painting.work(any_job, (43, 48), loaded) for _ in range(count)]
-    assert [step.size_hw for step in steps] == planned
+def test_every_method_paints_the_work_that_it_says(any_job: Job) -> None:
+    session = open_session(any_job)
+    given, steps = session.inputs, list(session.steps())
+    expected = [size for size, count in session.work() for _ in range(count)]
+    assert [step.size_hw for step in steps] == expected
     picture = steps[-1].picture()
     assert picture.shape == given.content.shape
     assert bool(torch.isfinite(picture).all())
     assert not torch.allclose(picture, given.content, atol=0.02)
 
 
-def test_every_family_says_its_weights(any_job: Job, there: Path) -> None:
-    loaded = JobCache().loaded(any_job)
+def test_every_method_says_its_weights(any_job: Job, there: Path) -> None:
+    loaded = JobCache().loaded(plan_job(any_job))
     assert loaded.dtype == torch.float32
     assert loaded.weights.keys() & {"narrow", "learned"}
     assert all(len(digest) == 64 for digest in loaded.weights.values())
-    assert [Path(name).parent for name in weights_of(any_job)] == [there]
+    assert [Path(name).parent for name in plan_job(any_job).weights] == [there]
 
 
-def test_every_family_gives_the_content_back(any_job: Job) -> None:
+def test_every_method_gives_the_content_back(any_job: Job) -> None:
     job = dataclasses.replace(any_job, paint=dataclasses.replace(any_job.paint, strength=0.0))
-    given = gathered(job)
-    *_, last = painting.painted(job, given, JobCache().loaded(job))
+    given = read_inputs(plan_job(job))
+    *_, last = open_session(job).steps()
     assert torch.equal(last.picture(), given.content)
 
 
-def test_every_family_keeps_what_lies_outside_the_masks(any_job: Job, there: Path) -> None:
+def test_every_method_keeps_what_lies_outside_the_masks(any_job: Job, there: Path) -> None:
     mask = torch.zeros(1, 1, 72, 80)
     mask[..., :40] = 1
     files.write(there / "mask.png", mask)
     styles = tuple(dataclasses.replace(style, mask=there / "mask.png") for style in any_job.styles)
     job = dataclasses.replace(any_job, styles=styles, paint=dataclasses.replace(any_job.paint, feather=0.0))
-    given = gathered(job)
-    *_, last = painting.painted(job, given, JobCache().loaded(job))
+    given = read_inputs(plan_job(job))
+    *_, last = open_session(job).steps()
     assert torch.equal(last.picture()[..., 26:], given.content[..., 26:])
     assert not torch.allclose(last.picture()[..., :22], given.content[..., :22], atol=0.01)
 
 
 @pytest.mark.parametrize("seed", [0, 7])
 def test_the_seed_of_the_noise_reaches_the_picture(predicted_job: MakeJob, seed: int) -> None:
-    loaded = JobCache().loaded(predicted_job())
-    network = loaded.model
-    assert isinstance(network, Network)
+    session = open_session(predicted_job(fast=FastOptions(noise_seed=seed)))
+    assert isinstance(session.loaded, LoadedNetwork)
+    network = session.loaded.network
     with torch.no_grad():
         for name, parameter in network.net.named_parameters():  # type: ignore[attr-defined]
             if name.endswith(".noise"):
                 parameter.fill_(0.1)
-    job = predicted_job(fast=FastOptions(noise_seed=seed))
-    given = gathered(job)
-    *_, last = painting.painted(job, given, loaded)
+    *_, last = session.steps()
     expected = any_style(network, noise=SeededNoise(seed))
-    *_, wanted = expected.paint(given.content, expected.prepare(given.mix))
+    *_, wanted = expected.paint(session.inputs.content, expected.prepare(session.inputs.mix))
     assert torch.equal(last.picture(), wanted.picture())
 
 
 def test_only_optimisation_grows() -> None:
-    assert [name for name in METHODS if family_of(job_by(name)).gradual] == ["optimise"]
+    assert [name for name in METHODS if TABLE[name].gradual] == ["optimise"]
 
 
 # Trained styles
@@ -206,42 +214,42 @@ def of_styles(*sources: str, method: str = "auto", **options: object) -> Job:
 
 def test_learned_styles_choose_the_method(names: list[str], learned_file: Path, network_file: Path) -> None:
     for source in (*names, str(learned_file), "s.pth", "s.model"):
-        assert checked(of_styles(source)).paint.method == "fast"
-        assert checked(of_styles(source, method="fast")) == checked(of_styles(source))
-    for source in ("s.png", "unknown", "s.safetensors", str(network_file), "(in memory)"):
-        assert method_of(of_styles(source)) == DEFAULT_METHOD
+        assert planned(of_styles(source)).paint.method == "fast"
+        assert planned(of_styles(source, method="fast")) == planned(of_styles(source))
+    for source in ("s.png", "s.safetensors", str(network_file)):
+        assert plan_job(of_styles(source)).method.name == DEFAULT_METHOD
 
 
 def test_what_is_a_file_is_not_a_name(names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "candy").write_bytes(b"a picture, perhaps")
-    assert method_of(of_styles("candy")) == DEFAULT_METHOD
-    assert method_of(of_styles("mosaic")) == "fast"
+    assert plan_job(of_styles("candy")).method.name == DEFAULT_METHOD
+    assert plan_job(of_styles("mosaic")).method.name == "fast"
 
 
 @pytest.mark.parametrize("method", ["auto", "fast"])
 def test_learned_styles_and_pictures_do_not_mix(names: list[str], method: str) -> None:
-    with pytest.raises(OptionError, match=r"s\.png is no trained style, .* not mixed with pictures.*candy.*mosaic"):
-        checked(of_styles("candy", "s.png", method=method))
+    with pytest.raises(OptionError, match=r"s\.png is not a trained style, .* cannot be mixed with pictures"):
+        planned(of_styles("candy", "s.png", method=method))
 
 
 @pytest.mark.parametrize("method", OF_PICTURES)
 def test_pictures_are_needed_by_the_others(names: list[str], method: str) -> None:
     with pytest.raises(OptionError, match=f"candy is a trained style, .*, and --method {method}"):
-        checked(of_styles("candy", method=method))
+        planned(of_styles("candy", method=method))
 
 
 def test_unknown_names_are_told_the_nearest(names: list[str], there: Path) -> None:
     for method in ("auto", "fast"):
         job = dataclasses.replace(of_styles("cndy", method=method), content=str(there / "content.png"))
         with pytest.raises(UnknownName, match=r"no file cndy: .* mean 'candy'\? Known: .*candy.*mosaic"):
-            gathered(checked(job))
+            read_inputs(plan_job(job))
 
 
 @pytest.mark.parametrize(
     ("scale", "options", "message"),
     [
-        (2.0, {}, "--style-scale is 2 for candy, whose strokes are as large"),
+        (2.0, {}, "--style-scale is 2 for candy, whose strokes have the size"),
         (1.0, {"colour": ColourOptions(match_style="histogram")}, "candy is a trained style, and --match-style"),
     ],
 )
@@ -249,25 +257,30 @@ def test_what_a_learned_style_cannot(names: list[str], scale: float, options: di
     job = of_styles("candy", **options)
     job = dataclasses.replace(job, styles=(StyleSource(source="candy", scale=scale),))
     with pytest.raises(OptionError, match=message):
-        checked(job)
+        planned(job)
 
 
 def test_recipes_keep_names_and_find_files(
     names: list[str], learned_job: MakeJob, learned_file: Path, tmp_path: Path
 ) -> None:
     styles = tuple(StyleSource(source=source) for source in ("candy", str(learned_file)))
-    job = checked(learned_job(styles=styles))
-    made = recipe.of(job, JobCache().loaded(job), folder=tmp_path)
+    job = planned(learned_job(styles=styles))
+    made = recipe_for(plan_job(job), JobCache().loaded(plan_job(job)), folder=tmp_path)
     assert [style.source for style in made.job.styles] == ["candy", "in/learned.safetensors"]
     assert made.inputs.keys() == {"in/content.png", "in/learned.safetensors"}
     assert made.weights.keys() == {"candy", "learned"}
-    assert recipe.job_again(made, folder=tmp_path) == job
-    assert recipe.of(job, JobCache().loaded(job), folder=tmp_path / "b").moved(tmp_path / "b", tmp_path) == made
+    assert job_again(made, folder=tmp_path) == job
+    assert (
+        recipe_for(plan_job(job), JobCache().loaded(plan_job(job)), folder=tmp_path / "b").moved(
+            tmp_path / "b", tmp_path
+        )
+        == made
+    )
 
 
 def test_weights_that_are_no_learned_style(there: Path, network_file: Path, learned_job: MakeJob) -> None:
     with pytest.raises(WeightsError, match=r"none\.pth does not exist"):
-        JobCache().loaded(learned_job(styles=(StyleSource(source=str(there / "none.pth")),)))
+        JobCache().loaded(plan_job(learned_job(styles=(StyleSource(source=str(there / "none.pth")),))))
     torch.save(torch.zeros(3), there / "x.pth")
     with pytest.raises(WeightsError, match="holds a Tensor"):
-        JobCache().loaded(learned_job(styles=(StyleSource(source=str(there / "x.pth")),)))
+        JobCache().loaded(plan_job(learned_job(styles=(StyleSource(source=str(there / "x.pth")),))))

@@ -10,12 +10,14 @@ import pytest
 
 from impasto.config.job import Job, StyleSource
 from impasto.core.errors import OptionError, StateError, UnknownName, WeightsError
-from impasto.rendering import learned, recipe
-from impasto.rendering.families import checked, method_of
-from impasto.rendering.inputs import gathered
-from impasto.rendering.job_cache import JobCache
-from impasto.rendering.learned import Place, place_of, split
-from impasto.weights.catalogue import CATALOGUE, Entry
+from impasto.methods.fast import LoadedStyles, load_trained
+from impasto.session.job_cache import JobCache
+from impasto.session.plan import plan_job
+from impasto.session.recipe import job_again, recipe_for
+from impasto.styles.catalogue import StyleCatalogue
+from impasto.styles.resolved import TrainedStyle
+from impasto.styles.text import StyleName, split_name
+from impasto.weights.catalogue import CATALOGUE, FAST, Entry
 from impasto.weights.readers import import_weights
 
 Save = Callable[..., Path]
@@ -28,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("IMPASTO_OFFLINE", "1")
     monkeypatch.chdir(tmp_path)
     for name in list(CATALOGUE):  # other bundled networks have names of their own
-        if CATALOGUE[name].kind == learned.KIND:
+        if CATALOGUE[name].kind == FAST:
             monkeypatch.delitem(CATALOGUE, name)
     return tmp_path
 
@@ -38,7 +40,7 @@ def row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
     """A row of the catalogue for a network of styles, which is not on this machine."""
     entry = Entry(
         name="compact-styles",
-        kind=learned.KIND,
+        kind=FAST,
         checkpoint_format="impasto",
         urls=("https://example.invalid/compact-styles.safetensors",),
         licence="MIT",
@@ -62,9 +64,16 @@ def job_of(*sources: str) -> Job:
     return Job(content="c.png", styles=tuple(StyleSource(source=source) for source in sources))
 
 
+def trained(sources: list[str]) -> LoadedStyles:
+    """The networks of the styles."""
+    catalogue = StyleCatalogue()
+    styles = [TrainedStyle(source=StyleSource(source=text), at=catalogue.named(text)) for text in sources]
+    return LoadedStyles(load_trained(styles, precision="float32"))
+
+
 def test_every_style_has_its_name(here: Path) -> None:
-    assert learned.names() == ["candy", "fair", "muse", "scream", "wave"]
-    assert learned.networks() == {
+    assert StyleCatalogue().names == ["candy", "fair", "muse", "scream", "wave"]
+    assert StyleCatalogue().networks == {
         "compact-styles": ("wave", "scream", "muse"),
         "candy": ("candy",),
         "mine": ("scream", "fair"),
@@ -74,20 +83,20 @@ def test_every_style_has_its_name(here: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "place"),
     [
-        ("wave", Place("compact-styles", "wave")),
-        ("fair", Place("mine", "fair")),
-        ("compact-styles#wave", Place("compact-styles", "wave")),
-        ("mine#scream", Place("mine", "scream")),
-        ("mine.safetensors#scream", Place("mine.safetensors", "scream")),
-        ("candy", Place("candy")),
-        ("candy#candy", Place("candy")),
-        ("candy.safetensors", Place("candy.safetensors")),
-        ("none.pth#x", Place("none.pth", "x")),
+        ("wave", StyleName("compact-styles", "wave")),
+        ("fair", StyleName("mine", "fair")),
+        ("compact-styles#wave", StyleName("compact-styles", "wave")),
+        ("mine#scream", StyleName("mine", "scream")),
+        ("mine.safetensors#scream", StyleName("mine.safetensors", "scream")),
+        ("candy", StyleName("candy")),
+        ("candy#candy", StyleName("candy")),
+        ("candy.safetensors", StyleName("candy.safetensors")),
+        ("none.pth#x", StyleName("none.pth", "x")),
     ],
 )
-def test_where_a_style_is(here: Path, source: str, place: Place) -> None:
-    assert place_of(source) == place
-    assert method_of(job_of(source)) == "fast"
+def test_where_a_style_is(here: Path, source: str, place: StyleName) -> None:
+    assert StyleCatalogue().named(source) == place
+    assert plan_job(job_of(source)).method.name == "fast"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +115,7 @@ def test_where_a_style_is(here: Path, source: str, place: Place) -> None:
 )
 def test_what_does_not_name_one_style(here: Path, source: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        checked(job_of(source))
+        plan_job(job_of(source))
 
 
 @pytest.mark.parametrize(
@@ -122,87 +131,88 @@ def test_what_does_not_name_one_style(here: Path, source: str, error: type[Excep
 def test_the_nearest_is_told(here: Path, there: Path, source: str, message: str) -> None:
     job = dataclasses.replace(job_of(source), content=str(there / "content.png"))
     with pytest.raises(UnknownName, match=message):
-        gathered(checked(job))
+        plan_job(job)
 
 
 def test_a_network_of_one_style_keeps_its_name(here: Path, save_learned: Save) -> None:
     """What somebody imports by a name is that name's, whatever a network of many has."""
     import_weights(save_learned(here / "wave.safetensors", seed=4))
-    assert place_of("wave") == Place("wave")
-    assert place_of("compact-styles#wave") == Place("compact-styles", "wave")
+    assert StyleCatalogue().named("wave") == StyleName("wave")
+    assert StyleCatalogue().named("compact-styles#wave") == StyleName("compact-styles", "wave")
 
 
 def test_files_win(here: Path) -> None:
     for name in ("wave", "compact-styles#wave", "photo#1.jpg", "in#a"):
         (here / name).write_bytes(b"a picture, perhaps")
-        assert method_of(job_of(name)) != "fast"
-        assert split(name) == Place(name)
+        assert plan_job(job_of(name)).method.name != "fast"
+        assert split_name(name) == StyleName(name)
     for other in ("in#b/photo", "gone#1.jpg", "a#b/x.pth", "x#", "#x", "dir/photo#2"):
-        assert split(other) == Place(other)
+        assert split_name(other) == StyleName(other)
 
 
 def test_names_for_new_styles(here: Path) -> None:
-    learned.check_new("mine-too")
+    StyleCatalogue().check_new("mine-too")
     for taken in ("candy", "wave", "mine"):
-        with pytest.raises(OptionError, match=f"{taken} names a style or a network already"):
-            learned.check_new(taken)
-        learned.check_new(taken, replace=True)
+        with pytest.raises(OptionError, match=f"{taken} is the name of a style or a network already"):
+            StyleCatalogue().check_new(taken)
+        StyleCatalogue().check_new(taken, replace=True)
     for wrong in ("compact-styles", "a/b", "x.pth"):
         with pytest.raises(OptionError):
-            learned.check_new(wrong, replace=True)
+            StyleCatalogue().check_new(wrong, replace=True)
 
 
 def test_what_must_be_fetched(row: Entry, save_learned: Save) -> None:
     """Its styles are not known yet."""
-    assert learned.names() == ["compact-styles"]
-    assert place_of("compact-styles#wave") == Place("compact-styles", "wave")
-    assert learned.sources() == []
+    assert StyleCatalogue().names == ["compact-styles"]
+    assert StyleCatalogue().named("compact-styles#wave") == StyleName("compact-styles", "wave")
+    assert StyleCatalogue().sources() == []
     with pytest.raises(UnknownName, match="Known: compact-styles"):
-        place_of("wave")
+        StyleCatalogue().named("wave")
     with pytest.raises(WeightsError, match="IMPASTO_OFFLINE"):
-        learned.loaded(["compact-styles"], precision="float32")
+        trained(["compact-styles"])
 
 
 def test_sources_are_short_where_that_is_clear(here: Path) -> None:
     every = ["wave", "compact-styles#scream", "muse", "candy", "mine#scream", "fair"]
-    assert sorted(learned.sources()) == sorted(every)
-    assert learned.sources(["mine", "wave"]) == ["mine#scream", "fair", "wave"]
-    assert learned.sources(["mine.safetensors"]) == ["mine.safetensors#scream", "mine.safetensors#fair"]
-    assert [str(place_of(name)) for name in learned.sources(["candy", "candy.safetensors"])] == [
+    assert sorted(StyleCatalogue().sources()) == sorted(every)
+    assert StyleCatalogue().sources(["mine", "wave"]) == ["mine#scream", "fair", "wave"]
+    assert StyleCatalogue().sources(["mine.safetensors"]) == ["mine.safetensors#scream", "mine.safetensors#fair"]
+    assert [str(StyleCatalogue().named(name)) for name in StyleCatalogue().sources(["candy", "candy.safetensors"])] == [
         "candy",
         "candy.safetensors",
     ]
     with pytest.raises(UnknownName, match="'wav'"):
-        learned.sources(["wav"])
+        StyleCatalogue().sources(["wav"])
 
 
 def test_a_network_is_read_once(here: Path) -> None:
-    found = learned.loaded(["wave", "compact-styles#muse", "compact-styles#wave", "candy"], precision="float32")
+    loaded = trained(["wave", "compact-styles#muse", "compact-styles#wave", "candy"])
+    found = loaded.networks
     assert found["wave"] is found["compact-styles#wave"]
     assert [network.styles for network in found.values()] == [("wave",), ("muse",), ("wave",), ("candy",)]
     assert found["wave"].base == found["compact-styles#muse"].base != found["candy"].base
     one, other = (found[name].net.state_dict()["last.conv.weight"] for name in ("wave", "compact-styles#muse"))
     assert one.data_ptr() == other.data_ptr()
-    assert learned.digests(list(found.values())).keys() == {"compact-styles", "candy"}
+    assert loaded.weights.keys() == {"compact-styles", "candy"}
 
 
 def test_recipes_find_networks_again(here: Path, learned_job: MakeJob, save_learned: Save) -> None:
     sources = ("wave", "compact-styles#muse", f"{here}/mine.safetensors#fair")
-    job = checked(learned_job(styles=tuple(StyleSource(source=source) for source in sources)))
-    made = recipe.of(job, JobCache().loaded(job), folder=here / "out")
+    job = learned_job(styles=tuple(StyleSource(source=source) for source in sources))
+    made = recipe_for(plan_job(job), JobCache().loaded(plan_job(job)), folder=here / "out")
     assert [style.source for style in made.job.styles] == ["wave", "compact-styles#muse", "../mine.safetensors#fair"]
     assert made.inputs.keys() == {"../in/content.png", "../mine.safetensors"}
     assert made.weights.keys() == {"compact-styles", "mine"}
-    assert recipe.job_again(made, folder=here / "out") == job
-    assert made.moved(here / "out", here) == recipe.of(job, JobCache().loaded(job), folder=here)
+    assert job_again(made, folder=here / "out") == job
+    assert made.moved(here / "out", here) == recipe_for(plan_job(job), JobCache().loaded(plan_job(job)), folder=here)
     save_learned(here / "mine.safetensors", seed=5, styles=("scream", "fair"))
     with pytest.raises(StateError, match=r"mine\.safetensors has changed"):
-        recipe.job_again(made, folder=here / "out")
+        job_again(made, folder=here / "out")
 
 
-def test_a_shelf_sees_that_a_file_has_changed(here: Path, learned_job: MakeJob, save_learned: Save) -> None:
-    job, shelf = checked(learned_job(styles=(StyleSource(source=f"{here}/mine.safetensors#fair"),))), JobCache()
-    before = shelf.loaded(job)
-    assert shelf.loaded(job) is before
+def test_a_cache_sees_that_a_file_has_changed(here: Path, learned_job: MakeJob, save_learned: Save) -> None:
+    job, cache = (learned_job(styles=(StyleSource(source=f"{here}/mine.safetensors#fair"),))), JobCache()
+    before = cache.loaded(plan_job(job))
+    assert cache.loaded(plan_job(job)) is before
     save_learned(here / "mine.safetensors", seed=5, styles=("scream", "fair", "and more"))
-    assert shelf.loaded(job).weights != before.weights
+    assert cache.loaded(plan_job(job)).weights != before.weights

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,9 +19,9 @@ from impasto.image.files import Picture
 from impasto.image.masks import feathered, read_mask
 from impasto.image.pixels import over_white
 from impasto.image.resize import SizeHW, fit, resized
-from impasto.nets.fast import KIND as FAST
-from impasto.rendering import families, learned, saved
-from impasto.rendering.job_cache import JobCache
+from impasto.session.job_cache import JobCache
+from impasto.session.plan import Plan
+from impasto.styles.resolved import CodeStyle, PictureStyle, ResolvedStyle, TrainedStyle
 from impasto.stylizers.protocol import Mix, Style
 
 SMALLEST_SIDE_PX = 2  # of an input: below it there is nothing to see
@@ -42,36 +41,33 @@ class Inputs:
     cover: Tensor | None = None
     init_picture: Tensor | None = None
 
+    @property
+    def size_hw(self) -> SizeHW:
+        """The output's size."""
+        return self.content.shape[-2], self.content.shape[-1]
 
-def gathered(
-    job: Job,
-    *,
-    content: Picture | None = None,
-    styles: Sequence[Picture | None] | None = None,
-    shelf: JobCache | None = None,
-    progress: Progress | None = None,
-) -> Inputs:
-    """Read the files that `job` names, or take `content` and `styles` in their place.
 
-    `shelf` is what other jobs have read already; weights are loaded when a saved style asks for them. Raises
+def read_inputs(plan: Plan, *, cache: JobCache | None = None, progress: Progress | None = None) -> Inputs:
+    """The pictures that the plan names, at the size that the stylizer needs.
+
+    `cache` holds what other jobs have read already; weights are loaded when a saved style asks for them. Raises
     `ImageError`, and `WeightsError` for a saved style of another encoder.
     """
-    shelf = shelf or JobCache()
-    if content is None:
-        shown = shelf.content(job, lambda: _shown(files.read(job.content), job))
+    cache, job = cache or JobCache(), plan.job
+    if plan.content is None:
+        content = cache.content(job, lambda: _sized_content(files.read(job.content), job))
     else:
-        shown = _shown(content, job)
-    given: Sequence[Picture | None] = [None] * len(job.styles) if styles is None else styles
-    gather = partial(_style, job=job, content=shown.pixels, shelf=shelf, progress=progress)
-    mix = Mix(tuple(gather(source, picture) for source, picture in zip(job.styles, given, strict=True)))
-    init = job.optimise.init_picture
-    start = files.read(init).pixels if init is not None and job.optimise.init == "picture" else None
-    return Inputs(shown.pixels, shown.alpha, shown.bits, mix, _cover(mix), start)
+        content = _sized_content(plan.content, job)
+    read_style = partial(_style, plan=plan, content=content.pixels, cache=cache, progress=progress)
+    mix = Mix(tuple(read_style(style) for style in plan.styles))
+    start = job.optimise.init_picture
+    begins = files.read(start).pixels if start is not None and job.optimise.init == "picture" else None
+    return Inputs(content.pixels, content.alpha, content.bits, mix, _cover(mix), begins)
 
 
-def _shown(picture: Picture, job: Job) -> Picture:
+def _sized_content(picture: Picture, job: Job) -> Picture:
     """The content at the output's size, over white where its transparency is dropped."""
-    picture = _seen(picture, "content")
+    _check_side(picture, "content")
     size = output_size(picture.size_hw, job.size)
     pixels = resized(picture.pixels, size)
     alpha = None if picture.alpha is None else resized(picture.alpha, size, mode="bilinear")
@@ -91,54 +87,61 @@ def output_size(size_hw: SizeHW, size: SizeOptions) -> SizeHW:
     return fit(size_hw, long_side_px=size.size) if size.size else size_hw
 
 
-def _seen(picture: Picture, name: str) -> Picture:
+def _check_side(picture: Picture, name: str) -> None:
     h, w = picture.size_hw
     if min(h, w) < SMALLEST_SIDE_PX:
         raise ImageTooSmall(f"{name} is {w}×{h} px; {SMALLEST_SIDE_PX} px a side or more are needed. Use another file.")
-    return picture
 
 
-def _style(
-    source: StyleSource, given: Picture | None, *, job: Job, content: Tensor, shelf: JobCache, progress: Progress | None
-) -> Style:
-    size = (content.shape[-2], content.shape[-1])
+def _style(style: ResolvedStyle, *, plan: Plan, content: Tensor, cache: JobCache, progress: Progress | None) -> Style:
+    size, source = (content.shape[-2], content.shape[-1]), style.source
     mask = None
     if source.mask is not None:
-        mask = feathered(read_mask(source.mask, size), job.paint.feather * max(size))
+        mask = feathered(read_mask(source.mask, size), plan.job.paint.feather * max(size))
     named = partial(Style, weight=source.weight, scale=source.scale, mask=mask, name=Path(source.source).name)
-    if families.method_of(job) == FAST:
-        return named(learned=source.source)
-    if given is None:
-        learned.check_known(source.source)
-    if given is None and saved.is_saved(source.source):
-        return named(code=shelf.saved_code(job, source, progress=progress))
-
-    def sized() -> Tensor:
-        return style_pixels(given or files.read(source.source), source, size, short_side_px=least)
-
-    least = families.family_of(job).style_short_side_px
-    if given is None and job.colour.match_style == "no":
-        code = shelf.style_code(job, source, max(size), sized, progress=progress)
-        if code is not None:
-            return named(code=code)
-    pixels = sized()
-    if job.colour.match_style != "no":
-        pixels = COLOUR_MATCHES[job.colour.match_style](pixels, content)
-    return named(picture=pixels)
+    match style:
+        case TrainedStyle():
+            return named(learned=source.source)
+        case CodeStyle():
+            return named(code=cache.saved_code(plan, style, progress=progress))
+        case PictureStyle():
+            return _picture_style(style, named, plan=plan, content=content, cache=cache, progress=progress)
 
 
-def style_pixels(picture: Picture, source: StyleSource, output_hw: SizeHW, *, short_side_px: int) -> Tensor:
-    """A style picture over white, for what is transparent has no style, at the size that `style_size` says."""
-    picture = _seen(picture, f"the style {Path(source.source).name}")
+def _picture_style(
+    style: PictureStyle,
+    named: partial[Style],
+    *,
+    plan: Plan,
+    content: Tensor,
+    cache: JobCache,
+    progress: Progress | None,
+) -> Style:
+    """The picture, or its code where the cache keeps codes."""
+    size, match_style = (content.shape[-2], content.shape[-1]), plan.job.colour.match_style
+
+    def pixels() -> Tensor:
+        picture = style.picture or files.read(style.source.source)
+        return style_pixels(picture, style.source, output_hw=size, short_side_px=plan.method.style_short_side_px)
+
+    if match_style != "no":
+        return named(picture=COLOUR_MATCHES[match_style](pixels(), content))
+    code = cache.style_code(plan, style, max(size), pixels, progress=progress)
+    return named(picture=pixels()) if code is None else named(code=code)
+
+
+def style_pixels(picture: Picture, source: StyleSource, *, output_hw: SizeHW, short_side_px: int) -> Tensor:
+    """A style picture over white, for what is transparent has no style, at the size of `style_size`."""
+    _check_side(picture, f"the style {Path(source.source).name}")
     pixels = over_white(picture.pixels, picture.alpha)
     return resized(pixels, style_size(picture.size_hw, output_hw, scale=source.scale, short_side_px=short_side_px))
 
 
 def style_size(size_hw: SizeHW, output_hw: SizeHW, *, scale: float, short_side_px: int) -> SizeHW:
-    """What is kept of a style picture of `size_hw`: nothing looks at more, and no memory goes to the rest.
+    """The size at which a style picture of `size_hw` is kept; nothing looks at more.
 
     The long side is that of the output times `scale`, unless the short side would then fall below `short_side_px`.
-    It is never enlarged, since there are no finer strokes to be had.
+    It is never enlarged, which would add no detail.
     """
     size = fit(size_hw, long_side_px=max(1, round(max(output_hw) * scale)), enlarge=False)
     if min(size) >= short_side_px:

@@ -6,20 +6,22 @@ import dataclasses
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import impasto
-from impasto.config.job import Job, StyleSource
+from impasto.config.job import Job
 from impasto.core.errors import OptionError, StateError
 from impasto.core.options import from_dict
 from impasto.core.paths import sha256_of
-from impasto.rendering import families, learned
-from impasto.rendering.families import Loaded
-from impasto.weights.catalogue import WEIGHT_SUFFIXES
+from impasto.methods.protocol import LoadedMethod
+from impasto.methods.table import METHODS, own_groups
+from impasto.session.device import painting_device
+from impasto.session.plan import Plan, as_path
+from impasto.styles.text import SIGN, is_weight_file
 
 KEY = "impasto"  # name of the note in a picture's metadata
 
@@ -43,9 +45,9 @@ class Recipe:
         return text.encode("utf-8", "backslashreplace").decode()  # file names that are no UTF-8: as JSON's own escapes
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; of the job's groups those that its family looks at."""
+        """Plain JSON values; of the job's groups those that its method reads."""
         return {
-            "job": families.own_groups(self.job.to_dict(), families.method_of(self.job)),
+            "job": own_groups(self.job.to_dict(), self.job.paint.method),
             "inputs": dict(self.inputs),
             "weights": dict(self.weights),
             "made_with": dict(self.made_with),
@@ -70,27 +72,28 @@ class Recipe:
         if old == new:
             return self
 
-        def path(name: str) -> str:
-            return relative_to(new, old / name)
-
-        return dataclasses.replace(
-            self, job=_moved(self.job, path), inputs={path(name): digest for name, digest in self.inputs.items()}
-        )
+        names = _renamed(self.job, self.inputs, lambda name: relative_to(new, old / name))
+        inputs = {names[name]: digest for name, digest in self.inputs.items()}
+        return dataclasses.replace(self, job=_with_files(self.job, names), inputs=inputs)
 
     def differences(self, other: Recipe) -> list[str]:
         """Dotted names of what differs between two recipes: `job.optimise.seed`."""
         return _differing(json.loads(self.to_json()), json.loads(other.to_json()))
 
 
-def of(job: Job, loaded: Loaded, *, folder: Path) -> Recipe:
-    """The recipe for an output in `folder`."""
-    job = _with_weights_path(families.checked(job))
-    relative = _moved(job, lambda name: relative_to(folder, Path(name)))
-    inputs = {there: sha256_of(Path(here)) for here, there in zip(_files(job), _files(relative), strict=True)}
-    return Recipe(relative, inputs, dict(loaded.weights), made_with(loaded))
+def recipe_for(plan: Plan, loaded: LoadedMethod, *, folder: Path) -> Recipe:
+    """The recipe of an output in `folder`. Reads every input whole, for its digest.
+
+    The device is a circumstance, not an option: the same job may be painted again on another one.
+    """
+    names = _renamed(plan.job, plan.files, lambda name: relative_to(folder, Path(os.path.expanduser(name))))
+    inputs = {names[name]: sha256_of(Path(os.path.expanduser(name))) for name in plan.files}
+    device = painting_device(plan.job.paint.device)
+    job = dataclasses.replace(plan.job, paint=dataclasses.replace(plan.job.paint, device="auto"))
+    return Recipe(_with_files(job, names), inputs, dict(loaded.weights), made_with(loaded, device))
 
 
-def made_with(loaded: Loaded) -> dict[str, Any]:
+def made_with(loaded: LoadedMethod, device: torch.device) -> dict[str, Any]:
     """Versions and the circumstances that change the last bits of a result."""
     return {
         "impasto": impasto.__version__,
@@ -98,6 +101,7 @@ def made_with(loaded: Loaded) -> dict[str, Any]:
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
         "arithmetic": str(loaded.dtype).removeprefix("torch."),
+        "device": device.type,
     }
 
 
@@ -116,91 +120,51 @@ def job_again(recipe: Recipe, *, folder: Path) -> Job:
             changed.append(f"{path} has changed")
     if changed:
         raise StateError(f"the recipe's inputs are not what they were: {'; '.join(changed)}.")
-    return _moved(recipe.job, lambda name: os.path.normpath(folder / name))
+    names = _renamed(recipe.job, recipe.inputs, lambda name: os.path.normpath(folder / name))
+    return _with_files(recipe.job, names)
 
 
 def relative_to(folder: Path, path: Path) -> str:
     """`path` as seen from `folder`, links resolved; whole where there is no way from one to the other (drives)."""
     try:
-        found = os.path.relpath(path.resolve(), folder.resolve())
+        return os.path.relpath(path.resolve(), folder.resolve())
     except ValueError:
         return str(path.resolve())
-    return found
 
 
-def _files(job: Job) -> list[str]:
-    """Every file that decides the result, as `gathered` reads them."""
-    masks = [str(style.mask) for style in job.styles if style.mask is not None]
-    init = job.optimise.init_picture
-    start = [str(init)] if init is not None and job.optimise.init == "picture" else []
-    weights = [] if _of_styles(job) else [name for name in families.weights_of(job) if _is_file(name)]
-    styles = [_file_of(style, job) for style in job.styles if not _is_name(style, job)]
-    return [job.content, *styles, *masks, *start, *weights]
+def _renamed(job: Job, files: Collection[str], path: Callable[[str], str]) -> dict[str, str]:
+    """The new name of each of the job's `files`; that of weights keeps the look of a path."""
+    weights = METHODS[job.paint.method].weights_of(job, ())
+    names = {name: as_path(path(name)) if name in weights else path(name) for name in files}
+    start = job.optimise.init_picture
+    if start is not None and str(start) not in names:  # it is not an input where the job does not begin with it
+        names[str(start)] = path(str(start))
+    return names
 
 
-def _of_styles(job: Job) -> bool:
-    """Whether the styles are the weights."""
-    return families.family_of(job).weights_at is None
+def _with_files(job: Job, names: Mapping[str, str]) -> Job:
+    """The job with its files named anew; what is not in `names` is found by name and stays."""
 
-
-def _is_name(style: StyleSource, job: Job) -> bool:
-    """Whether a style is found by name, not by file."""
-    return _of_styles(job) and not _is_file(_file_of(style, job))
-
-
-def _file_of(style: StyleSource, job: Job) -> str:
-    """The file that a style is in, or the name by which it is found."""
-    return learned.split(style.source).network if _of_styles(job) else style.source
-
-
-def _moved(job: Job, path: Callable[[str], str]) -> Job:
-    """The job with `path` applied to every file name in it."""
-
-    def source(style: StyleSource) -> str:
-        if _is_name(style, job):
-            return style.source
-        return learned.moved(style.source, path) if _of_styles(job) else path(style.source)
+    def source(text: str) -> str:
+        if job.paint.method != "fast":
+            return names.get(text, text)
+        network, sign, style = text.rpartition(SIGN) if text not in names else (text, "", "")
+        network, sign, style = (network, sign, style) if network in names else (text, "", "")
+        return f"{names.get(network, network)}{sign}{style}" if is_weight_file(network) else text
 
     styles = tuple(
         dataclasses.replace(
-            style,
-            source=source(style),
-            mask=None if style.mask is None else Path(path(str(style.mask))),
+            style, source=source(style.source), mask=None if style.mask is None else Path(names[str(style.mask)])
         )
         for style in job.styles
     )
     start = job.optimise.init_picture
-    optimise = dataclasses.replace(job.optimise, init_picture=None if start is None else Path(path(str(start))))
-    job = dataclasses.replace(job, content=path(job.content), styles=styles, optimise=optimise)
-    if _of_styles(job):
-        return job
-    (weights,) = families.weights_of(job)
-    return _with_weights(job, _as_file(path(weights))) if _is_file(weights) else job
-
-
-def _with_weights_path(job: Job) -> Job:
-    """The job with its weights written so that they look like a file where they are one (`catalogue.located`)."""
-    if _of_styles(job):
-        return job
-    (name,) = families.weights_of(job)
-    weights = os.path.expanduser(name)
-    return _with_weights(job, _as_file(weights)) if os.path.isfile(weights) else job
-
-
-def _with_weights(job: Job, weights: str) -> Job:
-    at = families.family_of(job).weights_at
-    assert at is not None
-    group, name = at
-    changed: dict[str, Any] = {group: dataclasses.replace(getattr(job, group), **{name: weights})}
-    return dataclasses.replace(job, **changed)
-
-
-def _as_file(weights: str) -> str:
-    return weights if _is_file(weights) else os.path.join(os.curdir, weights)
-
-
-def _is_file(weights: str) -> bool:
-    return "/" in weights or os.sep in weights or weights.endswith(WEIGHT_SUFFIXES)
+    optimise = dataclasses.replace(job.optimise, init_picture=None if start is None else Path(names[str(start)]))
+    job = dataclasses.replace(job, content=names.get(job.content, job.content), styles=styles, optimise=optimise)
+    method = METHODS[job.paint.method]
+    for weights in method.weights_of(job, ()):
+        job = method.with_weights(job, names.get(weights, weights))
+    return job
 
 
 def _of_today(job: dict[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,8 @@ from impasto import api
 from impasto.config.job import Job, StyleSource
 from impasto.core.errors import ImageError, OptionError, WeightsError
 from impasto.image import files
-from impasto.rendering import painting, saved
-from impasto.rendering.inputs import gathered
-from impasto.rendering.job_cache import JobCache
+from impasto.session.opened import open_session
+from impasto.styles.code_file import read_code
 from impasto.weights.card import load, save
 
 MakeJob = Callable[..., Job]
@@ -36,9 +35,7 @@ def styles(*names: str | Path, **options: Any) -> tuple[StyleSource, ...]:
 
 
 def painted(job: Job) -> Tensor:
-    shelf = JobCache()
-    given = gathered(job, shelf=shelf)
-    *_, last = painting.painted(job, given, shelf.loaded(job))
+    *_, last = open_session(job).steps()
     return last.picture()
 
 
@@ -70,7 +67,7 @@ def test_it_paints_its_region(kept: Path, quick_job: MakeJob, there: Path) -> No
 
 
 def test_the_card_says_what_it_is_of(kept: Path, network_file: Path) -> None:
-    card = saved.read(kept).card
+    card = read_code(kept).card
     network = api.load_network(network_file, precision="float32")
     assert (card.kind, card.name, card.source) == ("style", "kept", "style.png")
     assert card.training == {"picture": "style.png", "scale": 1.0, "size_px": 48}
@@ -90,7 +87,7 @@ def test_equal_pictures_give_equal_files(kept: Path, there: Path, network_file: 
 @pytest.mark.parametrize("name", ["kept.png", "kept", "folder.safetensors"])
 def test_a_name_that_would_not_be_known_again(name: str, there: Path, network_file: Path) -> None:
     (there / "folder.safetensors").mkdir()
-    with pytest.raises(OptionError, match="is no name for a saved style"):
+    with pytest.raises(OptionError, match="cannot name a saved style"):
         api.save_style(there / "style.png", there / name, network=str(network_file))
 
 
@@ -116,7 +113,7 @@ def test_a_network_of_other_layers(kept: Path, quick_job: MakeJob, there: Path, 
     for variant in ("wct", "adain-skip"):
         other = save_network(there / "other-net.safetensors", encoder=there / "tiny.safetensors", variant=variant)
         job = quick_job(styles=styles(kept), arbitrary=api.ArbitraryOptions(network=str(other)))
-        with pytest.raises(WeightsError, match="has not what other-net needs"):
+        with pytest.raises(WeightsError, match="does not have the means"):
             painted(job)
 
 
@@ -132,7 +129,7 @@ def test_another_network_of_the_same_layers(
     ("name", "message"),
     [
         ("nowhere.safetensors", "does not exist"),
-        ("tiny.safetensors", "holds weights of kind encoder, and no style"),
+        ("tiny.safetensors", "holds weights of kind encoder, not a style"),
         ("text.safetensors", "safetensors"),
     ],
 )

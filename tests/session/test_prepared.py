@@ -1,4 +1,4 @@
-"""Painters of styles by name paint as the command does."""
+"""Prepared styles paint as the command does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from impasto.image import files
 from impasto.nets import fast as fast_nets
 from impasto.nets import layers, residual
 from impasto.nets import table as networks
-from impasto.rendering.painters import painter_of
+from impasto.session.prepared import prepare_style
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.prepared import PreparedStylizer
 from impasto.stylizers.protocol import Mix, Style
@@ -28,7 +28,7 @@ def found(network_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     """`found(source, strength=…)`."""
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     given: dict[str, Any] = {"network": str(network_file), "style_px": 64, "strength": 1.0, "precision": "float32"}
-    return lambda source, **options: painter_of(str(source), **(given | options), device=torch.device("cpu"))
+    return lambda source, **options: prepare_style(str(source), **(given | options), device=torch.device("cpu"))
 
 
 @pytest.fixture

@@ -11,9 +11,11 @@ import torch
 
 from impasto.config.job import Job
 from impasto.core.errors import StateError
-from impasto.rendering import inputs, painting, pause, recipe
-from impasto.rendering.job_cache import JobCache
-from impasto.rendering.recipe import Recipe
+from impasto.session import pause
+from impasto.session.job_cache import JobCache
+from impasto.session.opened import open_session
+from impasto.session.plan import plan_job
+from impasto.session.recipe import Recipe, recipe_for
 from impasto.stylizers.optimised import PaintedStep
 
 MakeJob = Callable[..., Job]
@@ -22,14 +24,14 @@ MakeJob = Callable[..., Job]
 @pytest.fixture
 def made(small_job: MakeJob, tmp_path: Path) -> Recipe:
     job = small_job()
-    return recipe.of(job, JobCache().loaded(job), folder=tmp_path)
+    return recipe_for(plan_job(job), JobCache().loaded(plan_job(job)), folder=tmp_path)
 
 
 @pytest.fixture
 def state_file(made: Recipe, small_job: MakeJob, tmp_path: Path) -> Path:
     """The state after the first of three steps."""
     job = small_job()
-    step = next(painting.painted(job, inputs.gathered(job), JobCache().loaded(job)))
+    step = next(open_session(job).steps())
     assert isinstance(step, PaintedStep)
     assert step.pause is not None
     pause.save_state(step.pause(), made, path := pause.path_for(tmp_path / "o.png"))
@@ -43,9 +45,8 @@ def test_it_lies_beside_its_output(tmp_path: Path) -> None:
 
 def test_going_on_is_as_if_never_stopped(small_job: MakeJob, made: Recipe, state_file: Path) -> None:
     job = small_job()
-    given, loaded = inputs.gathered(job), JobCache().loaded(job)
-    whole = list(painting.painted(job, given, loaded))
-    rest = list(painting.painted(job, given, loaded, resume=pause.load_state(state_file, made)))
+    whole = list(open_session(job).steps())
+    rest = list(dataclasses.replace(open_session(job), resume=pause.load_state(state_file, made)).steps())
     assert [step.index for step in rest] == [2, 3]
     assert torch.equal(rest[-1].image, whole[-1].image)
 

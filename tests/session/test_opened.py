@@ -13,9 +13,9 @@ from impasto.config.optimise import OptimiseOptions
 from impasto.config.pictures import ColourOptions, SizeOptions
 from impasto.core.errors import OptionError
 from impasto.image import files
-from impasto.rendering import painting
-from impasto.rendering.inputs import gathered
-from impasto.rendering.job_cache import JobCache
+from impasto.session.inputs import read_inputs
+from impasto.session.opened import open_session
+from impasto.session.plan import plan_job
 from impasto.stylizers.coloured import Coloured
 from impasto.stylizers.masked import Masked
 from impasto.stylizers.optimised import Optimised
@@ -26,10 +26,9 @@ MakeJob = Callable[..., Job]
 def test_wrappers_follow_from_the_options(small_job: MakeJob, there: Path) -> None:
     files.write(there / "mask.png", torch.ones(1, 1, 8, 8))
     masked = (StyleSource(source=str(there / "style.png"), mask=there / "mask.png"),)
-    loaded = JobCache().loaded(small_job())
 
     def built(job: Job) -> object:
-        return painting.stylizer_for(job, gathered(job), loaded)
+        return open_session(job).stylizer
 
     assert isinstance(built(small_job()), Optimised)
     assert isinstance(built(small_job(colour=ColourOptions(match_style="histogram"))), Optimised)
@@ -43,9 +42,8 @@ def test_wrappers_follow_from_the_options(small_job: MakeJob, there: Path) -> No
 
 def test_the_work_is_what_is_painted(small_job: MakeJob) -> None:
     job = small_job(size=SizeOptions(size=80), optimise=OptimiseOptions(steps=(2, 1), scale_factor=1.5, smallest_px=40))
-    loaded = JobCache().loaded(job)
-    planned = [size for size, count in painting.work(job, (72, 80), loaded) for _ in range(count)]
-    steps = list(painting.painted(job, gathered(job), loaded))
+    planned = [size for size, count in open_session(job).work() for _ in range(count)]
+    steps = list(open_session(job).steps())
     assert [step.size_hw for step in steps] == planned
     assert len(set(planned)) > 1
     assert steps[-1].index == steps[-1].total == len(planned)
@@ -60,8 +58,8 @@ def test_outside_the_mask_is_the_content(small_job: MakeJob, there: Path) -> Non
         paint=PaintOptions(feather=0.0),
         colour=ColourOptions(match_output="histogram"),
     )
-    given = gathered(job)
-    *_, last = painting.painted(job, given, JobCache().loaded(job))
+    given = read_inputs(plan_job(job))
+    *_, last = open_session(job).steps()
     picture = last.picture()
     assert torch.equal(picture[..., 26:], given.content[..., 26:])
     assert not torch.allclose(picture[..., :22], given.content[..., :22], atol=0.01)
@@ -70,4 +68,4 @@ def test_outside_the_mask_is_the_content(small_job: MakeJob, there: Path) -> Non
 def test_keeping_both_is_refused(small_job: MakeJob) -> None:
     job = small_job(colour=ColourOptions(keep_colours="yiq", keep_luminance="lab"))
     with pytest.raises(OptionError, match="together give the content back"):
-        next(painting.painted(job, gathered(job), JobCache().loaded(job)))
+        next(open_session(job).steps())

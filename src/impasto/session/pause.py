@@ -8,7 +8,7 @@ import torch
 
 from impasto.core.errors import StateError
 from impasto.core.paths import written_whole
-from impasto.rendering.recipe import Recipe
+from impasto.session.recipe import Recipe
 from impasto.stylizers.optimised import Paused
 
 

@@ -17,8 +17,9 @@ from impasto.core.errors import ImageError, ImageTooSmall, ImageUnreadable, Opti
 from impasto.encoders.table import Encoder
 from impasto.image import files
 from impasto.image.files import Picture
-from impasto.rendering.families import FAMILIES
-from impasto.rendering.inputs import gathered, output_size, style_size
+from impasto.methods.table import METHODS
+from impasto.session.inputs import output_size, read_inputs, style_size
+from impasto.session.plan import plan_job
 from impasto.stylizers.optimised import Optimised
 
 
@@ -68,10 +69,10 @@ def test_the_first_size_that_is_given_counts(options: dict[str, Any], expected: 
 
 
 def test_content_and_alpha_have_the_outputs_size(job_of: Callable[..., Job], photo: Tensor) -> None:
-    found = gathered(job_of(size=SizeOptions(size=40)))
+    found = read_inputs(plan_job(job_of(size=SizeOptions(size=40))))
     assert found.content.shape == (1, 3, 36, 40)
     assert found.alpha is found.cover is found.init_picture is None
-    whole = gathered(job_of(size=SizeOptions(size=0)))
+    whole = read_inputs(plan_job(job_of(size=SizeOptions(size=0))))
     torch.testing.assert_close(whole.content, photo, atol=0.6 / 255, rtol=0)
 
 
@@ -86,7 +87,7 @@ def cutout(photo: Tensor) -> Picture:
 
 
 def test_alpha_is_kept(cutout: Picture, painting: Tensor) -> None:
-    found = gathered(in_memory(size=SizeOptions(size=40)), content=cutout, styles=[Picture(painting)])
+    found = read_inputs(plan_job(in_memory(size=SizeOptions(size=40)), content=cutout, pictures=[Picture(painting)]))
     assert found.alpha is not None
     assert found.alpha.shape == (1, 1, 36, 40)
     assert float(found.alpha[..., :18].max()) == 0
@@ -95,14 +96,16 @@ def test_alpha_is_kept(cutout: Picture, painting: Tensor) -> None:
 
 def test_dropped_alpha_leaves_white(cutout: Picture, painting: Tensor, photo: Tensor) -> None:
     job = in_memory(size=SizeOptions(size=0), paint=PaintOptions(alpha="drop"))
-    found = gathered(job, content=cutout, styles=[Picture(painting)])
+    found = read_inputs(plan_job(job, content=cutout, pictures=[Picture(painting)]))
     assert found.alpha is None
     assert bool((found.content[..., :40] == 1).all())
     assert torch.equal(found.content[..., 40:], photo[..., 40:])
 
 
 def test_a_styles_transparency_is_white(cutout: Picture, painting: Tensor) -> None:
-    (style,) = gathered(in_memory(size=SizeOptions(size=0)), content=Picture(painting), styles=[cutout]).mix.styles
+    (style,) = read_inputs(
+        plan_job(in_memory(size=SizeOptions(size=0)), content=Picture(painting), pictures=[cutout])
+    ).mix.styles
     assert style.picture is not None
     assert bool((style.picture[..., :36] > 0.999).all())  # 80 px came to 76
     assert not bool((style.picture[..., 44:] > 0.999).all())
@@ -114,7 +117,7 @@ def test_a_styles_transparency_is_white(cutout: Picture, painting: Tensor) -> No
 @pytest.mark.parametrize("scale", [0.05, 0.3, 1.0, 20.0])
 @pytest.mark.parametrize("size_hw", [(40, 2000), (2000, 40), (300, 3000), (1000, 1000), (33, 33)])
 @pytest.mark.parametrize("output_hw", [(64, 64), (512, 300)])
-@pytest.mark.parametrize("least", sorted({row.style_short_side_px for row in FAMILIES.values()}))
+@pytest.mark.parametrize("least", sorted({row.style_short_side_px for row in METHODS.values()}))
 def test_what_is_kept_of_a_style(
     size_hw: tuple[int, int], output_hw: tuple[int, int], scale: float, least: int
 ) -> None:
@@ -138,7 +141,7 @@ def test_a_wide_style_or_small_strokes_can_be_painted(
     source = StyleSource(source="(in memory)", scale=scale)
     paint = PaintOptions(method="optimise")
     job = Job(content="(in memory)", styles=(source,), size=SizeOptions(size=64), paint=paint)
-    found = gathered(job, content=Picture(photo), styles=[Picture(draw_painting(*size_hw))])
+    found = read_inputs(plan_job(job, content=Picture(photo), pictures=[Picture(draw_painting(*size_hw))]))
     stylizer = Optimised(encoder, LossOptions(), OptimiseOptions(steps=(1,), scales=1))
     *_, last = stylizer.paint(found.content, stylizer.prepare(found.mix))
     assert bool(torch.isfinite(last.image).all())
@@ -146,7 +149,8 @@ def test_a_wide_style_or_small_strokes_can_be_painted(
 
 @pytest.mark.parametrize("match", ["histogram", "covariance"])
 def test_styles_take_the_contents_colours(match: str, job_of: Callable[..., Job]) -> None:
-    plain, matched = (gathered(job_of(colour=ColourOptions(match_style=name))) for name in ("no", match))
+    jobs = [job_of(colour=ColourOptions(match_style=name)) for name in ("no", match)]
+    plain, matched = (read_inputs(plan_job(job)) for job in jobs)
     content = matched.content.mean((2, 3))
     near = (matched.mix.first.picture.mean((2, 3)) - content).abs().max()
     assert float(near) < 0.03
@@ -155,7 +159,7 @@ def test_styles_take_the_contents_colours(match: str, job_of: Callable[..., Job]
 
 def test_sources_say_weight_scale_and_name(job_of: Callable[..., Job], tmp_path: Path) -> None:
     other = StyleSource(source=str(tmp_path / "content.png"), weight=3.0)
-    mix = gathered(job_of(style={"weight": 1.0, "scale": 2.0}, more=(other,))).mix
+    mix = read_inputs(plan_job(job_of(style={"weight": 1.0, "scale": 2.0}, more=(other,)))).mix
     assert [(style.name, style.weight, style.scale) for style in mix.styles] == [
         ("style.png", 1.0, 2.0),
         ("content.png", 3.0, 1.0),
@@ -172,14 +176,16 @@ def test_masks_are_read_feathered_and_joined(job_of: Callable[..., Job], tmp_pat
     files.write(tmp_path / "middle.png", middle)
     other = StyleSource(source=str(tmp_path / "content.png"), mask=tmp_path / "middle.png")
     job = job_of(style={"mask": left}, more=(other,), size=SizeOptions(size=80), paint=PaintOptions(feather=0.0))
-    hard = gathered(job)
+    hard = read_inputs(plan_job(job))
     masks = [style.mask for style in hard.mix.styles if style.mask is not None]
     assert [mask.shape for mask in masks] == [(1, 1, 72, 80)] * 2
     assert hard.cover is not None
     torch.testing.assert_close(hard.cover, torch.maximum(*masks))
     assert float(hard.cover[..., :46].min()) == 1
     assert float(hard.cover[..., 50:].max()) == 0
-    soft = gathered(job_of(style={"mask": left}, size=SizeOptions(size=80), paint=PaintOptions(feather=0.05)))
+    soft = read_inputs(
+        plan_job(job_of(style={"mask": left}, size=SizeOptions(size=80), paint=PaintOptions(feather=0.05)))
+    )
     assert soft.cover is not None
     row = soft.cover[0, 0, 36]
     assert bool((row.diff() <= 1e-6).all())
@@ -190,9 +196,9 @@ def test_masks_are_read_feathered_and_joined(job_of: Callable[..., Job], tmp_pat
 def test_a_mask_for_each_style_or_none(job_of: Callable[..., Job], tmp_path: Path) -> None:
     other = StyleSource(source=str(tmp_path / "content.png"))
     with pytest.raises(OptionError, match="some styles have a mask"):
-        gathered(job_of(style={"mask": mask_file(tmp_path / "m.png", 1.0, 0.0)}, more=(other,)))
+        read_inputs(plan_job(job_of(style={"mask": mask_file(tmp_path / "m.png", 1.0, 0.0)}, more=(other,))))
     with pytest.raises(ImageError, match="black everywhere"):
-        gathered(job_of(style={"mask": mask_file(tmp_path / "m.png", 0.0, 0.0)}))
+        read_inputs(plan_job(job_of(style={"mask": mask_file(tmp_path / "m.png", 0.0, 0.0)})))
 
 
 # The rest
@@ -200,8 +206,11 @@ def test_a_mask_for_each_style_or_none(job_of: Callable[..., Job], tmp_path: Pat
 
 def test_the_start_is_read_only_when_it_is_asked_for(job_of: Callable[..., Job], tmp_path: Path) -> None:
     path = tmp_path / "style.png"
-    assert gathered(job_of(optimise=OptimiseOptions(init_picture=path))).init_picture is None
-    found = gathered(job_of(optimise=OptimiseOptions(init_picture=path, init="picture"))).init_picture
+    paint = PaintOptions(method="optimise")
+    unused = job_of(paint=paint, optimise=OptimiseOptions(init_picture=path))
+    assert read_inputs(plan_job(unused)).init_picture is None
+    used = job_of(paint=paint, optimise=OptimiseOptions(init_picture=path, init="picture"))
+    found = read_inputs(plan_job(used)).init_picture
     assert found is not None
     assert found.shape == (1, 3, 64, 76)
 
@@ -209,12 +218,12 @@ def test_the_start_is_read_only_when_it_is_asked_for(job_of: Callable[..., Job],
 def test_pictures_without_anything_to_see(painting: Tensor) -> None:
     dot, whole = Picture(torch.zeros(1, 3, 1, 1)), Picture(painting)
     with pytest.raises(ImageTooSmall, match="content is 1×1 px; 2 px"):
-        gathered(in_memory(), content=dot, styles=[whole])
+        read_inputs(plan_job(in_memory(), content=dot, pictures=[whole]))
     with pytest.raises(ImageTooSmall, match=r"the style \(in memory\) is 1×1 px; 2 px"):
-        gathered(in_memory(), content=whole, styles=[dot])
-    gathered(in_memory(), content=Picture(torch.zeros(1, 3, 2, 2)), styles=[whole])
+        read_inputs(plan_job(in_memory(), content=whole, pictures=[dot]))
+    read_inputs(plan_job(in_memory(), content=Picture(torch.zeros(1, 3, 2, 2)), pictures=[whole]))
 
 
 def test_a_missing_file(job_of: Callable[..., Job], tmp_path: Path) -> None:
     with pytest.raises(ImageUnreadable, match=r"none\.png does not exist"):
-        gathered(job_of(style={"source": str(tmp_path / "none.png")}))
+        read_inputs(plan_job(job_of(style={"source": str(tmp_path / "none.png")})))

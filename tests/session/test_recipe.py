@@ -19,10 +19,10 @@ from impasto.core.errors import StateError
 from impasto.core.paths import sha256_of
 from impasto.encoders.table import Encoder
 from impasto.image import files
-from impasto.rendering import recipe
-from impasto.rendering.families import Loaded
-from impasto.rendering.job_cache import JobCache
-from impasto.rendering.recipe import Recipe
+from impasto.methods.optimise import LoadedEncoder
+from impasto.session.job_cache import JobCache
+from impasto.session.plan import plan_job
+from impasto.session.recipe import Recipe, job_again, recipe_for
 
 MakeJob = Callable[..., Job]
 
@@ -41,11 +41,11 @@ def full_job(there: Path, small_job: MakeJob) -> Job:
 
 
 def recipe_of(job: Job, folder: Path) -> Recipe:
-    return recipe.of(job, JobCache().loaded(job), folder=folder)
+    return recipe_for(plan_job(job), JobCache().loaded(plan_job(job)), folder=folder)
 
 
-def seen_through(encoder: Encoder) -> Loaded:
-    return Loaded("optimise", encoder, {encoder.name: encoder.sha256}, encoder.dtype)
+def seen_through(encoder: Encoder) -> LoadedEncoder:
+    return LoadedEncoder(encoder)
 
 
 def test_json_and_back(full_job: Job, tmp_path: Path) -> None:
@@ -104,7 +104,9 @@ def test_an_encoder_file_is_known_by_its_checksum(small_job: MakeJob, there: Pat
 
 
 def test_a_named_encoder_is_no_file(small_job: MakeJob, tmp_path: Path, encoder: Encoder) -> None:
-    made = recipe.of(small_job(losses=LossOptions(encoder="compact-vgg")), seen_through(encoder), folder=tmp_path)
+    made = recipe_for(
+        plan_job(small_job(losses=LossOptions(encoder="compact-vgg"))), seen_through(encoder), folder=tmp_path
+    )
     assert made.job.losses.encoder == "compact-vgg"
     assert not any("compact-vgg" in name for name in made.inputs)
 
@@ -119,15 +121,15 @@ def test_an_encoder_file_of_any_name_is_found_again(
     monkeypatch.setenv("USERPROFILE", str(there))
     job = small_job(losses=LossOptions(encoder=name))
     for folder in (there, tmp_path / "elsewhere"):
-        made = recipe.of(job, seen_through(encoder), folder=folder)
+        made = recipe_for(plan_job(job), seen_through(encoder), folder=folder)
         monkeypatch.chdir(tmp_path)
-        again = recipe.job_again(made, folder=folder)
+        again = job_again(made, folder=folder)
         assert Path(again.losses.encoder).samefile(there / Path(name).name)
         monkeypatch.chdir(there)
 
 
 def test_the_job_again(full_job: Job, tmp_path: Path) -> None:
-    again = recipe.job_again(recipe_of(full_job, tmp_path / "out"), folder=tmp_path / "out")
+    again = job_again(recipe_of(full_job, tmp_path / "out"), folder=tmp_path / "out")
     assert again == full_job
 
 
@@ -135,7 +137,7 @@ def test_through_a_linked_folder(small_job: MakeJob, tmp_path: Path) -> None:
     (tmp_path / "deep" / "er" / "out").mkdir(parents=True)
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "deep" / "er" / "out", target_is_directory=True)
-    again = recipe.job_again(recipe_of(small_job(), link), folder=link)
+    again = job_again(recipe_of(small_job(), link), folder=link)
     assert Path(again.content).is_file()
     assert Path(again.losses.encoder).is_file()
 
@@ -145,7 +147,7 @@ def test_missing_and_changed_inputs_are_all_named(small_job: MakeJob, there: Pat
     (there / "content.png").unlink()
     (there / "style.png").write_bytes(b"other")
     with pytest.raises(StateError, match=r"content\.png is missing; .*style\.png has changed") as caught:
-        recipe.job_again(made, folder=tmp_path)
+        job_again(made, folder=tmp_path)
     assert "tiny" not in str(caught.value)
 
 
@@ -168,7 +170,7 @@ def test_drives_that_no_path_joins(small_job: MakeJob, tmp_path: Path, monkeypat
     monkeypatch.setattr(os.path, "relpath", no_way)
     made = recipe_of(small_job(), tmp_path / "out")
     monkeypatch.undo()
-    assert recipe.job_again(made, folder=tmp_path / "out") == small_job()
+    assert job_again(made, folder=tmp_path / "out") == small_job()
 
 
 def test_names_that_are_no_unicode(small_job: MakeJob, there: Path, tmp_path: Path) -> None:
@@ -179,7 +181,7 @@ def test_names_that_are_no_unicode(small_job: MakeJob, there: Path, tmp_path: Pa
         pytest.skip("this file system takes Unicode names only")
     text = recipe_of(small_job(content=str(odd)), tmp_path).to_json()
     text.encode("utf-8")
-    assert recipe.job_again(Recipe.from_json(text, "here"), folder=tmp_path).content == str(odd)
+    assert job_again(Recipe.from_json(text, "here"), folder=tmp_path).content == str(odd)
 
 
 def test_differences_are_named(small_job: MakeJob, tmp_path: Path) -> None:
@@ -220,7 +222,7 @@ def test_spoilt_parts(key: str, value: object, small_job: MakeJob, tmp_path: Pat
         Recipe.from_json(json.dumps({**data, key: value}), "here")
 
 
-# Families
+# Methods
 
 
 def test_it_names_all_weights_and_the_method(quick_job: MakeJob, there: Path, tmp_path: Path) -> None:
@@ -233,17 +235,17 @@ def test_it_names_all_weights_and_the_method(quick_job: MakeJob, there: Path, tm
     }
     assert made.job.arbitrary.network == os.path.join("in", "net.safetensors")
     assert os.path.join("in", "net.safetensors") in made.inputs
-    assert recipe.job_again(made, folder=tmp_path) == job
+    assert job_again(made, folder=tmp_path) == job
 
 
-def test_defaults_of_another_family_are_left_open(quick_job: MakeJob, small_job: MakeJob, tmp_path: Path) -> None:
+def test_defaults_of_another_method_are_left_open(quick_job: MakeJob, small_job: MakeJob, tmp_path: Path) -> None:
     for job, foreign in ((quick_job(), {"losses", "optimise"}), (small_job(), {"arbitrary"})):
         data = recipe_of(job, tmp_path).to_dict()
         assert not foreign & data["job"].keys()
         assert Recipe.from_json(json.dumps(data), "here").to_dict() == data
 
 
-def test_recipes_from_before_there_were_families(small_job: MakeJob, tmp_path: Path) -> None:
+def test_recipes_from_before_there_were_methods(small_job: MakeJob, tmp_path: Path) -> None:
     made = recipe_of(small_job(), tmp_path)
     for paint in ({"strength": 1.0, "method": "auto"}, {"strength": 1.0}):
         data = made.to_dict()

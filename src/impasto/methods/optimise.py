@@ -1,0 +1,101 @@
+"""Optimisation: the pixels themselves are moved, step by step (Gatys, Ecker & Bethge 2016)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from impasto.config.job import Job
+from impasto.core.errors import OptionError
+from impasto.encoders import table as encoders
+from impasto.encoders.table import Encoder, Progress
+from impasto.image.resize import SizeHW
+from impasto.methods.on_device import OnDevice
+from impasto.methods.protocol import Work
+from impasto.methods.style_checks import check_needs_picture
+from impasto.nets.protocol import Code
+from impasto.styles.resolved import ResolvedStyle
+from impasto.stylizers.optimised import Optimised, Paused
+from impasto.stylizers.protocol import Stylizer
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class LoadedEncoder:
+    """The encoder that the losses look through, on `device`."""
+
+    encoder: Encoder
+    device: torch.device = CPU
+
+    @property
+    def weights(self) -> Mapping[str, str]:
+        """The encoder's digest by its name."""
+        return {self.encoder.name: self.encoder.sha256}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The encoder's type."""
+        return self.encoder.dtype
+
+    def encode(self, picture: Tensor, *, name: str) -> Code:
+        """Raises `OptionError`: the statistics depend on the size of the canvas."""
+        raise OptionError("optimisation has no code of a style. Use the style's picture.")
+
+    def read_code(self, path: Path) -> Code:
+        """Raises `OptionError`, as `encode` does."""
+        raise OptionError(f"optimisation cannot use the saved style {path}. Use the style's picture.")
+
+    def stylizer(self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None) -> Stylizer[Any]:
+        """Optimisation from `start` where the job begins with a picture, or from a paused state."""
+        start = None if start is None else start.to(self.device)
+        stylizer = Optimised(self.encoder, job.losses, job.optimise, start, resume)
+        return stylizer if self.device.type == "cpu" else OnDevice(stylizer, self.device)
+
+    def work(self, job: Job, size_hw: SizeHW) -> Work:
+        """The steps at each scale. Raises `ImageTooSmall`, `UnknownName`."""
+        stylizer = Optimised(self.encoder, job.losses, job.optimise)
+        return tuple((size, stylizer.steps_at(scale)) for scale, size in enumerate(stylizer.sizes(size_hw)))
+
+
+@dataclass(frozen=True)
+class Optimise:
+    """The row of optimisation."""
+
+    name: Final = "optimise"
+    groups: Final[tuple[str, ...]] = ("losses", "optimise")
+    gradual: Final = True
+    encodes: Final = False
+    style_short_side_px: Final = 256  # more than any encoder needs; `stylizers.targets.at_scale` goes on from here
+
+    def check_styles(self, job: Job, styles: Sequence[ResolvedStyle]) -> None:
+        """Raise `OptionError` unless every style is a picture."""
+        for style in styles:
+            check_needs_picture(style, self.name)
+
+    def weights_of(self, job: Job, styles: Sequence[ResolvedStyle]) -> tuple[str, ...]:
+        """The encoder."""
+        return (job.losses.encoder,)
+
+    def with_weights(self, job: Job, weights: str) -> Job:
+        """The job with another encoder."""
+        return dataclasses.replace(job, losses=dataclasses.replace(job.losses, encoder=weights))
+
+    def load(
+        self, job: Job, styles: Sequence[ResolvedStyle], *, device: torch.device, progress: Progress | None = None
+    ) -> LoadedEncoder:
+        """The encoder on `device`."""
+        encoder = encoders.load_encoder(
+            job.losses.encoder, pooling=job.losses.pooling, precision=job.paint.precision, progress=progress
+        )
+        encoder.net.to(device)
+        return LoadedEncoder(encoder, device)
+
+
+METHOD = Optimise()

@@ -1,0 +1,170 @@
+"""A job that is ready to be painted: opened afresh, resumed, or made again from a recipe."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from impasto.config.job import Job
+from impasto.core.errors import OptionError, StateError
+from impasto.encoders.table import Progress
+from impasto.image.resize import resized
+from impasto.methods.protocol import LoadedMethod, Work
+from impasto.session import pause
+from impasto.session.inputs import Inputs, read_inputs
+from impasto.session.job_cache import JobCache
+from impasto.session.painting import Painting, recipe_of
+from impasto.session.plan import Plan, plan_job
+from impasto.session.recipe import Recipe, job_again, recipe_for
+from impasto.stylizers.coloured import Coloured
+from impasto.stylizers.masked import Masked
+from impasto.stylizers.optimised import PaintedStep, Paused
+from impasto.stylizers.protocol import Step, Stylizer
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A planned job whose inputs are read and whose weights are loaded; `steps()` paints it.
+
+    `folder` is what the paths in `recipe` are relative to; `threads` is the number that a step computes with, None
+    for as many as torch is set to.
+    """
+
+    plan: Plan
+    inputs: Inputs
+    loaded: LoadedMethod
+    recipe: Recipe | None
+    resume: Paused | None = None
+    folder: Path | None = None
+    threads: int | None = None
+
+    @property
+    def job(self) -> Job:
+        """The job, its method spelt out."""
+        return self.plan.job
+
+    @property
+    def stylizer(self) -> Stylizer[Any]:
+        """The method's stylizer in the wrappers that the job's options ask for."""
+        stylizer = self.loaded.stylizer(self.job, start=self.inputs.init_picture, resume=self.resume)
+        colour = self.job.colour
+        if any(choice != "no" for choice in (colour.keep_colours, colour.keep_luminance, colour.match_output)):
+            stylizer = Coloured(stylizer, colour)
+        return stylizer if self.inputs.cover is None else Masked(stylizer, self.inputs.cover)
+
+    def steps(self) -> Iterator[Step]:
+        """Every step of painting; the last one's `picture()` is the result.
+
+        The style is encoded before the first step is asked for.
+        """
+        stylizer = self.stylizer
+        with _threads(self.threads):
+            code = stylizer.prepare(self.inputs.mix)
+        steps = stylizer.paint(self.inputs.content, code, strength=self.job.paint.strength)
+        return steps if self.threads is None else _with_threads(steps, self.threads)
+
+    def work(self) -> Work:
+        """The canvas sizes in the order of painting, with the steps at each: what the time left follows from.
+
+        Raises `ImageTooSmall` and `UnknownName` as painting does.
+        """
+        return self.loaded.work(self.job, self.inputs.size_hw)
+
+    def painting(self, step: Step) -> Painting:
+        """The picture at `step`, at the output's size."""
+        return Painting(resized(step.picture(), self.inputs.size_hw), self.inputs.alpha, self.recipe, self.folder)
+
+    def pause(self, step: Step, output: Path) -> Path | None:
+        """Keep the state after `step` beside `output`, for `open_session(…, resume=True)`; None where there is none."""
+        if not (isinstance(step, PaintedStep) and step.pause and self.recipe):
+            return None
+        pause.save_state(step.pause(), self.recipe, path := pause.path_for(output))
+        return path
+
+    def forget(self, output: Path) -> None:
+        """Remove the state that `pause` kept beside `output`."""
+        pause.path_for(output).unlink(missing_ok=True)
+
+
+def paused_path(output: str | Path) -> Path | None:
+    """The state of a stopped painting beside `output`; None where there is none."""
+    path = pause.path_for(Path(output))
+    return path if path.is_file() else None
+
+
+def open_session(
+    job: Job | Plan,
+    *,
+    output: str | Path = "",
+    resume: bool = False,
+    cache: JobCache | None = None,
+    progress: Progress | None = None,
+) -> Session:
+    """Read the pictures of a job, or of one that is planned already, and load its weights.
+
+    `output` is where the picture will lie: paths in its recipe are relative to that folder, and `resume` looks for the
+    state of a stopped painting beside it. `cache`, one for all jobs of a batch, keeps what the next one needs again.
+    Raises `ImageError`, `WeightsError`, `OptionError`, `StateError`.
+    """
+    plan = job if isinstance(job, Plan) else plan_job(job)
+    if resume and not plan.method.gradual:
+        raise OptionError(
+            f"--resume goes on with a stopped painting of --method optimise; --method {plan.method.name} begins anew. "
+            "Leave --resume out."
+        )
+    output = Path(output) if output else Path.cwd() / "out.png"
+    cache = cache or JobCache()
+    inputs = read_inputs(plan, cache=cache, progress=progress)
+    loaded = cache.loaded(plan, progress=progress)
+    recipe = None if plan.in_memory else recipe_for(plan, loaded, folder=output.parent)
+    state = pause.load_state(pause.path_for(output), recipe) if resume and recipe is not None else None
+    return Session(plan, inputs, loaded, recipe, state, output.parent.absolute())
+
+
+def redo(path: str | Path, *, output: str | Path | None = None, threads: int | None = None) -> Session:
+    """The job that made a picture file, ready to be painted again; `output` is where it will lie.
+
+    The picture is the same bit for bit on the same machine with the same versions: painting takes as many threads as
+    it took (`threads` overrides), and torch's own number stays as it is. Raises `StateError` where the file has no
+    recipe or an input has changed.
+    """
+    path = Path(path)
+    recipe = recipe_of(path)
+    job = job_again(recipe, folder=path.parent)
+    count = threads or int(recipe.made_with["threads"])
+    with _threads(count):
+        session = dataclasses.replace(open_session(job, output=path if output is None else output), threads=count)
+    for name, digest in recipe.weights.items():
+        if session.loaded.weights.get(name) != digest:
+            raise StateError(f"the weights of {name} are not those that made {path}: they have changed since.")
+    return session
+
+
+def _with_threads(steps: Iterator[Step], count: int) -> Iterator[Step]:
+    """The steps, each painted with `count` threads."""
+    while True:
+        with _threads(count):
+            step = next(steps, None)
+        if step is None:
+            return
+        yield step
+
+
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Torch computing with `count` threads inside the block."""
+    before = torch.get_num_threads()
+    if count is None or count == before:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,110 @@
+"""What a job needs, decided once: its method, its resolved styles and every file that it reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from impasto.config.job import Job
+from impasto.core.errors import OptionError
+from impasto.core.options import changed_options, flag
+from impasto.image.files import Picture
+from impasto.methods.protocol import Method
+from impasto.methods.table import METHODS, method_for
+from impasto.styles.catalogue import StyleCatalogue
+from impasto.styles.resolved import PictureStyle, ResolvedStyle, files_of
+from impasto.styles.text import is_weight_file
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job with its method spelt out, its styles resolved and its options checked.
+
+    `content` is the content where it comes from memory instead of a file.
+    """
+
+    job: Job
+    method: Method
+    styles: tuple[ResolvedStyle, ...]
+    content: Picture | None = None
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The names or files of the weights that the job is painted with."""
+        return self.method.weights_of(self.job, self.styles)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether a picture comes from memory, so that no recipe could find it again."""
+        styles = (style.picture for style in self.styles if isinstance(style, PictureStyle))
+        return self.content is not None or any(picture is not None for picture in styles)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that decides the result, as the job names it: content, styles, masks, start, weights."""
+        content = () if self.content is not None else (self.job.content,)
+        styles = [name for style in self.styles for name in files_of(style)]
+        start = self.job.optimise.init_picture
+        begins_with = [str(start)] if start is not None and self.job.optimise.init == "picture" else []
+        weights = [name for name in self.weights if is_path(name)]
+        return tuple(dict.fromkeys([*content, *styles, *begins_with, *weights]))
+
+
+def plan_job(
+    job: Job,
+    *,
+    catalogue: StyleCatalogue | None = None,
+    content: Picture | None = None,
+    pictures: Sequence[Picture | None] = (),
+) -> Plan:
+    """The plan of `job`, whose `content` and style `pictures` may come from memory; pictures are in the job's order.
+
+    Raises `OptionError` for an option of another method, for one that a saved or trained style cannot follow, and for
+    styles that the method cannot paint; `UnknownName` for a style that is neither a file nor known.
+    """
+    catalogue = catalogue or StyleCatalogue()
+    given = pictures or [None] * len(job.styles)
+    styles = tuple(
+        catalogue.resolve(source) if picture is None else PictureStyle(source=source, picture=picture)
+        for source, picture in zip(job.styles, given, strict=True)
+    )
+    method = method_for(job, styles)
+    _check_groups(job, method)
+    method.check_styles(job, styles)
+    job = dataclasses.replace(job, paint=dataclasses.replace(job.paint, method=method.name))
+    return Plan(_with_weights_file(job, method), method, styles, content)
+
+
+def is_path(weights: str) -> bool:
+    """Whether weights are named by their file; a planned job's names look like a path where there is a file."""
+    return "/" in weights or os.sep in weights or is_weight_file(weights)
+
+
+def as_path(weights: str) -> str:
+    """The name of a weight file, written so that it looks like a path."""
+    return weights if is_path(weights) else os.path.join(os.curdir, weights)
+
+
+def _with_weights_file(job: Job, method: Method) -> Job:
+    """The job with its weights written as a path where they are a file (`weights.catalogue.located`)."""
+    for name in method.weights_of(job, ()):
+        weights = os.path.expanduser(name)
+        if os.path.isfile(weights):
+            job = method.with_weights(job, as_path(weights))
+    return job
+
+
+def _check_groups(job: Job, method: Method) -> None:
+    """Raise `OptionError` for an option that is not the default and that `method` does not read."""
+    for other in METHODS.values():
+        foreign = [group for group in other.groups if group not in method.groups]
+        changed = [flag(name) for group in foreign for name in changed_options(getattr(job, group))]
+        if changed:
+            names = " and ".join(part for part in (", ".join(changed[:-1]), changed[-1]) if part)
+            raise OptionError(
+                f"{names} {'are options' if len(changed) > 1 else 'is an option'} of --method {other.name}, and this "
+                f"job is painted by --method {method.name}. Add --method {other.name}, or leave "
+                f"{'them' if len(changed) > 1 else 'it'} out."
+            )

@@ -1,0 +1,60 @@
+"""Styles made ready to paint many pictures alike, as teachers of a student network are."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+
+from impasto.config.arbitrary import ArbitraryOptions
+from impasto.config.job import Job, PaintOptions, StyleSource
+from impasto.core.paths import sha256_of
+from impasto.encoders.table import Progress
+from impasto.image.files import Picture
+from impasto.methods.fast import LoadedStyles, load_trained
+from impasto.methods.protocol import LoadedMethod
+from impasto.session.inputs import read_inputs
+from impasto.session.plan import plan_job
+from impasto.styles.resolved import TrainedStyle
+from impasto.stylizers.prepared import PreparedStylizer
+
+
+def prepare_style(
+    source: str,
+    *,
+    network: str,
+    style_px: int,
+    strength: float,
+    precision: str,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> PreparedStylizer:
+    """The stylizer of one style, a trained one or its file, a saved one, or a picture, with its code prepared.
+
+    `network` paints in the manner of pictures, which are seen with a long side of `style_px`. It computes on `device`.
+    Raises `UnknownName`, `ImageError`, `OptionError`, `WeightsError` and its kinds.
+    """
+    job = Job(content="", styles=(StyleSource(source=source),), paint=PaintOptions(precision=precision))
+    plan = plan_job(job, content=Picture(torch.zeros(1, 3, style_px, style_px)))
+    (style,) = plan.styles
+    loaded: LoadedMethod
+    if isinstance(style, TrainedStyle):
+        networks = load_trained([style], precision=precision, device=device, progress=progress)
+        loaded, name = LoadedStyles(networks), networks[source].styles[0]
+    else:
+        plan = dataclasses.replace(plan, job=dataclasses.replace(plan.job, arbitrary=ArbitraryOptions(network=network)))
+        loaded, name = plan.method.load(plan.job, plan.styles, device=device, progress=progress), style.stem
+    stylizer = loaded.stylizer(plan.job)
+    code = stylizer.prepare(read_inputs(plan).mix)
+    decisive = {
+        "weights": dict(loaded.weights),
+        "style": name if isinstance(style, TrainedStyle) else sha256_of(Path(source)),
+        "style_px": style_px,
+        "strength": strength,
+        "precision": str(loaded.dtype),
+    }
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    return PreparedStylizer(name, digest, stylizer, code, strength)

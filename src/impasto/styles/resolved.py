@@ -1,0 +1,94 @@
+"""What a style is once it is resolved: a picture, the code of one, or a trained style of a network."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from impasto.config.job import StyleSource
+from impasto.core.paths import sha256_of
+from impasto.image.files import Picture
+from impasto.styles.text import StyleName, is_weight_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureStyle:
+    """A style picture: the file that `source` names, or `picture` in memory."""
+
+    source: StyleSource
+    picture: Picture | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return Path(self.source.source).name
+
+    @property
+    def stem(self) -> str:
+        """What an output in this style is called."""
+        return Path(self.source.source).stem
+
+    @property
+    def file(self) -> str | None:
+        """The file that the style is in; None for one in memory."""
+        return self.source.source if self.picture is None else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeStyle:
+    """A saved style: the code of a style picture, without the picture."""
+
+    source: StyleSource
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return Path(self.source.source).name
+
+    @property
+    def stem(self) -> str:
+        """What an output in this style is called."""
+        return Path(self.source.source).stem
+
+    @property
+    def file(self) -> str:
+        """The file that the style is in."""
+        return self.source.source
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedStyle:
+    """A style that a fast network was trained for, by the network's name or weight file."""
+
+    source: StyleSource
+    at: StyleName
+
+    @property
+    def name(self) -> str:
+        """The style's name in its network."""
+        return self.at.style or Path(self.at.network).name
+
+    @property
+    def stem(self) -> str:
+        """What an output in this style is called."""
+        return self.at.style or Path(self.at.network).stem
+
+    @property
+    def file(self) -> str | None:
+        """The network's weight file; None where it is found by name."""
+        return self.at.network if is_weight_file(self.at.network) else None
+
+
+ResolvedStyle = PictureStyle | CodeStyle | TrainedStyle
+
+
+def files_of(style: ResolvedStyle) -> tuple[str, ...]:
+    """Every file that the style needs: its own and its mask, as the job names them."""
+    own = () if style.file is None else (style.file,)
+    return own if style.source.mask is None else (*own, str(style.source.mask))
+
+
+def digests_of(style: ResolvedStyle) -> dict[str, str]:
+    """The sha256 of each of the style's files, by its name. Reads them whole."""
+    return {name: sha256_of(Path(os.path.expanduser(name))) for name in files_of(style)}
