@@ -42,7 +42,7 @@ def whole(path: Path, frames: Sequence[Levels], codec: str = "h264", **options: 
     parts.open()
     write(parts, frames)
     parts.finish()
-    assembled(parts.done, path)
+    assembled(parts.done, path, rate=RATE)
     return path
 
 
@@ -78,7 +78,7 @@ def test_pieces_join_without_a_seam(tmp_path: Path) -> None:
         parts.open()
         write(parts, frames, times)
         parts.finish()
-        assembled(parts.done, tmp_path / f"{name}.mp4")
+        assembled(parts.done, tmp_path / f"{name}.mp4", rate=RATE)
         found[name] = seen(tmp_path / f"{name}.mp4")
     assert len(parts.done) == 4
     assert found["four"][1] == found["one"][1]
@@ -100,7 +100,7 @@ def test_a_job_goes_on_after_its_last_piece(tmp_path: Path) -> None:
     assert torch.equal(state["output"], tensor(frames[16]))
     write(again, frames[17:], first=17)
     again.finish()
-    assembled(again.done, tmp_path / "a.mp4")
+    assembled(again.done, tmp_path / "a.mp4", rate=RATE)
     found, times = seen(tmp_path / "a.mp4")
     assert times == [i / RATE for i in range(25)]
     for a, b in zip(found, frames, strict=True):
@@ -160,7 +160,7 @@ def test_sound_and_chapters_are_copied_as_they_are(tmp_path: Path) -> None:
     parts.open()
     write(parts, plain((200, 30, 90), 50))
     parts.finish()
-    assembled(parts.done, tmp_path / "out.mp4", comment="made by hand", companions=Companions(source))
+    assembled(parts.done, tmp_path / "out.mp4", rate=RATE, comment="made by hand", companions=Companions(source))
     before, after = packets(source, "audio"), packets(tmp_path / "out.mp4", "audio")
     assert [p[0] for p in after] == [p[0] for p in before]
     assert max(abs(a[1] - b[1]) for a, b in zip(after, before, strict=True)) < Fraction(1, 1000)
@@ -176,7 +176,7 @@ def test_sound_of_a_part_begins_with_it(tmp_path: Path) -> None:
     parts.open()
     write(parts, plain((200, 30, 90), 10))  # 0.4 s
     parts.finish()
-    assembled(parts.done, tmp_path / "out.mp4", companions=Companions(source, start_s=Fraction(1)))
+    assembled(parts.done, tmp_path / "out.mp4", rate=RATE, companions=Companions(source, start_s=Fraction(1)))
     before = [p for p in packets(source, "audio") if 1 <= p[1] < Fraction(14, 10)]
     after = packets(tmp_path / "out.mp4", "audio")
     assert [p[0] for p in after] == [p[0] for p in before]
@@ -223,7 +223,7 @@ def test_an_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     write(parts, plain((1, 2, 3), 5))
     parts.finish()
     with pytest.raises(VideoUnwritable, match="cannot be written"):
-        assembled(parts.done, tmp_path / "file" / "a.mp4")
+        assembled(parts.done, tmp_path / "file" / "a.mp4", rate=RATE)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

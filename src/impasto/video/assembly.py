@@ -25,7 +25,7 @@ Timed = tuple[Fraction, Any]  # a packet and when it is decoded, in seconds
 
 @dataclass(frozen=True)
 class Companions:
-    """What is copied from the source file: streams of these `kinds`, from `start_s` to `end_s`, chapters, `metadata`.
+    """What is copied from the source file: streams of these `kinds`, from `start_s` on, chapters, `metadata`.
 
     `begin_s` is the time of the first video frame on the source's own clock, which is 0 in the output's.
     """
@@ -33,7 +33,6 @@ class Companions:
     path: Path
     begin_s: Fraction = Fraction(0)
     start_s: Fraction = Fraction(0)
-    end_s: Fraction | None = None
     kinds: Sequence[str] = COPIED
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -65,10 +64,12 @@ def _held_by(container: str) -> set[str]:
         return codecs
 
 
-def assembled(parts: Sequence[Part], path: Path, *, comment: str = "", companions: Companions | None = None) -> None:
+def assembled(
+    parts: Sequence[Part], path: Path, *, rate: Fraction, comment: str = "", companions: Companions | None = None
+) -> None:
     """Write the film of `parts` to `path`, which appears when it is whole; nothing is encoded again.
 
-    `companions` are copied beside it; `comment` goes into the container's metadata. Raises `VideoUnwritable`.
+    `rate` is the number of frames a second, on average; `companions` are copied beside it; `comment` goes into the container's metadata. Raises `VideoUnwritable`.
     """
     container = container_for(path).format
     options = {"movflags": "faststart"} if container in ("mp4", "mov") else {}
@@ -78,6 +79,7 @@ def assembled(parts: Sequence[Part], path: Path, *, comment: str = "", companion
             first = stack.enter_context(reading(parts[0].path))
             video = output.add_stream_from_template(first.streams.video[0], opaque=True)
             video.time_base = first.streams.video[0].time_base
+            video.codec_context.framerate = rate
             streams = [_video_packets(parts, video)]
             if companions is not None:
                 source = stack.enter_context(reading(companions.path))

@@ -83,12 +83,12 @@ class Selection:
 
 
 def _resampled(stored: Iterable[Stored], rate: Fraction) -> Iterator[Stored]:
-    """At each multiple of the period the last frame that has begun; the last frame ends the film."""
+    """At each multiple of the period the last frame that has begun; the film ends when its last frame begins."""
     index, shown = 0, None
     for frame in stored:
         while shown is not None and index / rate < frame.time_s:
             yield Stored(index / rate, shown.open)
             index += 1
         shown = frame
-    if shown is not None:
+    if shown is not None and index / rate <= shown.time_s:
         yield Stored(index / rate, shown.open)

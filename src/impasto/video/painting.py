@@ -63,7 +63,7 @@ def painted_film(
     steadied; `before` is what came before the first frame, whose index is `first`, when a job is resumed. Closing the
     iterator stops all threads.
     """
-    frames: Iterator[Frame] = (_sized(item.open(), size_hw) for item in stored)
+    frames: Iterator[Frame] = (_sized(item, size_hw) for item in stored)
     content = None if before is None else before.content
     with (
         Ahead(frames) as decoded,
@@ -74,9 +74,10 @@ def painted_film(
         yield from outputs
 
 
-def _sized(frame: Frame, size_hw: SizeHW) -> Frame:
+def _sized(stored: Stored, size_hw: SizeHW) -> Frame:
+    frame = stored.open()
     alpha = None if frame.alpha is None else resized(frame.alpha, size_hw, mode="bilinear")
-    return Frame(resized(frame.pixels, size_hw), frame.time_s, alpha)
+    return Frame(resized(frame.pixels, size_hw), stored.time_s, alpha)
 
 
 def _moved(frames: Iterable[Frame], tracker: Tracker | None, before: Tensor | None) -> Iterator[_Moved]:

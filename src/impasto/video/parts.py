@@ -13,6 +13,7 @@ from typing import Any
 
 import av
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from impasto.core.errors import VideoUnwritable
@@ -67,8 +68,8 @@ class Parts:
 
     @property
     def frames(self) -> int:
-        """How many frames finished pieces hold."""
-        return sum(part.frames for part in self.done)
+        """How many frames there are, also in the piece that is being written."""
+        return sum(part.frames for part in self.done) + (self._writer.frames if self._writer is not None else 0)
 
     def open(self) -> Mapping[str, Tensor]:
         """Find the pieces that are there; the state after their last frame, empty at the beginning."""
@@ -108,7 +109,9 @@ class Parts:
             before = self._state_file()
             self.done.append(Part(writer.path, self.frames, writer.frames, writer.start_s, writer.end_s))
             with written_whole(self._state_file()) as temporary:
-                safetensors.torch.save_file({k: v.contiguous() for k, v in writer.state.items()}, temporary)
+                safetensors.torch.save_file(
+                    {k: v.clone(memory_format=torch.contiguous_format) for k, v in writer.state.items()}, temporary
+                )
             self._record()
             before.unlink(missing_ok=True)
 

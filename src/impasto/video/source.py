@@ -27,7 +27,7 @@ from impasto.video.planes import has_alpha, to_tensor
 
 FOLDER_RATE = Fraction(25)
 SHORT_OF_END = 0.02  # a file that ends earlier than this part of its length before its end was cut
-LONGEST_STILL_S = 10.0  # of a frame rate that nobody states
+GREATEST_RATE = 240
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Film:
     """What is known of a film before it is decoded.
 
     `size_hw` is upright and of square pixels; `rate` its frames a second on average; `time_base` the unit of its times;
-    `frames` and `duration_s` may be estimates. `file` is none for a folder.
+    `frames` and `duration_s` may be estimates. `kind` is the way it is read: "file", "webp" or "folder". `begin_s` is the
+    time of the first frame on the file's own clock.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Film:
     duration_s: float
     alpha: bool = False
     kind: str = "file"
+    begin_s: Fraction = Fraction(0)
 
     def stored(self, *, on_note: Any = None) -> Iterator[Stored]:
         """The frames in the order of their times; each is converted when it is opened.
@@ -83,6 +85,8 @@ def _described(path: Path, container: Any) -> Film:
     if first is None:
         raise VideoUnreadable(f"{path} has a video stream without frames.")
     rate = stream.average_rate or stream.guessed_rate or FOLDER_RATE
+    if rate > GREATEST_RATE and stream.guessed_rate:
+        rate = stream.guessed_rate  # some files state the unit of their times for the rate
     length = stream.duration * stream.time_base if stream.duration else None
     if length is None and container.duration:
         length = Fraction(container.duration, av.time_base)
@@ -96,6 +100,7 @@ def _described(path: Path, container: Any) -> Film:
         frames=stream.frames or max(1, math.ceil(duration_s * rate)),
         duration_s=duration_s or stream.frames / float(rate),
         alpha=alpha,
+        begin_s=Fraction(0) if first.pts is None else first.pts * Fraction(first.time_base),
     )
 
 
