@@ -69,7 +69,8 @@ def assembled(
 ) -> None:
     """Write the film of `parts` to `path`, which appears when it is whole; nothing is encoded again.
 
-    `rate` is the number of frames a second, on average; `companions` are copied beside it; `comment` goes into the container's metadata. Raises `VideoUnwritable`.
+    `rate` is the number of frames a second, on average; `companions` are copied beside it; `comment` goes into the
+    container's metadata. Raises `VideoUnwritable`.
     """
     container = container_for(path).format
     options = {"movflags": "faststart"} if container in ("mp4", "mov") else {}

@@ -35,8 +35,8 @@ class Film:
     """What is known of a film before it is decoded.
 
     `size_hw` is upright and of square pixels; `rate` its frames a second on average; `time_base` the unit of its times;
-    `frames` and `duration_s` may be estimates. `kind` is the way it is read: "file", "webp" or "folder". `begin_s` is the
-    time of the first frame on the file's own clock.
+    `frames` and `duration_s` may be estimates. `kind` is the way it is read: "file", "webp" or "folder". `begin_s` is
+    the time of the first frame on the file's own clock.
     """
 
     path: Path
