@@ -10,12 +10,14 @@ from typing import Any
 
 from torch import Tensor
 
-from impasto.analysis import axes, report
+from impasto.analysis import axes
 from impasto.analysis import reconstruct as rebuilding
-from impasto.analysis import sweep as sweeping
 from impasto.analysis.encoder_view import encoder_of, view_pixels
+from impasto.analysis.runs import RunEvent, run_all
 from impasto.analysis.style_sheet import style_sheet, style_table
+from impasto.analysis.sweep import Painter, PaintRun, paint_runs
 from impasto.analysis.sweep_metrics import SweepMetrics
+from impasto.analysis.sweep_report import write_sweep_report
 from impasto.config.analysis import EncoderViewOptions, RebuildOptions, RebuildTarget, SweepOptions
 from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.fast import FastOptions
@@ -269,37 +271,36 @@ def sweep(
     *,
     folder: str | Path,
     options: SweepOptions | None = None,
-    progress: Callable[[sweeping.SweepStep], None] | None = None,
-) -> list[sweeping.Result]:
+    progress: Callable[[RunEvent[Step]], None] | None = None,
+) -> list[PaintRun]:
     """Paint `job` with every combination of the values in `vary` (`["strength=0.5,1", "optimise.steps=60+40,100"]`).
 
-    Writes pictures, a contact sheet, an HTML report and results.json into `folder`. Cells that are finished there are
-    kept; one that fails has an `error` and the rest goes on. `OptionError` where an axis or a value is none.
+    Writes pictures, a contact sheet, an HTML report and results.json into `folder`. Finished pictures in it are kept; a
+    run that fails has its error in its record, and the others go on. Raises `OptionError` for a wrong axis or value.
     """
     options, folder = options or SweepOptions(), Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise OptionError(f"{folder} is no folder; a sweep writes many files. Name a folder.")
-    along = [axes.axis_from(text, job) for text in vary]
-    cells = sweeping.cells_of(job, along, folder)
-    catalogue = StyleCatalogue()
-    for cell in cells:
-        plan_job(cell.job, catalogue=catalogue)
+        raise OptionError(f"{folder} is not a folder; a sweep writes many files. Name a folder.")
+    varied = [axes.axis_from(text, job) for text in vary]
+    catalogue, cache = StyleCatalogue(), JobCache()
+    for point in axes.points(job, varied):
+        plan_job(point.job, catalogue=catalogue)
     losses = LossOptions() if options.measure_with else job.losses
     encoder = load_encoder(options.measure_with or job.losses.encoder, precision="float32")
-    gauge = SweepMetrics(encoder, losses.content_layers, losses.style_layers)
-    results = []
-    cache = JobCache()
+    metrics = SweepMetrics(encoder, losses.content_layers, losses.style_layers)
 
-    def begin(cell: Job, picture: Path) -> Session:
-        return open_session(cell, output=picture, cache=cache)
+    def opened(painted: Job, output: Path) -> Session:
+        return open_session(painted, output=output, cache=cache)
 
-    for event in sweeping.swept(cells, begin, gauge=gauge, again=options.again):
-        if progress is not None:
-            progress(event)
-        if event.result is not None:
-            results.append(event.result)
-    report.write_report(results, along, job, folder=folder, cell_px=options.cell_px, columns=options.columns)
-    return results
+    painter = Painter(open_session=opened, metrics=metrics, again=options.again)
+    runs = paint_runs(job, varied, folder, painter)
+    try:
+        for event in run_all(runs):
+            if progress is not None:
+                progress(event)
+    finally:
+        write_sweep_report(runs, varied, job, folder=folder, options=options)
+    return runs
 
 
 def _last(steps: Iterator[Step]) -> Step:

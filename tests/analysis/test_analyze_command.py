@@ -96,11 +96,22 @@ def test_a_sweep_goes_on_and_reports(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["kept"] == 2
 
 
+def test_a_failed_run_is_reported_with_quiet(
+    tmp_path: Path, picture: Path, style: Path, weights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--encoder", weights, "--style", str(style), "--method", "optimise", "--steps", "1", "--size", "48"]
+    sweep = ["--vary", "content_layers=relu9_1", "-o", str(tmp_path / "s"), "--quiet"]
+    assert main(["analyze", "sweep", str(picture), *words, *sweep]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: run 1/1")
+    assert "relu9_1" in line
+
+
 def test_a_mix_sweep_measures_towards_both_styles(tmp_path: Path, picture: Path, style: Path, weights: str) -> None:
     words = ["--style", str(style), "--style", str(picture), "--steps", "1", "--size", "48", "-o", str(tmp_path / "s")]
     words = [*words, "--method", "optimise"]
     assert main(["analyze", "sweep", str(picture), "--encoder", weights, *words, "--vary", "mix=0,1"]) == 0
-    cells = json.loads((tmp_path / "s" / "results.json").read_text())["cells"]
+    cells = json.loads((tmp_path / "s" / "results.json").read_text())["runs"]
     assert "style-gram to wave.png" in cells[0]["measures"]
 
 

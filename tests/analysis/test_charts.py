@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 
 from impasto.analysis.charts import (
-    DARK,
-    LIGHT,
+    DARK_LINES,
+    LIGHT_LINES,
     LONGEST_NAME,
+    PAPER,
     Line,
     Panel,
     is_log,
@@ -22,7 +24,9 @@ from impasto.analysis.charts import (
     line_chart,
     pixels_of,
     scatter_chart,
+    series_colours,
     smoothed,
+    svg_of,
 )
 from impasto.core.errors import MissingExtra
 
@@ -81,21 +85,24 @@ def test_a_single_value_is_a_visible_point() -> None:
     assert figure.axes[0].lines[0].get_marker() == "o"
 
 
-@pytest.mark.parametrize(("dark", "theme"), [(False, LIGHT), (True, DARK)])
-def test_light_and_dark_charts_have_the_paper_of_their_page(dark: bool, theme: Any) -> None:
-    for figure in (
-        line_chart([Panel("style", [line([1, 2])])], ["run"], dark=dark),
-        scatter_chart({"1": (1.0, 2.0), "2": (2.0, 1.0)}, x_label="content", y_label="style", dark=dark),
-    ):
-        pixels = pixels_of(figure)
-        assert pixels.shape[:2] == (1, 3)
-        assert pixels[0, :, 0, 0].tolist() == pytest.approx(to_rgb(theme.paper), abs=1 / 255)
+def test_a_picture_of_a_chart() -> None:
+    pixels = pixels_of(line_chart([Panel("style", [line([1, 2])])], ["run"]))
+    assert pixels.shape[:2] == (1, 3)
+    assert pixels[0, :, 0, 0].tolist() == pytest.approx(to_rgb(PAPER), abs=1 / 255)
+
+
+def test_an_svg_takes_its_colours_from_the_page_and_escapes_names() -> None:
+    svg = svg_of(line_chart([Panel("<b>&", [line([1, 2]), line([2, 3], 1)])], ["a<script>", "b"]))
+    assert not re.findall("#[0-9a-f]{6}", svg)
+    for name in ("--paper", "--ink", "--soft", "--line", "--series-1", "--series-2"):
+        assert f"var({name})" in svg
+    texts = [element.text for element in ElementTree.fromstring(svg).iter() if element.tag.endswith("}text")]
+    assert {"<b>&", "a<script>", "b", "step"} <= set(texts)
 
 
 def test_many_runs_have_different_colours() -> None:
-    for theme in (LIGHT, DARK):
-        assert len({tuple(to_rgb(colour)) for colour in theme.colours(30)}) == 30
-        assert len(set(theme.lines)) == len(theme.lines)
+    assert len({tuple(to_rgb(colour)) for colour in series_colours(30)}) == 30
+    assert len(set(LIGHT_LINES)) == len(set(DARK_LINES)) == len(LIGHT_LINES) == len(DARK_LINES)
 
 
 def test_points_and_their_labels() -> None:

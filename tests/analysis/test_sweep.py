@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from impasto.analysis.axes import Axis, axis_from
-from impasto.analysis.report import DATA, PAGE, SHEET, summary, write_report
-from impasto.analysis.sweep import Cell, Result, cells_of, swept
+from impasto.analysis.report import DATA, PAGE
+from impasto.analysis.runs import run_all
+from impasto.analysis.sweep import Painter, PaintRun, paint_runs
 from impasto.analysis.sweep_metrics import SweepMetrics, metric_of
-from impasto.analysis.sweep_sheet import labelled, sweep_sheet
+from impasto.analysis.sweep_report import SHEET, labelled, summary, sweep_sheet, write_sweep_report
+from impasto.config.analysis import SweepOptions
 from impasto.config.job import Job, StyleSource
 from impasto.core.errors import ImageTooSmall, OptionError
 from impasto.encoders.table import Encoder
@@ -101,72 +103,86 @@ def studio(draw_photo: Callable[[int, int], Tensor], draw_painting: Callable[[in
     return Studio(Drawn(draw_photo(40, 48), Mix(styles)))
 
 
-def results_of(
-    studio: Studio, folder: Path, *texts: str, gauge: SweepMetrics | None = None, again: bool = False
-) -> tuple[list[Result], list[Axis]]:
-    axes = [axis_from(text, JOB) for text in texts]
-    steps = swept(cells_of(JOB, axes, folder), studio.begin, gauge=gauge, again=again)
-    return [at.result for at in steps if at.result is not None], axes
+def swept(
+    studio: Studio,
+    folder: Path,
+    *texts: str,
+    metrics: SweepMetrics | None = None,
+    again: bool = False,
+    job: Job = JOB,
+) -> tuple[list[PaintRun], list[Axis]]:
+    axes = [axis_from(text, job) for text in texts]
+    painter = Painter(open_session=studio.begin, metrics=metrics, again=again)
+    runs = paint_runs(job, axes, folder, painter)
+    for _ in run_all(runs):
+        pass
+    return runs, axes
+
+
+def write_report(runs: list[PaintRun], axes: list[Axis], job: Job, *, folder: Path, cell_px: int) -> list[Path]:
+    return write_sweep_report(runs, axes, job, folder=folder, options=SweepOptions(cell_px=cell_px))
 
 
 def test_every_cell_is_painted_and_kept(studio: Studio, tmp_path: Path) -> None:
-    results, _ = results_of(studio, tmp_path, "strength=1,2")
+    results, _ = swept(studio, tmp_path, "strength=1,2")
     assert studio.painted == [1, 2]
-    assert all(r.cell.picture.is_file() and r.cell.record.is_file() for r in results)
-    assert [r.steps for r in results] == [2, 2]
+    assert all(r.picture.is_file() and r.record_file.is_file() for r in results)
+    assert [r.record.steps for r in results] == [2, 2]
 
 
 def test_a_second_run_paints_only_what_is_missing(studio: Studio, tmp_path: Path) -> None:
-    results_of(studio, tmp_path, "strength=1,2")
+    swept(studio, tmp_path, "strength=1,2")
     studio.painted.clear()
-    results, _ = results_of(studio, tmp_path, "strength=1,1.5,2")
+    results, _ = swept(studio, tmp_path, "strength=1,1.5,2")
     assert studio.painted == [1.5]
     assert [r.kept for r in results] == [True, False, True]
     assert summary(results) == {"painted": 1, "kept": 2, "failed": 0}
 
 
 def test_other_threads_do_not_paint_again_and_other_options_do(studio: Studio, tmp_path: Path) -> None:
-    results_of(studio, tmp_path, "strength=1")
+    swept(studio, tmp_path, "strength=1")
     studio.threads = 2
-    results_of(studio, tmp_path, "strength=1")
+    swept(studio, tmp_path, "strength=1")
     assert studio.painted == [1]
-    other = Job(content="c.png", styles=JOB.styles[:1])
-    cells = cells_of(other, [axis_from("strength=1", other)], tmp_path)
-    list(swept(cells, studio.begin))
+    swept(studio, tmp_path, "strength=1", job=Job(content="c.png", styles=JOB.styles[:1]))
     assert studio.painted == [1, 1]
 
 
 def test_again_paints_all(studio: Studio, tmp_path: Path) -> None:
-    results_of(studio, tmp_path, "strength=1")
-    results_of(studio, tmp_path, "strength=1", again=True)
+    swept(studio, tmp_path, "strength=1")
+    swept(studio, tmp_path, "strength=1", again=True)
     assert studio.painted == [1, 1]
 
 
 def test_half_a_record_is_none(studio: Studio, tmp_path: Path) -> None:
-    (result,), _ = results_of(studio, tmp_path, "strength=1")
-    result.cell.record.write_text('{"recipe": {')
-    results_of(studio, tmp_path, "strength=1")
-    result.cell.picture.unlink()
-    results_of(studio, tmp_path, "strength=1")
+    (result,), _ = swept(studio, tmp_path, "strength=1")
+    result.record_file.write_text('{"recipe": {')
+    swept(studio, tmp_path, "strength=1")
+    result.picture.unlink()
+    swept(studio, tmp_path, "strength=1")
     assert studio.painted == [1, 1, 1]
 
 
 def test_stopping_keeps_what_is_finished(studio: Studio, tmp_path: Path) -> None:
-    axes = [axis_from("strength=1,2", JOB)]
-    for at in swept(cells_of(JOB, axes, tmp_path), studio.begin):
-        if at.cell.number == 2:
+    runs = paint_runs(JOB, [axis_from("strength=1,2", JOB)], tmp_path, Painter(open_session=studio.begin))
+    events = run_all(runs)
+    for event in events:
+        if event.number == 2:
             break
-    results, _ = results_of(studio, tmp_path, "strength=1,2")
+    events.close()
+    assert [run.record.state for run in runs] == ["finished", "stopped"]
+    write_report(runs, [axis_from("strength=1,2", JOB)], JOB, folder=tmp_path, cell_px=48)
+    results, _ = swept(studio, tmp_path, "strength=1,2")
     assert [r.kept for r in results] == [True, False]
 
 
 def test_a_failure_ends_its_cell_only_and_is_tried_again(studio: Studio, tmp_path: Path) -> None:
-    results, axes = results_of(studio, tmp_path, "strength=1,3,2")
-    assert [r.error for r in results] == ["", "the picture is small.", ""]
-    assert not results[1].cell.picture.exists()
+    results, axes = swept(studio, tmp_path, "strength=1,3,2")
+    assert [r.record.error for r in results] == ["", "the picture is small.", ""]
+    assert not results[1].picture.exists()
     write_report(results, axes, JOB, folder=tmp_path, cell_px=48)
     assert "Run 2 failed: the picture is small." in (tmp_path / PAGE).read_text()
-    results_of(studio, tmp_path, "strength=1,3,2")
+    swept(studio, tmp_path, "strength=1,3,2")
     assert studio.painted == [1, 3, 2, 3]
 
 
@@ -174,53 +190,54 @@ def test_a_mistake_in_the_program_is_not_hidden(studio: Studio, tmp_path: Path) 
     def broken(job: Job, picture: Path) -> Flat:
         raise KeyError("x")
 
-    axes = [axis_from("strength=1", JOB)]
+    runs = paint_runs(JOB, [axis_from("strength=1", JOB)], tmp_path, Painter(open_session=broken))
     with pytest.raises(KeyError):
-        list(swept(cells_of(JOB, axes, tmp_path), broken))
+        list(run_all(runs))
 
 
 def test_file_names_do_not_change_with_the_grid_and_differ(tmp_path: Path) -> None:
-    few = cells_of(JOB, [axis_from("strength=1,2", JOB)], tmp_path)
-    more = cells_of(JOB, [axis_from("strength=0.5,2", JOB)], tmp_path)
+    few, more, odd = (
+        paint_runs(JOB, [axis_from(text, JOB)], tmp_path, Painter(open_session=Flat))
+        for text in ("strength=1,2", "strength=0.5,2", "content=a/b.png,a?b.png,a-b.png," + "x" * 300)
+    )
     assert few[1].picture == more[1].picture
-    odd = cells_of(JOB, [axis_from("content=a/b.png,a?b.png,a-b.png," + "x" * 300, JOB)], tmp_path)
-    names = {cell.picture.name for cell in odd}
+    names = {run.picture.name for run in odd}
     assert len(names) == 4
     assert all(len(name) < 140 and "/" not in name and "?" not in name for name in names)
 
 
 def test_nothing_varied_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--vary"):
-        cells_of(JOB, [], tmp_path)
+        paint_runs(JOB, [], tmp_path, Painter(open_session=Flat))
 
 
 @pytest.fixture
-def gauge(encoder: Encoder) -> SweepMetrics:
+def metrics(encoder: Encoder) -> SweepMetrics:
     return SweepMetrics(encoder, ("relu2_1",), ("relu1_1", "relu2_1"))
 
 
-def test_measures_are_taken_towards_each_style(studio: Studio, tmp_path: Path, gauge: SweepMetrics) -> None:
-    (result,), _ = results_of(studio, tmp_path, "strength=2", gauge=gauge)
-    assert {metric_of(name) for name in result.measures} == set(METRICS)
-    assert {"content", "ssim", "style-gram to a.png", "style-gram to b.png"} <= set(result.measures)
+def test_measures_are_taken_towards_each_style(studio: Studio, tmp_path: Path, metrics: SweepMetrics) -> None:
+    (result,), _ = swept(studio, tmp_path, "strength=2", metrics=metrics)
+    assert {metric_of(name) for name in result.record.measures} == set(METRICS)
+    assert {"content", "ssim", "style-gram to a.png", "style-gram to b.png"} <= set(result.record.measures)
 
 
-def test_another_gauge_measures_kept_pictures_again(
-    studio: Studio, tmp_path: Path, gauge: SweepMetrics, encoder: Encoder
+def test_another_metrics_measures_kept_pictures_again(
+    studio: Studio, tmp_path: Path, metrics: SweepMetrics, encoder: Encoder
 ) -> None:
-    (first,), _ = results_of(studio, tmp_path, "strength=2", gauge=gauge)
-    (same,), _ = results_of(studio, tmp_path, "strength=2", gauge=gauge)
+    (first,), _ = swept(studio, tmp_path, "strength=2", metrics=metrics)
+    (same,), _ = swept(studio, tmp_path, "strength=2", metrics=metrics)
     other = SweepMetrics(encoder, ("relu1_1",), ("relu1_1",))
-    (second,), _ = results_of(studio, tmp_path, "strength=2", gauge=other)
+    (second,), _ = swept(studio, tmp_path, "strength=2", metrics=other)
     assert studio.painted == [2]
-    assert same.measures == first.measures
-    assert second.measures["content"] != first.measures["content"]
+    assert same.record.measures == first.record.measures
+    assert second.record.measures["content"] != first.record.measures["content"]
 
 
 def test_what_cannot_be_measured_is_painted_all_the_same(studio: Studio, tmp_path: Path, encoder: Encoder) -> None:
-    (result,), _ = results_of(studio, tmp_path, "strength=2", gauge=SweepMetrics(encoder, ("relu9_1",), ("relu1_1",)))
-    assert not result.error
-    assert not result.measures
+    (result,), _ = swept(studio, tmp_path, "strength=2", metrics=SweepMetrics(encoder, ("relu9_1",), ("relu1_1",)))
+    assert not result.record.error
+    assert not result.record.measures
 
 
 class _Tags(HTMLParser):
@@ -245,8 +262,8 @@ class _Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_whole_and_needs_no_other_file(studio: Studio, tmp_path: Path, gauge: SweepMetrics) -> None:
-    results, axes = results_of(studio, tmp_path, "strength=1,3,2", "seed=1,2", gauge=gauge)
+def test_the_page_is_whole_and_needs_no_other_file(studio: Studio, tmp_path: Path, metrics: SweepMetrics) -> None:
+    results, axes = swept(studio, tmp_path, "strength=1,3,2", "seed=1,2", metrics=metrics)
     write_report(results, axes, JOB, folder=tmp_path, cell_px=48)
     tags = _Tags()
     tags.feed((tmp_path / PAGE).read_text(encoding="utf-8"))
@@ -259,23 +276,22 @@ def test_the_page_is_whole_and_needs_no_other_file(studio: Studio, tmp_path: Pat
 
 def test_names_cannot_break_the_page(studio: Studio, tmp_path: Path) -> None:
     job = Job(content="<b>&.png", styles=JOB.styles)
-    axes = [axis_from("strength=3", job)]
-    results = [at.result for at in swept(cells_of(job, axes, tmp_path), studio.begin) if at.result]
+    results, axes = swept(studio, tmp_path, "strength=3", job=job)
     write_report(results, axes, job, folder=tmp_path, cell_px=48)
     assert "<b>&" not in (tmp_path / PAGE).read_text()
 
 
-def test_the_best_run_is_marked(studio: Studio, tmp_path: Path, gauge: SweepMetrics) -> None:
-    results, axes = results_of(studio, tmp_path, "strength=0,2", gauge=gauge)
+def test_the_best_run_is_marked(studio: Studio, tmp_path: Path, metrics: SweepMetrics) -> None:
+    results, axes = swept(studio, tmp_path, "strength=0,2", metrics=metrics)
     write_report(results, axes, JOB, folder=tmp_path, cell_px=48)
-    best = max(results, key=lambda result: result.measures["ssim"])
+    best = max(range(2), key=lambda i: results[i].record.measures["ssim"])
     row = next(line for line in (tmp_path / PAGE).read_text().splitlines() if "<th>ssim" in line)
     assert row.count("<b>") == 1
-    assert row.split("<td>")[best.cell.number].startswith("<b>")
+    assert row.split("<td>")[best + 1].startswith("<b>")
 
 
 def test_results_hold_options_and_recipes(studio: Studio, tmp_path: Path) -> None:
-    results, axes = results_of(studio, tmp_path, "strength=1,3")
+    results, axes = swept(studio, tmp_path, "strength=1,3")
     assert write_report(results, axes, JOB, folder=tmp_path, cell_px=48) == [
         tmp_path / SHEET,
         tmp_path / PAGE,
@@ -283,24 +299,19 @@ def test_results_hold_options_and_recipes(studio: Studio, tmp_path: Path) -> Non
     ]
     found = json.loads((tmp_path / DATA).read_text())
     assert found["axes"] == [{"option": "paint.strength", "values": ["1", "3"]}]
-    assert found["cells"][0]["recipe"]["job"]["paint"]["strength"] == 1
-    assert found["cells"][1]["error"]
+    assert found["runs"][0]["recipe"]["job"]["paint"]["strength"] == 1
+    assert found["runs"][1]["error"]
 
 
 def test_the_sheet_has_a_cell_for_each_run(studio: Studio, tmp_path: Path) -> None:
-    results, axes = results_of(studio, tmp_path, "strength=1,3,2,4")
+    results, axes = swept(studio, tmp_path, "strength=1,3,2,4")
     wide = sweep_sheet(results, axes, cell_px=48, columns=4)
     tall = sweep_sheet(results, axes, cell_px=48, columns=2)
     assert wide.shape[-1] > tall.shape[-1]
     assert wide.shape[-2] < tall.shape[-2]
-    grid, axes = results_of(studio, tmp_path, "seed=1,2", "tv_weight=0,1", "strength=1,3")
+    grid, axes = swept(studio, tmp_path, "seed=1,2", "tv_weight=0,1", "strength=1,3")
     assert sweep_sheet(grid, axes, cell_px=48).shape[-2] > 4 * 40
 
 
 def test_a_path_is_labelled_by_its_name() -> None:
     assert labelled(Axis("styles.1.source", ("/x/y/wave.jpg",), ("",)), 0) == "style 1 source wave.jpg"
-
-
-def test_cells_say_their_record() -> None:
-    cell = Cell(1, {}, JOB, Path("a=0.5.png"))
-    assert cell.record == Path("a=0.5.json")

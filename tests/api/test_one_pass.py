@@ -16,6 +16,7 @@ from impasto.api import ArbitraryOptions, Job, JobCache, PaintOptions
 from impasto.config.analysis import SweepOptions
 from impasto.core.errors import OptionError, StateError
 from impasto.image import files
+from impasto.metrics.table import METRICS
 
 MakeJob = Callable[..., Job]
 Stylize = Callable[..., api.Painting]
@@ -121,8 +122,8 @@ def test_there_is_nothing_to_go_on_with(quick_job: MakeJob, there: Path) -> None
 def test_a_sweep_of_one_pass(quick_job: MakeJob, there: Path) -> None:
     options = SweepOptions(measure_with=str(there / "tiny.safetensors"))
     results = api.sweep(quick_job(), ["strength=0.5,1"], folder=there / "s", options=options)
-    assert [result.error for result in results] == ["", ""]
-    assert all(result.measures for result in results)
+    assert [run.record.error for run in results] == ["", ""]
+    assert all(run.record.measures for run in results)
     assert all(
         result.kept for result in api.sweep(quick_job(), ["strength=0.5,1"], folder=there / "s", options=options)
     )
@@ -131,8 +132,11 @@ def test_a_sweep_of_one_pass(quick_job: MakeJob, there: Path) -> None:
     assert not (there / "t").exists()
 
 
-def test_a_sweep_of_a_saved_style_has_no_measures(quick_job: MakeJob, there: Path, network_file: Path) -> None:
+def test_a_sweep_of_a_saved_style_has_no_style_measures(quick_job: MakeJob, there: Path, network_file: Path) -> None:
     api.save_style(there / "style.png", there / "kept.safetensors", size=48, network=str(network_file))
     styles = (api.StyleSource(source=str(there / "kept.safetensors")),)
     (result,) = api.sweep(quick_job(styles=styles), ["strength=1"], folder=there / "s")
-    assert (result.error, dict(result.measures)) == ("", {})
+    assert "ssim" in result.record.measures
+    assert not [name for name in result.record.measures if METRICS[name].of == "style"]
+    assert "no style measures for kept" in result.record.note
+    assert "its picture is not known" in (there / "s" / "report.html").read_text()

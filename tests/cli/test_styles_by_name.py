@@ -185,7 +185,7 @@ def test_a_sweep_from_style_to_style(run: Run, styles: list[str], tmp_path: Path
     done = run("analyze", "sweep", "content.png", *words)
     assert done.code == 0, done.err
     cells = {
-        str(row["options"]["mix"]): row["picture"] for row in json.loads(Path("row/results.json").read_text())["cells"]
+        str(row["settings"]["mix"]): row["picture"] for row in json.loads(Path("row/results.json").read_text())["runs"]
     }
     network = fast_nets.loaded(tmp_path / "cache" / "compact-styles.safetensors", precision="float32")
     for mix, picture in cells.items():

@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from impasto.analysis import curves
+from impasto.analysis.report import DATA, PAGE, Chart
+from impasto.analysis.runs import Record, RunEvent
 from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.core.errors import NotFinite, OptionError, StateError
 from impasto.image import files
-from impasto.jobs.experiments import Moment, swept
+from impasto.jobs import comparison
+from impasto.jobs.experiments import NETWORK, RECORD, read_experiment, run_experiments
 from impasto.jobs.grid import Experiment, experiments
-from impasto.jobs.page import DATA, PAGE
-from impasto.jobs.records import FILE, NETWORK, Record, known
 from impasto.training.boards import Log
 from impasto.training.fit import Progress
 
@@ -53,6 +55,8 @@ class Trainer:
 def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Experiment]]:
     """`grid("…")`: the experiments of a file that trains three steps on pictures that are there."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(comparison, "chart", lambda draw, caption="": Chart(caption, "<svg></svg>"))  # quicker
+    monkeypatch.setattr(curves, "loss_picture", lambda runs: torch.zeros(1, 3, 8, 8))
     (tmp_path / "photos").mkdir()
     (tmp_path / "wave.png").touch()
 
@@ -64,12 +68,12 @@ def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], lis
     return found
 
 
-def run(found: list[Experiment], train: Trainer, folder: Path = Path("out")) -> list[Moment]:
-    return list(swept(found, folder, train, title="grid", tell=pytest.fail))
+def run(found: list[Experiment], train: Trainer, folder: Path = Path("out")) -> list[RunEvent[Progress]]:
+    return list(run_experiments(found, folder, train, title="grid", report_error=pytest.fail))
 
 
-def ends(moments: list[Moment]) -> dict[str, Record]:
-    return {at.experiment.name: at.record for at in moments if at.record is not None}
+def ends(moments: list[RunEvent[Progress]]) -> dict[str, Record]:
+    return {at.run.name: at.run.record for at in moments if at.step is None}
 
 
 AB = "[[runs]]\nname = 'a'\n[[runs]]\nname = 'b'\nstyle-weight = 50\n"
@@ -79,13 +83,13 @@ def test_each_run_trains_to_the_end_in_a_folder_of_its_own(grid: Callable[[str],
     train = Trainer()
     moments = run(grid(AB), train)
     assert train.steps == [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("b", 2), ("b", 3)]
-    assert [(at.number, at.count, at.progress.step) for at in moments if at.progress] == [
+    assert [(at.number, at.count, at.step.step) for at in moments if at.step] == [
         *((1, 2, step) for step in (1, 2, 3)),
         *((2, 2, step) for step in (1, 2, 3)),
     ]
     for name, record in ends(moments).items():
         assert (record.state, record.step, record.steps, record.error) == ("finished", 3, 3, "")
-        assert (record.timed, record.unreadable) == (2, 1)
+        assert (record.timed_steps, record.unreadable) == (2, 1)
         assert record.seconds >= record.step_seconds > 0
         assert files.read(Path("out") / name / "losses.png").pixels.shape[1] == 3
     assert Path("out", PAGE).is_file()
@@ -107,11 +111,11 @@ def test_what_is_finished_is_not_trained_again(grid: Callable[[str], list[Experi
 @pytest.mark.parametrize("stopped_at", [1, 3, 4, 5])
 def test_stopped_anywhere_it_goes_on(stopped_at: int, grid: Callable[[str], list[Experiment]]) -> None:
     train, found = Trainer(), grid(AB)
-    moments = swept(found, Path("out"), train, title="grid", tell=pytest.fail)
+    moments = run_experiments(found, Path("out"), train, title="grid", report_error=pytest.fail)
     for _ in range(stopped_at):
         next(moments)
     moments.close()
-    first = known(found[0], Path("out/a"))
+    first = read_experiment(found[0], Path("out/a"))
     assert first.state == ("finished" if stopped_at > 3 else "stopped")
     assert first.step == min(stopped_at, 3)
     assert ("stopped" in Path("out", PAGE).read_text()) == (stopped_at != 4)
@@ -131,8 +135,8 @@ def test_a_killed_run_goes_on(grid: Callable[[str], list[Experiment]]) -> None:
             yield progress
 
     with pytest.raises(KeyboardInterrupt):
-        list(swept(found, Path("out"), killed, title="grid", tell=pytest.fail))
-    assert known(found[0], Path("out/a")).state == "stopped"
+        list(run_experiments(found, Path("out"), killed, title="grid", report_error=pytest.fail))
+    assert read_experiment(found[0], Path("out/a")).state == "stopped"
     run(found, train)
     assert len(train.steps) == 6
 
@@ -173,10 +177,10 @@ def test_a_network_that_is_gone_is_trained_again(grid: Callable[[str], list[Expe
     assert Path("out/a", NETWORK).is_file()
 
 
-@pytest.mark.parametrize("text", ["", '{"options": {}, "record": {"stat": 2}}', "[]"])
+@pytest.mark.parametrize("text", ["", '{"settings": {}, "record": {"stat": 2}}', "[]"])
 def test_a_damaged_record_is_said(text: str, grid: Callable[[str], list[Experiment]]) -> None:
     run(grid(AB), Trainer())
-    Path("out/a", FILE).write_text(text)
+    Path("out/a", RECORD).write_text(text)
     with pytest.raises(StateError, match=r"cannot be read .* delete it"):
         run(grid(AB), Trainer())
 
@@ -186,8 +190,8 @@ def test_a_damaged_record_is_said(text: str, grid: Callable[[str], list[Experime
     [
         ({"contents": ()}, "run 'a' has no contents"),
         ({"styles": ()}, "run 'a' has no styles"),
-        ({"styles": (Path("gone.png"),)}, "there is no gone.png"),
-        ({"validation": Path("gone")}, "there is no gone"),
+        ({"styles": (Path("gone.png"),)}, "needs gone.png, which does not exist"),
+        ({"validation": Path("gone")}, "needs gone, which does not exist"),
     ],
 )
 def test_what_would_end_every_run_is_said_before(
@@ -201,7 +205,7 @@ def test_what_would_end_every_run_is_said_before(
 
 
 def test_one_process_and_a_folder(grid: Callable[[str], list[Experiment]], monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(OptionError, match="is no folder"):
+    with pytest.raises(OptionError, match="is not a folder"):
         run(grid(AB), Trainer(), Path("wave.png"))
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(OptionError, match="in one process"):
@@ -253,7 +257,7 @@ def test_the_page_has_every_run_and_escapes_names(grid: Callable[[str], list[Exp
     text = Path("out", PAGE).read_text()
     page = Page(text)
     assert page.open == []
-    assert page.row("experiment") == ["a", "b", '<script>alert(1)</script> & "quotes"', "bad"]
+    assert page.row("run") == ["a", "b", '<script>alert(1)</script> & "quotes"', "bad"]
     assert "<script" not in text
     assert "<b>loss" not in text
     assert page.row("style-weight") == ["2", "50", "2", "2"]
@@ -262,9 +266,10 @@ def test_the_page_has_every_run_and_escapes_names(grid: Callable[[str], list[Exp
     assert page.row("style loss")[:2] == ["0.667", "16.7"]
     assert page.row("style loss without weight")[:2] == ["0.333", "0.333"]
     assert page.row("steps") == ["3", "3", "3", "1 of 3"]
-    assert all(cell.endswith(" s") for cell in page.row("a step")[:3])
-    assert page.pictures == 3 + 1 + 4  # results, the losses of all, the losses of each
-    assert sum(address.startswith("data:image/") for address in page.addresses) == 3 + 2 * (1 + 4)
+    assert all(float(cell) > 0 for cell in page.row("seconds a step")[:3])
+    assert page.pictures == 3
+    assert sum(address.startswith("data:image/") for address in page.addresses) == 3
+    assert text.count("<svg>") == 1 + 4  # the losses of all, the losses of each
 
 
 def test_the_page_needs_no_other_place(grid: Callable[[str], list[Experiment]]) -> None:
@@ -276,12 +281,12 @@ def test_the_page_needs_no_other_place(grid: Callable[[str], list[Experiment]]) 
 
 
 def test_the_page_tells_of_runs_to_come(grid: Callable[[str], list[Experiment]]) -> None:
-    moments = swept(grid(AB), Path("out"), Trainer(), title="grid", tell=pytest.fail)
+    moments = run_experiments(grid(AB), Path("out"), Trainer(), title="grid", report_error=pytest.fail)
     for at in moments:
-        if at.record is not None:
+        if at.step is None:
             break
     page = Page(Path("out", PAGE).read_text())
-    assert page.row("state") == ["finished", "not begun"]
+    assert page.row("state") == ["finished", "not started"]
     assert page.row("steps") == ["3", ""]
     moments.close()
 
@@ -292,7 +297,7 @@ def test_the_losses_of_all_are_without_weights_only_where_those_differ(
     run(grid("[grid]\nseed = [0, 1]\n"), Trainer())
     text = Path("out", PAGE).read_text()
     assert "without weight" not in text
-    assert Page(text).row("experiment") == ["1", "2"]
+    assert Page(text).row("run") == ["1", "2"]
     assert Page(text).row("seed") == ["0", "1"]
     run(grid("[grid]\nstyle-weight = [1, 2]\n"), Trainer(), Path("other"))
     assert "without weights, since those differ" in Path("other", PAGE).read_text()

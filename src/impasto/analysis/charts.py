@@ -1,7 +1,9 @@
-"""Line and scatter charts for light and dark pages, drawn by matplotlib (extra `charts`)."""
+"""Line and scatter charts, drawn by matplotlib (extra `charts`): pictures, or SVG for light and dark pages."""
 
 from __future__ import annotations
 
+import colorsys
+import io
 import logging
 import math
 import warnings
@@ -28,28 +30,10 @@ SINGLE_IN, TILED_IN = (9.0, 4.4), (5.6, 3.4)  # width and height of one panel al
 LONGEST_NAME = 48  # characters of a legend entry
 
 
-@dataclass(frozen=True)
-class Theme:
-    """Colours of a chart. `lines` can be told apart with any colour vision (after Okabe & Ito 2008)."""
-
-    paper: str
-    ink: str
-    soft: str
-    rule: str
-    lines: tuple[str, ...]
-
-    def colours(self, count: int) -> list[Any]:
-        """`count` different colours; more than `lines` has are spread over the hues of `hsv`."""
-        if count <= len(self.lines):
-            return list(self.lines[:count])
-        colormaps = optional("matplotlib", "charts", "drawing charts").colormaps
-        return [tuple(colour) for colour in colormaps["hsv"](np.linspace(0, 1, count, endpoint=False))]
-
-
-LIGHT = Theme("#fbfaf7", "#22211f", "#77736c", "#e3e0d8",
-              ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#7a4fbf", "#444444"))  # fmt: skip
-DARK = Theme("#191817", "#ece9e3", "#98938a", "#373530",
-             ("#5aa9e6", "#ff8a4c", "#3cc99b", "#e79ac4", "#e0c04c", "#9ad4f5", "#b79cf0", "#c9c5bd"))  # fmt: skip
+PAPER, INK, SOFT, RULE = "#fbfaf7", "#22211f", "#77736c", "#e3e0d8"
+# colours that can be told apart with any colour vision (after Okabe & Ito 2008), on light and on dark paper
+LIGHT_LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#7a4fbf", "#444444")
+DARK_LINES = ("#5aa9e6", "#ff8a4c", "#3cc99b", "#e79ac4", "#e0c04c", "#9ad4f5", "#b79cf0", "#c9c5bd")
 
 
 @dataclass(frozen=True)
@@ -73,23 +57,23 @@ class Panel:
     lines: Sequence[Line]
 
 
-def line_chart(panels: Sequence[Panel], legend: Sequence[str], *, scale: str = "auto", dark: bool = False) -> Figure:
+def line_chart(panels: Sequence[Panel], legend: Sequence[str], *, scale: str = "auto") -> Figure:
     """Values over steps: one or more panels, two in a row, under a common legend.
 
     Running means are strong lines, the values themselves faint ones behind. `scale` is `linear`, `log`, or `auto`:
     logarithmic where values are not negative and span a factor of `LOG_FROM`. A logarithmic axis covers every positive
     value. Raises `MissingExtra` without matplotlib.
     """
-    theme, columns = (DARK if dark else LIGHT), min(2, len(panels))
+    columns = min(2, len(panels))
     size = SINGLE_IN if len(panels) == 1 else TILED_IN
     rows = math.ceil(len(panels) / columns)
-    figure = _figure(theme, (columns * size[0], rows * size[1]))
+    figure = _figure((columns * size[0], rows * size[1]))
     grid = figure.subplots(rows, columns, squeeze=False).flatten()
-    colours = theme.colours(len(legend))
+    colours = series_colours(len(legend))
     for axes, panel in zip(grid, panels, strict=False):
         log = is_log(np.concatenate([line.values for line in panel.lines]), scale)
         axes.set_yscale("log" if log else "linear", **({"nonpositive": "clip"} if log else {}))
-        _style(axes, theme, title=panel.title + (" (logarithmic)" if log else ""), x_label="step")
+        _style(axes, title=panel.title + (" (logarithmic)" if log else ""), x_label="step")
         for line in panel.lines:
             _draw_line(axes, line, colours[line.index])
         if not log:
@@ -97,26 +81,21 @@ def line_chart(panels: Sequence[Panel], legend: Sequence[str], *, scale: str = "
             _widen(axes)
     for axes in grid[len(panels) :]:
         axes.remove()
-    _legend(figure, legend, colours, theme)
+    _legend(figure, legend, colours)
     return figure
 
 
-def scatter_chart(
-    points: Mapping[str, tuple[float, float]], *, x_label: str, y_label: str, dark: bool = False
-) -> Figure:
+def scatter_chart(points: Mapping[str, tuple[float, float]], *, x_label: str, y_label: str) -> Figure:
     """Labelled points `{label: (x, y)}`. Raises `MissingExtra` without matplotlib."""
-    theme = DARK if dark else LIGHT
-    figure = _figure(theme, (5.6, 4.0))
+    figure = _figure((5.6, 4.0))
     axes = figure.subplots()
-    _style(axes, theme, title="", x_label=x_label)
-    axes.set_ylabel(y_label, color=theme.soft)
+    _style(axes, title="", x_label=x_label)
+    axes.set_ylabel(y_label, color=SOFT)
     axes.margins(0.12)
     xs, ys = zip(*points.values(), strict=True)
-    axes.scatter(xs, ys, color=theme.lines[1], zorder=3)
+    axes.scatter(xs, ys, color=LIGHT_LINES[1], zorder=3)
     for label, place in points.items():
-        axes.annotate(
-            legible(label), place, xytext=(6, 5), textcoords="offset points", color=theme.ink, parse_math=False
-        )
+        axes.annotate(legible(label), place, xytext=(6, 5), textcoords="offset points", color=INK, parse_math=False)
     return figure
 
 
@@ -127,6 +106,33 @@ def pixels_of(figure: Figure) -> Tensor:
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # drawn as a box, which is enough
         canvas.draw()
     return from_bytes(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+
+
+def svg_of(figure: Figure) -> str:
+    """The chart as an SVG element, its colours the CSS variables `--paper`, `--ink`, `--soft`, `--line`, `--series-1`…
+
+    Texts stay texts, so that the page can be searched.
+    """
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    variables = {PAPER: "--paper", INK: "--ink", SOFT: "--soft", RULE: "--line"}
+    variables |= {colour: f"--series-{i}" for i, colour in enumerate(LIGHT_LINES, start=1)}
+    for colour, variable in variables.items():
+        svg = svg.replace(colour, f"var({variable})")
+    return svg
+
+
+def series_colours(count: int) -> list[Any]:
+    """`count` different colours: the first of `LIGHT_LINES`, or hues around the circle where those are too few."""
+    if count <= len(LIGHT_LINES):
+        return list(LIGHT_LINES[:count])
+    return [colorsys.hls_to_rgb(i / count, 0.5, 0.65) for i in range(count)]
 
 
 def is_log(values: Numbers, scale: str) -> bool:
@@ -156,27 +162,27 @@ def legible(text: str) -> str:
     return text if len(text) <= LONGEST_NAME else f"{text[:half].rstrip()}…{text[-half:].lstrip()}"
 
 
-def _figure(theme: Theme, size_in: tuple[float, float]) -> Figure:
+def _figure(size_in: tuple[float, float]) -> Figure:
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it reports its cache on stderr
     optional("matplotlib", "charts", "drawing charts")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size_in, dpi=DPI, facecolor=theme.paper, layout="constrained")
+    figure = Figure(figsize=size_in, dpi=DPI, facecolor=PAPER, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _style(axes: Axes, theme: Theme, *, title: str, x_label: str) -> None:
-    axes.set_facecolor(theme.paper)
-    axes.set_title(legible(title), loc="left", color=theme.ink, fontsize=11, parse_math=False)
-    axes.set_xlabel(x_label, color=theme.soft)
-    axes.tick_params(which="both", colors=theme.soft)
-    axes.grid(axis="y", color=theme.rule, linewidth=0.8)
+def _style(axes: Axes, *, title: str, x_label: str) -> None:
+    axes.set_facecolor(PAPER)
+    axes.set_title(legible(title), loc="left", color=INK, fontsize=11, parse_math=False)
+    axes.set_xlabel(x_label, color=SOFT)
+    axes.tick_params(which="both", colors=SOFT)
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
     axes.set_axisbelow(True)
     for name, spine in axes.spines.items():
         spine.set_visible(name in ("left", "bottom"))
-        spine.set_color(theme.soft)
+        spine.set_color(SOFT)
 
 
 def _draw_line(axes: Axes, line: Line, colour: Any) -> None:
@@ -194,15 +200,13 @@ def _widen(axes: Axes) -> None:
         axes.set_ylim(middle - abs(middle) / 10, middle + abs(middle) / 10)
 
 
-def _legend(figure: Figure, names: Sequence[str], colours: Sequence[Any], theme: Theme) -> None:
+def _legend(figure: Figure, names: Sequence[str], colours: Sequence[Any]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=colour, linewidth=2.5) for colour in colours]
     labels = [legible(name) for name in names]
     room = figure.get_figwidth() * 11  # characters in a row
     columns = max(1, int(room / (max(map(len, labels)) + 6)))
-    legend = figure.legend(
-        handles, labels, loc="outside upper left", ncols=columns, frameon=False, labelcolor=theme.ink
-    )
+    legend = figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, labelcolor=INK)
     for text in legend.get_texts():
         text.set_parse_math(False)

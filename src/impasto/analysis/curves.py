@@ -114,7 +114,7 @@ def read_all(sources: Sequence[Path]) -> list[Curves]:
     ]
 
 
-def loss_chart(runs: Sequence[Curves], *, options: CurveOptions | None = None, dark: bool = False) -> Figure:
+def loss_chart(runs: Sequence[Curves], *, options: CurveOptions | None = None) -> Figure:
     """Losses over steps: the parts of one run in one panel, or several runs with a panel for each part.
 
     Values that are not finite are left out. Raises `DataError` where none is finite, `MissingExtra` without matplotlib.
@@ -131,12 +131,12 @@ def loss_chart(runs: Sequence[Curves], *, options: CurveOptions | None = None, d
     panels = [panel for panel in panels if panel.lines]
     if not panels:
         raise DataError(f"no loss of {', '.join(run.name for run in runs)} is finite: there is nothing to draw.")
-    return line_chart(panels, legend, scale=options.scale, dark=dark)
+    return line_chart(panels, legend, scale=options.scale)
 
 
-def loss_picture(runs: Sequence[Curves], *, options: CurveOptions | None = None, dark: bool = False) -> Tensor:
+def loss_picture(runs: Sequence[Curves], *, options: CurveOptions | None = None) -> Tensor:
     """`loss_chart` as `(1, 3, H, W)` in `[0, 1]`."""
-    return pixels_of(loss_chart(runs, options=options, dark=dark))
+    return pixels_of(loss_chart(runs, options=options))
 
 
 def _lines(runs: Sequence[Curves], parts: Sequence[str], options: CurveOptions) -> list[Line]:

@@ -1,10 +1,9 @@
-"""The numbers of a sweep: each cell's picture against its own content and styles, seen through one encoder."""
+"""The measures of a painting in a sweep: against its own content and styles, all with one encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 
@@ -13,26 +12,12 @@ from impasto.metrics.table import METRICS, measured
 from impasto.stylizers.protocol import Mix
 
 TOWARDS = " to "
-"""Between a measure and the style that it is of, where there are several styles."""
-
-
-class Pictures(Protocol):
-    """What a painting was made of."""
-
-    @property
-    def content(self) -> Tensor:
-        """`(1, 3, h, w)`."""
-        ...
-
-    @property
-    def mix(self) -> Mix:
-        """The styles."""
-        ...
+"""Joins a measure and the name of its style where there are several styles."""
 
 
 @dataclass(frozen=True)
 class SweepMetrics:
-    """An encoder and the layers to measure in; the same for all cells, so that their numbers can be compared."""
+    """An encoder and its layers, the same for all paintings of a sweep, so that their numbers can be compared."""
 
     encoder: Encoder
     content_layers: Sequence[str]
@@ -40,35 +25,40 @@ class SweepMetrics:
 
     @property
     def name(self) -> str:
-        """What the numbers depend on, to know old ones again."""
+        """Identifies everything that the numbers depend on."""
         layers = ",".join([*self.content_layers, "/", *self.style_layers])
-        return f"{self.encoder.name} {self.encoder.sha256[:16]} {layers}"
+        return f"{self.encoder.name} {self.encoder.sha256[:16]} {layers} {','.join(METRICS)}"
 
-    def measures(self, output: Tensor, pictures: Pictures) -> dict[str, float]:
-        """Every measure of `METRICS`; those that differ between styles once for each: `style-gram to b.jpg`."""
-        styles = pictures.mix.styles
-        found = [
+    def measures(self, output: Tensor, *, content: Tensor, mix: Mix) -> tuple[dict[str, float], str]:
+        """Every measure of `METRICS`, and a note on missing ones.
+
+        Measures that differ between styles have a value for each: `style-gram to b.jpg`. A style without a picture has
+        none of the measures that compare with the style.
+        """
+        each = [
             measured(
                 output,
-                pictures.content,
-                style.seen(by="measuring"),
+                content,
+                style.picture,
                 self.encoder,
                 content_layers=self.content_layers,
                 style_layers=self.style_layers,
             )
-            for style in styles
+            for style in mix.styles
         ]
+        names = [style.name or f"style {i}" for i, style in enumerate(mix.styles, start=1)]
         rows: dict[str, float] = {}
         for metric in METRICS:
-            values = [each[metric] for each in found]
-            if len(set(values)) == 1:
-                rows[metric] = values[0]
+            values = {name: values[metric] for name, values in zip(names, each, strict=True) if metric in values}
+            if len(values) == len(names) and len(set(values.values())) == 1:
+                rows[metric] = next(iter(values.values()))
             else:
-                names = [style.name or f"style {i}" for i, style in enumerate(styles, start=1)]
-                rows |= {f"{metric}{TOWARDS}{name}": value for name, value in zip(names, values, strict=True)}
-        return rows
+                rows |= {f"{metric}{TOWARDS}{name}": value for name, value in values.items()}
+        unknown = [name for name, style in zip(names, mix.styles, strict=True) if style.picture is None]
+        note = f"no style measures for {', '.join(unknown)}: its picture is not known" if unknown else ""
+        return rows, note
 
 
 def metric_of(row: str) -> str:
-    """The name in `METRICS` of a row that `SweepMetrics.measures` named."""
+    """The name in `METRICS` of a row of `SweepMetrics.measures`."""
     return row.partition(TOWARDS)[0]

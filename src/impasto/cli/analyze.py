@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -16,9 +15,8 @@ from cyclopts import App, Parameter
 from impasto.cli import outputs
 from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time, fetched
 from impasto.cli.flags import flagged, plain
-from impasto.cli.groups import ConsoleFlags, LookFlags
-from impasto.cli.mixes import mixed
-from impasto.cli.stopping import on_interrupt
+from impasto.cli.groups import ConsoleFlags
+from impasto.cli.stopping import INTERRUPTED, on_interrupt
 from impasto.config.analysis import (
     EncoderViewOptions,
     FeatureOptions,
@@ -26,21 +24,18 @@ from impasto.config.analysis import (
     LayersOptions,
     RebuildOptions,
     RebuildTarget,
-    SweepOptions,
 )
-from impasto.config.job import Job
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from impasto.analysis.sweep import SweepStep
     from impasto.encoders.table import Encoder
     from impasto.stylizers.protocol import Step
 
 app = App(name="analyze", help="Look into pictures, encoders, options and training runs.")
 app.command("impasto.cli.experiments:curves")
+app.command("impasto.cli.experiments:paint_sweep", name="sweep")
 NOTE = "impasto-analysis"  # name of the note in the written pictures
-INTERRUPTED = 130  # exit code, as shells have it
 
 
 @flagged("Encoder")
@@ -73,15 +68,10 @@ class FeatureFlags(FeatureOptions):
     """Flags of `FeatureOptions`."""
 
 
-@flagged("Sweep")
-class SweepFlags(SweepOptions):
-    """Flags of `SweepOptions`."""
-
-
 Picture = Annotated[Path, Parameter(help="Picture to look at.")]
 Output = Annotated[Path, Parameter(name=("--output", "-o"), negative=(), help="Picture file to write.")]
-_VIEW, _REBUILD, _CONSOLE, _LOOK = EncoderViewFlags(), RebuildFlags(), ConsoleFlags(), LookFlags()
-_TARGET, _LAYERS, _GRAM, _FEATURES, _SWEEP = TargetFlags(), LayersFlags(), GramFlags(), FeatureFlags(), SweepFlags()
+_VIEW, _REBUILD, _CONSOLE = EncoderViewFlags(), RebuildFlags(), ConsoleFlags()
+_TARGET, _LAYERS, _GRAM, _FEATURES = TargetFlags(), LayersFlags(), GramFlags(), FeatureFlags()
 
 
 @app.command
@@ -188,57 +178,6 @@ def features(
     return 0
 
 
-@app.command
-def sweep(
-    content: Annotated[Path, Parameter(help="Picture to repaint.")],
-    /,
-    *,
-    style: Annotated[
-        tuple[str, ...],
-        Parameter(negative=(), metavar="PICTURE[:WEIGHT]", help="Style, with its share in the mix; may be repeated."),
-    ],
-    vary: Annotated[
-        tuple[str, ...],
-        Parameter(
-            negative=(),
-            metavar="OPTION=VALUE,VALUE",
-            help="An option and its values: strength=0.5,1,2 or losses.style_weight=5,10. In a list + joins the items: "
-            "steps=60+40+20,100. styles.2.scale is an option of the second style; mix=0,0.5,1 blends the first style "
-            "into the second. Repeat it for more axes.",
-        ),
-    ],
-    output: Annotated[
-        Path,
-        Parameter(name=("--output", "-o"), negative=(), help="Folder of sheet, report, results.json and pictures."),
-    ],
-    sweep: SweepFlags = _SWEEP,
-    look: LookFlags = _LOOK,
-    console: ConsoleFlags = _CONSOLE,
-) -> int:
-    """Paint a picture with every combination of some options, and set the results side by side.
-
-    Run again, it goes on: what is finished stays. A run that fails is reported, and the others go on.
-    """
-    parts = {part.name: plain(getattr(look, part.name)) for part in dataclasses.fields(look)}
-    job = Job(content=str(content), styles=mixed(style, scales=(1.0,), masks=()), **parts)
-    with Bar(quiet=console.quiet) as bar:
-        from impasto import api
-        from impasto.analysis import report
-        from impasto.cli import batch
-
-        batch.prepare(console)
-        try:
-            results = api.sweep(job, vary, folder=output, options=plain(sweep), progress=_Runs(bar))
-        except KeyboardInterrupt:
-            bar.note("stopped; finished runs are kept, and the same command goes on from there.")
-            return INTERRUPTED
-        counts = report.summary(results)
-        paths = {name: str(output / name) for name in (report.SHEET, report.PAGE, report.DATA)}
-        print(json.dumps({"files": paths, **counts}) if console.json else "\n".join(paths.values()), flush=True)
-        bar.note(", ".join(f"{count} {what}" for what, count in counts.items()))
-    return 1 if counts["failed"] else 0
-
-
 @dataclass
 class _Look:
     """A picture and the encoder that looks at it; `write` ends the command."""
@@ -318,29 +257,3 @@ def _walked(steps: Iterator[Step], bar: Bar, name: str, look: _Look, film: Path 
         if add and shown != step.index:
             add(step.picture())
     return step, stop.asked and step.index < step.total
-
-
-class _Runs:
-    """Draws the runs of a sweep on a bar."""
-
-    def __init__(self, bar: Bar) -> None:
-        self._bar = bar
-
-    def __call__(self, at: SweepStep) -> None:
-        """Draw a step, or tell of a run's end."""
-        name = f"run {at.cell.number}/{at.count}  " + "  ".join(f"{k} {v}" for k, v in at.cell.texts.items())
-        if at.step is not None:
-            done = at.cell.number - 1 + at.step.index / at.step.total
-            self._bar.show(done, at.count, f"{name}  step {at.step.index}/{at.step.total}")
-        if at.result is None:
-            return
-        if at.result.error:
-            self._bar.tell_error(f"{name}: failed: {at.result.error}")
-        elif at.result.kept:
-            self._bar.note(f"{name}: kept")
-        else:
-            self._bar.note(f"{name}: {at.result.seconds:.1f} s  {as_losses(_first(at.result.measures, 4))}")
-
-
-def _first(measures: Mapping[str, float], count: int) -> dict[str, float]:
-    return dict(list(measures.items())[:count])

@@ -1,25 +1,33 @@
-"""Commands that compare training runs: `impasto train sweep` and `impasto analyze curves`."""
+"""Sweeps and loss curves: `impasto analyze sweep`, `impasto train sweep` and `impasto analyze curves`."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from impasto.cli import outputs
 from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time
 from impasto.cli.flags import flagged, plain
-from impasto.cli.groups import ConsoleFlags
+from impasto.cli.groups import ConsoleFlags, LookFlags
+from impasto.cli.mixes import mixed
 from impasto.cli.stopping import INTERRUPTED, on_interrupt
+from impasto.config.analysis import SweepOptions
 from impasto.config.experiments import CurveOptions
+from impasto.config.job import Job
 
 if TYPE_CHECKING:
-    from impasto.jobs.experiments import Moment, Train
+    from impasto.analysis.runs import Record, RunEvent
+    from impasto.jobs.experiments import Train
+    from impasto.training.fit import Progress
+
+STOPPED_NOTE = "stopped; finished runs are kept. Run the same command again to continue."
 
 
 @flagged("Curves")
@@ -27,7 +35,64 @@ class CurveFlags(CurveOptions):
     """Flags of `CurveOptions`."""
 
 
-_CURVES, _CONSOLE = CurveFlags(), ConsoleFlags()
+@flagged("Sweep")
+class SweepFlags(SweepOptions):
+    """Flags of `SweepOptions`."""
+
+
+_CURVES, _SWEEP, _LOOK, _CONSOLE = CurveFlags(), SweepFlags(), LookFlags(), ConsoleFlags()
+
+
+def paint_sweep(
+    content: Annotated[Path, Parameter(help="Picture to repaint.")],
+    /,
+    *,
+    style: Annotated[
+        tuple[str, ...],
+        Parameter(negative=(), metavar="PICTURE[:WEIGHT]", help="Style with its weight in the mix; may be repeated."),
+    ],
+    vary: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative=(),
+            metavar="OPTION=VALUE,VALUE",
+            help="Option and its values: strength=0.5,1,2 or losses.style_weight=5,10. The items of a list are joined "
+            "by +: steps=60+40+20,100. styles.2.scale is an option of the second style; mix=0,0.5,1 blends the first "
+            "style into the second. Repeat for more axes.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        Parameter(name=("--output", "-o"), negative=(), help="Folder of sheet, report, results.json and pictures."),
+    ],
+    sweep: SweepFlags = _SWEEP,
+    look: LookFlags = _LOOK,
+    console: ConsoleFlags = _CONSOLE,
+) -> int:
+    """Paint a picture with every combination of some options, and compare the results side by side.
+
+    Run the same command again to continue: finished pictures are kept. A run that fails is reported, and the others go
+    on.
+    """
+    parts = {part.name: plain(getattr(look, part.name)) for part in dataclasses.fields(look)}
+    job = Job(content=str(content), styles=mixed(style, scales=(1.0,), masks=()), **parts)
+    with Bar(quiet=console.quiet) as bar:
+        from impasto import api
+        from impasto.analysis.report import DATA, PAGE
+        from impasto.analysis.sweep_report import SHEET, summary
+        from impasto.cli import batch
+
+        batch.prepare(console)
+        try:
+            runs = api.sweep(job, vary, folder=output, options=plain(sweep), progress=RunProgress(bar))
+        except KeyboardInterrupt:
+            bar.note(STOPPED_NOTE)
+            return INTERRUPTED
+        counts = summary(runs)
+        paths = {name: str(output / name) for name in (SHEET, PAGE, DATA)}
+        print(json.dumps({"files": paths, **counts}) if console.json else "\n".join(paths.values()), flush=True)
+        bar.note(", ".join(f"{count} {state}" for state, count in counts.items()))
+    return 1 if counts["failed"] else 0
 
 
 def sweep(
@@ -41,30 +106,31 @@ def sweep(
 ) -> int:
     """Train a fast network with each of many settings, and compare them on one page.
 
-    Options are those of impasto train fast, by the names of its flags. Ctrl-C stops after the running step. The same
-    command leaves what is finished and goes on with the rest, exactly. A run that fails is reported, and the others go
-    on.
+    The file has the options of impasto train fast, by the names of its flags. Ctrl-C stops after the running step. Run
+    the same command again to continue: finished runs are kept, and others resume exactly. A run that fails is reported,
+    and the others go on.
     """
+    from impasto.analysis.report import PAGE
+    from impasto.analysis.runs import state_counts
     from impasto.cli import batch
-    from impasto.jobs.experiments import swept
+    from impasto.jobs.experiments import run_experiments
     from impasto.jobs.grid import experiments
-    from impasto.jobs.page import PAGE, counts
 
-    found = experiments(grid)
+    planned = experiments(grid)
     batch.prepare(console)
-    title = f"{grid.stem}: {len(found)} experiment{'s' if len(found) > 1 else ''}"
+    title = f"{grid.stem}: {len(planned)} experiment{'s' if len(planned) > 1 else ''}"
     with Bar(quiet=console.quiet) as bar:
-        with closing(swept(found, output, _trainer(), title=title, tell=bar.tell_error)) as moments:
-            ends, stopped = _shown(moments, bar)
-        told = counts([end.record for end in ends if end.record is not None])
+        with closing(run_experiments(planned, output, _trainer(), title=title, report_error=bar.tell_error)) as events:
+            ends, stopped = _shown(events, bar)
+        counts = state_counts([end.run.record for end in ends])
         if stopped:
-            bar.note("stopped; finished runs are kept, and the same command goes on from there.")
+            bar.note(STOPPED_NOTE)
             return INTERRUPTED
-        bar.note(", ".join(f"{count} {state}" for state, count in told.items()))
+        bar.note(", ".join(f"{count} {state}" for state, count in counts.items()))
     kept = sum(end.kept for end in ends)
-    row = {"report": str(output / PAGE), "runs": len(found), "kept": kept, **told}
+    row = {"report": str(output / PAGE), "runs": len(planned), "kept": kept, **counts}
     print(json.dumps(row) if console.json else output / PAGE, flush=True)
-    return 1 if "failed" in told else 0
+    return 1 if "failed" in counts else 0
 
 
 def _trainer() -> Train:
@@ -73,39 +139,51 @@ def _trainer() -> Train:
     return train_learned
 
 
-def _shown(moments: Iterator[Moment], bar: Bar) -> tuple[list[Moment], bool]:
-    """Draw the runs on the bar; how each ended, and whether the user stopped before the last did."""
-    from impasto.jobs.records import FAILED
-
-    ends: list[Moment] = []
-    left: dict[int, TimeLeft] = {}  # of each run
+def _shown(events: Generator[RunEvent[Progress], None, None], bar: Bar) -> tuple[list[RunEvent[Progress]], bool]:
+    """The end of each run, and whether the user stopped before the last; shows the runs on the bar."""
+    ends: list[RunEvent[Progress]] = []
+    show = RunProgress(bar)
     with on_interrupt(bar.note) as stop:
-        for at in moments:
-            if at.progress is not None:
-                if not stop.worth_keeping:
-                    bar.note(f"training on {at.progress.device}")
+        for event in events:
+            if event.step is not None and not stop.worth_keeping:
+                bar.note(f"training on {event.step.device}")
                 stop.worth_keeping = True
-                rest = left.setdefault(at.number, TimeLeft(at.progress.steps)).after(at.progress.step)
-                bar.show(at.number - 1 + at.progress.step / at.progress.steps, at.count, _line(at, as_time(rest)))
-            elif at.record is not None:
-                ends.append(at)
-                (bar.tell_error if at.record.state == FAILED else bar.note)(_line(at, ""))
-            if stop.asked and len(ends) < at.count:
+            show(event)
+            if event.step is None:
+                ends.append(event)
+            if stop.asked and len(ends) < event.count:
                 return ends, True
     return ends, False
 
 
-def _line(at: Moment, time_left: str) -> str:
-    """`run 2/5  average  step 20/4000  1:05 left  content 0.52`, or how a run ended."""
-    name = f"run {at.number}/{at.count}  {at.experiment.name}"
-    if at.progress is not None:
-        parts = [name, f"step {at.progress.step}/{at.progress.steps}", time_left and f"{time_left} left"]
-        return "  ".join(part for part in [*parts, as_losses(at.progress.losses)] if part)
-    if at.record is None or at.kept:
-        return f"{name}: kept"
-    ended = f"{at.record.state} after step {at.record.step}, {as_time(at.record.seconds)}"
-    unreadable = f"; {at.record.unreadable} pictures could not be read" if at.record.unreadable else ""
-    return f"{name}: {ended}{unreadable}{at.record.error and f': {at.record.error}'}"
+class RunProgress:
+    """Shows the runs of a sweep on a bar: `run 2/5  average  step 20/4000  1:05 left  content 0.52`."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._left: dict[int, TimeLeft] = {}
+
+    def __call__(self, event: RunEvent[Any]) -> None:
+        """Show a step, or leave a line about the end of a run; failures are shown with `--quiet` too."""
+        record, name = event.run.record, f"run {event.number}/{event.count}  {event.run.name}"
+        if event.step is not None:
+            left = as_time(self._left.setdefault(event.number, TimeLeft(record.steps)).after(record.step))
+            parts = [name, f"step {record.step}/{record.steps}", left and f"{left} left", as_losses(record.losses)]
+            done = event.number - 1 + record.step / record.steps
+            self._bar.show(done, event.count, "  ".join(part for part in parts if part))
+        elif event.kept:
+            self._bar.note(f"{name}: kept")
+        elif record.error:
+            self._bar.tell_error(f"{name}: {_end(record)}: {record.error}")
+        else:
+            self._bar.note(f"{name}: {_end(record)}")
+
+
+def _end(record: Record) -> str:
+    """`finished after step 200, 1:05  content 0.52`."""
+    unreadable = f"; {record.unreadable} pictures could not be read" if record.unreadable else ""
+    measures = as_losses(dict(list(record.measures.items())[:4]))
+    return f"{record.state} after step {record.step}, {as_time(record.seconds)}{unreadable}  {measures}".rstrip()
 
 
 def curves(

@@ -1,84 +1,151 @@
-"""Training runs one after the other, for comparison: each in a folder of its own, and a report of all."""
+"""The runs of a sweep of trainings: each in its own folder, resumable, and compared on one page."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import json
 import os
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from impasto.analysis.curves import LossPicture
+from impasto.analysis.runs import (
+    FINISHED,
+    STOPPED,
+    Record,
+    RunEvent,
+    read_record,
+    run_all,
+    write_record,
+)
 from impasto.config.fast_training import FastFitOptions, FastTrainOptions
-from impasto.core.errors import ImpastoError, OptionError
-from impasto.jobs import page
+from impasto.core.errors import OptionError, StateError
+from impasto.core.options import annotated_fields
+from impasto.jobs.comparison import write_comparison
 from impasto.jobs.grid import Experiment
-from impasto.jobs.records import FAILED, FINISHED, STOPPED, Record, keep, known
+from impasto.training.checkpoints import FREE
 from impasto.training.fit import Progress
 
 Train = Callable[[FastTrainOptions, FastFitOptions, Path], Iterator[Progress]]
 """Trains in a folder, from its last checkpoint if there is one."""
 
-FAILURES = (ImpastoError, OSError, RuntimeError, MemoryError)  # what ends one run, and not the others
+RECORD, NETWORK = "experiment.json", "network.safetensors"
 
 
-@dataclass(frozen=True)
-class Moment:
-    """A step of an experiment, or, with `record`, its end; `kept` says that it was finished before."""
+class TrainRun:
+    """One training in its folder. Its record on disk is read here; see `read_experiment` for the errors."""
 
-    experiment: Experiment
-    number: int
-    count: int
-    progress: Progress | None = None
-    record: Record | None = None
-    kept: bool = False
+    def __init__(
+        self, experiment: Experiment, folder: Path, train: Train, *, report_error: Callable[[str], object]
+    ) -> None:
+        self.experiment, self.folder, self.name = experiment, folder, experiment.name
+        self.record = read_experiment(experiment, folder)
+        self._finished_before = self.record.state == FINISHED
+        self._train, self._losses = train, LossPicture(folder, report_error)
+
+    def steps(self) -> Generator[Progress, None, None]:
+        """Train to the end, or yield nothing if that was done before."""
+        if not self._finished_before:
+            yield from self._train(self.experiment.options, self.experiment.fitting, self.folder)
+
+    def progressed(self, step: Progress, /) -> None:
+        """Update the record; save it with each checkpoint and draw the losses with each sample."""
+        self.record = dataclasses.replace(
+            self.record,
+            step=step.step,
+            steps=step.steps,
+            losses=dict(step.losses),
+            skipped=step.skipped,
+            unreadable=len(step.unreadable),
+        )
+        if step.step % self.experiment.fitting.checkpoint_every == 0:
+            self._save()
+        if step.sample is not None and step.step < step.steps:  # after the last step they are drawn anyway
+            self._losses.draw()
+
+    def ended(self) -> None:
+        """Save the record and draw the losses."""
+        if not self._finished_before:
+            self._save()
+            self._losses.draw()
+
+    def _save(self) -> None:
+        write_record(self.folder / RECORD, self.record, settings=_settings(self.experiment))
 
 
-def swept(
-    experiments: Sequence[Experiment], folder: Path, train: Train, *, title: str, tell: Callable[[str], object]
-) -> Generator[Moment, None, None]:
-    """Train all experiments in `folder`, and yield every step and each one's end.
+def run_experiments(
+    experiments: Sequence[Experiment],
+    folder: Path,
+    train: Train,
+    *,
+    title: str,
+    report_error: Callable[[str], object],
+) -> Generator[RunEvent[Progress], None, None]:
+    """Train all experiments in `folder`; yields every step and the end of each.
 
-    Called again, it leaves what is finished, goes on from the last checkpoint of what is not, and tries again what
-    failed. An error ends its run only, and is kept in its record. `report.html` is written after each run, and where
-    the sweep is stopped, at any time. `tell` is given what is no reason to end. Raises `OptionError` (a folder or
-    picture that is not there, several processes) and `StateError` (a folder of other options) before anything is
-    trained, and `OSError` where nothing can be written.
+    Called again, it keeps what is finished, resumes what is not from the last checkpoint, and retries what failed. An
+    error ends its run only, and is kept in its record. `report.html` is written after each run and when the sweep is
+    stopped. `report_error` is called for errors that end no run. Raises, before anything is trained, `OptionError` (a
+    missing folder or picture, several processes) and `StateError` (a folder of other options).
     """
     _check(experiments, folder)
-    records = [known(experiment, folder / experiment.folder) for experiment in experiments]
+    runs = [TrainRun(e, folder / e.folder, train, report_error=report_error) for e in experiments]
 
     def report() -> None:
-        page.write(list(zip(experiments, records, strict=True)), folder, title=title)
+        write_comparison([(run.experiment, run.record) for run in runs], folder, title=title)
 
+    events = run_all(runs)
     try:
-        for i, experiment in enumerate(experiments):
-            at = Moment(experiment, i + 1, len(experiments))
-            if records[i].state == FINISHED:
-                yield dataclasses.replace(at, record=records[i], kept=True)
-                continue
-            run = _Run(experiment, folder / experiment.folder, records[i], tell)
-            try:
-                with contextlib.closing(run.trained(train)) as steps:
-                    for progress in steps:
-                        yield dataclasses.replace(at, progress=progress)
-            finally:
-                records[i] = run.record
-            if at.number < at.count:
+        for event in events:
+            if event.step is None and not event.kept and event.number < event.count:
                 report()
-            yield dataclasses.replace(at, record=run.record)
+            yield event
     finally:
+        events.close()
         report()
 
 
+def read_experiment(experiment: Experiment, folder: Path) -> Record:
+    """The record in the folder of an experiment, an empty one if there is none.
+
+    A finished run without its network file counts as stopped. Raises `StateError` where the record is damaged or of
+    other options.
+    """
+    known = read_record(folder / RECORD)
+    if known is None:
+        return Record()
+    before, record = known
+    now = json.loads(json.dumps(_settings(experiment)))
+    if differing := [name for name, value in now.items() if name in before and before[name] != value]:
+        raise StateError(
+            f"{folder} was trained with another {', '.join(differing)}. Give the run another name, or give another "
+            "output folder."
+        )
+    if record.state == FINISHED and not (folder / NETWORK).is_file():
+        return dataclasses.replace(record, state=STOPPED)
+    return record
+
+
+def _settings(experiment: Experiment) -> Mapping[str, Any]:
+    """The options that decide the result; of paths only the file name, since folders move."""
+    both = (experiment.options, experiment.fitting)
+    fields = [(options, field.name) for options in both for field, _ in annotated_fields(type(options))]
+    return {name: _file_names(getattr(options, name)) for options, name in fields if name not in (*FREE, "memory_gb")}
+
+
+def _file_names(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_file_names(item) for item in value]
+    return value.absolute().name if isinstance(value, Path) else value
+
+
 def _check(experiments: Sequence[Experiment], folder: Path) -> None:
-    """Raise `OptionError` for what would end every run or the sweep."""
+    """Raise `OptionError` for mistakes that would end every run, or the sweep."""
     if os.environ.get("WORLD_SIZE", "1") not in ("", "1"):
         raise OptionError("a sweep trains in one process. Start it without torchrun, or train its runs one by one.")
     if folder.exists() and not folder.is_dir():
-        raise OptionError(f"{folder} is no folder; a sweep writes many files. Name a folder.")
+        raise OptionError(f"{folder} is not a folder; a sweep writes many files. Name a folder.")
     for experiment in experiments:
         options = experiment.options
         for name, sources in (("contents", options.contents), ("styles", options.styles)):
@@ -86,62 +153,4 @@ def _check(experiments: Sequence[Experiment], folder: Path) -> None:
                 raise OptionError(f"run {experiment.name!r} has no {name}. Name some in the table [base].")
         for source in (*options.contents, *options.styles, *filter(None, [options.validation])):
             if not source.exists():
-                raise OptionError(f"there is no {source}, which run {experiment.name!r} is trained on. Mend its path.")
-
-
-class _Run:
-    """One experiment under way; `record` says at any time where it stands."""
-
-    def __init__(self, experiment: Experiment, folder: Path, before: Record, tell: Callable[[str], object]) -> None:
-        self._experiment, self._folder = experiment, folder
-        self._losses = LossPicture(folder, tell)
-        self.record = dataclasses.replace(before, state=STOPPED, error="")
-
-    def trained(self, train: Train) -> Generator[Progress, None, None]:
-        """Train to the end, a failure, or until closed; the record is kept in each case."""
-        try:
-            with contextlib.closing(self._timed(train)) as steps:
-                for progress in steps:
-                    self._note(progress)
-                    yield progress
-            self.record = dataclasses.replace(self.record, state=FINISHED)
-        except FAILURES as error:
-            told = " ".join(str(error).split()) or type(error).__name__
-            self.record = dataclasses.replace(self.record, state=FAILED, error=told)
-        finally:
-            keep(self.record, self._experiment, self._folder)
-            self._losses.draw()
-
-    def _timed(self, train: Train) -> Generator[Progress, None, None]:
-        """The steps of training; the record gets the time that they take, and not that of who looks at them."""
-        steps = train(self._experiment.options, self._experiment.fitting, self._folder)
-        with contextlib.closing(steps):  # type: ignore[type-var]
-            first = True
-            while True:
-                began = time.monotonic()
-                try:
-                    progress = next(steps, None)
-                finally:
-                    spent = time.monotonic() - began
-                    self.record = dataclasses.replace(self.record, seconds=self.record.seconds + spent)
-                if progress is None:
-                    return
-                if not first:
-                    self.record = dataclasses.replace(
-                        self.record, step_seconds=self.record.step_seconds + spent, timed=self.record.timed + 1
-                    )
-                first = False
-                yield progress
-
-    def _note(self, progress: Progress) -> None:
-        self.record = dataclasses.replace(
-            self.record,
-            step=progress.step,
-            steps=progress.steps,
-            skipped=progress.skipped,
-            unreadable=len(progress.unreadable),
-        )
-        if progress.step % self._experiment.fitting.checkpoint_every == 0:
-            keep(self.record, self._experiment, self._folder)  # a run that is killed has lost little
-        if progress.sample is not None and progress.step < progress.steps:  # after the last step it is drawn anyway
-            self._losses.draw()
+                raise OptionError(f"run {experiment.name!r} needs {source}, which does not exist. Fix the path.")

@@ -106,7 +106,7 @@ METRICS: dict[str, Metric] = {
 def measured(
     output: Tensor,
     content: Tensor,
-    style: Tensor,
+    style: Tensor | None,
     encoder: Encoder,
     *,
     content_layers: Sequence[str],
@@ -114,10 +114,12 @@ def measured(
 ) -> dict[str, float]:
     """Every measure in `METRICS` of one result; `content` is first resized to the output's size.
 
-    Features are computed once for each picture and kept until the end.
+    Without a style, the measures that compare with it are left out. Features are computed once for each picture and
+    kept until the end.
     """
-    case = _case(output, content, style, encoder, content_layers=content_layers, style_layers=style_layers)
-    return {name: metric.value(case) for name, metric in METRICS.items()}
+    layers = {"content_layers": content_layers, "style_layers": style_layers}
+    case = _case(output, content, content if style is None else style, encoder, **layers)
+    return {name: m.value(case) for name, m in METRICS.items() if style is not None or m.of != "style"}
 
 
 def reference_rows(

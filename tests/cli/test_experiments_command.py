@@ -82,7 +82,7 @@ def test_ctrl_c_stops_a_sweep_and_the_same_command_goes_on(
     monkeypatch.setattr(experiments, "_trainer", lambda: interrupted)
     stopped = run("train", "sweep", "grid.toml", "-o", "out")
     assert (stopped.code, stopped.out) == (130, "")
-    assert "the same command goes on from there" in stopped.err
+    assert "Run the same command again to continue" in stopped.err
     assert not Path("out/wild").exists()
     assert Path("out/report.html").is_file()
     monkeypatch.setattr(experiments, "_trainer", lambda: trained)
@@ -97,7 +97,7 @@ def test_the_sweep_trains_as_the_command_does() -> None:
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
-    [("steps", "stesp", "Did you mean 'steps'"), ("= 2", "= 0", "--steps is 0"), ("style.png", "x.png", "no x.png")],
+    [("steps", "stesp", "Did you mean 'steps'"), ("= 2", "= 0", "--steps is 0"), ("style.png", "x.png", "needs x.png")],
 )
 def test_mistakes_are_one_line_before_anything_is_trained(old: str, new: str, said: str, run: Run, grid: Path) -> None:
     grid.write_text(GRID.replace(old, new))
