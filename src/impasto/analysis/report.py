@@ -121,12 +121,10 @@ def cost_rows(records: Sequence[Record]) -> list[Row]:
         rows.append(row("skipped steps", lambda r: str(r.skipped)))
     if any(record.unreadable for record in records):
         rows.append(row("unreadable pictures", lambda r: str(r.unreadable)))
-    return [
-        *rows,
-        row("steps", lambda r: f"{r.step}" if r.step == r.steps else f"{r.step} of {r.steps}"),
-        row("seconds a step", lambda r: "" if r.seconds_per_step is None else f"{r.seconds_per_step:.3g}"),
-        row("wall time", lambda r: clock(r.seconds)),
-    ]
+    rows.append(row("steps", lambda r: f"{r.step}" if r.step == r.steps else f"{r.step} of {r.steps}"))
+    if any(record.seconds_per_step for record in records):
+        rows.append(row("seconds a step", lambda r: f"{r.seconds_per_step:.3g}" if r.seconds_per_step else ""))
+    return [*rows, row("wall time", lambda r: clock(r.seconds))]
 
 
 def number(value: float | None) -> str:
