@@ -287,7 +287,11 @@ def sweep(
         plan_job(point.job, catalogue=catalogue)
     losses = LossOptions() if options.measure_with else job.losses
     encoder = load_encoder(options.measure_with or job.losses.encoder, precision="float32")
-    metrics = SweepMetrics(encoder, losses.content_layers, losses.style_layers)
+    if options.style_picture and len(options.style_picture) != len(job.styles):
+        raise OptionError(
+            f"{len(options.style_picture)} --style-picture for {len(job.styles)} styles; one for each style is needed."
+        )
+    metrics = SweepMetrics(encoder, losses.content_layers, losses.style_layers, options.style_picture)
 
     def opened(painted: Job, output: Path) -> Session:
         return open_session(painted, output=output, cache=cache)

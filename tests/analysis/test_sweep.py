@@ -57,6 +57,7 @@ class Drawn:
 
     content: Tensor
     mix: Mix
+    size_hw: tuple[int, int] = (40, 48)
 
 
 @dataclass

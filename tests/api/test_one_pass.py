@@ -138,5 +138,24 @@ def test_a_sweep_of_a_saved_style_has_no_style_measures(quick_job: MakeJob, ther
     (result,) = api.sweep(quick_job(styles=styles), ["strength=1"], folder=there / "s")
     assert "ssim" in result.record.measures
     assert not [name for name in result.record.measures if METRICS[name].of == "style"]
-    assert "no style measures for kept" in result.record.note
-    assert "its picture is not known" in (there / "s" / "report.html").read_text()
+    assert "no style measures for kept.safetensors: name its picture" in result.record.note
+    assert "name its picture with --style-picture" in (there / "s" / "report.html").read_text()
+
+
+def test_a_picture_named_for_a_saved_style_gives_its_measures(
+    quick_job: MakeJob, there: Path, network_file: Path
+) -> None:
+    api.save_style(there / "style.png", there / "kept.safetensors", size=48, network=str(network_file))
+    options = SweepOptions(style_picture=(there / "style.png",))
+    saved = quick_job(styles=(api.StyleSource(source=str(there / "kept.safetensors")),))
+    (from_code,) = api.sweep(saved, ["strength=1"], folder=there / "s", options=options)
+    (from_picture,) = api.sweep(quick_job(), ["strength=1"], folder=there / "t")
+    assert from_code.record.note == ""
+    assert from_code.record.measures == pytest.approx(from_picture.record.measures)
+    with pytest.raises(OptionError, match="2 --style-picture for 1 styles"):
+        api.sweep(
+            saved,
+            ["strength=1"],
+            folder=there / "u",
+            options=SweepOptions(style_picture=(there / "style.png",) * 2),
+        )

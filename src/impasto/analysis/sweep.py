@@ -15,6 +15,7 @@ from impasto.analysis.sweep_metrics import SweepMetrics
 from impasto.config.job import Job
 from impasto.core.errors import ImageTooSmall, ImpastoError, OptionError, StateError, UnknownName
 from impasto.image import files
+from impasto.session.opened import Session
 from impasto.stylizers.protocol import Step
 
 CELLS = "cells"
@@ -29,7 +30,7 @@ class Painter:
     inputs and weights, unless `again`.
     """
 
-    open_session: Callable[[Job, Path], Any]
+    open_session: Callable[[Job, Path], Session]
     metrics: SweepMetrics | None = None
     again: bool = False
 
@@ -47,7 +48,7 @@ class PaintRun:
         self.recipe: Mapping[str, Any] = {}
         self.kept = False
         self._painter = painter
-        self._session: Any = None
+        self._session: Session | None = None
 
     @property
     def record_file(self) -> Path:
@@ -56,18 +57,18 @@ class PaintRun:
 
     def steps(self) -> Generator[Step, None, None]:
         """Paint and save; yields nothing if the picture is kept."""
-        self._session = self._painter.open_session(self.job, self.picture)
-        self.recipe = json.loads(self._session.recipe.to_json()) if self._session.recipe else {}
+        session = self._session = self._painter.open_session(self.job, self.picture)
+        self.recipe = json.loads(session.recipe.to_json()) if session.recipe else {}
         known = None if self._painter.again else self._known()
         if known is not None:
             self.record, self.kept = known, True
             return
         last = None
-        for last in self._session.steps():
+        for last in session.steps():
             yield last
         if last is None:
             raise ImpastoError("the stylizer painted no step.")
-        self._session.painting(last).save(self.picture)
+        session.painting(last).save(self.picture)
 
     def progressed(self, step: Step, /) -> None:
         """Update the record after a step."""
@@ -78,7 +79,7 @@ class PaintRun:
     def ended(self) -> None:
         """Measure the picture, where it was not measured in this way before, and save the record."""
         session, self._session = self._session, None
-        if self.record.state != FINISHED:
+        if session is None or self.record.state != FINISHED:
             return
         try:
             self._measure(session)
@@ -98,14 +99,14 @@ class PaintRun:
         same = all(settings.get(key) == self.recipe.get(key) for key in ("job", "inputs", "weights"))
         return record if same and record.state == FINISHED else None
 
-    def _measure(self, session: Any) -> None:
+    def _measure(self, session: Session) -> None:
         metrics = self._painter.metrics
         if metrics is None or self.record.measured_with == metrics.name:
             return
-        inputs, measures = session.inputs, dict[str, float]()
+        measures: dict[str, float] = {}
         try:
             pixels = files.read(self.picture).pixels
-            measures, note = metrics.measures(pixels, content=inputs.content, mix=inputs.mix)
+            measures, note = metrics.measures(pixels, session.inputs)
         except (ImageTooSmall, UnknownName) as error:  # the painting itself is fine
             note = one_line(error)
         self.record = dataclasses.replace(self.record, measures=measures, measured_with=metrics.name, note=note)

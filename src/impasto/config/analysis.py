@@ -1,8 +1,9 @@
-"""Options of looking into pictures and encoders: reconstructions, Gram and feature pictures, sweeps."""
+"""Options of analysing pictures and encoders: reconstructions, Gram matrices, feature maps and sweeps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from impasto.config.optimise import LossOptions
@@ -13,32 +14,30 @@ STAGE_LAYERS = LossOptions().style_layers
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderViewOptions(Options):
-    """Through which encoder, and at which size, a picture is looked at."""
+    """The encoder of an analysis and the size of the picture."""
 
     encoder: Annotated[str, Doc("Encoder: a name of `impasto models list`, or a weight file.")] = "compact-vgg"
     pooling: Annotated[
         str,
-        Doc("Pooling of the encoder; native is what its weights were trained with."),
+        Doc("Pooling of the encoder; native is the one that its weights were trained with."),
         Choice(("native", "max", "average")),
     ] = "native"
-    size: Annotated[
-        int, Doc("Long side in pixels at which the picture is looked at; 0 keeps it."), Range(0, 100_000)
-    ] = 256
+    size: Annotated[int, Doc("Long side of the picture in pixels; 0 keeps its size."), Range(0, 100_000)] = 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class RebuildOptions(Options):
-    """How a picture is rebuilt from noise."""
+    """How a picture is reconstructed from noise."""
 
     steps: Annotated[int, Doc("Steps of L-BFGS."), Range(1)] = 200
     tv_weight: Annotated[
-        float, Doc("Weight of total variation, which smooths what the features leave open."), Range(0)
+        float, Doc("Weight of total variation, which smooths what the features do not determine."), Range(0)
     ] = 0.3
-    style_loss: Annotated[str, Doc("What is kept of a style layer: a name of the style loss table.")] = "gram"
-    history: Annotated[int, Doc("Steps that L-BFGS remembers."), Range(1, 200)] = 50
+    style_loss: Annotated[str, Doc("Statistic of the style layers: a name of the style loss table.")] = "gram"
+    history: Annotated[int, Doc("History size of L-BFGS."), Range(1, 200)] = 50
     precision: Annotated[
         str,
-        Doc("Arithmetic of the encoder; auto takes what this processor is fastest at."),
+        Doc("Arithmetic of the encoder; auto chooses the fastest on this processor."),
         Choice(("auto", "float32", "bfloat16")),
     ] = "auto"
     seed: Annotated[int, Doc("Seed of the noise and of projections."), Range(0)] = 0
@@ -46,10 +45,10 @@ class RebuildOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class RebuildTarget(Options):
-    """What of a picture is given: the features of one layer, or the style statistics of one or several."""
+    """What a picture is reconstructed from: the features of one layer, or the style statistics of one or several."""
 
-    content_layer: Annotated[str | None, Doc("Layer whose features are given.")] = None
-    style_layer: Annotated[tuple[str, ...], Doc("Layer whose style statistic is given; may be repeated.")] = ()
+    content_layer: Annotated[str | None, Doc("Layer whose features are matched.")] = None
+    style_layer: Annotated[tuple[str, ...], Doc("Layer whose style statistic is matched; may be repeated.")] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +58,12 @@ class GramOptions(Options):
     layers: Annotated[tuple[str, ...], Doc("Layers whose Gram matrices are drawn.")] = STAGE_LAYERS
     scale: Annotated[
         str,
-        Doc("log: logarithm, of either sign; linear; cosine: each pair of channels against their own strengths."),
+        Doc("log: signed logarithm; linear; cosine: normalised by the strengths of both channels."),
         Choice(("log", "linear", "cosine")),
     ] = "log"
     order: Annotated[
         str,
-        Doc("Channels by number, by strength, or clustered: those that fire together side by side."),
+        Doc("Channels by number, by strength, or clustered, so that correlated channels are neighbours."),
         Choice(("index", "strongest", "clustered")),
     ] = "index"
     cell_px: Annotated[int, Doc("Longest side of a matrix in the picture, in pixels."), Range(32, 4096)] = 256
@@ -84,9 +83,9 @@ class FeatureOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class LayersOptions(Options):
-    """Which layers are rebuilt from, and how the sheet shows them."""
+    """The layers of a sheet of reconstructions, and its size."""
 
-    layers: Annotated[tuple[str, ...], Doc("Layers, from shallow to deep.")] = STAGE_LAYERS
+    layers: Annotated[tuple[str, ...], Doc("Layers to reconstruct from, shallow to deep.")] = STAGE_LAYERS
     cell_px: Annotated[int, Doc("Longest side of a picture in the sheet, in pixels."), Range(32, 4096)] = 224
 
 
@@ -95,8 +94,12 @@ class SweepOptions(Options):
     """How a sweep is painted, measured and shown."""
 
     cell_px: Annotated[int, Doc("Long side of a picture in sheet and report, in pixels."), Range(32, 4096)] = 256
-    columns: Annotated[int, Doc("Pictures in a row of the sheet where one option varies."), Range(1, 100)] = 6
-    again: Annotated[bool, Doc("Paint finished cells, too, once more.")] = False
+    columns: Annotated[int, Doc("Pictures in a row of the sheet if only one option varies."), Range(1, 100)] = 6
+    again: Annotated[bool, Doc("Paint finished pictures again.")] = False
     measure_with: Annotated[
-        str | None, Doc("Encoder of the measures, the same for every cell. None: that of the first cell.")
+        str | None, Doc("Encoder of the measures, the same for every run; by default that of --encoder.")
     ] = None
+    style_picture: Annotated[
+        tuple[Path, ...],
+        Doc("Picture of a style, for the measures of trained and saved styles; one for each --style, in their order."),
+    ] = ()

@@ -1,4 +1,4 @@
-"""Options of looking at training runs."""
+"""Options of loss curves."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class CurveOptions(Options):
 
     scale: Annotated[
         str,
-        Doc("Axis of the losses. auto: a logarithm where the largest is 20 times the smallest or more."),
+        Doc("Axis of the losses. auto: logarithmic if the largest is 20 times the smallest or more."),
         Choice(("auto", "linear", "log")),
     ] = "auto"
     smooth: Annotated[
-        float, Doc("Part of a run that each point of the strong line is the mean of; 0 draws the losses as they are."),
+        float, Doc("Window of the running mean as a fraction of the run; 0 draws the losses as they are."),
         Range(0, 1),
     ] = 0.04  # fmt: skip
