@@ -16,7 +16,7 @@ _OUTPUT, _CONSOLE = OutputFlags(), ConsoleFlags()
 
 @app.default
 def redo(
-    file: Annotated[Path, Parameter(help="Picture made by impasto, or the JSON file beside it.")],
+    file: Annotated[Path, Parameter(help="Picture or film made by impasto, or a picture's JSON file.")],
     /,
     *,
     to: Annotated[Path, Parameter(name=("--output", "-o"), help="File to write; its ending decides the format.")],
@@ -34,7 +34,14 @@ def redo(
     from impasto.cli.painting import check_gradual, painted_file
     from impasto.cli.stopping import INTERRUPTED
     from impasto.image.files import check_writable
+    from impasto.video.film_session import film_again, is_film
 
+    if is_film(file):
+        from impasto.cli.video import painted
+
+        outputs.check_no_input(to, [file])
+        job, options = film_again(file)
+        return painted(job, to, options=options, resume=False, console=console)
     check_writable(to, output.bits)
     outputs.check_no_input(to, [file])
     batch.prepare(console)

@@ -34,13 +34,18 @@ class Steadier:
     nothing adds up over time. `docs/video.md` has the measurements.
     """
 
-    low: float = 0.8
-    high: float = 0.95
+    low: float = 0.9
+    high: float = 0.98
 
     def __post_init__(self) -> None:
         for name, value in (("low", self.low), ("high", self.high)):
             if not 0 <= value < 1:
                 raise OptionError(f"the part {name} of the carried frame is {value:g}; it must be 0 or more, below 1.")
+
+    @classmethod
+    def of(cls, steady: float) -> Steadier:
+        """One for a number from 0 to 1: so much of the coarse picture is carried, and of the detail more."""
+        return cls(low=steady, high=1 - (1 - steady) * (1 - cls.high) / (1 - cls.low))
 
     def __call__(self, painted: Tensor, carried: Tensor, motion: Motion | None) -> Tensor:
         """The output for a `painted` frame after the output `carried`, both `(1, 3, h, w)` in `[0, 1]`.

@@ -1,0 +1,190 @@
+"""`impasto video`: repaint a film."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Group, Parameter
+
+from impasto.cli.flags import about, flagged, listed, plain
+from impasto.cli.groups import (
+    ArbitraryFlags,
+    ColourFlags,
+    ConsoleFlags,
+    FastFlags,
+    LossFlags,
+    OptimiseFlags,
+    PaintFlags,
+)
+from impasto.cli.mixes import mixed
+from impasto.config.console import ConsoleOptions
+from impasto.config.job import Job, StyleSource
+from impasto.config.video import FilmSizeOptions, VideoOptions
+
+if TYPE_CHECKING:
+    from impasto.cli.bars import Bar
+    from impasto.video.film_session import FilmSession
+    from impasto.video.painting import Painted
+
+FILM = Group("Film", sort_key=0)
+
+app = App(name="video")
+
+
+@flagged("Frames and format")
+class VideoFlags(VideoOptions):
+    """Flags of `VideoOptions`."""
+
+
+@flagged("Size")
+class FilmSizeFlags(FilmSizeOptions):
+    """Flags of `FilmSizeOptions`."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class FilmLookFlags:
+    """All that decides how a frame looks, by the names that `Job` has for it."""
+
+    paint: PaintFlags = field(default_factory=PaintFlags)
+    size: FilmSizeFlags = field(default_factory=FilmSizeFlags)
+    colour: ColourFlags = field(default_factory=ColourFlags)
+    arbitrary: ArbitraryFlags = field(default_factory=ArbitraryFlags)
+    fast: FastFlags = field(default_factory=FastFlags)
+    losses: LossFlags = field(default_factory=LossFlags)
+    optimise: OptimiseFlags = field(default_factory=OptimiseFlags)
+
+
+@Parameter(name="*", group=FILM, negative=(), show_choices=False)
+@dataclass(frozen=True, kw_only=True)
+class FilmFlags:
+    """In whose manner the film is painted."""
+
+    style: Annotated[
+        tuple[str, ...],
+        Parameter(
+            metavar="FILE[:WEIGHT]",
+            help="Picture whose style is taken, a style of impasto style save, or the name or file of a trained style, "
+            "and its share. Repeated, they are mixed.",
+        ),
+    ]
+    style_scale: Annotated[
+        tuple[float, ...],
+        listed("style_scale", tuple[float, ...], help=f"{about(StyleSource, 'scale')} One number, or one a style."),
+    ] = (1.0,)
+    mask: Annotated[
+        tuple[Path, ...],
+        listed("mask", tuple[Path, ...], help=f"{about(StyleSource, 'mask')} Repeated, one a style, in their order."),
+    ] = ()
+    resume: Annotated[
+        bool, Parameter(show_default=False, help="Go on with a film that Ctrl-C or an error stopped.")
+    ] = False
+
+
+_LOOK, _VIDEO, _CONSOLE = FilmLookFlags(), VideoFlags(), ConsoleFlags()
+
+
+@app.default
+def video(
+    content: Annotated[Path, Parameter(help="Film to repaint: a file, or a folder of frames.", group=FILM)],
+    output: Annotated[
+        Path,
+        Parameter(
+            help="File to write: .mp4, .mov, .mkv, .webm, .gif or .webp; without ending, a folder of frames.",
+            group=FILM,
+        ),
+    ],
+    /,
+    *,
+    film: FilmFlags,
+    look: FilmLookFlags = _LOOK,
+    frames: VideoFlags = _VIDEO,
+    console: ConsoleFlags = _CONSOLE,
+) -> int:
+    """Repaint a film.
+
+    Frames are painted as stylize paints pictures, and steadied along the film's motion. Times, sound, subtitles and
+    chapters are copied. Memory does not grow with the film's length. Ctrl-C leaves a film that can be played; the same
+    line with --resume goes on from there.
+    """
+    parts = {entry.name: plain(getattr(look, entry.name)) for entry in dataclasses.fields(look)}
+    styles = mixed(film.style, scales=film.style_scale, masks=film.mask)
+    job = Job(content=str(content), styles=styles, **parts)
+    return painted(job, output, options=plain(frames), resume=film.resume, console=console)
+
+
+def painted(job: Job, output: Path, *, options: VideoOptions, resume: bool, console: ConsoleOptions) -> int:
+    """Paint the film of `job` with a bar; the exit code."""
+    from impasto.cli import batch, outputs
+    from impasto.cli.bars import Bar
+    from impasto.cli.stopping import INTERRUPTED, on_interrupt
+    from impasto.video.film_session import open_film
+
+    outputs.check_no_input(output, [job.content, *(style.source for style in job.styles)])
+    batch.prepare(console)
+    with Bar(quiet=console.quiet) as bar, on_interrupt(bar.note) as stop:
+        session = open_film(job, output, options=options)
+        watch = _Watch(bar)
+
+        def shown(item: Painted, done: int, total: int) -> None:
+            stop.worth_keeping = True
+            watch.show(item, done, total)
+
+        whole = session.record(resume=resume, on_frame=shown, on_note=bar.note, stopping=lambda: stop.asked)
+        _report(session, watch, whole=whole, bar=bar, as_json=console.json)
+    return 0 if whole else INTERRUPTED
+
+
+@dataclass
+class _Watch:
+    """Counts frames and cuts, and draws the bar."""
+
+    bar: Bar
+    began: float = field(default_factory=time.monotonic)
+    painted: int = 0
+    done: int = 0
+    cuts: int = 0
+
+    def show(self, item: Painted, done: int, total: int) -> None:
+        from impasto.cli.bars import as_time
+
+        self.painted, self.done = self.painted + 1, done
+        self.cuts += item.cut and done > 1
+        rate = self.rate
+        left = as_time((total - done) / rate) if rate else ""
+        self.bar.show(done, total, f"frame {done} of {total}, {rate:.1f} frames/s, {left} left")
+
+    @property
+    def rate(self) -> float:
+        """Frames a second since the beginning."""
+        return self.painted / max(time.monotonic() - self.began, 1e-6)
+
+
+def _report(session: FilmSession, watch: _Watch, *, whole: bool, bar: Bar, as_json: bool) -> None:
+    made = session.recording
+    height, width = made.output_hw
+    if as_json:
+        row: dict[str, Any] = {
+            "output": str(made.path),
+            "content": session.session.job.content if session.recipe is None else str(made.film.path),
+            "method": session.session.job.paint.method,
+            "frames": watch.done,
+            "painted": watch.painted,
+            "size": [width, height],
+            "frames_per_second": round(watch.rate, 3),
+            "cuts": watch.cuts,
+            "stopped": not whole,
+        }
+        print(json.dumps(row), flush=True)
+    else:
+        print(made.path, flush=True)
+    if whole:
+        bar.note(f"{width}×{height} px, {watch.done} frames, {watch.rate:.1f} frames/s")
+    else:
+        bar.note(f"stopped after {watch.done} frames; {made.path} is the film so far.")
+        bar.note("The same command with --resume goes on from there.")

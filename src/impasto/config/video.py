@@ -1,0 +1,49 @@
+"""Options of films."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from impasto.config.pictures import SizeOptions
+from impasto.core.options import Choice, Doc, Options, Range
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmSizeOptions(SizeOptions):
+    """Size of a painted film, which is the source's by default."""
+
+    size: Annotated[int, Doc("Long side of the film in pixels; 0 keeps the source's size."), Range(0, 100_000)] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions(Options):
+    """Which frames are painted, how they are steadied, and how the film is stored."""
+
+    start: Annotated[float, Doc("Where painting begins, in seconds."), Range(0)] = 0.0
+    end: Annotated[float | None, Doc("Where painting ends, in seconds."), Range(0)] = None
+    every: Annotated[int, Doc("Paint every so many frames; times and sound stay."), Range(1)] = 1
+    fps: Annotated[
+        float | None, Doc("Frames a second of the output, and of a folder of frames; without, the source's."),
+        Range(0.01, 1000),
+    ] = None  # fmt: skip
+    steady: Annotated[
+        float,
+        Doc("How much of each frame is carried over from the one before, along the motion; 0 paints frame by frame."),
+        Range(0, 0.99),
+    ] = 0.9
+    flow: Annotated[
+        str,
+        Doc("Search for motion: dis-fine is more exact and takes three times as long."),
+        Choice(("dis", "dis-fine")),
+    ] = "dis"
+    codec: Annotated[
+        str | None,
+        Doc("Codec of the film; without, the one that suits the ending."),
+        Choice(("h264", "h265", "vp9", "av1", "prores", "ffv1")),
+    ] = None
+    crf: Annotated[
+        int | None, Doc("Constant rate factor of the codec: lower is better and larger, 0 the best."), Range(0, 63)
+    ] = None
+    audio: Annotated[bool, Doc("Copy the source's sound.")] = True
+    subtitle: Annotated[bool, Doc("Copy the source's subtitles.")] = True

@@ -1,0 +1,185 @@
+"""A job whose content is a film: opened once, then painted frame by frame."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from impasto.config.job import Job
+from impasto.config.pictures import SizeOptions
+from impasto.config.video import VideoOptions
+from impasto.core.errors import OptionError, StateError, VideoUnreadable
+from impasto.core.options import from_dict
+from impasto.encoders.table import Progress
+from impasto.image.files import Picture
+from impasto.image.pixels import over_white
+from impasto.session.inputs import output_size
+from impasto.session.opened import Session, open_session
+from impasto.session.plan import plan_job
+from impasto.session.recipe import Recipe, job_again, recipe_for
+from impasto.video.codecs import CONTAINERS
+from impasto.video.containers import reading
+from impasto.video.frames import Frame, Selection
+from impasto.video.motion import Tracker
+from impasto.video.recording import OnFrame, Recording
+from impasto.video.source import FOLDER_RATE, Film, opened
+from impasto.video.steady import Steadier
+
+VIDEO_KEY = "video"  # of the film's options in its recipe
+
+
+@dataclass(frozen=True, eq=False)
+class FilmSession:
+    """A film that is ready to be painted: `record` does it. `recipe` is none for a film from a folder."""
+
+    session: Session
+    recording: Recording
+    options: VideoOptions
+    recipe: Recipe | None
+
+    def record(
+        self,
+        *,
+        resume: bool = False,
+        on_frame: OnFrame | None = None,
+        on_note: Callable[[str], None] | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Paint the film; whether it is whole. `Recording.record` has the rest."""
+        steady = self.options.steady
+        return self.recording.record(
+            self.painter(),
+            job=self._decisive(),
+            tracker=Tracker.named(self.options.flow) if steady else None,
+            steadier=Steadier.of(steady) if steady else None,
+            resume=resume,
+            on_frame=on_frame,
+            on_note=on_note,
+            stopping=stopping,
+        )
+
+    def painter(self) -> Callable[[Frame, int], Tensor]:
+        """What paints one frame; the styles are encoded here, once."""
+        stylizer, session = self.session.stylizer, self.session
+        code = stylizer.prepare(session.inputs.mix)
+        strength, drops = session.job.paint.strength, session.job.paint.alpha == "drop"
+
+        def paint(frame: Frame, index: int) -> Tensor:
+            content = over_white(frame.pixels, frame.alpha) if drops and frame.alpha is not None else frame.pixels
+            *_, last = stylizer.paint(content, code, strength=strength)
+            return last.picture().float()
+
+        return paint
+
+    def _decisive(self) -> Mapping[str, Any]:
+        return {
+            "job": self.session.job.to_dict(),
+            "weights": dict(self.session.loaded.weights),
+            "steady": self.options.steady,
+            "flow": self.options.flow,
+        }
+
+
+def open_film(
+    job: Job, output: str | Path, *, options: VideoOptions | None = None, progress: Progress | None = None
+) -> FilmSession:
+    """Open the film that `job.content` names, a file or a folder of frames, its styles and its weights.
+
+    `output` is a file with an ending of `codecs.CONTAINERS`, or a folder for frames. Raises `VideoError`, `OptionError`
+    and what `open_session` raises, before anything is painted.
+    """
+    options, output = options or VideoOptions(), Path(output)
+    if not output.suffix and not output.is_dir() and output.exists():
+        raise OptionError(f"{output} is a file without ending; name one with an ending such as .mp4.")
+    rate = None if options.fps is None else Fraction(options.fps).limit_denominator(100_000)
+    film = opened(job.content, folder_rate=rate or FOLDER_RATE)
+    recording = Recording(
+        film,
+        output,
+        output_size(film.size_hw, job.size),
+        selection=_selection(options, None if film.kind == "folder" else rate),
+        codec=options.codec,
+        crf=options.crf,
+        copied=tuple(kind for kind in ("audio", "subtitle") if getattr(options, kind)),
+    )
+    if not recording.is_folder:
+        recording.check()
+    height, width = recording.output_hw
+    first = Picture(_first_frame(film, recording.selection).pixels)
+    plan = plan_job(dataclasses.replace(job, size=SizeOptions(exact=(width, height))), content=first)
+    session = open_session(plan, output=output, progress=progress)
+    recipe = None
+    if film.kind != "folder":
+        named = dataclasses.replace(plan, content=None, job=dataclasses.replace(plan.job, size=job.size))
+        recipe = recipe_for(named, session.loaded, folder=output.parent)
+    comment = "" if recipe is None else json.dumps({**recipe.to_dict(), VIDEO_KEY: options.to_dict()})
+    recording = dataclasses.replace(
+        recording,
+        comment=comment,
+        film=dataclasses.replace(film, alpha=film.alpha and job.paint.alpha == "keep"),
+    )
+    return FilmSession(session, recording, options, recipe)
+
+
+def _selection(options: VideoOptions, rate: Fraction | None) -> Selection:
+    return Selection(start_s=options.start, end_s=options.end, every=options.every, rate=rate)
+
+
+def _first_frame(film: Film, selection: Selection) -> Frame:
+    for stored in selection.frames(film.stored()):
+        return stored.open()
+    raise VideoUnreadable(f"{film.path} has no frames between --start and --end.")
+
+
+def is_film(path: str | Path) -> bool:
+    """Whether a name is that of a film by its ending. An animated WebP is one; a picture of that format is not."""
+    path = Path(path)
+    if path.suffix.lower() == ".webp":
+        return path.is_file() and opened(path).frames > 1
+    return path.suffix.lower() in CONTAINERS
+
+
+def film_again(path: str | Path) -> tuple[Job, VideoOptions]:
+    """The job and options in the metadata of a film, or in the JSON file beside it.
+
+    Raises `StateError` where there is no recipe, or an input has changed.
+    """
+    path = Path(path)
+    recipe = Recipe.from_json(_recipe_text(path), str(path))
+    return job_again(recipe, folder=path.parent), film_options(path)
+
+
+def film_options(path: str | Path) -> VideoOptions:
+    """The film's own options in its recipe. Raises `StateError` where there is none."""
+    path = Path(path)
+    try:
+        options = json.loads(_recipe_text(path))[VIDEO_KEY]
+        return from_dict(VideoOptions, options, "recipe")
+    except (KeyError, TypeError, ValueError, OptionError) as error:
+        raise StateError(f"the recipe in {path} is not that of a film; it may be of a newer impasto.") from error
+
+
+def _recipe_text(path: Path) -> str:
+    text = _comment(path) if path.is_file() and path.suffix.lower() in CONTAINERS else ""
+    beside = path.with_name(f"{path.name}.json")
+    if not text and beside.is_file():
+        text = beside.read_text(encoding="utf-8")
+    if not text:
+        raise StateError(f"{path} carries no recipe: it was not made by impasto, or its metadata was removed.")
+    return text
+
+
+def _comment(path: Path) -> str:
+    if path.suffix.lower() == ".webp":
+        return ""  # FFmpeg does not read it; its recipe lies beside it
+    with reading(path) as container:
+        tags = {key.lower(): value for key, value in container.metadata.items()}
+    text: str = tags.get("comment", "")
+    return text
