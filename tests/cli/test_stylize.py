@@ -12,7 +12,7 @@ from in_process import Run
 from PIL import Image
 
 from impasto import api
-from impasto.cli import batch, painting
+from impasto.cli import painting
 from impasto.cli.bars import Bar
 from impasto.image import files
 from impasto.image.pixels import from_bytes
@@ -199,7 +199,7 @@ def test_failures_in_the_midst(
     def fail(*args: object, **kwargs: object) -> None:
         raise error
 
-    monkeypatch.setattr(batch, "painted_file", fail)
+    monkeypatch.setattr(painting, "painted_file", fail)
     monkeypatch.setattr("impasto.cli.main._close_stdout", lambda: None)
     done = run("stylize", "content.png", "--style", "style.png", *tiny, "-o", "o.png")
     assert done.code == code

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import torch
 from impasto import api
 from impasto.api import JobCache, OutputOptions, Plan, Session
 from impasto.cli.bars import Bar, fetched
-from impasto.cli.failures import described
-from impasto.cli.painting import check_gradual, done_already, painted_file
+from impasto.cli.failures import described, unexpected
+from impasto.cli.painting import Painted, check_gradual, done_already
 from impasto.cli.stopping import INTERRUPTED
 from impasto.config.console import ConsoleOptions
 from impasto.core.errors import OptionError
@@ -42,50 +43,66 @@ def prepare(console: ConsoleOptions) -> None:
         torch.set_num_threads(console.threads)
 
 
-def painted(items: Sequence[Item], *, resume: bool, several: bool, console: ConsoleOptions) -> int:
-    """Paint all; the exit code. With several, one that fails is reported and the next begun; wrong options fail all.
+class Batch:
+    """The items of one command, painted one after another.
 
-    `several` is what was asked for: of a folder that holds one picture, too.
+    `several` says that more than one picture was asked for, also where a folder holds one only: then an item that
+    fails is reported and the next one begun. Wrong options end the command.
     """
-    prepare(console)
-    for item in items:
-        check_gradual(item.plan.method.gradual, item.options)
-    cache, failed = JobCache(codes=several), list[Item]()
-    for number, item in enumerate(items, start=1):
-        with Bar(quiet=console.quiet) as bar:
+
+    def __init__(self, items: Sequence[Item], *, resume: bool, several: bool, console: ConsoleOptions) -> None:
+        """Raises `OptionError` for an animation of a method that is not gradual."""
+        prepare(console)
+        for item in items:
+            check_gradual(item.plan.method.gradual, item.options)
+        self.items, self._resume, self._several, self._console = items, resume, several, console
+        self._cache, self._failed = JobCache(codes=several), list[Item]()
+        self.stopped = False
+
+    @contextlib.contextmanager
+    def attempt(self, item: Item) -> Iterator[Bar]:
+        """A bar for one item, whose failure is reported where there are several."""
+        with Bar(quiet=self._console.quiet) as bar:
             try:
-                begun = _begun(item, bar, resume=resume, several=several, cache=cache)
-                if several and resume and begun.resume is None and done_already(begun, item.output):
-                    bar.note(f"{item.output} is done already")
-                    continue
-                result = painted_file(begun, item.output, options=item.options, bar=bar)
+                yield bar
             except Exception as error:
-                line = described(error)
-                if not several or line is None or isinstance(error, OptionError):
+                if not self._several or isinstance(error, OptionError):
                     raise
-                failed.append(item)
-                bar.tell_error(f"{item.plan.job.content}: {line}")
-                continue
-        result.report(bar, as_json=console.json)
-        if result.stopped:
-            if len(items) > 1:
-                bar.note(f"{number - 1} of {len(items)} pictures were dealt with before.")
+                self._failed.append(item)
+                bar.tell_error(f"{item.plan.job.content}: {described(error) or unexpected(error)}")
+
+    def opened(self, item: Item, bar: Bar) -> Session | None:
+        """The item's session; None where a resumed batch has painted it already."""
+        state = api.paused_path(item.output) if item.plan.method.gradual else None
+        if state is not None and not self._resume:
+            bar.note(f"{state} is there: --resume would go on with that painting")
+        session = api.open_session(
+            item.plan,
+            output=item.output,
+            resume=self._resume and (not self._several or state is not None),
+            cache=self._cache,
+            progress=fetched(bar, ", ".join(item.plan.weights)),
+        )
+        if self._several and self._resume and session.resume is None and done_already(session, item.output):
+            bar.note(f"{item.output} is done already")
+            return None
+        return session
+
+    def report(self, number: int, result: Painted, bar: Bar) -> None:
+        """Print the result of the item of this number, from 0."""
+        result.report(bar, as_json=self._console.json)
+        self.stopped = result.stopped
+        if self.stopped and len(self.items) > 1:
+            bar.note(f"{number} of {len(self.items)} pictures were finished before.")
+
+    def exit_code(self) -> int:
+        """The exit code at the end; the last line names what could not be painted."""
+        if self.stopped:
             return INTERRUPTED
-    if failed:
-        more = f" and {len(failed) - LISTED} more" if len(failed) > LISTED else ""
-        names = ", ".join(item.name for item in failed[:LISTED])
-        bar.tell_error(f"{len(failed)} of {len(items)} pictures could not be painted: {names}{more}.")
-    return 1 if failed else 0
-
-
-def _begun(item: Item, bar: Bar, *, resume: bool, several: bool, cache: JobCache) -> Session:
-    state = api.paused_path(item.output) if item.plan.method.gradual else None
-    if state is not None and not resume:
-        bar.note(f"{state} is there: --resume would go on with that painting")
-    return api.open_session(
-        item.plan,
-        output=item.output,
-        resume=resume and (not several or state is not None),
-        cache=cache,
-        progress=fetched(bar, ", ".join(item.plan.weights)),
-    )
+        failed, count = self._failed, len(self._failed)
+        if failed:
+            more = f" and {count - LISTED} more" if count > LISTED else ""
+            names = ", ".join(item.name for item in failed[:LISTED])
+            with Bar(quiet=self._console.quiet) as bar:
+                bar.tell_error(f"{count} of {len(self.items)} pictures could not be painted: {names}{more}.")
+        return 1 if failed else 0

@@ -19,3 +19,8 @@ def described(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.filename is not None and not isinstance(error, ConnectionError):
         return f"{error.filename}: {error.strerror}."
     return None
+
+
+def unexpected(error: BaseException) -> str:
+    """The line for a failure that is a mistake in this program."""
+    return " ".join(f"internal error: {type(error).__name__}: {error}".split())

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 import impasto
-from impasto.cli.failures import described
+from impasto.cli.failures import described, unexpected
 from impasto.cli.stopping import INTERRUPTED
 from impasto.core.errors import ImpastoError
 
@@ -110,9 +110,7 @@ def _told(error: BaseException) -> int:
     elif isinstance(error, ImpastoError):
         code = error.exit_code
     elif line is None:
-        summary = " ".join(f"{type(error).__name__}: {error}".split())
-        line = f"{summary} (run with --debug for the traceback)"
-        print(f"internal error: {line}", file=sys.stderr)
+        print(f"{unexpected(error)} (run with --debug for the traceback)", file=sys.stderr)
         return code
     print(f"error: {line}", file=sys.stderr)
     return code

@@ -21,6 +21,7 @@ from impasto.core.options import flag
 
 if TYPE_CHECKING:
     from impasto.api import Plan
+    from impasto.cli.batch import Item
 
 PICTURES = Group("Pictures", sort_key=0)
 
@@ -116,8 +117,26 @@ def stylize(
     makes it again. Ctrl-C stops after the running step and keeps the picture so far, and with --method optimise its
     state; --resume goes on from there. A bad picture among several is left out and reported; the exit code is then 1.
     """
+    from impasto.cli.batch import Batch
+    from impasto.cli.painting import painted_file
+
+    several = outputs.is_batch(content, pictures.style)
+    batch = Batch(_items(content, pictures, look, output), resume=pictures.resume, several=several, console=console)
+    for number, item in enumerate(batch.items):
+        with batch.attempt(item) as bar:
+            session = batch.opened(item, bar)
+            if session is not None:
+                result = painted_file(session, item.output, options=item.options, bar=bar)
+                batch.report(number, result, bar)
+        if batch.stopped:
+            break
+    return batch.exit_code()
+
+
+def _items(content: Sequence[Path], pictures: PictureFlags, look: LookFlags, output: OutputFlags) -> list[Item]:
+    """The planned jobs with their outputs. Raises before any work what would be raised after it."""
     from impasto import api
-    from impasto.cli import batch
+    from impasto.cli.batch import Item
 
     catalogue = api.StyleCatalogue()
     made = outputs.targets(
@@ -131,9 +150,7 @@ def stylize(
     plans = [api.plan_job(_job(target, pictures, look), catalogue=catalogue) for target in made]
     options = [_of_one(target, output, several=len(made) > 1) for target in made]
     _check_outputs(plans, made, options)
-    work = [batch.Item(plan, t.output, own) for plan, t, own in zip(plans, made, options, strict=True)]
-    several = outputs.is_batch(content, pictures.style)
-    return batch.painted(work, resume=pictures.resume, several=several, console=console)
+    return [Item(plan, target.output, own) for plan, target, own in zip(plans, made, options, strict=True)]
 
 
 def _check_outputs(plans: Sequence[Plan], made: Sequence[Target], options: Sequence[OutputFlags]) -> None:
