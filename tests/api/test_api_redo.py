@@ -157,6 +157,6 @@ def test_weights_that_are_loaded_already(small_job: MakeJob, there: Path) -> Non
 
 
 def test_a_sweep_into_a_file(small_job: MakeJob, there: Path) -> None:
-    with pytest.raises(api.OptionError, match="is no folder"):
+    with pytest.raises(api.OptionError, match="is not a folder"):
         api.sweep(small_job(), ["strength=0,1"], folder=there / "style.png")
     assert files.read(there / "style.png").size_hw == (64, 76)

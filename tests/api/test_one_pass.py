@@ -75,9 +75,9 @@ def test_the_method_is_a_parameter(stylize: Stylize, photo: Tensor, painting: Te
     options = {"size": 48, "losses": job.losses, "optimise": job.optimise}
     named = api.stylize(photo, painting, method="optimise", paint=PaintOptions(precision="float32"), **options)
     assert torch.equal(named.pixels, api.stylize(photo, painting, paint=job.paint, **options).pixels)
-    with pytest.raises(OptionError, match="are options of --method optimise"):
+    with pytest.raises(OptionError, match="are options of `method=optimise`"):
         api.stylize(photo, painting, **options)
-    with pytest.raises(OptionError, match="--network is an option of --method arbitrary"):
+    with pytest.raises(OptionError, match="`network` is an option of `method=arbitrary`"):
         stylize(photo, painting, method="optimise")
 
 
@@ -113,7 +113,7 @@ def test_redo_checks_network_and_encoder(
 
 
 def test_there_is_nothing_to_go_on_with(quick_job: MakeJob, there: Path) -> None:
-    with pytest.raises(OptionError, match="--resume goes on with a stopped painting of --method optimise"):
+    with pytest.raises(OptionError, match="`resume` continues a stopped painting of `method=optimise`"):
         api.open_session(quick_job(), output=there / "a.png", resume=True)
     begun = api.open_session(quick_job(), output=there / "a.png")
     assert begun.pause(next(begun.steps()), there / "a.png") is None
@@ -127,7 +127,7 @@ def test_a_sweep_of_one_pass(quick_job: MakeJob, there: Path) -> None:
     assert all(
         result.kept for result in api.sweep(quick_job(), ["strength=0.5,1"], folder=there / "s", options=options)
     )
-    with pytest.raises(OptionError, match="--seed is an option of --method optimise"):
+    with pytest.raises(OptionError, match="`seed` is an option of `method=optimise`"):
         api.sweep(quick_job(), ["seed=1,2"], folder=there / "t", options=options)
     assert not (there / "t").exists()
 

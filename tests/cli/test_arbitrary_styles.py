@@ -79,7 +79,7 @@ def test_no_step_is_told_of_a_single_pass(run: Run, quick: list[str], monkeypatc
         (["--method", "arbitrary", "--preset", "draft"], "--steps is an option of --method optimise"),
         (["--animation", "a.gif"], "--animation would show a picture that comes at once. Add --method optimise"),
         (["--animation", "a.gif", "--snapshots", "2"], "--animation and --snapshots would"),
-        (["--resume"], "--resume goes on with a stopped painting of --method optimise"),
+        (["--resume"], "--resume continues a stopped painting of --method optimise"),
         (["--pairs", "zip"], "--pairs zip is for a folder of styles"),
         (["--method", "adain"], '"arbitrary"'),
         (["--style", "style.png:-2"], "add up to"),

@@ -118,7 +118,7 @@ def test_from_python(styles: list[str]) -> None:
         (["--style", "candy", "--network", "other"], "--network is an option of --method arbitrary"),
         (["--style", "style.png", "--method", "optimise", "--memory-gb", "3"], "--memory-gb is an option of --method"),
         (["--style", "candy", "--style-scale", "2"], "--style-scale is 2 for candy"),
-        (["--style", "candy", "--resume"], "--method fast begins anew"),
+        (["--style", "candy", "--resume"], "--method fast starts anew"),
         (["--style", "candy", "--snapshots", "1"], "picture that comes at once"),
     ],
 )

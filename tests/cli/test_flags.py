@@ -7,12 +7,12 @@ import pytest
 from cyclopts import App
 
 from impasto.cli import groups, train
-from impasto.cli.flags import as_text, flagged, plain
+from impasto.cli.flags import as_text, flag, flagged, plain, with_flags
 from impasto.cli.stylize import from_preset
 from impasto.config.job import Job
 from impasto.config.presets import PRESETS
 from impasto.core.errors import OptionError
-from impasto.core.options import Options, flag, from_dict
+from impasto.core.options import Options, from_dict
 
 GROUPS: list[type[Options]] = [
     groups.PaintFlags,
@@ -89,8 +89,9 @@ def test_a_pair_is_written_in_any_of_the_usual_ways(text: str) -> None:
     ],
 )
 def test_bad_values_are_told_with_their_flag(group: type[Options], words: list[str], message: str) -> None:
-    with pytest.raises(OptionError, match=message.replace("(", r"\(")):
+    with pytest.raises(OptionError) as caught:
         parsed(group, *words)
+    assert message in with_flags(str(caught.value))
 
 
 def test_a_flag_that_is_on_can_be_turned_off() -> None:
@@ -125,3 +126,15 @@ def test_a_preset_sets_what_flags_leave_open(name: str) -> None:
     for group, values in PRESETS[name].options.items():
         for field, value in values.items():
             assert getattr(getattr(look, group), field) == ((7,) if field == "steps" else value)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("`style_scale` is 2", "--style-scale is 2"),
+        ("use `method=optimise`, or `method=arbitrary`.", "use --method optimise, or --method arbitrary."),
+        ("a file of `impasto style save`, not `Loud`", "a file of `impasto style save`, not `Loud`"),
+    ],
+)
+def test_errors_name_options_as_flags(message: str, shown: str) -> None:
+    assert with_flags(message) == shown

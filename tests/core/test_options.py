@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impasto.core.errors import OptionError, UnknownName
-from impasto.core.options import Choice, Doc, Options, Range, annotated_fields, flag, from_dict, help_text, rules
+from impasto.core.options import Choice, Doc, Options, Range, annotated_fields, from_dict, help_text, option, rules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,14 +122,14 @@ def test_wrong_type(key: str, value: object) -> None:
 
 @pytest.mark.parametrize("value", [-1, math.nan, math.inf, -math.inf])
 def test_out_of_range(value: float) -> None:
-    with pytest.raises(OptionError, match=r"--weight-px is .*; it must be 0 or more"):
+    with pytest.raises(OptionError, match=r"`weight_px` is .*; it must be 0 or more"):
         from_dict(Outer, {"name": "x", "weight_px": value})
-    with pytest.raises(OptionError, match="--weight-px"):
+    with pytest.raises(OptionError, match="`weight_px`"):
         Outer(name="x", weight_px=value)
 
 
 def test_every_number_of_a_list_is_checked() -> None:
-    with pytest.raises(OptionError, match="--many is 11; it must be between 0 and 10"):
+    with pytest.raises(OptionError, match="`many` is 11; it must be between 0 and 10"):
         Outer(name="x", many=(1.0, 11.0))
 
 
@@ -142,7 +142,7 @@ def test_none_is_not_held_against_a_range() -> None:
 
 
 def test_a_choice_names_the_nearest() -> None:
-    with pytest.raises(UnknownName, match=r"--kind 'sqare'. Did you mean 'square'"):
+    with pytest.raises(UnknownName, match=r"`kind` 'sqare'. Did you mean 'square'"):
         Inner(kind="sqare")
 
 
@@ -150,9 +150,9 @@ def test_made_by_hand_it_is_as_strict_and_as_kind() -> None:
     made = Outer(name="x", weight_px=2, many=[1, 2], place="a/b", inner={"depth": 4})  # type: ignore[arg-type]
     assert (made.weight_px, made.many, made.place, made.inner) == (2.0, (1.0, 2.0), Path("a/b"), Inner(depth=4))
     assert isinstance(made.weight_px, float)
-    with pytest.raises(OptionError, match="--weight-px is '2'; float is needed"):
+    with pytest.raises(OptionError, match="`weight_px` is '2'; float is needed"):
         Outer(name="x", weight_px="2")  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="--many is 3; a list is needed"):
+    with pytest.raises(OptionError, match="`many` is 3; a list is needed"):
         Outer(name="x", many=3)  # type: ignore[arg-type]
 
 
@@ -160,7 +160,7 @@ def test_made_by_hand_it_is_as_strict_and_as_kind() -> None:
 def test_a_range_takes_what_lies_in_it_and_nothing_else(value: float) -> None:
     inside = math.isfinite(value) and -2 <= value <= 3
     try:
-        Range(-2, 3).check("--x", value)
+        Range(-2, 3).check("`x`", value)
         taken = True
     except OptionError:
         taken = False
@@ -190,4 +190,4 @@ def test_help_names_the_range_and_the_choices() -> None:
 
 
 def test_flags() -> None:
-    assert flag("long_side_px") == "--long-side-px"
+    assert option("long_side_px") == "`long_side_px`"

@@ -16,7 +16,7 @@ from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import ColourOptions
 from impasto.config.presets import PRESETS
 from impasto.core.errors import OptionError, UnknownName, WeightsError
-from impasto.core.options import Options, flag, from_dict
+from impasto.core.options import Options, from_dict
 from impasto.image import files
 from impasto.methods.arbitrary import LoadedNetwork
 from impasto.methods.table import METHODS as TABLE
@@ -95,20 +95,20 @@ def test_options_of_another_family_are_no_use(method: str, group: str) -> None:
     if group in TABLE[method].groups:
         assert planned(job) == job
         return
-    with pytest.raises(OptionError, match=f"{flag(option)} is an option of --method .* Add --method"):
+    with pytest.raises(OptionError, match=f"`{option}` is an option of `method=.* Add"):
         planned(job)
 
 
 def test_all_that_is_of_no_use_is_named() -> None:
     losses = LossOptions(tv_weight=7.0, style_weight=7.0, style_loss="gram")
     with pytest.raises(
-        OptionError, match="--style-loss, --style-weight and --tv-weight are options of --method optimise"
+        OptionError, match="`style_loss`, `style_weight` and `tv_weight` are options of `method=optimise`"
     ):
         planned(job_by("auto", losses=losses))
 
 
 def test_the_default_of_auto_is_told_the_way() -> None:
-    with pytest.raises(OptionError, match=r"painted by --method arbitrary\. Add --method optimise, or leave it out"):
+    with pytest.raises(OptionError, match=r"painted by `method=arbitrary`\. Add `method=optimise`, or leave it out"):
         planned(job_by("auto", optimise=OptimiseOptions(steps=(9,))))
 
 
@@ -126,9 +126,9 @@ def test_own_groups_are_those_that_no_other_family_has(method: str) -> None:
 @pytest.mark.parametrize(
     ("style", "options", "message"),
     [
-        ({}, {"paint": PaintOptions(method="optimise")}, "--method optimise needs the picture"),
-        ({}, {"colour": ColourOptions(match_style="histogram")}, "--match-style changes"),
-        ({"scale": 2.0}, {}, "--style-scale is 2 for s.safetensors, whose scale was fixed"),
+        ({}, {"paint": PaintOptions(method="optimise")}, "`method=optimise` needs the picture"),
+        ({}, {"colour": ColourOptions(match_style="histogram")}, "`match_style` changes"),
+        ({"scale": 2.0}, {}, "`style_scale` is 2 for s.safetensors, whose scale was fixed"),
     ],
 )
 def test_what_a_saved_style_cannot_follow(style: dict[str, float], options: dict[str, Options], message: str) -> None:
@@ -235,7 +235,7 @@ def test_learned_styles_and_pictures_do_not_mix(names: list[str], method: str) -
 
 @pytest.mark.parametrize("method", OF_PICTURES)
 def test_pictures_are_needed_by_the_others(names: list[str], method: str) -> None:
-    with pytest.raises(OptionError, match=f"candy is a trained style, .*, and --method {method}"):
+    with pytest.raises(OptionError, match=f"candy is a trained style, .*, and `method={method}`"):
         planned(of_styles("candy", method=method))
 
 
@@ -249,8 +249,8 @@ def test_unknown_names_are_told_the_nearest(names: list[str], there: Path) -> No
 @pytest.mark.parametrize(
     ("scale", "options", "message"),
     [
-        (2.0, {}, "--style-scale is 2 for candy, whose strokes have the size"),
-        (1.0, {"colour": ColourOptions(match_style="histogram")}, "candy is a trained style, and --match-style"),
+        (2.0, {}, "`style_scale` is 2 for candy, whose strokes have the size"),
+        (1.0, {"colour": ColourOptions(match_style="histogram")}, "candy is a trained style, and `match_style`"),
     ],
 )
 def test_what_a_learned_style_cannot(names: list[str], scale: float, options: dict[str, Options], message: str) -> None:

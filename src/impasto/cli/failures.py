@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from impasto.cli.flags import with_flags
 from impasto.core.errors import ImpastoError
 
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
@@ -11,7 +12,7 @@ OUT_OF_MEMORY = "there is not enough memory for this size. Use a smaller --size,
 def described(error: BaseException) -> str | None:
     """The line for a failure that is known; None for one that is not, which is a mistake in this program."""
     if isinstance(error, ImpastoError):
-        return " ".join(str(error).split())
+        return " ".join(with_flags(str(error)).split())
     if isinstance(error, MemoryError):
         return OUT_OF_MEMORY
     if isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY):

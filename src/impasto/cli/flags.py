@@ -7,6 +7,7 @@ from the field, and the dataclass checks its values itself when it is made.
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -16,9 +17,22 @@ from typing import Annotated, Any, TypeVar
 from cyclopts import Group, Parameter, Token
 
 from impasto.core.errors import OptionError
-from impasto.core.options import Choice, Options, annotated_fields, flag, help_text, rules
+from impasto.core.options import Choice, Options, annotated_fields, help_text, rules
 
 O = TypeVar("O", bound=Options)  # noqa: E741
+
+
+_OPTION = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
+
+
+def flag(name: str) -> str:
+    """`long_side_px` as the user writes it: `--long-side-px`."""
+    return "--" + name.replace("_", "-")
+
+
+def with_flags(message: str) -> str:
+    """An error's message with its options as flags: `method=optimise` in backquotes is `--method optimise`."""
+    return _OPTION.sub(lambda found: f"{flag(found[1])}{'' if found[2] is None else f' {found[2]}'}", message)
 
 
 def flagged(title: str) -> Callable[[type[O]], type[O]]:

@@ -17,9 +17,9 @@ from torch import Tensor
 from impasto import api
 from impasto.api import OutputOptions, Session, Step
 from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time
+from impasto.cli.flags import flag
 from impasto.cli.stopping import on_interrupt
 from impasto.core.errors import OptionError
-from impasto.core.options import flag
 from impasto.video import animation
 
 

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, ArgumentCollection, Group, Parameter, Token
 
 from impasto.cli import outputs
-from impasto.cli.flags import about, as_text, listed, plain
+from impasto.cli.flags import about, as_text, flag, listed, plain
 from impasto.cli.groups import ConsoleFlags, LookFlags, OutputFlags
 from impasto.cli.mixes import mixed
 from impasto.cli.outputs import PAIRS, Target
 from impasto.config.job import Job, StyleSource
 from impasto.config.presets import PRESETS
-from impasto.core.options import flag
 
 if TYPE_CHECKING:
     from impasto.api import Plan

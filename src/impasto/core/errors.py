@@ -1,7 +1,8 @@
 """Every error that impasto raises on purpose.
 
-The message says what was found, what was needed and what to do, on one line: the command line prints it as it is and
-exits with `exit_code`.
+The message says what was found, what was needed and what to do, on one line: the command line prints it and exits with
+`exit_code`. Options are named as Python has them, in backquotes: `size`, `method=optimise`; the command line renders
+them as flags. Backquotes around a single word are for nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 
 
 class ImpastoError(Exception):
-    """Base of all errors that a user can cause and mend."""
+    """Base of all errors that a user can cause and correct."""
 
     exit_code = 1
 

@@ -76,13 +76,13 @@ class Options:
 
     def __post_init__(self) -> None:
         for field, hint in annotated_fields(type(self)):
-            value = _typed(hint, getattr(self, field.name), flag(field.name))
+            value = _typed(hint, getattr(self, field.name), option(field.name))
             object.__setattr__(self, field.name, value)
             items = value if isinstance(value, tuple) else (value,)
             for rule in rules(hint):
                 for item in items:
                     if item is not None:
-                        rule.check(flag(field.name), item)
+                        rule.check(option(field.name), item)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, nested options as nested dicts."""
@@ -96,9 +96,9 @@ def changed_options(options: Options) -> list[str]:
     return [name for name in names if getattr(options, name) != getattr(default, name)]
 
 
-def flag(name: str) -> str:
-    """`long_side_px` as the user writes it: `--long-side-px`."""
-    return "--" + name.replace("_", "-")
+def option(name: str) -> str:
+    """How an error names an option: in backquotes, which the command line renders as a flag."""
+    return f"`{name}`"
 
 
 @functools.cache

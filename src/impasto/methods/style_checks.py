@@ -8,21 +8,21 @@ from impasto.styles.resolved import CodeStyle, ResolvedStyle, TrainedStyle
 
 
 def check_trained(style: ResolvedStyle, job: Job) -> None:
-    """Raise `OptionError` unless `--method fast` can paint the style as the job asks."""
+    """Raise `OptionError` unless ``method=fast`` can paint the style as the job asks."""
     text = style.source.source
     if not isinstance(style, TrainedStyle):
         raise OptionError(
-            f"{text} is not a trained style, and --method fast paints trained styles only; they cannot be mixed with "
-            "pictures. Name a trained style (impasto models list), or leave --method fast out and mix pictures alone."
+            f"{text} is not a trained style, and `method=fast` paints trained styles only; they cannot be mixed with "
+            "pictures. Name a trained style (impasto models list), or leave `method=fast` out and mix pictures alone."
         )
     if job.colour.match_style != "no":
         raise OptionError(
-            f"{text} is a trained style, and --match-style changes the style's picture. Use --match-output."
+            f"{text} is a trained style, and `match_style` changes the style's picture. Use `match_output`."
         )
     if style.source.scale != 1:
         raise OptionError(
-            f"--style-scale is {style.source.scale:g} for {text}, whose strokes have the size that it was trained "
-            "with. Use 1 for it; strokes are larger in a picture that is painted smaller: --size."
+            f"`style_scale` is {style.source.scale:g} for {text}, whose strokes have the size that it was trained "
+            "with. Use 1 for it; strokes are larger in a picture that is painted smaller: `size`."
         )
 
 
@@ -30,8 +30,8 @@ def check_not_trained(style: ResolvedStyle, method: str) -> None:
     """Raise `OptionError` for a trained style, which a fast network paints."""
     if isinstance(style, TrainedStyle):
         raise OptionError(
-            f"{style.source.source} is a trained style, which --method fast paints, and --method {method} needs a "
-            "style's picture. Leave --method out, or give the picture."
+            f"{style.source.source} is a trained style, which `method=fast` paints, and `method={method}` needs a "
+            "style's picture. Leave `method` out, or give the picture."
         )
 
 
@@ -40,8 +40,8 @@ def check_needs_picture(style: ResolvedStyle, method: str) -> None:
     check_not_trained(style, method)
     if isinstance(style, CodeStyle):
         raise OptionError(
-            f"{style.source.source} is a saved style, and --method {method} needs the picture. Give the picture, or "
-            "leave --method out."
+            f"{style.source.source} is a saved style, and `method={method}` needs the picture. Give the picture, or "
+            "leave `method` out."
         )
 
 
@@ -50,11 +50,11 @@ def check_code_style(style: CodeStyle, job: Job) -> None:
     text = style.source.source
     if job.colour.match_style != "no":
         raise OptionError(
-            f"{text} is a saved style, and --match-style changes the style's picture. Give the picture, or "
-            "use --match-output."
+            f"{text} is a saved style, and `match_style` changes the style's picture. Give the picture, or "
+            "use `match_output`."
         )
     if style.source.scale != 1:
         raise OptionError(
-            f"--style-scale is {style.source.scale:g} for {text}, whose scale was fixed when it was saved. Give 1 "
-            "for it, or save it again: impasto style save --style-scale"
+            f"`style_scale` is {style.source.scale:g} for {text}, whose scale was fixed when it was saved. Give 1 "
+            "for it, or save it again: impasto style save"
         )

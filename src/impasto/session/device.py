@@ -15,7 +15,7 @@ def painting_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
-        raise OptionError("--device cuda needs an NVIDIA GPU, and PyTorch finds none. Use --device cpu.")
+        raise OptionError("`device=cuda` needs an NVIDIA GPU, and PyTorch finds none. Use `device=cpu`.")
     if name == "mps" and not torch.backends.mps.is_available():
-        raise OptionError("--device mps needs a Mac with Metal, and PyTorch finds none. Use --device cpu.")
+        raise OptionError("`device=mps` needs a Mac with Metal, and PyTorch finds none. Use `device=cpu`.")
     return torch.device(name)

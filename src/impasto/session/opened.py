@@ -115,8 +115,8 @@ def open_session(
     plan = job if isinstance(job, Plan) else plan_job(job)
     if resume and not plan.method.gradual:
         raise OptionError(
-            f"--resume goes on with a stopped painting of --method optimise; --method {plan.method.name} begins anew. "
-            "Leave --resume out."
+            f"`resume` continues a stopped painting of `method=optimise`; `method={plan.method.name}` starts anew. "
+            "Leave `resume` out."
         )
     output = Path(output) if output else Path.cwd() / "out.png"
     cache = cache or JobCache()

@@ -26,7 +26,7 @@ def save_state(paused: Paused, recipe: Recipe, path: Path) -> None:
 def load_state(path: Path, recipe: Recipe) -> Paused:
     """The state in `path`. Raises `StateError` where there is none, or it belongs to another job."""
     if not path.is_file():
-        raise StateError(f"{path} is not there: nothing was stopped. Leave --resume out to begin.")
+        raise StateError(f"{path} is not there: nothing was stopped. Leave `resume` out to begin.")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
         of, paused = Recipe.from_json(found["recipe"], str(path)), found["paused"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from impasto.config.job import Job
 from impasto.core.errors import OptionError
-from impasto.core.options import changed_options, flag
+from impasto.core.options import changed_options, option
 from impasto.image.files import Picture
 from impasto.methods.protocol import Method
 from impasto.methods.table import METHODS, method_for
@@ -100,11 +100,11 @@ def _check_groups(job: Job, method: Method) -> None:
     """Raise `OptionError` for an option that is not the default and that `method` does not read."""
     for other in METHODS.values():
         foreign = [group for group in other.groups if group not in method.groups]
-        changed = [flag(name) for group in foreign for name in changed_options(getattr(job, group))]
+        changed = [option(name) for group in foreign for name in changed_options(getattr(job, group))]
         if changed:
             names = " and ".join(part for part in (", ".join(changed[:-1]), changed[-1]) if part)
             raise OptionError(
-                f"{names} {'are options' if len(changed) > 1 else 'is an option'} of --method {other.name}, and this "
-                f"job is painted by --method {method.name}. Add --method {other.name}, or leave "
+                f"{names} {'are options' if len(changed) > 1 else 'is an option'} of `method={other.name}`, and this "
+                f"job is painted by `method={method.name}`. Add `method={other.name}`, or leave "
                 f"{'them' if len(changed) > 1 else 'it'} out."
             )

@@ -116,7 +116,7 @@ class StyleCatalogue:
         catalogue.imported_path(name)
         if name in {*self.networks, *self.names, *self.installed} and not replace:
             raise OptionError(
-                f"{name} is the name of a style or a network already. Choose another with --name, or add --replace."
+                f"{name} is the name of a style or a network already. Choose another with `name`, or add `replace`."
             )
 
     def _sources_of(self, name: str) -> list[str]:
