@@ -31,9 +31,6 @@ from impasto.nets import table as nets
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, colour_map, recoloured
 from impasto.nets.moments import moments
-from impasto.nets.predicted import Predicted
-from impasto.stylizers.predicted import Predictive
-from impasto.stylizers.protocol import Mix, Style
 from impasto.weights.card import Card
 from impasto.weights.vgg import network_of
 
@@ -41,30 +38,21 @@ Engine = Callable[[nn.Module, Tensor], Callable[[], Tensor]]
 
 
 class Prepared(nn.Module):
-    """A network with one style, picture in, picture out; the colours' map is that of one photograph."""
+    """A network with one style, picture in, picture out; the colour map is that of one photograph, outside."""
 
     def __init__(self, network: nets.Network, style: Tensor, photo: Tensor) -> None:
         super().__init__()
-        self.net: Any = network.net
-        self.code = code_from(network.encoder(style, self.net.code_layers), style, net=self.net)
+        code = code_from(network.encoder(style, network.net.code_layers), style, net=network.net)
+        self.net: Any = network.net.of_style(network.net.style_params(code))
         self.map = None
-        if self.net.recolours:
-            self.map = colour_map(moments(photo, covariances=True), self.code[COLOURS])
-        self.painter: Any = None
-        if isinstance(self.net, Predicted):  # with the row of the style, and the colours' map outside
-            (region,) = Predictive(network).prepare(Mix((Style(code=self.code),)))
-            self.painter = region.painter.net
-            self.painter.recoloured = lambda image, shares: image
+        if network.net.recolours:
+            self.map = colour_map(moments(photo, covariances=True), code[COLOURS])
+            self.net.recoloured = lambda image, style_weights: image
 
     def forward(self, image: Tensor) -> Tensor:
         """`(1, 3, h, w)` painted."""
-        if self.map is not None:
-            image = recoloured(image, self.map)
-        if self.painter is not None:
-            painted: Tensor = self.painter(image)
-            return painted
-        found: Tensor = self.net(image, self.code, feats=self.net.features(image))
-        return found
+        painted: Tensor = self.net(image if self.map is None else recoloured(image, self.map))
+        return painted
 
 
 def plain(model: nn.Module, image: Tensor) -> Callable[[], Tensor]:

@@ -96,9 +96,7 @@ def main() -> None:
     parser.add_argument("--give-back", action="store_true", help="let freed memory return to the system")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    flags = [
-        f"--{key}={getattr(options, key)}" for key in ("network", "learned", "precision", "strength", "tile", "suffix")
-    ]
+    flags = [f"--{key}={getattr(options, key)}" for key in ("network", "learned", "precision", "strength", "suffix")]
     flags += ["--give-back"] if options.give_back else []
     if options.child is not None:
         where = Path(options.child[1])

@@ -22,7 +22,7 @@ class Conv(nn.Conv2d):
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a straight way (He et al. 2015), without norms."""
+    """Two convolutions and a skip connection (He et al. 2015), without norms."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -30,8 +30,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(b, c, h, w)` to the same shape."""
-        found: Tensor = x + self.two(F.relu(self.one(x)))
-        return found
+        change: Tensor = self.two(F.relu(self.one(x)))
+        return x + change
 
 
 def doubled(x: Tensor) -> Tensor:

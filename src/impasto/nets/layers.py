@@ -106,8 +106,7 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(b, c, h, w)` to `(b, c', ceil(h / stride), ceil(w / stride))`, or to twice the size."""
-        x = self.enlarged(x)
-        return F.conv2d(self._padded(x), self.weight, self.bias, stride=self.stride)
+        return F.conv2d(self._padded(self.enlarged(x)), self.weight, self.bias, stride=self.stride)
 
     def enlarged(self, x: Tensor) -> Tensor:
         """The input of the convolution: upsampled by 2 where it `doubles`."""

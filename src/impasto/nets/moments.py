@@ -11,6 +11,10 @@ from torch import Tensor
 EPS = 1e-5
 """Added to variances (Huang & Belongie 2017, code)."""
 
+SUM_PX = 1 << 11
+"""Places whose sums are taken in float32. With 16,000 of them a picture was off by 4e-4, with 2,000 by 4e-5; painted
+whole with plain sums it is off by 3e-5 (1.2 megapixels, against float64)."""
+
 PART = 8192  # with 90,000 places in one sum, covariances of four channels were off by 3e-4
 
 
@@ -84,6 +88,34 @@ def joined_moments(
             tally = RunningMoments.of(part, covariances=covariances)
             joined[layer] = joined[layer].joined(tally) if layer in joined else tally
     return joined
+
+
+@torch.no_grad()
+def place_moments(feats: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance `(c,)` of `feats` `(1, c, h, w)` over its places, in float64.
+
+    Sums in float32 are those of at most about `SUM_PX` places. On a processor channels-last features are passed over
+    once, by torch's own statistics of batch norms: 20 to 100 times as fast as `var_mean`.
+    """
+    places = feats.permute(0, 2, 3, 1).reshape(-1, feats.shape[1])  # (n, c): no copy of channels-last features
+    count, channels = places.shape
+    groups = max(1, count // SUM_PX)
+    size = count // groups
+    first = places[: groups * size].view(size, groups * channels)  # each group: every so-many-th place
+    if feats.device.type != "cpu":
+        variances, means = torch.var_mean(first.float(), dim=0, correction=0)
+    else:  # without float32 buffers the statistics would have the type of the features
+        none = torch.zeros(groups * channels)
+        means, variances = torch.batch_norm_update_stats(first[None].mT[:, :, None], none, none.clone(), 0.0)
+    means, variances = (value.view(groups, channels).double() for value in (means, variances))
+    mean = means.mean(0)
+    spread = size * (variances + (means - mean).square()).sum(0)
+    if rest := count - groups * size:
+        last = places[-rest:].double()
+        whole = mean + (last.mean(0) - mean) * (rest / count)
+        spread += groups * size * (mean - whole).square() + (last - whole).square().sum(0)
+        mean = whole
+    return mean, spread / count
 
 
 def given_moments(feats: Tensor, stats: Tensor, target: Tensor) -> Tensor:

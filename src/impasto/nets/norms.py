@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from impasto.encoders.padding import exported
+from impasto.nets.moments import place_moments
 
 
 class InstanceNorm(torch.autograd.Function):
@@ -65,8 +66,14 @@ def instance_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Ten
         if x.is_contiguous(memory_format=torch.channels_last) and not other:
             if _is_one_batch(x, scale):
                 return F.batch_norm(x, None, None, scale[0], shift[0], training=True, eps=eps)
-            found: Tensor = InstanceNorm.apply(x, scale, shift, eps)  # type: ignore[no-untyped-call]
-            return found
+            if _is_one_picture(x, scale):
+                mean, var = place_moments(x)
+                factor = scale[0].double() * torch.rsqrt(var + eps)
+                offset = shift[0].double() - mean * factor
+                factor, offset = (value.float()[None, :, None, None] for value in (factor, offset))
+                return torch.addcmul(offset, x, factor, out=x)
+            normed: Tensor = InstanceNorm.apply(x, scale, shift, eps)  # type: ignore[no-untyped-call]
+            return normed
         wide = x.float()
         var, mean = torch.var_mean(wide, dim=(2, 3), keepdim=True, correction=0)
         factor = scale[..., None, None] * torch.rsqrt(var + eps)
@@ -79,8 +86,17 @@ def instance_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Ten
 def _is_one_batch(x: Tensor, scale: Tensor) -> bool:
     """Whether torch's batch norm is the faster way to the same: half the time of ours.
 
-    Its sums are plain ones in float32, which bfloat16 features do not tell from better ones (`nets.lazy.TALLIED_PX`),
-    and it has one row for all pictures.
+    Its sums are plain ones in float32, which bfloat16 features do not tell from better ones (`nets.moments.SUM_PX`),
+    and it has one scale and shift for all pictures.
     """
-    learns = torch.is_grad_enabled() and (x.requires_grad or scale.requires_grad)
-    return x.dtype == torch.bfloat16 and len(x) == 1 and x[0, 0].numel() > 1 and not learns
+    return x.dtype == torch.bfloat16 and x[0, 0].numel() > 1 and _needs_no_gradient(x, scale)
+
+
+def _is_one_picture(x: Tensor, scale: Tensor) -> bool:
+    """Whether float32 statistics of `place_moments` do: an eighth of the time of `InstanceNorm`."""
+    return x.dtype == torch.float32 and x.device.type == "cpu" and _needs_no_gradient(x, scale)
+
+
+def _needs_no_gradient(x: Tensor, scale: Tensor) -> bool:
+    """Whether `x` is a single picture and nothing is learned."""
+    return len(x) == 1 and not (torch.is_grad_enabled() and (x.requires_grad or scale.requires_grad))
