@@ -32,7 +32,7 @@ def many(file: Path) -> FastNetwork:
 
 
 def single_file(file: Path, name: str, **changes: object) -> Path:
-    """A file of one style with the convolutions of another file, as one that was trained on its own has."""
+    """A file of one style with the convolutions of another file, like those of a style that was trained on its own."""
     whole = load(file)
     row = NAMES.index(name)
     tensors = {key: value[row] if is_style_param(key) else value for key, value in whole.tensors.items()}
@@ -43,26 +43,28 @@ def single_file(file: Path, name: str, **changes: object) -> Path:
 
 
 @torch.no_grad()
-def by_shares(network: FastNetwork, image: Tensor, *shares: float) -> Tensor:
-    found: Tensor = network.net(image, torch.tensor([shares]))
-    return found.clamp(0, 1)
+def by_weights(network: FastNetwork, image: Tensor, *weights: float) -> Tensor:
+    painted: Tensor = network.net(image, torch.tensor([weights]))
+    return painted.clamp(0, 1)
 
 
-def test_one_style_is_its_row(many: FastNetwork, photo: Tensor) -> None:
+def test_one_style_is_that_of_its_parameters(many: FastNetwork, photo: Tensor) -> None:
     pictures = []
     for i, name in enumerate(NAMES):
         one = many.of({name: 1.0})
         assert (one.styles, one.name, one.sha256) == ((name,), "many", many.sha256)
         pictures.append(one.painted(photo))
-        torch.testing.assert_close(pictures[-1], by_shares(many, photo, *(float(i == j) for j in range(3))))
+        torch.testing.assert_close(
+            pictures[-1], by_weights(many, photo, *(float(i == j) for j in range(3))), atol=1e-4, rtol=0
+        )
     assert not torch.allclose(pictures[0], pictures[1], atol=0.01)
 
 
-@pytest.mark.parametrize("shares", [(0.3, 0.7, 0.0), (0.2, 0.3, 0.5), (1.5, -0.5, 0.0)])
-def test_a_blend_is_the_network_s_own(many: FastNetwork, photo: Tensor, shares: tuple[float, ...]) -> None:
-    found = many.of(dict(zip(NAMES, shares, strict=True))).painted(photo)
-    torch.testing.assert_close(found, by_shares(many, photo, *shares), atol=1e-5, rtol=0)
-    plain = sum(s * many.of({n: 1.0}).painted(photo) for n, s in zip(NAMES, shares, strict=True))
+@pytest.mark.parametrize("weights", [(0.3, 0.7, 0.0), (0.2, 0.3, 0.5), (1.5, -0.5, 0.0)])
+def test_a_blend_is_the_network_s_own(many: FastNetwork, photo: Tensor, weights: tuple[float, ...]) -> None:
+    found = many.of(dict(zip(NAMES, weights, strict=True))).painted(photo)
+    torch.testing.assert_close(found, by_weights(many, photo, *weights), atol=1e-4, rtol=0)
+    plain = sum(s * many.of({n: 1.0}).painted(photo) for n, s in zip(NAMES, weights, strict=True))
     assert float((found - plain).abs().max()) > 1e-3  # and not the blend of pictures
 
 
@@ -138,6 +140,6 @@ def test_colours_and_skips_are_blended_alike(photo: Tensor) -> None:
     )
     network = fast_nets.built(Loaded(card=card, tensors=net.state_dict(), sha256=""), precision="float32")
     found = network.of({"a": 0.25, "b": 0.75})
-    torch.testing.assert_close(found.painted(photo), by_shares(network, photo, 0.25, 0.75), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.painted(photo), by_weights(network, photo, 0.25, 0.75), atol=1e-4, rtol=0)
     both = blended([(network.of({name: 1.0}), share) for name, share in (("a", 0.25), ("b", 0.75))])
     torch.testing.assert_close(both.painted(photo), found.painted(photo))
