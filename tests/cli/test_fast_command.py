@@ -62,7 +62,7 @@ def test_from_another_folder(run: Run, styles: list[str], here: Path, monkeypatc
 def test_weights_that_have_changed(run: Run, styles: list[str]) -> None:
     assert run("stylize", "content.png", "--style", "candy", *QUICK, "-o", "out.png").code == 0
     torch.save(of_examples() | {"in1.bias": torch.ones(4)}, "candy.pth")
-    assert run("models", "import", "candy.pth").code == 0
+    assert run("models", "import", "candy.pth", "--replace").code == 0
     changed = run("redo", "out.png", "-o", "again.png")
     assert (changed.code, "the weights of candy are not those" in changed.err) == (1, True)
 

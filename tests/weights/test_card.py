@@ -118,7 +118,7 @@ def test_a_file_without_a_card_is_refused(tmp_path: Path) -> None:
     [
         ("{", "not JSON"),
         ("[]", "is a list"),
-        (json.dumps({"kind": "encoder", "network": {}}), r"lacks \['name'\]"),
+        (json.dumps({"kind": "encoder", "network": {}}), r"\['name'\] are missing"),
         (json.dumps({"kind": "e", "name": "n", "network": {}, "colour": 1}), r"unknown fields \['colour'\].*upgrade"),
         (json.dumps({"kind": "e", "name": "n", "network": 3}), "x.safetensors: the card's network is 3"),
     ],

@@ -251,12 +251,12 @@ def test_a_network_of_ours_keeps_its_card(network: nets.Network, tmp_path: Path)
     again = load(import_weights(path, name="again"))
     assert again.card == dataclasses.replace(network.card, name="again")
     with pytest.raises(OptionError, match="is of no use"):
-        import_weights(path, name="again", encoder="vgg_normalised")
+        import_weights(path, name="again", encoder="vgg_normalised", replace=True)
 
 
 def test_an_encoder_that_has_changed_is_refused(published: dict[str, Path], network: nets.Network) -> None:
     torch.save(encoder_state(seed=5), published["vgg_normalised"])
-    import_weights(published["vgg_normalised"])
+    import_weights(published["vgg_normalised"], replace=True)
     with pytest.raises(WeightsError, match="was trained with another vgg_normalised"):
         nets.loaded("decoder")
 

@@ -186,7 +186,7 @@ def test_without_a_checksum_the_digest_is_told_and_the_file_refused(served: Serv
         fetch(served, target, sha256=None)
     assert not target.exists()
     assert fetch(served, target, sha256=None, allow_unverified=True) == DIGEST
-    assert served.asked[-1] == ("/w.pth", f"bytes={len(BODY)}-"), "the refused bytes are not sent again"
+    assert served.asked[-1] == ("/w.pth", None), "without a digest nothing tells whose bytes are here"
     assert only_the_file_is_left(target)
 
 
@@ -251,3 +251,45 @@ def test_the_server_here_does_cut(served: Served, target: Path) -> None:
     served.cuts = [10]
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.get(served.url("w.pth"))
+
+
+@pytest.mark.parametrize("size_bytes", [None, 1000])
+def test_a_server_that_sends_too_much_is_given_up(size_bytes: int | None, served: Served, target: Path) -> None:
+    """More than the catalogue's size, or than an absurd one; the next address is tried."""
+    served.files["/endless.pth"] = BODY * 3
+    served.says_length = False
+    urls = [served.url("endless.pth"), served.url("w.pth")]
+    if size_bytes is None:
+        with pytest.raises(DownloadFailed, match=rf"sends more than the {len(BODY)} bytes"):
+            download(urls[0], target, sha256=DIGEST, size_bytes=len(BODY), backoff_s=0)
+        assert names_in(target.parent) == []
+    else:
+        assert download(urls, target, sha256=DIGEST, size_bytes=len(BODY), backoff_s=0) == DIGEST
+        assert only_the_file_is_left(target)
+
+
+def test_a_stale_part_is_not_kept_without_a_digest(served: Served, target: Path) -> None:
+    target.parent.mkdir()
+    part(target).write_bytes(b"x" * 5000)
+    assert fetch(served, target, sha256=None, allow_unverified=True) == DIGEST
+    assert only_the_file_is_left(target)
+
+
+def test_bytes_of_two_servers_are_not_joined_without_a_digest(served: Served, target: Path) -> None:
+    served.files["/other.pth"] = b"y" * len(BODY)
+    served.cuts = [1000, 0, 0]
+    urls = [served.url("other.pth"), served.url("w.pth")]
+    digest = download(urls, target, sha256=None, allow_unverified=True, backoff_s=0, attempts=2)
+    assert digest == DIGEST
+    assert only_the_file_is_left(target)
+
+
+@pytest.mark.parametrize("sha256", [DIGEST, None])
+def test_passwords_and_control_codes_are_not_printed(sha256: str | None, served: Served, tmp_path: Path) -> None:
+    address = served.address.replace("http://", "http://me:secret@") + "/gone\x1b[31m.pth"
+    with pytest.raises(WeightsError) as caught:
+        download(address, tmp_path / "x", sha256=sha256, backoff_s=0, attempts=1)
+    message = str(caught.value)
+    assert "secret" not in message
+    assert "***@127.0.0.1" in message
+    assert message.isprintable()

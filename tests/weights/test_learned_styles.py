@@ -33,7 +33,7 @@ def file_of(folder: Path, state: object, name: str = "candy.pth") -> Path:
 def network_of(name: str, folder: Path) -> nets.FastNetwork:
     """The sample of a checkpoint format, imported and loaded."""
     path = file_of(folder, SAMPLES[name].state())
-    import_weights(path, checkpoint_format=name if name in AMBIGUOUS else None)
+    import_weights(path, checkpoint_format=name if name in AMBIGUOUS else None, replace=True)
     return nets.loaded("candy", precision="float32")
 
 
@@ -188,7 +188,7 @@ def test_a_folder_and_npz_are_the_same(tmp_path: Path) -> None:
     found = [read_checkpoint(path) for path in (folder, tmp_path / "muse.npz", file_of(tmp_path, state))]
     for other in found[1:]:
         assert all(torch.equal(found[0].tensors[key], value) for key, value in other.tensors.items())
-    assert import_weights(folder).stem == import_weights(tmp_path / "muse.npz").stem == "muse"
+    assert import_weights(folder).stem == import_weights(tmp_path / "muse.npz", replace=True).stem == "muse"
     assert read_checkpoint(folder).sha256 == found[0].sha256
     (folder / "Variable_1").write_bytes(np.ones(A, "<f4").tobytes())
     assert read_checkpoint(folder).sha256 != found[0].sha256
@@ -203,10 +203,10 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=rf"has 3 bytes; {4 * A} are needed for Variable_1"):
         read_checkpoint(folder)
     (folder / "Variable_1").unlink()
-    with pytest.raises(WeightsError, match="Variable_1 cannot be read"):
+    with pytest.raises(WeightsError, match=r"cannot read .*Variable_1"):
         read_checkpoint(folder)
     (folder / "manifest.json").write_text('{"Variable": {"filename": "../secret", "shape": [1]}}')
-    with pytest.raises(WeightsError, match="does not lie in its folder"):
+    with pytest.raises(WeightsError, match="is not a file of its folder"):
         read_checkpoint(folder)
     (folder / "manifest.json").write_text("version https://git-lfs.github.com/spec/v1")
     with pytest.raises(WeightsError, match="git lfs pull"):

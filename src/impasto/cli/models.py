@@ -1,11 +1,11 @@
-"""`impasto models`: the weights that there are, and those on this machine."""
+"""`impasto models`: the weights of the catalogue and those on this machine."""
 
 from __future__ import annotations
 
 import dataclasses
 import json as json_text
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,20 +15,27 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from impasto.weights.card import Card
+    from impasto.weights.catalogue import Installed
 
-app = App(name="models", help="Weights: list, show, fetch, import.", version_flags=())
+app = App(name="models", help="Weights: list, show, fetch, import, remove.", version_flags=())
 
 Json = Annotated[bool, Parameter(negative=(), show_default=False, help="Print JSON.")]
+STYLE_COLUMN = 28
+"""Characters of the column of style names, which is wrapped."""
+
 Quiet = Annotated[bool, Parameter(negative=(), show_default=False, help="No progress.")]
 Output = Annotated[Path, Parameter(name=("--output", "-o"), negative=(), help="Picture file to write.")]
 Unverified = Annotated[
-    bool, Parameter(negative=(), show_default=False, help="Accept a file whose checksum nobody publishes.")
+    bool, Parameter(negative=(), show_default=False, help="Accept a file without a published checksum.")
 ]
 
 
 @app.command(name="list")
 def list_models(*, json: Json = False) -> int:
-    """List the weights by name: those on this machine, and those that can be fetched."""
+    """List weights by name: those on this machine, and those that can be downloaded.
+
+    The column of styles has the names of a network's trained styles, for --style.
+    """
     rows = _rows()
     if json:
         print(json_text.dumps(rows, indent=1))
@@ -38,11 +45,14 @@ def list_models(*, json: Json = False) -> int:
     from impasto.cli.bars import as_size
 
     table = Table(box=None, pad_edge=False)
-    for title in ("name", "kind", "where", "size", "licence", "about"):
+    for title in ("name", "kind", "where", "size"):
         table.add_column(title, justify="right" if title == "size" else "left", no_wrap=title in ("name", "kind"))
+    table.add_column("styles", max_width=STYLE_COLUMN, overflow="fold")
+    table.add_column("about", ratio=1)
     for row in rows:
-        kind = f"{row['kind']}, {len(row['styles'])} styles" if len(row["styles"]) > 1 else row["kind"]
-        table.add_row(row["name"], kind, row["where"], as_size(row["size_bytes"]), row["licence"], row["about"])
+        size = as_size(row["size_bytes"])
+        cells = (row["name"], row["kind"], row["where"], size, ", ".join(row["styles"]), row["about"])
+        table.add_row(*(printable(cell) for cell in cells))
     _stdout().print(table)
     return 0
 
@@ -51,14 +61,14 @@ def list_models(*, json: Json = False) -> int:
 def show(
     name: Annotated[str, Parameter(help="Name of impasto models list, or a weight file.")], /, *, json: Json = False
 ) -> int:
-    """Show the card of weights: what network they are of, where they come from, how good they are.
+    """Show the card of weights: network, source, licence, training and measures.
 
-    Weights that are not on this machine are not fetched; what the catalogue says of them is shown.
+    Weights that are not on this machine are not downloaded; their row of the catalogue is shown.
     """
     from impasto.weights import catalogue
 
     entry = catalogue.CATALOGUE.get(name)
-    here = {found.name for found in catalogue.installed()}
+    here = {row.name for row in catalogue.installed()}
     if entry is not None and name not in here:
         values = {**dataclasses.asdict(entry), "where": "missing" if entry.bundled else "not fetched"}
     else:
@@ -80,10 +90,10 @@ def get(
     allow_unverified: Unverified = False,
     quiet: Quiet = False,
 ) -> int:
-    """Fetch weights to this machine, and print where they are.
+    """Download weights, verify their checksum, and print the path of the file.
 
-    The same command goes on with a broken transfer. IMPASTO_CACHE names the folder, IMPASTO_MIRROR another server,
-    IMPASTO_OFFLINE=1 forbids any connection.
+    An interrupted download is resumed by the same command. IMPASTO_CACHE sets the folder, IMPASTO_MIRROR another
+    server, and IMPASTO_OFFLINE=1 forbids any connection.
     """
     from impasto.cli.bars import Bar, fetched
     from impasto.core.errors import WeightsError
@@ -92,6 +102,7 @@ def get(
     with Bar(quiet=quiet) as bar:
         try:
             path = catalogue.located(name, progress=fetched(bar, name), allow_unverified=allow_unverified)
+            catalogue.check_cached(name, path)
         except WeightsError as error:
             raise type(error)(str(error).replace("allow_unverified=True", "--allow-unverified")) from error
     print(path)
@@ -102,28 +113,60 @@ def get(
 def import_model(
     file: Annotated[
         Path,
-        Parameter(help="Weight file of any project: .pth, .pt, .safetensors, .npz; or a deeplearn.js folder."),
+        Parameter(help="Weight file of any project (docs/weights.md), or a deeplearn.js folder."),
     ],
     /,
     *,
-    name: Annotated[str | None, Parameter(help="Name to give it; without, the file's name.")] = None,
+    name: Annotated[str | None, Parameter(help="Name to store it under; without, the name of the file.")] = None,
     checkpoint_format: Annotated[
         str | None, Parameter(name="--format", help="Checkpoint format, where a file fits several.")
     ] = None,
-    encoder: Annotated[
-        str | None, Parameter(help="Of a decoder: the encoder that it was trained with, a name or a file.")
-    ] = None,
+    encoder: Annotated[str | None, Parameter(help="Encoder that a decoder was trained with: a name or a file.")] = None,
+    replace: Annotated[bool, Parameter(negative=(), help="Replace an earlier import of this name.")] = False,
 ) -> int:
-    """Read weights of another project and keep them in our own form, under a name; print where they are."""
+    """Read weights of another project and store them in our own form, under a name; print the path of the file."""
     from impasto.weights import readers
     from impasto.weights.card import card_of
 
-    path = readers.import_weights(file, checkpoint_format=checkpoint_format, name=name, encoder=encoder)
+    path = readers.import_weights(
+        file, checkpoint_format=checkpoint_format, name=name, encoder=encoder, replace=replace
+    )
     card = card_of(path)
     print(path)
     if card is not None:
-        print(f"{card.name} is of kind {card.kind}: {card.source}", file=sys.stderr)
+        print(printable(f"{card.name} is of kind {card.kind}: {card.source}"), file=sys.stderr)
     return 0
+
+
+@app.command
+def remove(
+    names: Annotated[tuple[str, ...], Parameter(negative=(), help="Names of impasto models list.")],
+    /,
+    *,
+    force: Annotated[
+        bool, Parameter(negative=(), help="Remove an encoder although an imported network needs it.")
+    ] = False,
+) -> int:
+    """Delete imported or downloaded weights from this machine; print the paths of the deleted files."""
+    from impasto.core.errors import OptionError
+    from impasto.weights import catalogue
+
+    for name in names:
+        users = [user for user in _users_of(name) if user not in names]
+        if users and not force:
+            raise OptionError(f"{', '.join(users)} cannot paint without {name}. Remove it too, or add --force.")
+        print(catalogue.remove_weights(name))
+    return 0
+
+
+def _users_of(encoder: str) -> list[str]:
+    """Imported networks whose card names the encoder."""
+    from impasto.weights import card, catalogue
+
+    imported = (row for row in catalogue.installed() if row.origin == "imported")
+    cards = {row.name: card.card_of(row.path) for row in imported}
+    needed = {name: its.network.get("encoder") for name, its in cards.items() if its is not None}
+    return [name for name, row in needed.items() if isinstance(row, dict) and row.get("name") == encoder]
 
 
 @app.command
@@ -167,52 +210,52 @@ def sheet(
 
 
 def _rows() -> list[dict[str, Any]]:
-    """The catalogue, then what was imported; `styles` are those that a network here has learned."""
+    """The catalogue, then the imported weights; `styles` are the trained styles of a network on this machine."""
     from impasto.styles.catalogue import StyleCatalogue
-    from impasto.weights import card, catalogue
+    from impasto.weights import catalogue
 
     styles = StyleCatalogue().networks
-    here = {found.name: found for found in catalogue.installed()}
+    here = {row.name: row for row in catalogue.installed()}
     rows = []
     for name, entry in catalogue.CATALOGUE.items():
-        found = here.pop(name, None)
-        absent = "missing" if entry.bundled else "to be fetched"
+        file = here.pop(name, None)
         rows.append(
             {
                 "name": name,
                 "kind": entry.kind,
-                "where": found.origin if found else absent,
-                "size_bytes": found.size_bytes if found else entry.size_bytes,
+                "where": file.origin if file else "missing" if entry.bundled else "to be fetched",
+                "size_bytes": file.size_bytes if file else entry.size_bytes,
                 "licence": entry.licence,
                 "about": entry.about,
-                "path": str(found.path) if found else None,
-                "styles": list(styles.get(name, ())) if found else [],
+                "path": str(file.path) if file else None,
+                "styles": list(styles.get(name, ())) if file else [],
             }
         )
-    for name, found in here.items():
-        its = card.load(found.path).card
-        rows.append(
-            {
-                "name": name,
-                "kind": its.kind,
-                "where": found.origin,
-                "size_bytes": found.size_bytes,
-                "licence": its.licence,
-                "about": its.notes or its.source,
-                "path": str(found.path),
-                "styles": list(styles.get(name, ())),
-            }
-        )
-    return rows
+    return rows + [_imported_row(file, styles.get(name, ())) for name, file in here.items()]
+
+
+def _imported_row(file: Installed, styles: Sequence[str]) -> dict[str, Any]:
+    """A row of an imported file; a damaged one says so."""
+    from impasto.core.errors import WeightsError
+    from impasto.weights import card
+
+    row: dict[str, Any] = {"name": file.name, "where": file.origin, "size_bytes": file.size_bytes}
+    try:
+        its = card.load(file.path).card
+    except WeightsError as error:
+        damage = {"kind": "damaged", "licence": "", "about": f"{error} Remove it: impasto models remove {file.name}"}
+        return {**row, **damage, "path": str(file.path), "styles": []}
+    card_rows = {"kind": its.kind, "licence": its.licence, "about": its.notes or its.source}
+    return {**row, **card_rows, "path": str(file.path), "styles": list(styles)}
 
 
 def card_values(card: Card) -> dict[str, Any]:
-    """What a card says, by name."""
+    """The fields of a card by name."""
     return dataclasses.asdict(card)
 
 
 def print_values(values: Mapping[str, Any], *, as_json: bool) -> None:
-    """As one JSON object, or as a table of two columns without what is empty; the styles of a card a line each."""
+    """Print one JSON object, or a table of two columns without empty values, with a line for each style."""
     if as_json:
         print(json_text.dumps(values, indent=1, ensure_ascii=False))
         return
@@ -223,7 +266,7 @@ def print_values(values: Mapping[str, Any], *, as_json: bool) -> None:
     table.add_column()
     for name, value in values.items():
         if value not in (None, "", {}, (), []):
-            table.add_row(name.replace("_", " "), _text(name, value))
+            table.add_row(name.replace("_", " "), printable(_text(name, value)))
     _stdout().print(table)
 
 
@@ -233,8 +276,13 @@ def _text(name: str, value: Any) -> str:
     return value if isinstance(value, str) else json_text.dumps(value, ensure_ascii=False)
 
 
+def printable(text: str) -> str:
+    """The text without terminal control codes, which names and notes of other people's files may contain."""
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
 def _stdout() -> Console:
-    """Wide where it is no terminal, so that nothing is broken or cut in a pipe."""
+    """A console as wide as the terminal; 250 characters in a pipe, so that no row is broken."""
     from rich.console import Console
 
     return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 250)

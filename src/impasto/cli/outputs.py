@@ -8,6 +8,7 @@ from pathlib import Path
 
 from impasto.core.errors import ImageUnreadable, ImageUnwritable, OptionError
 from impasto.styles.weighted import split_weight
+from impasto.weights.catalogue import is_weight_folder
 
 Identity = tuple[int, int]
 """Device and number of a file, by whatever name."""
@@ -132,7 +133,8 @@ def _outside(paths: Iterable[Path], folder: Path, output: Path | None, *, what: 
 
 def _folder_in(styles: Sequence[str]) -> str | None:
     """The first style that is a folder, as it stands on the command line."""
-    return next((text for text in styles if Path(split_weight(text)[0]).is_dir()), None)
+    folders = (text for text in styles if Path(name := split_weight(text)[0]).is_dir() and not is_weight_folder(name))
+    return next(folders, None)
 
 
 def _mixes(styles: Sequence[str], output: Path | None) -> list[tuple[str, ...]]:

@@ -161,7 +161,7 @@ def style(
     StyleCatalogue().check_new(name, replace=style.replace or _was_imported(folder / FILE, name))
     code = _trained(lambda: train_style(picture, plain(style), plain(fit), folder), folder, fit=fit, console=console)  # type: ignore[type-var]
     if code == 0:
-        import_weights(folder / FILE, name=name)
+        import_weights(folder / FILE, name=name, replace=True)
         print(f"impasto stylize photo.jpg --style {name} -o out.png", file=sys.stderr)
     return code
 

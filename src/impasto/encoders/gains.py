@@ -12,7 +12,10 @@ from torch import Tensor
 from impasto.core.errors import WeightsError
 from impasto.encoders.vgg import Vgg
 from impasto.image.pixels import preprocess_from
-from impasto.weights.card import Card, fill
+from impasto.weights.card import Card, filled
+
+MOST_CONVS = 64
+"""Of a stage; a VGG has 4."""
 
 
 def natural_noise(size_px: int, *, count: int, seed: int) -> Tensor:
@@ -52,15 +55,26 @@ def build_vgg(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> Vgg:
     if absent := sorted({"stages", "padding", "pooling"} - network.keys()):
         raise WeightsError(f"the card of {card.name} has no {', '.join(absent)} in its network; a VGG needs them.")
     native = network["pooling"]
-    vgg = Vgg(
-        network["stages"],
-        matrix=colour.matrix,
-        offset=colour.offset,
-        padding=network["padding"],
-        pooling=native,
-        ceil_mode=network.get("ceil_mode", False),
-    )
-    fill(vgg.convs, tensors, card.name)
+    try:
+        stages = [(int(width), int(count)) for width, count in network["stages"]]
+    except (TypeError, ValueError) as error:
+        raise WeightsError(
+            f"the card of {card.name} has the stages {network['stages']!r}; pairs are needed."
+        ) from error
+    if not stages or any(not (width > 0 and 0 < count <= MOST_CONVS) for width, count in stages):
+        raise WeightsError(f"the card of {card.name} has the stages {stages}; 1 to {MOST_CONVS} convolutions each fit.")
+
+    def convolutions() -> Vgg:
+        return Vgg(
+            stages,
+            matrix=colour.matrix,
+            offset=colour.offset,
+            padding=network["padding"],
+            pooling=native,
+            ceil_mode=bool(network.get("ceil_mode", False)),
+        )
+
+    vgg = filled(convolutions, tensors, where=card.name, part=lambda net: net.convs)
     if pooling not in ("native", native):
         vgg.pool_gain = measured_gains(vgg, pooling)
         vgg.pooling = pooling  # type: ignore[assignment]

@@ -25,7 +25,7 @@ from impasto.nets.noise import Noise
 from impasto.nets.painting import MEMORY_BYTES, RGB, Painter, with_params
 from impasto.nets.residual import Residual
 from impasto.weights import readers
-from impasto.weights.card import Card, Loaded, fill
+from impasto.weights.card import Card, Loaded, filled
 from impasto.weights.catalogue import FAST as KIND
 
 __all__ = ["ARCHITECTURES", "KIND", "FastNetwork", "blended", "built", "loaded"]
@@ -167,17 +167,16 @@ def built(file: Loaded, *, precision: str = "auto") -> FastNetwork:
     if card.kind != KIND:
         raise WeightsError(f"{card.name} is of kind {card.kind}; a trained style, of kind {KIND}, is needed here.")
     options, output = _options(card)
-    net = untrained(options, ARCHITECTURES, name=card.name)
+    net = filled(lambda: untrained(options, ARCHITECTURES, name=card.name), file.tensors, where=card.name)
     if len(card.styles) != net.styles and (card.styles or net.styles != 1):
         raise WeightsError(
             f"the card of {card.name} names {len(card.styles)} styles, and its network is of {net.styles}; as many "
             "are needed."
         )
-    fill(net, file.tensors, card.name)
     try:
         preprocess, postprocess = preprocess_from(card.preprocess or RGB), preprocess_from(output)
         postprocess.inverse()
-    except OptionError as error:
+    except (OptionError, TypeError) as error:
         raise WeightsError(f"the card of {card.name} cannot be used: {error}") from error
     dtype = compute_dtype(precision)
     if dtype == torch.bfloat16:

@@ -22,7 +22,7 @@ from impasto.nets.painting import RGB, Painter
 from impasto.nets.predicted import Predicted
 from impasto.nets.protocol import AnyStyle, StyleParams
 from impasto.weights import readers
-from impasto.weights.card import Card, Loaded, fill
+from impasto.weights.card import Card, Loaded, filled
 
 __all__ = ["ARCHITECTURES", "KIND", "VARIANTS", "Network", "built", "encoder_for", "loaded", "untrained"]
 
@@ -143,7 +143,6 @@ def encoder_for(card: Card, *, precision: str = "auto", progress: Progress | Non
 
 def built(file: Loaded, encoder: Encoder, *, precision: str = "auto") -> Network:
     """The network that a card and its tensors describe, on `encoder`."""
-    net: nn.Module = untrained(encoder, file.card.network)
-    fill(net, file.tensors, file.card.name)
+    net = filled(lambda: untrained(encoder, file.card.network), file.tensors, where=file.card.name)
     net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Network(net, file.card, file.sha256, encoder, compute_dtype(precision))  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from impasto.image.formats import READABLE_SUFFIXES
-from impasto.weights.catalogue import WEIGHT_SUFFIXES
+from impasto.weights.catalogue import WEIGHT_SUFFIXES, is_weight_folder
 
 SIGN = "#"
 """Between a network's name or file and one of its styles: `compact-styles#wave`."""
@@ -39,7 +39,7 @@ def split_name(text: str) -> StyleName:
 
 def is_weight_file(text: str) -> bool:
     """Whether the text ends as a weight file does."""
-    return text.lower().endswith(WEIGHT_SUFFIXES)
+    return text.lower().endswith(WEIGHT_SUFFIXES) or is_weight_folder(text)
 
 
 def may_be_name(text: str) -> bool:

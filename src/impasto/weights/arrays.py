@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -15,33 +16,69 @@ from torch import Tensor
 
 from impasto.core.errors import WeightsError
 from impasto.core.paths import sha256_of
+from impasto.weights.catalogue import MANIFEST
+from impasto.weights.signatures import check_regular
 
-MANIFEST = "manifest.json"
-_OF_TRAINING = re.compile(r"(_Adam(_\d+)?|beta\d_power)$")  # what the optimiser kept; often not in the folder
+MOST_BYTES = 4_000_000_000
+"""More than any supported network has."""
+
+OPTIMISER_STATE = re.compile(r"([_/]Adam(_\d+)?|beta\d_power|global_step)$")
+"""Variables of a training that the network does not need; often missing from the folder."""
 
 
 def is_npz(path: Path) -> bool:
     """Whether a file is a zip of numpy arrays."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return False
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
 def in_npz(path: Path) -> dict[str, Tensor]:
-    """The arrays of an `.npz` file by name; objects in it are never unpickled. Raises `WeightsError`."""
+    """The arrays of an `.npz` file by name; objects in it are never unpickled.
+
+    Sizes are checked before anything is unpacked. Raises `WeightsError`.
+    """
     try:
-        with np.load(path, allow_pickle=False) as found:
-            return {name.removesuffix(":0"): _tensor(found[name]) for name in found.files}
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile, TypeError) as error:
-        raise WeightsError(f"{path.name} cannot be read as .npz ({error}); plain arrays are needed.") from error
+        _check_unpacked(path)
+        with np.load(path, allow_pickle=False) as archive:
+            return {name.removesuffix(":0"): _tensor(archive[name]) for name in archive.files}
+    except WeightsError:
+        raise
+    except Exception as error:  # zlib, tokenize and numpy raise many kinds on damaged archives
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{path.name} cannot be read as .npz ({reason}); plain arrays are needed.") from error
+
+
+def _check_unpacked(path: Path) -> None:
+    """Raise `WeightsError` for an archive that unpacks to more than any network has, or whose headers lie."""
+    with zipfile.ZipFile(path) as archive:
+        total_bytes = sum(entry.file_size for entry in archive.infolist())
+        if total_bytes > MOST_BYTES:
+            raise WeightsError(
+                f"{path.name} unpacks to {total_bytes / 1e9:.1f} GB; networks have at most {MOST_BYTES / 1e9:.0f} GB."
+            )
+        for entry in archive.infolist():
+            with archive.open(entry) as file:
+                version = np.lib.format.read_magic(file)
+                header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
+                shape, _, dtype = header(file)
+                if dtype.hasobject:
+                    raise WeightsError(f"{path.name} holds Python objects ({entry.filename}); plain arrays are needed.")
+                if file.tell() + math.prod(shape) * dtype.itemsize != entry.file_size:
+                    raise WeightsError(f"{path.name} has {entry.filename} of another size than {shape}; it is damaged.")
+
+
+def _header_2_0(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    return np.lib.format.read_array_header_2_0(file)
 
 
 def in_folder(path: Path) -> dict[str, Tensor]:
     """The variables that a folder's `manifest.json` lists with file and shape, each a file of little-endian float32.
 
-    What an optimiser kept is left out. Raises `WeightsError`.
+    The optimiser's state is left out. Raises `WeightsError`.
     """
     return {name: _variable(path, name, file, shape) for name, (file, shape) in _listed(path).items()}
 
@@ -59,32 +96,34 @@ def _listed(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     if not manifest.is_file():
         raise WeightsError(f"{path} is a folder without {MANIFEST}; name a weight file, or a deeplearn.js folder.")
     try:
+        check_regular(manifest)
         rows: Any = json.loads(manifest.read_text(encoding="utf-8"))
-        found = {
+        variables = {
             str(name): (str(row["filename"]), tuple(int(side) for side in row["shape"]))
             for name, row in rows.items()
-            if not _OF_TRAINING.search(name)
+            if not OPTIMISER_STATE.search(name)
         }
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, OverflowError, RecursionError) as error:
         raise WeightsError(
             f"{manifest} is no list of variables with filename and shape ({type(error).__name__}: {error}); "
             "fetch it again (with git lfs pull, where it came from a repository)."
         ) from error
-    if strays := [file for file, _ in found.values() if file in ("", ".", "..") or Path(file).name != file]:
-        raise WeightsError(f"{manifest} names {strays[0]!r}, which does not lie in its folder; that is not read.")
-    return found
+    outside = [name for name, _ in variables.values() if name in ("", ".", "..") or Path(name).name != name]
+    if outside:
+        raise WeightsError(f"{manifest} names {outside[0]!r}, which is not a file of its folder; it is not read.")
+    return variables
 
 
 def _variable(folder: Path, name: str, file: str, shape: tuple[int, ...]) -> Tensor:
+    path, count = folder / file, math.prod(shape)
+    check_regular(path)
+    size_bytes = path.stat().st_size
+    if min(shape, default=1) < 0 or size_bytes != 4 * count:
+        raise WeightsError(f"{path} has {size_bytes} bytes; {4 * count} are needed for {name} {shape}. Fetch it again.")
     try:
-        data = (folder / file).read_bytes()
+        data = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"{folder / file} cannot be read ({error.strerror or error}).") from error
-    count = int(np.prod(shape, dtype=np.int64))
-    if min(shape, default=1) < 0 or len(data) != 4 * count:
-        raise WeightsError(
-            f"{folder / file} has {len(data)} bytes; {4 * count} are needed for {name} {shape}. Fetch it again."
-        )
+        raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
     return _tensor(np.frombuffer(data, dtype="<f4").reshape(shape))
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as as_bytes
 from torch import Tensor, nn
@@ -16,8 +17,17 @@ from torch import Tensor, nn
 from impasto.core.errors import WeightsError, WeightsMismatch
 from impasto.core.paths import sha256_of, written_whole
 from impasto.weights.containers import Contents, open_checkpoint
+from impasto.weights.signatures import check_regular
 
 CARD_KEY = "impasto"
+
+LISTED = 6
+"""Tensors of each kind that a message lists."""
+
+LARGEST_NUMBER, LONGEST_LIST = 4096, 256
+"""Of a card's network: a width, and the stages or layers."""
+
+T = TypeVar("T", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +62,7 @@ class Card:
                 raise WeightsError(f"the card's {entry.name} is {value!r}; {_wanted(entry.name)} is needed.")
         if not self.kind or not self.name:
             raise WeightsError(f"the card has kind {self.kind!r} and name {self.name!r}; neither may be empty.")
+        _check_sizes(self.network, self.name)
         if isinstance(self.preprocess, dict):
             _check_affine(self.preprocess)
         for layer, scale in self.layer_scale.items():
@@ -69,20 +80,20 @@ class Card:
     def from_json(cls, text: str, where: str) -> Card:
         """The card that `to_json` wrote; `where` names the file in errors."""
         try:
-            found = json.loads(text)
-        except ValueError as error:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise WeightsError(f"the card in {where} is not JSON ({error}); the file is damaged.") from error
-        if not isinstance(found, dict):
-            raise WeightsError(f"the card in {where} is a {type(found).__name__}; a JSON object is needed.")
-        unknown = sorted(found.keys() - _TYPES.keys())
-        missing = sorted({"kind", "name", "network"} - found.keys())
+        if not isinstance(values, dict):
+            raise WeightsError(f"the card in {where} is a {type(values).__name__}; a JSON object is needed.")
+        unknown = sorted(values.keys() - _TYPES.keys())
+        missing = sorted({"kind", "name", "network"} - values.keys())
         if unknown or missing:
             raise WeightsError(
-                f"the card in {where} has unknown fields {unknown} and lacks {missing}; "
-                "it may be written by a newer impasto: upgrade."
+                f"the card in {where} has the unknown fields {unknown}, and {missing} are missing; "
+                "it may be from a newer impasto: upgrade."
             )
         try:
-            return cls(**found)
+            return cls(**values)
         except WeightsError as error:
             raise WeightsError(f"{where}: {error}") from error
 
@@ -122,12 +133,21 @@ def save(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
 def load(path: Path) -> Loaded:
     """One of our own files. Raises `WeightsError` for any other; `readers.read_checkpoint` reads those."""
     contents = open_checkpoint(path)
+    for key, tensor in contents.tensors.items():
+        check_values(tensor, key=key, file_name=path.name)
     return Loaded(card=card_in(contents, path.name), tensors=contents.tensors, sha256=sha256_of(path))
 
 
+def check_values(tensor: Tensor, *, key: str, file_name: str) -> None:
+    """Raise `WeightsError` unless all values of a tensor are finite floats."""
+    if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+        raise WeightsError(f"{key} in {file_name} is not all finite floats ({tensor.dtype}); the file is damaged.")
+
+
 def card_of(path: Path) -> Card | None:
-    """The card of one of our own files, from its header alone; None for what is not one, or no file."""
+    """The card of one of our own files, from its header alone; None for any other file, and for a missing one."""
     try:
+        check_regular(path)
         with safe_open(path, framework="pt", device="cpu") as file:
             text = (file.metadata() or {}).get(CARD_KEY)
         return None if text is None else Card.from_json(text, path.name)
@@ -144,7 +164,10 @@ def card_in(contents: Contents, where: str) -> Card:
 
 
 def check_shapes(found: Mapping[str, tuple[int, ...]], needed: Mapping[str, tuple[int, ...]], where: str) -> None:
-    """Raise `WeightsMismatch` with every missing, unexpected and misshapen tensor when `found` is not `needed`."""
+    """Raise `WeightsMismatch` with the missing, unexpected and misshapen tensors when `found` is not `needed`.
+
+    Of each kind the first few are listed and the others counted: for another architecture they are hundreds.
+    """
     missing = [f"{key} {tuple(needed[key])}" for key in needed if key not in found]
     unexpected = [f"{key} {tuple(found[key])}" for key in found if key not in needed]
     shapes = [
@@ -153,12 +176,39 @@ def check_shapes(found: Mapping[str, tuple[int, ...]], needed: Mapping[str, tupl
         if key in found and tuple(found[key]) != tuple(needed[key])
     ]
     parts = [
-        f"{what}: {', '.join(items)}"
-        for what, items in (("missing", missing), ("unexpected", unexpected), ("other shape", shapes))
+        f"{title}: {_shortened(items)}"
+        for title, items in (("missing", missing), ("unexpected", unexpected), ("other shape", shapes))
         if items
     ]
     if parts:
-        raise WeightsMismatch(f"{where} does not fit the network. {'; '.join(parts)}.")
+        same = len(needed.keys() & found.keys())
+        other = " It is of another architecture." if not same else ""
+        raise WeightsMismatch(f"{where} does not fit the network.{other} {'; '.join(parts)}.")
+
+
+def _shortened(items: Sequence[str]) -> str:
+    more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
+    return ", ".join(items[:LISTED]) + more
+
+
+def filled(
+    build: Callable[[], T],
+    tensors: Mapping[str, Tensor],
+    *,
+    where: str,
+    part: Callable[[T], nn.Module] = lambda module: module,
+) -> T:
+    """The module of `build` with the tensors as float32, in the `part` of it that they are of.
+
+    It is built without memory first, so that a card that describes a huge network is refused before any is allocated.
+    Raises `WeightsMismatch`.
+    """
+    with torch.device("meta"):
+        needed = {key: tuple(value.shape) for key, value in part(build()).state_dict().items()}
+    check_shapes({key: tuple(value.shape) for key, value in tensors.items()}, needed, where)
+    module = build()
+    fill(part(module), tensors, where)
+    return module
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
@@ -176,6 +226,16 @@ def _plain(value: Any, name: str) -> Any:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise WeightsError(f"the card's {name} cannot be written as JSON: {error}.") from error
+
+
+def _check_sizes(value: Any, name: str) -> None:
+    """Raise `WeightsError` for numbers and lists far beyond any network's."""
+    if isinstance(value, dict | list) and len(value) > LONGEST_LIST:
+        raise WeightsError(f"the card of {name} has a list of {len(value)} in its network; at most {LONGEST_LIST} fit.")
+    if isinstance(value, int | float) and abs(value) > LARGEST_NUMBER:
+        raise WeightsError(f"the card of {name} has {value} in its network; at most {LARGEST_NUMBER} fits.")
+    for entry in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_sizes(entry, name)
 
 
 def _wanted(name: str) -> str:
@@ -196,4 +256,4 @@ def _is_triple(row: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30

@@ -1,4 +1,4 @@
-"""Which weights there are, where they come from, and where they are on this machine."""
+"""The weights that can be used by name: bundled, published for download, or imported."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from impasto.core.errors import ChecksumMismatch, DownloadFailed, OptionError, UnknownName, WeightsError
-from impasto.core.paths import cache_dir
+from impasto.core.paths import cache_dir, sha256_of
 from impasto.weights.download import Progress, check_digest, download
+from impasto.weights.signatures import check_regular
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".model", ".ckpt", ".bin", ".npz")
+
+MANIFEST = "manifest.json"
+"""The list of variables in a deeplearn.js folder."""
 
 FAST = "fast"
 """The kind of networks of trained styles, of one or of several."""
@@ -149,15 +153,19 @@ CATALOGUE: dict[str, Entry] = {
 
 
 def located(name_or_path: str | Path, *, progress: Progress | None = None, allow_unverified: bool = False) -> Path:
-    """The file of a catalogue name, an imported name, or a path; downloaded into the cache folder when it must be.
+    """The file of a catalogue name, an imported name, or a path (also of a deeplearn.js folder).
 
-    The server that the environment's `IMPASTO_MIRROR` names (a base address; the file name is appended) is tried first;
-    `IMPASTO_OFFLINE=1` forbids any connection. `allow_unverified` accepts files without a published checksum.
-    Raises `UnknownName`, or `WeightsError` when the file cannot be had.
+    A published file is downloaded into the cache folder first where necessary: from the server of `IMPASTO_MIRROR` (a
+    base address; the file name is appended) if it is set, then from its own; never with `IMPASTO_OFFLINE=1`.
+    `allow_unverified` accepts files without a published checksum. Raises `UnknownName`, or `WeightsError` where the
+    file is missing or not a regular file.
     """
     path = Path(os.path.expanduser(name_or_path))
-    if os.path.isfile(path):  # false, not an error, for what no path can be
-        return path
+    if os.path.exists(path):  # false, not an error, for impossible paths
+        if not path.is_dir():
+            check_regular(path)
+        if path.is_file() or is_weight_folder(path):
+            return path
     name = str(name_or_path)
     entry = CATALOGUE.get(name)
     if entry is not None:
@@ -168,6 +176,11 @@ def located(name_or_path: str | Path, *, progress: Progress | None = None, allow
     if name not in mine:
         raise UnknownName.of("weights", name, {*CATALOGUE, *mine})
     return imported_path(name)
+
+
+def is_weight_folder(path: str | Path) -> bool:
+    """Whether a path is a deeplearn.js folder."""
+    return os.path.isfile(os.path.join(os.path.expanduser(path), MANIFEST))
 
 
 def imported_path(name: str) -> Path:
@@ -218,20 +231,65 @@ def _cached(entry: Entry, progress: Progress | None, allow_unverified: bool) -> 
         size_bytes = target.stat().st_size
         if entry.size_bytes is not None and size_bytes != entry.size_bytes:
             raise ChecksumMismatch(
-                f"{target} has {size_bytes} bytes; {entry.name} has {entry.size_bytes}. Delete it to fetch it again."
+                f"{target} has {size_bytes} bytes; {entry.name} has {entry.size_bytes}. "
+                f"Delete it (impasto models remove {entry.name}) and fetch it again."
             )
         return target
     if os.environ.get("IMPASTO_OFFLINE", "0") not in ("", "0"):
         raise DownloadFailed(
-            f"{entry.name} is not on this machine and IMPASTO_OFFLINE forbids to fetch it. "
-            f"Put {entry.file_name} into {cache_dir()}, or use compact-vgg."
+            f"{entry.name} is not on this machine and IMPASTO_OFFLINE forbids downloads. Put {entry.file_name} into "
+            f"{cache_dir()}, import a copy (impasto models import FILE), or use the bundled encoder "
+            "(--encoder compact-vgg)."
         )
     mirror = os.environ.get("IMPASTO_MIRROR", "")
     mirrored = (f"{mirror.rstrip('/')}/{entry.file_name}",) if mirror else ()
-    download(
-        (*mirrored, *entry.urls), target, sha256=entry.sha256, progress=progress, allow_unverified=allow_unverified
-    )
+    try:
+        download(
+            (*mirrored, *entry.urls),
+            target,
+            sha256=entry.sha256,
+            progress=progress,
+            allow_unverified=allow_unverified,
+            size_bytes=entry.size_bytes,
+        )
+    except DownloadFailed as error:
+        hint = f"Set IMPASTO_MIRROR to a server with {entry.file_name}, import a copy (impasto models import FILE)"
+        raise DownloadFailed(f"{error} {hint}, or use the bundled encoder (--encoder compact-vgg).") from error
     return target
+
+
+def check_cached(name: str, path: Path) -> None:
+    """Raise `ChecksumMismatch` where `path` is the downloaded file of `name` with another digest than published."""
+    entry = CATALOGUE.get(name)
+    if entry is not None and entry.bundled is None and path == cache_dir() / entry.file_name:
+        check_digest_of(entry, sha256_of(path))
+
+
+def check_digest_of(entry: Entry, sha256: str) -> None:
+    """Raise `ChecksumMismatch` where the digest of an entry's file on this machine is not the published one."""
+    if entry.sha256 is not None and not sha256.startswith(entry.sha256.lower()):
+        raise ChecksumMismatch(
+            f"{cache_dir() / entry.file_name} has the sha256 {sha256}; {entry.name} has {entry.sha256}. "
+            f"Delete it (impasto models remove {entry.name}) and fetch it again."
+        )
+
+
+def remove_weights(name: str) -> Path:
+    """Delete downloaded or imported weights from this machine; the path of the deleted file.
+
+    Raises `OptionError` for bundled weights, `WeightsError` where there are none of this name.
+    """
+    entry = CATALOGUE.get(name)
+    if entry is not None and entry.bundled is not None:
+        raise OptionError(f"{name} is part of the package and cannot be removed.")
+    if entry is None and name not in (mine := _imported_names()):
+        raise UnknownName.of("weights on this machine", name, mine)
+    path = imported_path(name) if entry is None else cache_dir() / entry.file_name
+    try:
+        path.unlink()
+    except OSError as error:
+        raise WeightsError(f"{name} cannot be removed ({path}: {error.strerror or error}).") from error
+    return path
 
 
 def _imported_folder() -> Path:
@@ -239,7 +297,7 @@ def _imported_folder() -> Path:
 
 
 def _imported_names() -> list[str]:
-    files = _imported_folder().glob("*.safetensors")
+    files = (file for file in _imported_folder().glob("*.safetensors") if file.is_file())
     return sorted(file.stem for file in files if _may_name(file.stem) and file.stem not in CATALOGUE)
 
 

@@ -1,4 +1,4 @@
-"""What a reader of one kind of weight file is made of."""
+"""The interface of a checkpoint format: one layout of keys and shapes in which a project stores its networks."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.core.errors import WeightsError
-from impasto.weights.card import Card
+from impasto.weights.card import Card, check_values
 from impasto.weights.catalogue import Entry
 from impasto.weights.containers import Contents
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where tensors come from; `entry` is the catalogue's row when the file's digest is known there."""
+    """The file that tensors come from; `entry` is the catalogue's row with its digest, if there is one."""
 
     file_name: str
     name: str
@@ -43,9 +42,9 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointFormat:
-    """One way in which somebody writes weights.
+    """One layout of keys and shapes.
 
-    `matches` looks at keys and shapes only; `read` gives the tensors under our own keys, and their card.
+    `matches` looks at keys and shapes only; `read` returns the tensors under our own keys, and their card.
     """
 
     name: str
@@ -55,7 +54,6 @@ class CheckpointFormat:
 
 
 def own_copy(tensor: Tensor, *, key: str, file_name: str) -> Tensor:
-    """A contiguous copy that no longer depends on the file. Raises `WeightsError` unless it is finite floats."""
-    if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
-        raise WeightsError(f"{key} in {file_name} is not all finite floats ({tensor.dtype}); the file is damaged.")
+    """A contiguous copy independent of the file. Raises `WeightsError` unless all values are finite floats."""
+    check_values(tensor, key=key, file_name=file_name)
     return tensor.detach().clone(memory_format=torch.contiguous_format)

@@ -1,4 +1,4 @@
-"""Opening a weight file: safetensors, PyTorch checkpoint or arrays, told apart by content, never by name."""
+"""Opening a weight file of any container, recognised by its content, never by its name."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from impasto.core.errors import WeightsError
 from impasto.weights import arrays
+from impasto.weights.signatures import file_head
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params")
 _PREFIXES = ("module.", "_orig_mod.")
@@ -25,7 +26,7 @@ _FORBIDDEN = re.compile(r"(?:Unsupported global: GLOBAL|Unsupported class|Trying
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What a weight file holds: its tensors on the CPU, and its metadata (empty for PyTorch checkpoints)."""
+    """The tensors of a weight file, on the CPU, and its metadata (empty for all but safetensors)."""
 
     tensors: dict[str, Tensor]
     metadata: dict[str, str] = field(default_factory=dict)
@@ -37,41 +38,34 @@ class Contents:
 
 
 def open_checkpoint(path: Path) -> Contents:
-    """The tensors of a file, or of a deeplearn.js folder. Wrapping dicts and the `module.` of parallel training are
-    taken off.
+    """The tensors of a file, or of a deeplearn.js folder, without wrapping dicts and the prefix `module.`.
 
-    Python objects in a checkpoint are never unpickled. Raises `WeightsError`. The tensors may be mapped from the file:
-    clone what is kept.
+    Python objects in a checkpoint are never unpickled. The tensors may be mapped from the file: copy those that are
+    kept. Raises `WeightsError`.
     """
     if path.is_dir():
         return Contents(tensors=arrays.in_folder(path))
-    head = _head(path)
-    if arrays.is_npz(path):
-        return Contents(tensors=arrays.in_npz(path))
+    head = file_head(path)
     if _is_safetensors(head, path):
         return _safetensors(path)
-    found = _state(_unpickled(path), path)
-    named = {key: value for key, value in found.items() if isinstance(key, str)}
-    tensors = {key: value.detach() for key, value in named.items() if isinstance(value, Tensor)}
+    if arrays.is_npz(path):
+        return Contents(tensors=arrays.in_npz(path))
+    state = _state(_unpickled(path, head), path)
+    named = {key: value for key, value in state.items() if isinstance(key, str)}
+    tensors = {key: _plain(value, key, path) for key, value in named.items() if isinstance(value, Tensor)}
     if not tensors:
         raise WeightsError(f"{path.name} holds no tensors by name; a state dict is needed.")
     return Contents(tensors=_without_prefixes(tensors))
 
 
-def _head(path: Path) -> bytes:
-    """The first bytes, when they do not show already that the file is no weight file."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(512)
-    except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror or error}.") from error
-    if not head:
-        raise WeightsError(f"{path.name} is empty; download it again.")
-    if head.lstrip()[:1] == b"<":
-        raise WeightsError(f"{path.name} is a web page, not weights (a server's error page?); download it again.")
-    if head.startswith(b"version https://git-lfs"):
-        raise WeightsError(f"{path.name} is a Git LFS pointer, not the weights; fetch them with git lfs pull.")
-    return head
+def _plain(tensor: Tensor, key: str, path: Path) -> Tensor:
+    """The tensor, unless it is sparse or quantised, or claims more values than the file stores."""
+    plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise WeightsError(
+            f"{key} in {path.name} is not a plain tensor of {tuple(tensor.shape)} values; it is damaged."
+        )
+    return tensor.detach()
 
 
 def _is_safetensors(head: bytes, path: Path) -> bool:
@@ -91,7 +85,7 @@ def _safetensors(path: Path) -> Contents:
         raise WeightsError(f"{path.name} is damaged or no safetensors file ({error}); download it again.") from error
 
 
-def _unpickled(path: Path) -> Any:
+def _unpickled(path: Path, head: bytes) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on old pickle protocols
@@ -113,17 +107,17 @@ def _reason(message: str, name: str) -> str:
     return f"{name} is damaged, or neither safetensors nor a PyTorch checkpoint; download it again."
 
 
-def _state(found: Any, path: Path) -> Mapping[Any, Any]:
+def _state(content: Any, path: Path) -> Mapping[Any, Any]:
     for _ in range(_DEEPEST_WRAP):
-        if not isinstance(found, Mapping):
+        if not isinstance(content, Mapping):
             break
-        inner = next((found[key] for key in _WRAPPERS if isinstance(found.get(key), Mapping)), None)
+        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
         if inner is None:
-            return found
-        found = inner
-    if not isinstance(found, Mapping):
-        raise WeightsError(f"{path.name} holds a {type(found).__name__}; a dict of named tensors is needed.")
-    return found
+            return content
+        content = inner
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{path.name} holds a {type(content).__name__}; a dict of named tensors is needed.")
+    return content
 
 
 def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

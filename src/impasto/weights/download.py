@@ -1,4 +1,4 @@
-"""Fetching one file over HTTP: resumed, verified, and in place only when it is whole."""
+"""Downloading one file over HTTP: resumed, verified, and moved into place only when complete."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from impasto.core.paths import sha256_of
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are here and the bytes that there will be (`None`: the server does not say)."""
 
+MOST_BYTES = 4_000_000_000
+"""Larger than any file of the catalogue, for a server that does not say the size."""
+
 _PASSING = {408, 425, 429}  # with all 5xx: worth another try
 
 
@@ -35,6 +38,7 @@ class _Job:
     attempts: int
     backoff_s: float
     allow_unverified: bool
+    size_bytes: int | None
 
     @property
     def part(self) -> Path:
@@ -51,15 +55,18 @@ def download(
     attempts: int = 4,
     backoff_s: float = 1.0,
     allow_unverified: bool = False,
+    size_bytes: int | None = None,
 ) -> str:
-    """Fetch `target` from the first of `urls` that delivers it; the sha256 of its bytes.
+    """Fetch `target` from the first of `urls` that delivers it; the SHA-256 of its bytes.
 
     `sha256` is the digest in hex or its first 8 or more digits. With `None` the file is refused after the transfer, and
-    the error tells its digest, unless `allow_unverified`. A `target` that is there already and fits is kept.
-    What arrives is kept in `target` + `.part` and continued by the next try or call. A server is given up after
-    `attempts` connections in a row that brought nothing new; between them `backoff_s` and its doubles pass.
-    `timeout_s` limits one wait for the server, not the transfer. Raises `DownloadFailed`, `ChecksumMismatch` (the file
-    is removed), or `WeightsError` for a file that nobody can verify.
+    the error names its digest, unless `allow_unverified`. A `target` that is there already and fits is kept.
+    Received bytes are kept in `target` + `.part`, and the next attempt or call resumes there; without a digest, which
+    would reveal a part of another file, every call starts over. A server is given up after `attempts` connections in a
+    row without progress, with a pause of `backoff_s`, doubled each time, between them. `timeout_s` limits one wait for
+    the server, not the transfer. A server that sends more than `size_bytes`, or than it announced, is given up.
+    Raises `DownloadFailed`, `ChecksumMismatch` (the file is removed), or `WeightsError` for a file that cannot be
+    verified. Passwords in addresses are masked in every message.
     """
     check_digest(sha256, target.name)
     job = _Job(
@@ -70,11 +77,21 @@ def download(
         attempts=attempts,
         backoff_s=backoff_s,
         allow_unverified=allow_unverified,
+        size_bytes=size_bytes,
     )
     with _disk_errors_told(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(target.with_name(f".{target.name}.lock"), mode=0o666):
+            if job.sha256 is None:
+                job.part.unlink(missing_ok=True)
             return _kept(job) or _from_any((urls,) if isinstance(urls, str) else tuple(urls), job)
+
+
+def masked(url: str) -> str:
+    """The address without user name and password, and without control characters."""
+    return re.sub(
+        r"//[^/?#]*@", "//***@", "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in url)
+    )
 
 
 def check_digest(sha256: str | None, where: str) -> None:
@@ -95,6 +112,8 @@ def _kept(job: _Job) -> str | None:
 def _from_any(urls: Sequence[str], job: _Job) -> str:
     failures: list[WeightsError] = []
     for url in urls:
+        if job.sha256 is None:  # bytes of another server may be of another file
+            job.part.unlink(missing_ok=True)
         try:
             return _from_one(url, job)
         except (DownloadFailed, ChecksumMismatch) as error:
@@ -120,14 +139,14 @@ def _settled(url: str, job: _Job) -> str:
     digest = sha256_of(job.part)
     if job.sha256 is None and not job.allow_unverified:
         raise WeightsError(
-            f"nobody publishes a checksum for {job.target.name}; from {url} its sha256 is {digest}. "
+            f"nobody publishes a checksum for {job.target.name}; from {masked(url)} its sha256 is {digest}. "
             "Compare it with a source you trust, then pass allow_unverified=True."
         )
     if job.sha256 is not None and not digest.startswith(job.sha256):
         size_bytes = _size_bytes(job.part)
         job.part.unlink()
         raise ChecksumMismatch(
-            f"{url} gave {size_bytes} bytes with sha256 {digest}; {job.sha256} was promised. They are removed: "
+            f"{masked(url)} gave {size_bytes} bytes with sha256 {digest}; {job.sha256} was promised. They are removed: "
             "try again, or import a copy that you trust."
         )
     job.part.replace(job.target)
@@ -142,7 +161,7 @@ def _fill(url: str, job: _Job) -> None:
             try:
                 return _receive(url, job, client)
             except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL) as error:
-                raise DownloadFailed(f"cannot fetch {url!r}: {error}.") from error
+                raise DownloadFailed(f"cannot fetch {masked(url)!r}: {masked(str(error))}.") from error
             except (httpx.TransportError, _Interrupted) as error:
                 here = _size_bytes(job.part)
                 failures = 0 if here > most else failures + 1
@@ -150,7 +169,8 @@ def _fill(url: str, job: _Job) -> None:
                 if failures >= job.attempts:
                     reason = str(error) or type(error).__name__
                     raise DownloadFailed(
-                        f"cannot fetch {url}: {reason}. {here} bytes are kept; try again later to go on from there."
+                        f"cannot fetch {masked(url)}: {masked(reason)}. {here} bytes are kept; try again later to "
+                        "resume there."
                     ) from error
                 time.sleep(job.backoff_s * 2 ** max(failures - 1, 0))
 
@@ -168,12 +188,18 @@ def _receive(url: str, job: _Job, client: httpx.Client) -> None:
             raise _Interrupted("the server cannot go on where the last try ended")
         _check_status(response, url)
         done = start if goes_on else 0
+        most = min(size for size in (job.size_bytes, total, MOST_BYTES) if size is not None)
         with job.part.open("ab" if goes_on else "wb") as file:
             for chunk in response.iter_raw():
-                file.write(chunk)
                 done += len(chunk)
+                if done > most:
+                    break
+                file.write(chunk)
                 if job.progress is not None:
                     job.progress(done, total)
+    if done > most:
+        job.part.unlink()
+        raise DownloadFailed(f"{masked(url)} sends more than the {most} bytes of the file; the download is removed.")
     if total is not None and done != total:
         raise _Interrupted(f"{done} of {total} bytes came")
 
@@ -195,7 +221,7 @@ def _check_status(response: httpx.Response, url: str) -> None:
         raise _Interrupted(f"the server answers {code} {response.reason_phrase}")
     if code not in (200, 206):
         raise DownloadFailed(
-            f"{url} answers {code} {response.reason_phrase}: the file is not there (any more). "
+            f"{masked(url)} answers {code} {response.reason_phrase}: the file is not there (any more). "
             "Get a copy elsewhere and import it."
         )
 

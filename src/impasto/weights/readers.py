@@ -12,11 +12,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from impasto.core.errors import UnknownName, WeightsError
+from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.weights import adain, johnson, squeezenet, vgg
 from impasto.weights.arrays import digest_of
-from impasto.weights.card import CARD_KEY, Card, Loaded, card_in, save
-from impasto.weights.catalogue import CATALOGUE, WEIGHT_SUFFIXES, entry_of, imported_path, located
+from impasto.weights.card import CARD_KEY, Card, Loaded, card_in, check_values, save
+from impasto.weights.catalogue import CATALOGUE, WEIGHT_SUFFIXES, check_digest_of, entry_of, imported_path, located
 from impasto.weights.checkpoint_format import CheckpointFormat, Origin
 from impasto.weights.containers import Contents, open_checkpoint
 from impasto.weights.download import Progress
@@ -27,6 +27,8 @@ def _has_card(contents: Contents) -> bool:
 
 
 def _read_own(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
+    for key, tensor in contents.tensors.items():
+        check_values(tensor, key=key, file_name=origin.file_name)
     return contents.tensors, card_in(contents, origin.file_name)
 
 
@@ -49,10 +51,13 @@ def load_weights(
     Raises `UnknownName`, or `WeightsError` and its subclasses.
     """
     path = located(name_or_path, progress=progress, allow_unverified=allow_unverified)
-    entry = CATALOGUE.get(str(name_or_path))
-    return read_checkpoint(
-        path, checkpoint_format=checkpoint_format or (entry.checkpoint_format if entry is not None else None)
-    )
+    entry = None if path == Path(os.path.expanduser(name_or_path)) else CATALOGUE.get(str(name_or_path))
+    if entry is None:
+        return read_checkpoint(path, checkpoint_format=checkpoint_format)
+    weights = read_checkpoint(path, checkpoint_format=checkpoint_format or entry.checkpoint_format)
+    if entry.bundled is None:
+        check_digest_of(entry, weights.sha256)
+    return weights
 
 
 def read_checkpoint(path: Path, *, checkpoint_format: str | None = None) -> Loaded:
@@ -85,16 +90,25 @@ def read_checkpoint(path: Path, *, checkpoint_format: str | None = None) -> Load
 
 
 def import_weights(
-    path: Path, *, checkpoint_format: str | None = None, name: str | None = None, encoder: str | None = None
+    path: Path,
+    *,
+    checkpoint_format: str | None = None,
+    name: str | None = None,
+    encoder: str | None = None,
+    replace: bool = False,
 ) -> Path:
     """Read a file (or deeplearn.js folder) and store it in our own form under a name for `located`; the stored path.
 
-    Without `name`, the file's name without its suffix. An earlier import of the same name is replaced. `encoder` (a
-    name or a file) is the encoder that a decoder was trained with; it is required for decoders and refused for all
-    other files (`OptionError`).
+    Without `name`, the file's name without its suffix. An earlier import of the same name is kept, and an `OptionError`
+    raised, unless `replace`. `encoder` (a name or a file) is the encoder that a decoder was trained with; it is
+    required for decoders and refused for all other files (`OptionError`).
     """
     chosen_name = name if name is not None else _stem(path)
     target = imported_path(chosen_name)
+    if target.exists() and not replace:
+        raise OptionError(
+            f"there is an imported {chosen_name} already. Choose another --name, or replace it with --replace."
+        )
     weights = read_checkpoint(path, checkpoint_format=checkpoint_format)
     encoder_weights = None if encoder is None else load_weights(encoder)
     card = adain.with_encoder(weights, encoder_weights, lasting(encoder or ""), path.name)
