@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from in_process import Run
-from johnsons import of_examples, of_rrmina
+from johnsons import of_examples, of_lengstrom, of_rrmina
 
 from impasto import api
 from impasto.image import files
@@ -133,3 +133,20 @@ def test_they_are_listed_and_shown(run: Run, styles: list[str]) -> None:
     assert (kinds["candy"], kinds["mosaic"]) == ("fast", "fast")
     shown = json.loads(run("models", "show", "mosaic", "--json").out)
     assert (shown["preprocess"], shown["network"]["upsampling"]) == ("bgr-255", "transposed")
+
+
+def test_a_folder_of_deeplearn_js_is_a_style(run: Run, here: Path) -> None:
+    (folder := here / "muse").mkdir()
+    state = of_lengstrom()
+    (folder / "manifest.json").write_text(
+        json.dumps({key: {"filename": key, "shape": list(value.shape)} for key, value in state.items()})
+    )
+    for key, value in state.items():
+        (folder / key).write_bytes(value.numpy().astype("<f4").tobytes())
+    done = run("stylize", "content.png", "--style", "muse", *QUICK, "-o", "out.png")
+    assert done.code == 0, done.err
+    assert run("models", "import", "muse").code == 0
+    assert run("stylize", "content.png", "--style", "muse", *QUICK, "-o", "imported.png").code == 0
+    assert (here / "out.png").exists()
+    again = run("redo", "out.png", "-o", "again.png")
+    assert again.code == 0, again.err

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from impasto.core.errors import ImageUnreadable, ImageUnwritable, OptionError
 from impasto.styles.weighted import split_weight
-from impasto.weights.catalogue import is_weight_folder
 
 Identity = tuple[int, int]
 """Device and number of a file, by whatever name."""
@@ -133,6 +132,8 @@ def _outside(paths: Iterable[Path], folder: Path, output: Path | None, *, what: 
 
 def _folder_in(styles: Sequence[str]) -> str | None:
     """The first style that is a folder, as it stands on the command line."""
+    from impasto.weights.catalogue import is_weight_folder
+
     folders = (text for text in styles if Path(name := split_weight(text)[0]).is_dir() and not is_weight_folder(name))
     return next(folders, None)
 

@@ -33,6 +33,9 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file's bytes, read in pieces."""
+    """Hex digest of a file's bytes, read in pieces; of a folder, that of its files' names and digests."""
+    if path.is_dir():
+        lines = (f"{file.name} {sha256_of(file)}" for file in sorted(path.iterdir()) if file.is_file())
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,6 @@ from typing import Any
 
 from impasto.core.errors import UnknownName, WeightsError
 
-
 _WRONG_NUMBERS = (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError, AttributeError)
 """Raised by builders, and by torch in them, for values of other types and ranges."""
 

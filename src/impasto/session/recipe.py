@@ -114,7 +114,7 @@ def job_again(recipe: Recipe, *, folder: Path) -> Job:
     changed = []
     for name, digest in recipe.inputs.items():
         path = Path(os.path.normpath(folder / name))
-        if not path.is_file():
+        if not path.exists():
             changed.append(f"{path} is missing")
         elif sha256_of(path) != digest:
             changed.append(f"{path} has changed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -15,7 +14,6 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import WeightsError
-from impasto.core.paths import sha256_of
 from impasto.weights.catalogue import MANIFEST
 from impasto.weights.signatures import check_regular
 
@@ -81,14 +79,6 @@ def in_folder(path: Path) -> dict[str, Tensor]:
     The optimiser's state is left out. Raises `WeightsError`.
     """
     return {name: _variable(path, name, file, shape) for name, (file, shape) in _listed(path).items()}
-
-
-def digest_of(path: Path) -> str:
-    """The sha256 of a file, or of the digests of the manifest and all files that it lists."""
-    if not path.is_dir():
-        return sha256_of(path)
-    names = sorted({MANIFEST, *(file for file, _ in _listed(path).values())})
-    return hashlib.sha256("\n".join(f"{name} {sha256_of(path / name)}" for name in names).encode()).hexdigest()
 
 
 def _listed(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,7 +204,8 @@ def filled(
     It is built without memory first, so that a card that describes a huge network is refused before any is allocated.
     Raises `WeightsMismatch`.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about empty tensors of a damaged card
         needed = {key: tuple(value.shape) for key, value in part(build()).state_dict().items()}
     check_shapes({key: tuple(value.shape) for key, value in tensors.items()}, needed, where)
     module = build()

@@ -13,8 +13,8 @@ from pathlib import Path
 from torch import Tensor
 
 from impasto.core.errors import OptionError, UnknownName, WeightsError
+from impasto.core.paths import sha256_of
 from impasto.weights import adain, johnson, squeezenet, vgg
-from impasto.weights.arrays import digest_of
 from impasto.weights.card import CARD_KEY, Card, Loaded, card_in, check_values, save
 from impasto.weights.catalogue import CATALOGUE, WEIGHT_SUFFIXES, check_digest_of, entry_of, imported_path, located
 from impasto.weights.checkpoint_format import CheckpointFormat, Origin
@@ -70,7 +70,7 @@ def read_checkpoint(path: Path, *, checkpoint_format: str | None = None) -> Load
     if checkpoint_format is not None and checkpoint_format not in FORMATS:
         raise UnknownName.of("checkpoint format", checkpoint_format, FORMATS)
     contents = open_checkpoint(path)
-    sha256 = digest_of(path)
+    sha256 = sha256_of(path)
     row = _matching_format(contents, path.name, sha256) if checkpoint_format is None else FORMATS[checkpoint_format]
     if not row.matches(contents) or (_has_card(contents) and row is not _OWN):
         raise WeightsError(
