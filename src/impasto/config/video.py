@@ -32,6 +32,11 @@ class VideoOptions(Options):
         Doc("How much of each frame is carried over from the one before, along the motion; 0 paints frame by frame."),
         Range(0, 0.99),
     ] = 0.9
+    next_steps: Annotated[
+        int,
+        Doc("Steps of --method optimise for each frame but the first of a shot; they begin with the frame before."),
+        Range(1, 10_000),
+    ] = 8
     flow: Annotated[
         str,
         Doc("Search for motion: dis-fine is more exact and takes three times as long."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,10 +24,12 @@ from impasto.session.inputs import output_size
 from impasto.session.opened import Session, open_session
 from impasto.session.plan import plan_job
 from impasto.session.recipe import Recipe, job_again, recipe_for
+from impasto.stylizers.protocol import Step, Stylizer
 from impasto.video.codecs import CONTAINERS
 from impasto.video.containers import reading
 from impasto.video.frames import Frame, Selection
 from impasto.video.motion import Tracker
+from impasto.video.painting import Following, Paint
 from impasto.video.recording import OnFrame, Recording
 from impasto.video.source import FOLDER_RATE, Film, opened
 from impasto.video.steady import Steadier
@@ -65,18 +67,33 @@ class FilmSession:
             stopping=stopping,
         )
 
-    def painter(self) -> Callable[[Frame, int], Tensor]:
-        """What paints one frame; the styles are encoded here, once."""
+    def painter(self) -> Paint | Following:
+        """What paints the frames; the styles are encoded here, once."""
         stylizer, session = self.session.stylizer, self.session
-        code = stylizer.prepare(session.inputs.mix)
-        strength, drops = session.job.paint.strength, session.job.paint.alpha == "drop"
+        code, strength = stylizer.prepare(session.inputs.mix), session.job.paint.strength
 
         def paint(frame: Frame, index: int) -> Tensor:
-            content = over_white(frame.pixels, frame.alpha) if drops and frame.alpha is not None else frame.pixels
-            *_, last = stylizer.paint(content, code, strength=strength)
-            return last.picture().float()
+            return _last(stylizer.paint(self._content(frame), code, strength=strength))
 
-        return paint
+        def paint_from(frame: Frame, index: int, start: Tensor | None) -> Tensor:
+            if start is None:
+                return paint(frame, index)
+            return _last(self._from(start).paint(self._content(frame), code, strength=strength))
+
+        return Following(paint_from) if session.plan.method.gradual and self.options.steady else paint
+
+    def _content(self, frame: Frame) -> Tensor:
+        if frame.alpha is not None and self.session.job.paint.alpha == "drop":
+            return over_white(frame.pixels, frame.alpha)
+        return frame.pixels
+
+    def _from(self, start: Tensor) -> Stylizer[Any]:
+        """The stylizer that goes on from `start` for a few steps at full size."""
+        session = self.session
+        optimise = dataclasses.replace(session.job.optimise, init="picture", scales=1, steps=(self.options.next_steps,))
+        plan = dataclasses.replace(session.plan, job=dataclasses.replace(session.job, optimise=optimise))
+        inputs = dataclasses.replace(session.inputs, init_picture=start)
+        return dataclasses.replace(session, plan=plan, inputs=inputs).stylizer
 
     def _decisive(self) -> Mapping[str, Any]:
         return {
@@ -84,6 +101,7 @@ class FilmSession:
             "weights": dict(self.session.loaded.weights),
             "steady": self.options.steady,
             "flow": self.options.flow,
+            "next_steps": self.options.next_steps,
         }
 
 
@@ -126,6 +144,11 @@ def open_film(
         film=dataclasses.replace(film, alpha=film.alpha and job.paint.alpha == "keep"),
     )
     return FilmSession(session, recording, options, recipe)
+
+
+def _last(steps: Iterator[Step]) -> Tensor:
+    *_, last = steps
+    return last.picture().float()
 
 
 def _selection(options: VideoOptions, rate: Fraction | None) -> Selection:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 
 from torch import Tensor
 
+from impasto.flow.warping import warped
 from impasto.image.resize import SizeHW, resized
 from impasto.video.ahead import Ahead
 from impasto.video.frames import Frame, Stored
@@ -16,6 +18,12 @@ from impasto.video.steady import Steadier
 
 Paint = Callable[[Frame, int], Tensor]
 """Paints a frame, given its index: `(1, 3, h, w)` of the frame's size, in `[0, 1]`."""
+
+PaintFrom = Callable[[Frame, int, Tensor | None], Tensor]
+"""As `Paint`, from a start: the last output carried along the motion, and the content where that is not trusted.
+
+There is none for the first frame of a shot.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +48,13 @@ class Painted:
         return Before(self.content, self.frame.pixels)
 
 
+@dataclass(frozen=True)
+class Following:
+    """A painter whose frames begin with the output of the frame before (Ruder et al. 2016, section 3.2)."""
+
+    paint: PaintFrom
+
+
 @dataclass(frozen=True, eq=False)
 class _Moved:
     frame: Frame
@@ -49,7 +64,7 @@ class _Moved:
 
 def painted_film(
     stored: Iterable[Stored],
-    paint: Paint,
+    paint: Paint | Following,
     *,
     size_hw: SizeHW,
     tracker: Tracker | None = None,
@@ -58,6 +73,8 @@ def painted_film(
     first: int = 0,
 ) -> Iterator[Painted]:
     """The frames of a film repainted at `size_hw`, one by one; memory does not grow with their number.
+
+    `paint` paints each frame by itself, or is a `Following` that begins with what came before.
 
     Each stage runs in a thread of its own, at most two frames ahead. With a `tracker` and a `steadier` the output is
     steadied; `before` is what came before the first frame, whose index is `first`, when a job is resumed. Closing the
@@ -68,10 +85,13 @@ def painted_film(
     with (
         Ahead(frames) as decoded,
         Ahead(_moved(decoded, tracker, content)) as moved,
-        Ahead(_painted(moved, paint, first)) as painted,
-        Ahead(_steadied(painted, steadier, before)) as outputs,
+        ExitStack() as stack,
     ):
-        yield from outputs
+        if isinstance(paint, Following):
+            yield from stack.enter_context(Ahead(_following(moved, paint.paint, steadier, before, first)))
+            return
+        painted = stack.enter_context(Ahead(_painted(moved, paint, first)))
+        yield from stack.enter_context(Ahead(_steadied(painted, steadier, before)))
 
 
 def _sized(stored: Stored, size_hw: SizeHW) -> Frame:
@@ -100,6 +120,21 @@ def _steadied(items: Iterable[_Moved], steadier: Steadier | None, before: Before
         output = item.painted if steadier is None or output is None else steadier(item.painted, output, item.motion)
         made = Frame(output, item.frame.time_s, item.frame.alpha)
         yield Painted(made, item.frame.pixels, cut)
+
+
+def _following(
+    moved: Iterable[_Moved], paint: PaintFrom, steadier: Steadier | None, before: Before | None, first: int
+) -> Iterator[Painted]:
+    """Painting and steadying in turn: each frame begins with the output before."""
+    output = None if before is None else before.output
+    for index, item in enumerate(moved, first):
+        start, motion = None, item.motion
+        if output is not None and motion is not None:
+            content = item.frame.pixels
+            start = content + motion.trust * (warped(output, motion.flow) - content)
+        painted = paint(item.frame, index, start)
+        output = painted if steadier is None or output is None else steadier(painted, output, motion)
+        yield Painted(Frame(output, item.frame.time_s, item.frame.alpha), item.frame.pixels, motion is None)
 
 
 def with_durations(items: Iterable[Painted], period_s: Fraction) -> Iterator[tuple[Painted, Fraction]]:
