@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from skimage import color, exposure
 from torch import Tensor
 
@@ -23,6 +24,10 @@ Floats = NDArray[np.float64]
 # Added to the variances. It stands for about one 8-bit level of noise, so that a direction in which a picture has no
 # colour at all is not blown up to the reference's range.
 _VARIANCE_FLOOR = 1e-5
+
+_LARGEST_GAIN = 4  # of a standard deviation, by histogram matching
+_RANKS, _HUES, _LUMA_LEVELS = 32, 24, 256  # resolution of palettes and tints
+_GREY, _COLOURED = 0.01, 0.04  # root mean square chroma: a grey picture with noise or toning, and a coloured one
 
 
 def luminance(image: Tensor) -> Tensor:
@@ -48,9 +53,13 @@ def with_luminance_of(image: Tensor, luminance_from: Tensor, *, space: str = "yi
 
 
 def matched_histogram(image: Tensor, reference: Tensor) -> Tensor:
-    """`image` with the value distribution of `reference` in each channel; sizes may differ.
+    """`image` with the value distributions of `reference` on the luminance and chroma axes of YIQ; sizes may differ.
 
+    On these axes a grey reference gives a grey result. Matching red, green and blue one by one, as is usual, would give
+    each of them the full range of grey, and so neon colours. No axis is spread to more than four times its standard
+    deviation: noise in a grey picture does not become colour. Colours outside the gamut lose saturation.
     `reference` holds one picture, or one for each of `image`.
+    Reinhard et al. 2001, "Color transfer between images", for the decorrelated axes.
     """
     return _matched(image, reference, _histogram)
 
@@ -64,6 +73,43 @@ def matched_covariance(image: Tensor, reference: Tensor) -> Tensor:
     CORAL", with symmetric roots.
     """
     return _matched(image, reference, _covariance)
+
+
+def palette_by_luminance(reference: Tensor) -> Tensor:
+    """The prevailing chroma at 32 evenly spaced ranks of luminance, darkest first: `(b, 3, h, w)` to `(b, 2, 32)`.
+
+    The two rows are I and Q of YIQ. At each rank it is the mean of the chroma within 45° of the most frequent hue, by a
+    histogram of hues weighted by chroma and smoothed over hues and ranks: a mean over all hues would be grey.
+    """
+    return torch.stack([torch.from_numpy(_palette(picture)) for picture in _channels_last(reference)])
+
+
+def tint_of_grey(image: Tensor, palette: Tensor) -> Tensor:
+    """The chroma that a grey `image` takes from `palette`, by its luminance: `(b, 2, 256)`, for `tinted`.
+
+    `image` is the whole picture `(b, 3, h, w)`; `palette` is of `palette_by_luminance`, one or one for each. A pixel
+    takes the chroma of its rank of luminance, so that a dark and a light picture both use the whole palette. The tint
+    is full where the root mean square of the picture's own chroma is below 0.01, and zero from 0.04 on.
+    """
+    palettes = palette.detach().cpu().expand(image.shape[0], -1, -1).numpy()
+    tints = [_tint(picture, colours) for picture, colours in zip(_channels_last(image), palettes, strict=True)]
+    return torch.from_numpy(np.stack(tints).astype(np.float32))
+
+
+def tinted(image: Tensor, tint: Tensor) -> Tensor:
+    """`image` `(b, 3, h, w)`, or a strip of it, with `tint` of `tint_of_grey` added; luminance stays as it is."""
+
+    def of_strip(strip: Tensor) -> Tensor:
+        rgb = _channels_last(strip)
+        chroma = color.rgb2yiq(rgb)
+        at = np.linspace(0, 1, tint.shape[-1])
+        for picture, table in zip(chroma, tint.detach().cpu().double().numpy(), strict=True):
+            light = picture[..., 0]
+            for axis in (0, 1):
+                picture[..., axis + 1] += np.interp(light, at, table[axis])
+        return _like(strip, _join_yiq(color.yiq2rgb(chroma), rgb))
+
+    return by_strips(of_strip, image) if bool((tint != 0).any()) else image
 
 
 COLOUR_MATCHES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -81,8 +127,42 @@ def _matched(image: Tensor, reference: Tensor, match: Callable[[Floats, Floats],
 
 
 def _histogram(image: Floats, reference: Floats) -> Floats:
-    matched: Floats = exposure.match_histograms(image, reference, channel_axis=-1)
-    return matched
+    pixels, targets = color.rgb2yiq(image), color.rgb2yiq(reference)
+    matched = exposure.match_histograms(pixels, targets, channel_axis=-1)
+    centre, spread = matched.mean(axis=(0, 1)), matched.std(axis=(0, 1))
+    share = np.minimum(1, _LARGEST_GAIN * pixels.std(axis=(0, 1)) / np.maximum(spread, 1e-12))
+    moved = np.where(share < 1, targets.mean(axis=(0, 1)) + share * (matched - centre), matched)
+    light = np.broadcast_to(moved[..., :1].clip(0, 1), moved.shape)
+    moved[..., 0] = light[..., 0]
+    return _join_yiq(color.yiq2rgb(moved), light)
+
+
+def _palette(reference: Floats) -> Floats:
+    """Chroma `(2, ranks)` that prevails at each rank of luminance of one picture `(h, w, 3)`."""
+    light, *chroma = color.rgb2yiq(reference).reshape(-1, 3).T
+    strength, hue = np.hypot(*chroma), np.arctan2(chroma[1], chroma[0])
+    rank = np.empty(len(light), np.intp)
+    rank[np.argsort(light, kind="stable")] = np.arange(len(light)) * _RANKS // len(light)
+    cell = ((hue / (2 * np.pi) % 1) * _HUES).astype(np.intp) % _HUES
+    counts = np.bincount(rank * _HUES + cell, weights=strength, minlength=_RANKS * _HUES).reshape(_RANKS, _HUES)
+    counts = ndimage.gaussian_filter(counts, (2, 1), mode=("nearest", "wrap"))
+    prevailing = (counts.argmax(axis=1) + 0.5) * 2 * np.pi / _HUES
+    near = np.cos(hue - prevailing[rank]) >= np.cos(np.pi / 4)
+    total = np.maximum(np.bincount(rank[near], minlength=_RANKS), 1)
+    means = [np.bincount(rank[near], weights=axis[near], minlength=_RANKS) / total for axis in chroma]
+    smooth: Floats = ndimage.gaussian_filter1d(np.stack(means), 1.5, axis=1, mode="nearest")
+    return smooth
+
+
+def _tint(image: Floats, palette: Floats) -> Floats:
+    """The palette `(2, ranks)` at the luminance levels of one picture `(h, w, 3)`; zero where it is coloured."""
+    light, *chroma = color.rgb2yiq(image).reshape(-1, 3).T
+    strength = float(np.sqrt(np.mean(np.square(chroma)) * 2))
+    share = float(np.clip((_COLOURED - strength) / (_COLOURED - _GREY), 0, 1))
+    counts, _ = np.histogram(light, bins=_LUMA_LEVELS, range=(0, 1))
+    middle = (counts.cumsum() - counts / 2) / counts.sum()  # rank of the middle of each level
+    ranks = (np.arange(palette.shape[1]) + 0.5) / palette.shape[1]
+    return share * np.stack([np.interp(middle, ranks, axis) for axis in palette])
 
 
 def _covariance(image: Floats, reference: Floats) -> Floats:
