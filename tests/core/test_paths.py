@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
-from impasto.core.paths import cache_dir, sha256_of, written_whole
+from impasto.core.paths import cache_dir, folder_lock, sha256_of, written_whole
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -82,3 +83,28 @@ def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: py
 def test_digest(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_a_folder_is_locked_by_one_at_a_time(tmp_path: Path) -> None:
+    held, order = threading.Event(), list[str]()
+
+    def second() -> None:
+        held.wait()
+        with folder_lock(tmp_path / "new"):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    with folder_lock(tmp_path / "new"):
+        held.set()
+        thread.join(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_what_cannot_be_locked_is_left_to_the_write_that_follows(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with folder_lock(tmp_path / "file" / "folder"):
+        pass

@@ -32,6 +32,23 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Exclusive access to `folder` among processes and threads that ask for it; leaves no file behind.
+
+    Not exclusive on Windows and on file systems that lock no folders.
+    """
+    with contextlib.ExitStack() as undo:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder, os.O_RDONLY)
+            undo.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
 def sha256_of(path: Path) -> str:
     """Hex digest of a file's bytes, read in pieces; of a folder, that of its files' names and digests."""
     if path.is_dir():

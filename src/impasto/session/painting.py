@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impasto.config.pictures import OutputOptions
 from impasto.core.errors import StateError
-from impasto.core.paths import written_whole
+from impasto.core.paths import folder_lock, written_whole
 from impasto.image import files
 from impasto.image.pixels import to_bytes
 from impasto.session import recipe
@@ -42,12 +42,14 @@ class Painting:
         if made is not None and self.folder is not None:
             made = made.moved(self.folder, path.parent)
         notes = {recipe.KEY: made.to_json()} if made is not None else {}
-        files.write(path, self.pixels, alpha=self.alpha, bits=options.bits, quality=options.quality, notes=notes)
-        if made is None:
-            _remove_sidecar(sidecar_path(path))
-        elif options.sidecar or not files.carries_notes(path):
-            with written_whole(sidecar_path(path)) as temporary:
-                temporary.write_text(made.to_json() + "\n", encoding="utf-8")
+        beside = options.sidecar or not files.carries_notes(path)
+        with folder_lock(path.parent) if beside else contextlib.nullcontext():  # of two saves, one writes both files
+            files.write(path, self.pixels, alpha=self.alpha, bits=options.bits, quality=options.quality, notes=notes)
+            if made is None:
+                _remove_sidecar(sidecar_path(path))
+            elif beside:
+                with written_whole(sidecar_path(path)) as temporary:
+                    temporary.write_text(made.to_json() + "\n", encoding="utf-8")
 
     def to_pil(self) -> Image.Image:
         """As a Pillow picture, 8 bits."""
