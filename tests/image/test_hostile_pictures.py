@@ -92,6 +92,31 @@ def test_a_deflate_bomb_behind_a_small_picture_is_refused_unread(tmp_path: Path)
     assert peak_bytes(refused) < 30_000_000
 
 
+def test_a_width_that_is_a_list_is_refused_at_once(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", noise(20, 30, 3), photometric="rgb")
+    data = (tmp_path / "a.tif").read_bytes()
+    width, height = struct.pack("<HHI", 256, 4, 1), struct.pack("<HHII", 257, 4, 1, 20)
+    assert width in data
+    assert height in data
+    data = data.replace(height, struct.pack("<HHII", 257, 4, 1, 10_000_000))
+    (tmp_path / "a.tif").write_bytes(data.replace(width, struct.pack("<HHI", 256, 4, 30)))
+
+    def refused() -> None:
+        with pytest.raises(ImageUnreadable, match="damaged TIFF header"):
+            read(tmp_path / "a.tif")
+
+    assert peak_bytes(refused) < 30_000_000
+
+
+def test_a_profile_that_is_a_number_is_ignored(tmp_path: Path) -> None:
+    samples, tag = noise(20, 30, 3, bits=16), 34675
+    tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", extratags=[(65_000, "I", 1, 2**31, True)])
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(data.replace(struct.pack("<HHI", 65_000, 4, 1), struct.pack("<HHI", tag, 4, 1)))
+    assert peak_bytes(lambda: read(tmp_path / "a.tif")) < 30_000_000
+    assert np.array_equal(levels(read(tmp_path / "a.tif")), samples)
+
+
 def test_large_strips_that_hold_what_they_should_are_read(tmp_path: Path) -> None:
     """Those that the check for bombs inflates: large, and nothing too much in them."""
     samples = noise(200, 100, 3, bits=16)

@@ -52,7 +52,11 @@ def opened_page(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
         index = 0
         with contextlib.suppress(IndexError):
             index = next((i for i in range(_MOST_PAGES) if not pages[i].is_reduced), 0)
-        yield index, pages[index]
+        page = pages[index]
+        numbers = page.imagewidth, page.imagelength, page.imagedepth, page.samplesperpixel, page.bitspersample
+        if not all(isinstance(number, int) for number in numbers):  # damaged files have lists there
+            raise ImageUnreadable("has a damaged TIFF header; copy or save it again.")
+        yield index, page
 
 
 def check_page(page: Any, file: IO[bytes], max_pixels: int) -> None:
@@ -104,7 +108,8 @@ def deep_samples(index: int, page: Any, file: IO[bytes]) -> Samples | None:
 def profile_and_orientation(page: Any) -> tuple[bytes | None, int]:
     """ICC profile and EXIF orientation of a page."""
     icc, turn = page.tags.get(_ICC_PROFILE), page.tags.get(_ORIENTATION)
-    return (None if icc is None else bytes(icc.value)), (1 if turn is None else int(turn.value))
+    profile = icc.value if icc is not None and isinstance(icc.value, bytes) else None
+    return profile, turn.value if turn is not None and isinstance(turn.value, int) else 1
 
 
 def exif_of(page: Any) -> dict[str, str]:
