@@ -297,13 +297,13 @@ def sweep(
         return open_session(painted, output=output, cache=cache)
 
     painter = Painter(open_session=opened, metrics=metrics, again=options.again)
-    runs = paint_runs(job, varied, folder, painter)
+    runs = paint_runs(job, varied, folder=folder, painter=painter)
     try:
         for event in run_all(runs):
             if progress is not None:
                 progress(event)
     finally:
-        write_sweep_report(runs, varied, job, folder=folder, options=options)
+        write_sweep_report(runs, varied, job=job, folder=folder, options=options)
     return runs
 
 

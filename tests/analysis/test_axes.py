@@ -38,10 +38,10 @@ def test_an_axis_is_read_by_the_type_of_its_option(text: str, path: str, values:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("strength", "no axis"),
-        ("strength=", "no axis"),
-        ("strength=1,,2", "no axis"),
-        ("=1", "no axis"),
+        ("strength", "not an axis"),
+        ("strength=", "not an axis"),
+        ("strength=1,,2", "not an axis"),
+        ("=1", "not an axis"),
         ("strength=strong", "a number is needed"),
         ("strength=1,1", "twice"),
         ("optimise.steps=1.5", "a whole number"),
@@ -93,7 +93,7 @@ def test_the_last_axis_changes_fastest() -> None:
 
 def test_one_option_is_varied_once() -> None:
     axis = Axis("paint.strength", ("1",), (1.0,))
-    with pytest.raises(OptionError, match="twice"):
+    with pytest.raises(OptionError, match="two axes"):
         points(JOB, [axis, axis])
 
 

@@ -60,7 +60,7 @@ def test_it_ends_early_when_nothing_is_left_to_gain(small: Tensor, encoder: Enco
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        (RebuildTarget(), "none of"),
+        (RebuildTarget(), "neither of"),
         (RebuildTarget(content_layer="relu1_1", style_layer=("relu1_1",)), "both of"),
     ],
 )

@@ -69,7 +69,7 @@ def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], lis
 
 
 def run(found: list[Experiment], train: Trainer, folder: Path = Path("out")) -> list[RunEvent[Progress]]:
-    return list(run_experiments(found, folder, train, title="grid", report_error=pytest.fail))
+    return list(run_experiments(found, folder, train=train, title="grid", report_error=pytest.fail))
 
 
 def ends(moments: list[RunEvent[Progress]]) -> dict[str, Record]:
@@ -111,7 +111,7 @@ def test_what_is_finished_is_not_trained_again(grid: Callable[[str], list[Experi
 @pytest.mark.parametrize("stopped_at", [1, 3, 4, 5])
 def test_stopped_anywhere_it_goes_on(stopped_at: int, grid: Callable[[str], list[Experiment]]) -> None:
     train, found = Trainer(), grid(AB)
-    moments = run_experiments(found, Path("out"), train, title="grid", report_error=pytest.fail)
+    moments = run_experiments(found, Path("out"), train=train, title="grid", report_error=pytest.fail)
     for _ in range(stopped_at):
         next(moments)
     moments.close()
@@ -135,7 +135,7 @@ def test_a_killed_run_goes_on(grid: Callable[[str], list[Experiment]]) -> None:
             yield progress
 
     with pytest.raises(KeyboardInterrupt):
-        list(run_experiments(found, Path("out"), killed, title="grid", report_error=pytest.fail))
+        list(run_experiments(found, Path("out"), train=killed, title="grid", report_error=pytest.fail))
     assert read_experiment(found[0], Path("out/a")).state == "stopped"
     run(found, train)
     assert len(train.steps) == 6
@@ -281,7 +281,7 @@ def test_the_page_needs_no_other_place(grid: Callable[[str], list[Experiment]]) 
 
 
 def test_the_page_tells_of_runs_to_come(grid: Callable[[str], list[Experiment]]) -> None:
-    moments = run_experiments(grid(AB), Path("out"), Trainer(), title="grid", report_error=pytest.fail)
+    moments = run_experiments(grid(AB), Path("out"), train=Trainer(), title="grid", report_error=pytest.fail)
     for at in moments:
         if at.step is None:
             break

@@ -102,7 +102,7 @@ def test_folders_have_plain_names_of_their_own(name: str, tmp_path: Path) -> Non
         ("[grid]\nsteps = 5", OptionError, r"\[grid\]: steps is 5; a list"),
         ("[grid]\nsteps = []", OptionError, r"\[grid\]: steps is \[\]; a list"),
         ("[grid]\nstyle-weight = [5, 5.0]", OptionError, r"style-weight has 5 twice"),
-        ("[grid]\nname = ['a', 'b']", OptionError, r"nothing to vary"),
+        ("[grid]\nname = ['a', 'b']", OptionError, r"cannot vary"),
         ("[base]\nbatch-size = 1\nbatch_size = 2\n[grid]\nseed = [1]", OptionError, "batch_size twice"),
         ("[[runs]]\nsteps = 5", OptionError, "run 1 has no name"),
         ("[[runs]]\nname = 'a'\n[[runs]]\nname = 1", OptionError, "run 2 has the name 1"),
@@ -111,9 +111,9 @@ def test_folders_have_plain_names_of_their_own(name: str, tmp_path: Path) -> Non
         ("[grid]\nseed = [1]\n[[runs]]\nname = 'seed=1'", OptionError, "two runs 'seed=1'"),
         ("[runs]\nname = 'a'", OptionError, r"write it as \[\[runs\]\]"),
         ("grid = 5", OptionError, r"write it as \['grid'\]|write it as \[grid\]"),
-        ("[base]\nsteps = 5", OptionError, "names no experiments"),
-        ("", OptionError, "names no experiments"),
-        ("[base]\n=", OptionError, "is no TOML: .*line 2"),
+        ("[base]\nsteps = 5", OptionError, "has no experiments"),
+        ("", OptionError, "has no experiments"),
+        ("[base]\n=", OptionError, "is not TOML: .*line 2"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(text: str, kind: type[ImpastoError], said: str, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="cannot be read"):
         experiments(tmp_path)
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(OptionError, match="is no TOML"):
+    with pytest.raises(OptionError, match="is not TOML"):
         experiments(tmp_path / "bytes.toml")
 
 

@@ -75,13 +75,13 @@ def line_chart(panels: Sequence[Panel], legend: Sequence[str], *, scale: str = "
         axes.set_yscale("log" if log else "linear", **({"nonpositive": "clip"} if log else {}))
         _style(axes, title=panel.title + (" (logarithmic)" if log else ""), x_label="step")
         for line in panel.lines:
-            _draw_line(axes, line, colours[line.index])
+            _draw_line(axes, line, colour=colours[line.index])
         if not log:
             axes.ticklabel_format(axis="y", useOffset=False)
             _widen(axes)
     for axes in grid[len(panels) :]:
         axes.remove()
-    _legend(figure, legend, colours)
+    _legend(figure, legend, colours=colours)
     return figure
 
 
@@ -185,7 +185,7 @@ def _style(axes: Axes, *, title: str, x_label: str) -> None:
         spine.set_color(SOFT)
 
 
-def _draw_line(axes: Axes, line: Line, colour: Any) -> None:
+def _draw_line(axes: Axes, line: Line, *, colour: Any) -> None:
     marker = "o" if len(line.steps) == 1 else ""  # a line of one point would not be visible
     if line.smooth is not line.values:
         axes.plot(line.steps, line.values, color=colour, alpha=0.3, linewidth=0.8, zorder=2)
@@ -200,7 +200,7 @@ def _widen(axes: Axes) -> None:
         axes.set_ylim(middle - abs(middle) / 10, middle + abs(middle) / 10)
 
 
-def _legend(figure: Figure, names: Sequence[str], colours: Sequence[Any]) -> None:
+def _legend(figure: Figure, names: Sequence[str], *, colours: Sequence[Any]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=colour, linewidth=2.5) for colour in colours]

@@ -1,4 +1,4 @@
-"""Numbers as colours, by published maps that read evenly and in grey, too."""
+"""Published, perceptually uniform colour maps for numbers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from impasto.core.errors import UnknownName
 from impasto.image.pixels import from_bytes
 
 _ANCHORS: dict[str, tuple[str, ...]] = {
-    # viridis: van der Walt & Smith 2015, every ninth part of it
+    # viridis (van der Walt & Smith 2015) at ten equally spaced points
     "sequential": ("440154", "482878", "3e4989", "31688e", "26828e", "1f9e89", "35b779", "6ece58", "b5de2b", "fde725"),
-    # RdBu: ColorBrewer, Harrower & Brewer 2003; blue is below the middle, red above
+    # RdBu: ColorBrewer, Harrower & Brewer 2003; blue below the middle, red above
     "diverging": (
         "053061",
         "2166ac",
@@ -30,7 +30,7 @@ _ANCHORS: dict[str, tuple[str, ...]] = {
 
 
 def coloured(values: Tensor, *, kind: str) -> Tensor:
-    """`(h, w)` in `[0, 1]` as a picture `(1, 3, h, w)`, by the map `sequential` or `diverging` (0.5 is the middle)."""
+    """Colour values `(h, w)` in `[0, 1]` by the map `sequential` or `diverging` (middle at 0.5); `(1, 3, h, w)`."""
     if kind not in _ANCHORS:
         raise UnknownName.of("colour map", kind, _ANCHORS)
     anchors = _anchors(kind).to(values.device)  # (n, 3)
@@ -41,10 +41,10 @@ def coloured(values: Tensor, *, kind: str) -> Tensor:
 
 
 def unit(values: Tensor, *, scale: str = "linear", signed: bool | None = None) -> tuple[Tensor, str]:
-    """`values` in `[0, 1]` and the kind of map that shows them: from 0 up, or from both sides around 0.5.
+    """Scale `values` to `[0, 1]`; returns them with the kind of colour map that suits them.
 
-    `log` is the logarithm of 1 + |v|/m, m a hundredth of the largest |v|, with its sign: linear near zero. Numbers are
-    taken as signed when one is below zero, unless `signed` says. All zeros give the lowest colour, or the middle.
+    `scale` is `linear` or `log`: sign(v) log(1 + |v|/m), where m is a hundredth of the largest |v|: linear near
+    zero. Values are signed if one is below zero, or as `signed` says; zero is then at 0.5.
     """
     signed = bool((values < 0).any()) if signed is None else signed
     size = values.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
@@ -55,7 +55,7 @@ def unit(values: Tensor, *, scale: str = "linear", signed: bool | None = None) -
 
 
 def pixel_doubled(image: Tensor, *, long_side_px: int) -> Tensor:
-    """`(1, c, h, w)` with every pixel a square of as many pixels as fit; never smaller than it was."""
+    """Enlarge `(1, c, h, w)` by the largest whole factor that keeps it within `long_side_px`, without interpolation."""
     times = max(1, long_side_px // max(image.shape[-2:]))
     return image.repeat_interleave(times, dim=-2).repeat_interleave(times, dim=-1)
 

@@ -123,11 +123,11 @@ def loss_chart(runs: Sequence[Curves], *, options: CurveOptions | None = None) -
     if len(runs) == 1:
         parts = [name for name, values in runs[0].lines.items() if np.isfinite(values).any()]
         legend = [f"{name} {runs[0].final()[name]:.3g}" for name in parts]
-        panels = [Panel("losses", _lines([runs[0]] * len(parts), parts, options))]
+        panels = [Panel("losses", _lines([runs[0]] * len(parts), parts, options=options))]
     else:
         legend = [run.name for run in runs]
         parts = list(dict.fromkeys(part for run in runs for part in run.lines))
-        panels = [Panel(part, _lines(runs, [part] * len(runs), options)) for part in parts]
+        panels = [Panel(part, _lines(runs, [part] * len(runs), options=options)) for part in parts]
     panels = [panel for panel in panels if panel.lines]
     if not panels:
         raise DataError(f"no loss of {', '.join(run.name for run in runs)} is finite: there is nothing to draw.")
@@ -139,7 +139,7 @@ def loss_picture(runs: Sequence[Curves], *, options: CurveOptions | None = None)
     return pixels_of(loss_chart(runs, options=options))
 
 
-def _lines(runs: Sequence[Curves], parts: Sequence[str], options: CurveOptions) -> list[Line]:
+def _lines(runs: Sequence[Curves], parts: Sequence[str], *, options: CurveOptions) -> list[Line]:
     """A line for each pair of a run and a part that has finite values."""
     lines = []
     for index, (run, part) in enumerate(zip(runs, parts, strict=True)):

@@ -1,4 +1,4 @@
-"""The channels of a layer as pictures: where in a picture each feature is."""
+"""Feature maps: the channels of a layer as pictures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ORDERS = ("strongest", "index")
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel of a layer: its number, its map `(h, w)`, and its root mean square."""
+    """A channel of a layer: its number, feature map `(h, w)` and root mean square."""
 
     index: int
     values: Tensor
@@ -30,7 +30,7 @@ class Channel:
 def channels_of(
     picture: Tensor, layer: str, *, encoder: Encoder, count: int = 64, order: str = "strongest"
 ) -> list[Channel]:
-    """The first `count` channels (0: all) of `layer`, for a picture `(1, 3, h, w)` in `[0, 1]`, in one of `ORDERS`."""
+    """The first `count` channels (0: all) of `layer` in one of `ORDERS`, for a picture `(1, 3, h, w)` in `[0, 1]`."""
     if order not in ORDERS:
         raise UnknownName.of("order", order, ORDERS)
     feats = encoder(picture, [layer])[layer][0].float()  # (c, h, w)
@@ -43,32 +43,32 @@ def channels_of(
 def feature_sheet(
     picture: Tensor, *, encoder: Encoder, options: FeatureOptions | None = None, name: str = ""
 ) -> Tensor:
-    """A grid of channels with their numbers, `(1, 3, H, W)`, a channel from nothing to its own largest value.
+    """A grid of channels with their numbers, `(1, 3, H, W)`; each channel is scaled to its largest value.
 
-    Layers before the ReLU have both signs: blue is below zero, red above.
+    Layers before the ReLU have both signs: blue is negative, red positive.
     """
     options = options or FeatureOptions()
-    found = channels_of(picture, options.layer, encoder=encoder, count=options.channels, order=options.order)
-    signed = any(bool((channel.values < 0).any()) for channel in found)
-    images = [_picture(channel, signed=signed, long_side_px=options.cell_px) for channel in found]
+    channels = channels_of(picture, options.layer, encoder=encoder, count=options.channels, order=options.order)
+    signed = any(bool((channel.values < 0).any()) for channel in channels)
+    images = [_picture(channel, signed=signed, long_side_px=options.cell_px) for channel in channels]
     columns = grid_columns(len(images))
     rows = [images[i : i + columns] for i in range(0, len(images), columns)]
-    labels = [f"{c.index}" if c.strength > 0 else f"{c.index} (silent)" for c in found]
+    labels = [f"{c.index}" if c.strength > 0 else f"{c.index} (silent)" for c in channels]
     of = f" of {name}" if name else ""
     order = "strongest first" if options.order == "strongest" else "by number"
     return contact_sheet(
         rows,
         cell_labels=[labels[i : i + columns] for i in range(0, len(labels), columns)],
         cell_px=options.cell_px,
-        caption=f"{options.layer}{of}: {len(found)} of {encoder.width(options.layer)} channels, {order}",
+        caption=f"{options.layer}{of}: {len(channels)} of {encoder.width(options.layer)} channels, {order}",
     )
 
 
 def grid_columns(count: int) -> int:
-    """Columns of a grid of `count` cells that is about as wide as high."""
+    """Columns of a nearly square grid of `count` cells."""
     return max(1, math.ceil(math.sqrt(count)))
 
 
 def _picture(channel: Channel, *, signed: bool, long_side_px: int) -> Tensor:
-    shares, kind = unit(channel.values, signed=signed)
-    return pixel_doubled(coloured(shares, kind=kind), long_side_px=long_side_px)
+    scaled, kind = unit(channel.values, signed=signed)
+    return pixel_doubled(coloured(scaled, kind=kind), long_side_px=long_side_px)

@@ -1,4 +1,4 @@
-"""Gram matrices as pictures: which channels of a layer fire together (Gatys, Ecker & Bethge 2015)."""
+"""Gram matrices as pictures: the correlations between the channels of a layer (Gatys, Ecker & Bethge 2015)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ORDERS = ("index", "strongest", "clustered")
 
 @dataclass(frozen=True)
 class GramMatrix:
-    """A layer's Gram matrix `(c, c)`, its channels in the order `channels`."""
+    """The Gram matrix `(c, c)` of a layer, with its channels in the order `channels`."""
 
     layer: str
     values: Tensor
@@ -28,7 +28,7 @@ class GramMatrix:
 
     @property
     def strength(self) -> tuple[float, float]:
-        """Root mean square of the weakest and of the strongest channel."""
+        """Root mean square of the weakest and the strongest channel."""
         root = self.values.diagonal().clamp(min=0).sqrt()
         return float(root.min()), float(root.max())
 
@@ -42,18 +42,18 @@ def gram_matrices(
     `order` is one of `ORDERS`. Raises `UnknownName` for a layer or order, `ImageTooSmall`.
     """
     if not layers:
-        raise OptionError("no layers are given; name one or more: --layers relu1_1 --layers relu3_1")
+        raise OptionError("no layer is named; name one or more: --layers relu1_1 --layers relu3_1")
     feats = encoder(picture, layers)
-    found = []
+    matrices = []
     for layer in layers:
         values = gram(feats[layer])[0][0]
         channels = channel_order(values, order)
-        found.append(GramMatrix(layer, values[channels][:, channels], tuple(channels.tolist())))
-    return found
+        matrices.append(GramMatrix(layer, values[channels][:, channels], tuple(channels.tolist())))
+    return matrices
 
 
 def channel_order(values: Tensor, order: str) -> Tensor:
-    """Channel numbers `(c,)` in the order in which a Gram matrix `(c, c)` shows them."""
+    """Channel numbers `(c,)` of a Gram matrix `(c, c)` in the given order, one of `ORDERS`."""
     if order == "index":
         return torch.arange(len(values))
     if order == "strongest":
@@ -64,14 +64,14 @@ def channel_order(values: Tensor, order: str) -> Tensor:
 
 
 def cosine(values: Tensor) -> Tensor:
-    """A Gram matrix `(c, c)` with each pair divided by the strengths of its channels; silent channels give 0."""
+    """The Gram matrix `(c, c)` normalised by the strengths of both channels; 0 for channels that are all zero."""
     size = values.diagonal().clamp(min=0).sqrt()
     both = size[:, None] * size[None, :]
     return torch.where(both > 0, values / both.clamp(min=torch.finfo(both.dtype).tiny), 0).clamp(-1, 1)
 
 
 def _clustered(values: Tensor) -> Tensor:
-    """Average linkage of 1 - cosine, leaves turned so that neighbours are near (Bar-Joseph et al. 2001)."""
+    """Average linkage of 1 - cosine with optimal leaf ordering (Bar-Joseph et al. 2001)."""
     from scipy.cluster.hierarchy import leaves_list, linkage  # type: ignore[import-untyped]
     from scipy.spatial.distance import squareform  # type: ignore[import-untyped]
 
@@ -85,14 +85,14 @@ def _clustered(values: Tensor) -> Tensor:
 
 
 def gram_picture(matrix: GramMatrix, *, scale: str = "log") -> Tensor:
-    """`(1, 3, c, c)`, one pixel a pair of channels, in the colours of `scale` (a name in `GramOptions`)."""
+    """The matrix as `(1, 3, c, c)`, one pixel for each pair of channels; `scale` is a name in `GramOptions`."""
     values = cosine(matrix.values) if scale == "cosine" else matrix.values
-    shares, kind = unit(values, scale="log" if scale == "log" else "linear")
-    return coloured(shares, kind=kind)
+    scaled, kind = unit(values, scale="log" if scale == "log" else "linear")
+    return coloured(scaled, kind=kind)
 
 
 def gram_sheet(picture: Tensor, *, encoder: Encoder, options: GramOptions | None = None, name: str = "") -> Tensor:
-    """All layers' Gram matrices side by side with labels, `(1, 3, H, W)`; each has its own range of colours."""
+    """The Gram matrices of all layers side by side, `(1, 3, H, W)`; the colours of each are scaled separately."""
     options = options or GramOptions()
     matrices = gram_matrices(picture, options.layers, encoder=encoder, order=options.order)
     images = [pixel_doubled(gram_picture(m, scale=options.scale), long_side_px=options.cell_px) for m in matrices]

@@ -1,4 +1,4 @@
-"""What each layer keeps of a picture, on one sheet."""
+"""Reconstructions of a picture from each layer, on one sheet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from impasto.analysis.reconstruct import checked, error_of, rebuilt
+from impasto.analysis.reconstruct import check_target, error_of, rebuilt
 from impasto.analysis.sheet import contact_sheet
 from impasto.config.analysis import STAGE_LAYERS, RebuildOptions, RebuildTarget
 from impasto.encoders.table import Encoder
@@ -16,7 +16,7 @@ from impasto.stylizers.protocol import Step
 
 @dataclass(frozen=True)
 class LayerStep:
-    """A step of the reconstruction `number` (from 1) of `count`, for `target`."""
+    """A step of reconstruction `number` (from 1) of `count`."""
 
     number: int
     count: int
@@ -25,7 +25,7 @@ class LayerStep:
 
 
 def targets_of(layers: Sequence[str] = STAGE_LAYERS) -> tuple[list[RebuildTarget], list[RebuildTarget]]:
-    """Each layer's features; and the style of the first layer, of the first two, … as in Gatys 2015, figure 1."""
+    """The features of each layer; the style of the first layer, the first two, … as in Gatys et al. 2015, figure 1."""
     content = [RebuildTarget(content_layer=layer) for layer in layers]
     style = [RebuildTarget(style_layer=tuple(layers[: i + 1])) for i in range(len(layers))]
     return content, style
@@ -38,18 +38,18 @@ def layer_steps(
     encoder: Encoder,
     options: RebuildOptions | None = None,
 ) -> Iterator[LayerStep]:
-    """Every step of every reconstruction of `picture` `(1, 3, h, w)`; all targets are checked before the first."""
+    """All steps of all reconstructions of `picture` `(1, 3, h, w)`. Targets are checked before the first step."""
     content, style = targets_of(layers)
     targets = [*content, *style]
     for target in targets:
-        checked(target, picture, encoder)
+        check_target(target, picture, encoder=encoder)
     for number, target in enumerate(targets, start=1):
         for step in rebuilt(picture, target, encoder=encoder, options=options):
             yield LayerStep(number, len(targets), target, step)
 
 
 def layer_sheet(picture: Tensor, ends: Sequence[LayerStep], *, cell_px: int = 224, name: str = "") -> Tensor:
-    """The sheet `(1, 3, H, W)` of the last step of each reconstruction, with the error that each reached."""
+    """A sheet `(1, 3, H, W)` of the last step of each reconstruction, with its error."""
     content = [end for end in ends if end.target.content_layer is not None]
     style = [end for end in ends if end.target.content_layer is None]
     rows: list[list[Tensor | None]] = [
@@ -65,12 +65,12 @@ def layer_sheet(picture: Tensor, ends: Sequence[LayerStep], *, cell_px: int = 22
         row_labels=["from features", "from style"],
         cell_labels=labels,
         cell_px=cell_px,
-        caption=f"What each layer keeps{' of ' + name if name else ''}",
+        caption=f"Reconstructions{' of ' + name if name else ''} from each layer",
     )
 
 
 def error_label(step: Step) -> str:
-    """The error that a reconstruction reached, in percent, for a label."""
+    """The error of a reconstruction in percent, for a label."""
     error = 100 * error_of(step)
     return "error under 0.01 %" if error < 0.01 else f"error {error:.2g} %"
 

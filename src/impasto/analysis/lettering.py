@@ -1,4 +1,4 @@
-"""Words in pictures: fonts, and texts made to fit."""
+"""Text in pictures: fonts, and line breaking."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NO_CHARACTER = "\uffff"
 
 @cache
 def font_of(size_px: int) -> Font:
-    """Pillow's built-in font at a height in pixels."""
+    """Pillow's built-in font at a size in pixels."""
     return ImageFont.load_default(size_px)
 
 
@@ -37,9 +37,9 @@ def line_px(font: Font) -> int:
 
 
 def clean(text: str, font: Font) -> str:
-    """`text` as the font can draw it: accents dropped, dashes plain, `?` for what it has no letter for.
+    """`text` in characters of the font: without accents, with plain dashes, and `?` for anything else.
 
-    The built-in font has little more than ASCII, and file names may hold anything, halves of surrogate pairs too.
+    The built-in font has little more than ASCII; file names may hold anything, unpaired surrogates included.
     """
     whole = text.encode("utf-8", "replace").decode("utf-8")
     return "".join(c if c == "\n" else _drawable(c, font) for c in whole)
@@ -64,7 +64,7 @@ def _has(char: str, font: Font) -> bool:
 
 @cache
 def _box(font: Font) -> bytes:
-    """What the font draws for a character that it has not."""
+    """What the font draws for a missing character."""
     return bytes(font.getmask(_NO_CHARACTER))
 
 
@@ -73,8 +73,8 @@ def width_px(text: str, font: Font) -> float:
     return float(font.getlength(text))
 
 
-def shortened(text: str, font: Font, room_px: float) -> str:
-    """One line no wider than `room_px`; what is too long loses its middle, since names differ at their ends."""
+def shortened(text: str, font: Font, *, room_px: float) -> str:
+    """One line no wider than `room_px`. Long texts lose their middle, since names differ at the ends."""
     if width_px(text, font) <= room_px:
         return text
     for kept in range(len(text) - 1, 0, -1):
@@ -85,7 +85,7 @@ def shortened(text: str, font: Font, room_px: float) -> str:
     return ELLIPSIS
 
 
-def wrapped(text: str, font: Font, room_px: float, *, lines: int) -> list[str]:
+def wrapped(text: str, font: Font, *, room_px: float, lines: int) -> list[str]:
     """At most `lines` lines no wider than `room_px`, broken at spaces and line ends; the last is shortened."""
     done: list[str] = []
     for paragraph in clean(text, font).splitlines():
@@ -98,4 +98,4 @@ def wrapped(text: str, font: Font, room_px: float, *, lines: int) -> list[str]:
             line = longer
         done.append(line)
     kept = done[: lines - 1] + ([" ".join(done[lines - 1 :])] if len(done) >= lines else [])
-    return [shortened(line, font, room_px) for line in kept]
+    return [shortened(line, font, room_px=room_px) for line in kept]

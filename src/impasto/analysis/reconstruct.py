@@ -1,4 +1,4 @@
-"""A picture rebuilt from noise by what an encoder says of it.
+"""Reconstruction of a picture from the features or the style statistics of an encoder, starting from noise.
 
 From the features of one layer: Mahendran & Vedaldi, Understanding Deep Image Representations by Inverting Them, CVPR
 2015. From the style statistics of layers: Gatys, Ecker & Bethge, A Neural Algorithm of Artistic Style, 2015, figure 1.
@@ -23,20 +23,20 @@ from impasto.stylizers.minimise import Lbfgs
 from impasto.stylizers.protocol import Mix, Step, Style
 from impasto.stylizers.targets import RANGE_WEIGHT, style_loss
 
-STILL_STEPS, STILL_FALL = 12, 0.005  # a loss that fell by less than this part over so many steps is at its end
+STILL_STEPS, STILL_FALL = 12, 0.005  # stop when the loss falls by less than this fraction over so many steps
 
 
 def rebuilt(
     picture: Tensor, target: RebuildTarget, *, encoder: Encoder, options: RebuildOptions | None = None
 ) -> Iterator[Step]:
-    """Every step on the way from noise to what `target` keeps of `picture` `(1, 3, h, w)` in `[0, 1]`.
+    """Reconstruct `picture` `(1, 3, h, w)` in `[0, 1]` from `target`; yields every step.
 
-    `error_of(step)` is the part that is missed. One scale only: a coarser one would tell of the picture what the layer
-    does not. Ends before `options.steps` where the loss hardly falls any more. Cost: about one pass of the encoder and
-    back a step. Raises `OptionError`, `ImageTooSmall`, `NotFinite`.
+    `error_of(step)` is the remaining error. There is one scale only: a coarser start would add information that the
+    layer does not have. Ends before `options.steps` if the loss stops falling. Each step costs about one forward and
+    one backward pass of the encoder. Raises `OptionError`, `ImageTooSmall`, `NotFinite`.
     """
     options = options or RebuildOptions()
-    checked(target, picture, encoder)
+    check_target(target, picture, encoder=encoder)
     objective = objective_for(picture, target, encoder=encoder, options=options)
     generator = torch.Generator().manual_seed(options.seed)
     noise = started("noise", picture, mix=Mix((Style(picture),)), generator=generator)
@@ -53,19 +53,19 @@ def rebuilt(
 
 
 def error_of(step: Step) -> float:
-    """What the step's picture misses of the target: 0 nothing, 1 as much as a picture without features would.
+    """The relative error of a step: 0 for a perfect reconstruction, 1 for a picture with all-zero features.
 
-    For features it is the squared distance in parts of the target's squared size; for styles the mean over the layers.
+    For features it is the squared distance divided by the squared norm of the target; for styles the mean over layers.
     """
     return float(step.losses["content"] if "content" in step.losses else step.losses["style"])
 
 
-def checked(target: RebuildTarget, picture: Tensor, encoder: Encoder) -> None:
-    """Raise where the target is not one layer's features or some layers' style, or the picture is too small for it."""
+def check_target(target: RebuildTarget, picture: Tensor, *, encoder: Encoder) -> None:
+    """Raise `OptionError` unless the target has either features or style, `ImageTooSmall` for a picture too small."""
     if (target.content_layer is None) == (not target.style_layer):
-        found = "both" if target.style_layer else "none"
+        count = "both" if target.style_layer else "neither"
         raise OptionError(
-            f"{found} of --content-layer and --style-layer is given; one is needed: a picture is rebuilt from the "
+            f"{count} of --content-layer and --style-layer given; name one: a picture is reconstructed from the "
             "features of one layer, or from the style of one or several."
         )
     layers = layers_of(target)
@@ -76,14 +76,14 @@ def checked(target: RebuildTarget, picture: Tensor, encoder: Encoder) -> None:
 
 
 def layers_of(target: RebuildTarget) -> Sequence[str]:
-    """The layers that the target looks at."""
+    """The layers of the target."""
     return target.style_layer or (target.content_layer or "",)
 
 
 def objective_for(picture: Tensor, target: RebuildTarget, *, encoder: Encoder, options: RebuildOptions) -> Perceptual:
-    """Features or style of `picture` `(1, 3, h, w)`, with total variation and the range of pixels.
+    """The loss for the features or style of `picture` `(1, 3, h, w)`, with total variation and a penalty on the range.
 
-    Errors are relative to the target, so one weight of total variation serves all layers and pictures.
+    Errors are relative to the target, so that one weight of total variation suits all layers and pictures.
     """
     with torch.no_grad():
         feats = encoder(picture, layers_of(target))
@@ -93,8 +93,8 @@ def objective_for(picture: Tensor, target: RebuildTarget, *, encoder: Encoder, o
         layer = target.content_layer
         content = (ContentTerm(layer, feats[layer].float(), 1.0, CONTENT_LOSSES["l2"]),)
     else:
-        loss, share = style_loss(options.style_loss), 1 / len(target.style_layer)
-        style = tuple(StyleTerm(name, loss.target(feats[name]), share, loss) for name in target.style_layer)
+        loss, weight = style_loss(options.style_loss), 1 / len(target.style_layer)
+        style = tuple(StyleTerm(name, loss.target(feats[name]), weight, loss) for name in target.style_layer)
     pixels = [PixelTerm("range", RANGE_WEIGHT, out_of_range)]
     if options.tv_weight > 0:
         pixels.append(PixelTerm("tv", options.tv_weight, total_variation))

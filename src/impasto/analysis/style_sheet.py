@@ -1,4 +1,4 @@
-"""What trained styles make of one picture, side by side."""
+"""Pictures painted in trained styles, side by side."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 
 from impasto.analysis.sheet import contact_sheet
 
-ASPECT = 1.5  # cells across for one down
+ASPECT = 1.5  # ratio of columns to rows
 
 
 def style_sheet(content: Tensor, paintings: Mapping[str, Tensor], *, cell_px: int = 320, caption: str = "") -> Tensor:
-    """One picture `(1, 3, H, W)`: the content, then its paintings in their order, the style's name below each.
+    """One picture `(1, 3, H, W)`: the content, then its paintings in order, each above the name of its style.
 
-    Pictures are `(1, 3, h, w)` in `[0, 1]`, brought to a long side of `cell_px`. Raises `ImageError` for none.
+    Pictures are `(1, 3, h, w)` in `[0, 1]`, resized to a long side of `cell_px`. Raises `ImageError` without paintings.
     """
     cells = [("", content), *paintings.items()] if paintings else []
     across = max(1, math.ceil(math.sqrt(ASPECT * len(cells))))
@@ -29,9 +29,9 @@ def style_sheet(content: Tensor, paintings: Mapping[str, Tensor], *, cell_px: in
 
 
 def style_table(rows: Sequence[tuple[Tensor, Mapping[str, Tensor]]], *, cell_px: int = 320) -> Tensor:
-    """One picture `(1, 3, H, W)`: a row for each content, with its paintings right of it, styles' names above them.
+    """One picture `(1, 3, H, W)`: a row for each content with its paintings, the names of the styles above.
 
-    Every content is painted in the same styles. Raises `ImageError` for no row.
+    Every content is painted in the same styles. Raises `ImageError` without rows.
     """
     names = list(rows[0][1]) if rows else []
     return contact_sheet(

@@ -41,7 +41,7 @@ class PaintRun:
     `kept` says that the picture was there before.
     """
 
-    def __init__(self, point: Point, picture: Path, painter: Painter) -> None:
+    def __init__(self, point: Point, picture: Path, *, painter: Painter) -> None:
         self.texts, self.job, self.picture = point.texts, point.job, picture
         self.name = "  ".join(f"{path} {text}" for path, text in point.texts.items())
         self.record = Record()
@@ -112,7 +112,7 @@ class PaintRun:
         self.record = dataclasses.replace(self.record, measures=measures, measured_with=metrics.name, note=note)
 
 
-def paint_runs(job: Job, axes: Sequence[Axis], folder: Path, painter: Painter) -> list[PaintRun]:
+def paint_runs(job: Job, axes: Sequence[Axis], *, folder: Path, painter: Painter) -> list[PaintRun]:
     """A run for every combination of values, the last axis changing fastest.
 
     File names depend on the values only, so that an axis may get more of them later. Raises `OptionError` for a value
@@ -124,4 +124,4 @@ def paint_runs(job: Job, axes: Sequence[Axis], folder: Path, painter: Painter) -
     def stem(point: Point) -> str:
         return file_stem("_".join(f"{path}={text}" for path, text in point.texts.items()))
 
-    return [PaintRun(point, folder / CELLS / f"{stem(point)}.png", painter) for point in points(job, axes)]
+    return [PaintRun(point, folder / CELLS / f"{stem(point)}.png", painter=painter) for point in points(job, axes)]

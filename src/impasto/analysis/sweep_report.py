@@ -30,13 +30,13 @@ SHEET = "sheet.png"
 
 
 def write_sweep_report(
-    runs: Sequence[PaintRun], axes: Sequence[Axis], job: Job, *, folder: Path, options: SweepOptions
+    runs: Sequence[PaintRun], axes: Sequence[Axis], *, job: Job, folder: Path, options: SweepOptions
 ) -> list[Path]:
     """Write `sheet.png`, `report.html` and `results.json` into `folder`; their paths.
 
     `runs` are all combinations of the axes, in their order, also those that failed or were not started.
     """
-    report = sweep_report(runs, axes, job, folder=folder, cell_px=options.cell_px)
+    report = sweep_report(runs, axes, job=job, folder=folder, cell_px=options.cell_px)
     data: dict[str, Any] = {
         "base": job.to_dict(),
         "axes": [{"option": axis.path, "values": list(axis.texts)} for axis in axes],
@@ -52,7 +52,7 @@ def write_sweep_report(
     return [folder / SHEET, folder / PAGE, folder / DATA]
 
 
-def sweep_report(runs: Sequence[PaintRun], axes: Sequence[Axis], job: Job, *, folder: Path, cell_px: int) -> Report:
+def sweep_report(runs: Sequence[PaintRun], axes: Sequence[Axis], *, job: Job, folder: Path, cell_px: int) -> Report:
     """The page's contents: options, pictures and measures, the best of each marked, and content against style."""
     records = [run.record for run in runs]
     styles = " and ".join(Path(style.source).name for style in job.styles)
@@ -64,7 +64,7 @@ def sweep_report(runs: Sequence[PaintRun], axes: Sequence[Axis], job: Job, *, fo
         heads=[str(i) for i, _ in numbered],
         failures=[f"Run {i} failed: {run.record.error}" for i, run in numbered if run.record.state == FAILED],
         options=[Row(axis.path, [_file_name(run.texts[axis.path]) for run in runs]) for axis in axes],
-        results=[_thumbnail(run, folder, cell_px) for run in runs],
+        results=[_thumbnail(run, folder, cell_px=cell_px) for run in runs],
         numbers=_measure_rows(runs),
         costs=cost_rows(records),
         notes=[f"{note[0].upper()}{note[1:]}." for note in dict.fromkeys(r.note for r in records) if note],
@@ -83,7 +83,7 @@ def _definition(metric: Metric) -> str:
     return f"{metric.about}{metric.unit and f' ({metric.unit})'}; {metric.better} is better"
 
 
-def _thumbnail(run: PaintRun, folder: Path, cell_px: int) -> Thumbnail:
+def _thumbnail(run: PaintRun, folder: Path, *, cell_px: int) -> Thumbnail:
     if run.record.state != FINISHED:
         return Thumbnail(run.record.state)
     return thumbnail(run.picture, folder, long_side_px=2 * cell_px, text=run.name)

@@ -1,4 +1,4 @@
-"""`impasto analyze`: what an encoder sees in a picture, and what options do to a painting."""
+"""`impasto analyze`: reconstructions, Gram matrices and feature maps of a picture."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from impasto.encoders.table import Encoder
     from impasto.stylizers.protocol import Step
 
-app = App(name="analyze", help="Look into pictures, encoders, options and training runs.")
+app = App(name="analyze", help="Analyse pictures, encoders, options and training runs.")
 app.command("impasto.cli.experiments:curves")
 app.command("impasto.cli.experiments:paint_sweep", name="sweep")
-NOTE = "impasto-analysis"  # name of the note in the written pictures
+NOTE = "impasto-analysis"  # key of the metadata in the pictures
 
 
 @flagged("Encoder")
@@ -68,7 +68,7 @@ class FeatureFlags(FeatureOptions):
     """Flags of `FeatureOptions`."""
 
 
-Picture = Annotated[Path, Parameter(help="Picture to look at.")]
+Picture = Annotated[Path, Parameter(help="Picture to analyse.")]
 Output = Annotated[Path, Parameter(name=("--output", "-o"), negative=(), help="Picture file to write.")]
 _VIEW, _REBUILD, _CONSOLE = EncoderViewFlags(), RebuildFlags(), ConsoleFlags()
 _TARGET, _LAYERS, _GRAM, _FEATURES = TargetFlags(), LayersFlags(), GramFlags(), FeatureFlags()
@@ -81,28 +81,30 @@ def reconstruct(
     *,
     output: Output,
     animation: Annotated[
-        Path | None, Parameter(negative=(), help="Write the picture as it comes out of the noise: a .gif or .mp4 file.")
+        Path | None, Parameter(negative=(), help="Animation of the reconstruction: a .gif or .mp4 file.")
     ] = None,
     target: TargetFlags = _TARGET,
     rebuild: RebuildFlags = _REBUILD,
     view: EncoderViewFlags = _VIEW,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
-    """Rebuild a picture from noise by what one layer keeps of it, or by the style of one or several.
+    """Reconstruct a picture from noise by the features of one layer, or by the style of one or several.
 
     Ctrl-C stops after the running step and keeps the picture so far.
     """
     with Bar(quiet=console.quiet) as bar:
-        look = _Look.at(picture, output, view, console, bar, precision=rebuild.precision, aside=animation)
+        analysis = _Analysis.open(
+            picture, output, view=view, console=console, bar=bar, precision=rebuild.precision, film=animation
+        )
         from impasto.analysis import reconstruct as rebuilding
 
-        steps = rebuilding.rebuilt(look.pixels, plain(target), encoder=look.encoder, options=plain(rebuild))
-        step, stopped = _walked(steps, bar, output.name, look, animation)
+        steps = rebuilding.rebuilt(analysis.pixels, plain(target), encoder=analysis.encoder, options=plain(rebuild))
+        step, stopped = _followed(steps, analysis, bar=bar, film=animation)
         error = rebuilding.error_of(step)
         row = {"error": error, "steps": step.index, "stopped": stopped, "losses": dict(step.losses)}
         options = {"target": target.to_dict(), "rebuild": rebuild.to_dict(), "view": view.to_dict()}
-        look.write(step.picture(), command="reconstruct", options=options, row=row)
-        bar.note(f"{step.index} steps, {look.seconds:.1f} s, error {error:.2%}{', stopped' if stopped else ''}")
+        analysis.write(step.picture(), command="reconstruct", options=options, row=row)
+        bar.note(f"{step.index} steps, {analysis.seconds:.1f} s, error {error:.2%}{', stopped' if stopped else ''}")
     return INTERRUPTED if stopped else 0
 
 
@@ -117,22 +119,22 @@ def layers(
     view: EncoderViewFlags = _VIEW,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
-    """Show what each layer keeps: one sheet of reconstructions from features and from style."""
+    """Reconstruct a picture from the features and the style of each layer, on one sheet."""
     with Bar(quiet=console.quiet) as bar:
-        look = _Look.at(picture, output, view, console, bar, precision=rebuild.precision)
+        analysis = _Analysis.open(picture, output, view=view, console=console, bar=bar, precision=rebuild.precision)
         from impasto.analysis.layers import layer_sheet, layer_steps
         from impasto.analysis.reconstruct import error_of
 
         ends = {}
-        for at in layer_steps(look.pixels, sheet.layers, encoder=look.encoder, options=plain(rebuild)):
+        for at in layer_steps(analysis.pixels, sheet.layers, encoder=analysis.encoder, options=plain(rebuild)):
             ends[at.number] = at
             done = at.number - 1 + at.step.index / at.step.total
             bar.show(done, at.count, f"picture {at.number}/{at.count}  step {at.step.index}/{at.step.total}")
-        made = layer_sheet(look.pixels, list(ends.values()), cell_px=sheet.cell_px, name=picture.name)
+        made = layer_sheet(analysis.pixels, list(ends.values()), cell_px=sheet.cell_px, name=picture.name)
         errors = [{**end.target.to_dict(), "error": error_of(end.step)} for end in ends.values()]
         options = {"sheet": sheet.to_dict(), "rebuild": rebuild.to_dict(), "view": view.to_dict()}
-        look.write(made, command="layers", options=options, row={"reconstructions": errors})
-        bar.note(f"{len(ends)} reconstructions, {look.seconds:.1f} s")
+        analysis.write(made, command="layers", options=options, row={"reconstructions": errors})
+        bar.note(f"{len(ends)} reconstructions, {analysis.seconds:.1f} s")
     return 0
 
 
@@ -146,14 +148,14 @@ def gram(
     view: EncoderViewFlags = _VIEW,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
-    """Draw Gram matrices: which channels of a layer fire together, and so what a style is to a stylizer."""
+    """Draw Gram matrices: the correlations between the channels of a layer, which represent a style."""
     with Bar(quiet=console.quiet) as bar:
-        look = _Look.at(picture, output, view, console, bar)
+        analysis = _Analysis.open(picture, output, view=view, console=console, bar=bar)
         from impasto.analysis.gram import gram_sheet
 
-        made = gram_sheet(look.pixels, encoder=look.encoder, options=plain(matrices), name=picture.name)
+        made = gram_sheet(analysis.pixels, encoder=analysis.encoder, options=plain(matrices), name=picture.name)
         options = {"matrices": matrices.to_dict(), "view": view.to_dict()}
-        look.write(made, command="gram", options=options, row={"layers": list(matrices.layers)})
+        analysis.write(made, command="gram", options=options, row={"layers": list(matrices.layers)})
     return 0
 
 
@@ -167,20 +169,20 @@ def features(
     view: EncoderViewFlags = _VIEW,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
-    """Draw the channels of a layer: where in the picture it finds what."""
+    """Draw the feature maps of a layer: where in the picture each channel is active."""
     with Bar(quiet=console.quiet) as bar:
-        look = _Look.at(picture, output, view, console, bar)
+        analysis = _Analysis.open(picture, output, view=view, console=console, bar=bar)
         from impasto.analysis.features import feature_sheet
 
-        made = feature_sheet(look.pixels, encoder=look.encoder, options=plain(channels), name=picture.name)
+        made = feature_sheet(analysis.pixels, encoder=analysis.encoder, options=plain(channels), name=picture.name)
         options = {"channels": channels.to_dict(), "view": view.to_dict()}
-        look.write(made, command="features", options=options, row={"layer": channels.layer})
+        analysis.write(made, command="features", options=options, row={"layer": channels.layer})
     return 0
 
 
 @dataclass
-class _Look:
-    """A picture and the encoder that looks at it; `write` ends the command."""
+class _Analysis:
+    """A picture and its encoder; `write` ends the command."""
 
     picture: Path
     output: Path
@@ -190,17 +192,17 @@ class _Look:
     began: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def at(
+    def open(
         cls,
         picture: Path,
         output: Path,
+        *,
         view: EncoderViewOptions,
         console: ConsoleFlags,
         bar: Bar,
-        *,
         precision: str = "float32",
-        aside: Path | None = None,
-    ) -> _Look:
+        film: Path | None = None,
+    ) -> _Analysis:
         """Check the outputs, read the picture, load the encoder."""
         from impasto.analysis.encoder_view import encoder_of, view_pixels
         from impasto.cli import batch
@@ -208,8 +210,8 @@ class _Look:
 
         files.check_writable(output, 8)
         outputs.check_no_input(output, [picture])
-        if aside is not None:
-            outputs.check_film(aside, inputs=[picture, output])
+        if film is not None:
+            outputs.check_film(film, inputs=[picture, output])
         batch.prepare(console)
         pixels = view_pixels(files.read(picture), view)
         encoder = encoder_of(view, precision=precision, progress=fetched(bar, view.encoder))
@@ -217,11 +219,11 @@ class _Look:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the encoder was ready."""
+        """Seconds since the encoder was loaded."""
         return time.monotonic() - self.began
 
     def write(self, made: Tensor, *, command: str, options: Mapping[str, Any], row: Mapping[str, Any]) -> None:
-        """Store the picture with a note of what made it, and print its path or the JSON row."""
+        """Write the picture with its options as metadata, and print its path or the JSON row."""
         import impasto
         from impasto.image import files
 
@@ -234,11 +236,11 @@ class _Look:
         print(json.dumps(about) if self.json else self.output, flush=True)
 
 
-def _walked(steps: Iterator[Step], bar: Bar, name: str, look: _Look, film: Path | None) -> tuple[Step, bool]:
-    """The last step, or the one at which the user asked to stop, which the second value says."""
+def _followed(steps: Iterator[Step], analysis: _Analysis, *, bar: Bar, film: Path | None) -> tuple[Step, bool]:
+    """The last step, and whether the user stopped before the end."""
     from impasto.video import animation
 
-    h, w = look.pixels.shape[-2:]
+    h, w = analysis.pixels.shape[-2:]
     left: TimeLeft | None = None
     shown = -1
     with on_interrupt(bar.note) as stop, ExitStack() as stack:
@@ -246,8 +248,8 @@ def _walked(steps: Iterator[Step], bar: Bar, name: str, look: _Look, film: Path 
         for step in steps:
             left = left or TimeLeft(step.total)
             rest = as_time(left.after(step.index))
-            text = f"{name}  step {step.index}/{step.total}  {as_losses(step.losses)}  {rest and f'{rest} left'}"
-            bar.show(step.index, step.total, text.rstrip())
+            parts = [f"step {step.index}/{step.total}", as_losses(step.losses), rest and f"{rest} left"]
+            bar.show(step.index, step.total, "  ".join([analysis.output.name, *filter(None, parts)]))
             if add and step.index % animation.stride(step.total) == 0:
                 add(step.picture())
                 shown = step.index

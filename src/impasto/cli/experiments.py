@@ -40,6 +40,20 @@ class SweepFlags(SweepOptions):
     """Flags of `SweepOptions`."""
 
 
+Styles = Annotated[
+    tuple[str, ...],
+    Parameter(negative=(), metavar="PICTURE[:WEIGHT]", help="Style with its weight in the mix; may be repeated."),
+]
+Axes = Annotated[
+    tuple[str, ...],
+    Parameter(
+        negative=(),
+        metavar="OPTION=VALUE,VALUE",
+        help="Option and its values: strength=0.5,1,2 or losses.style_weight=5,10. The items of a list are joined "
+        "by +: steps=60+40+20,100. styles.2.scale is an option of the second style; mix=0,0.5,1 blends the first "
+        "style into the second. Repeat for more axes.",
+    ),
+]
 _CURVES, _SWEEP, _LOOK, _CONSOLE = CurveFlags(), SweepFlags(), LookFlags(), ConsoleFlags()
 
 
@@ -47,20 +61,8 @@ def paint_sweep(
     content: Annotated[Path, Parameter(help="Picture to repaint.")],
     /,
     *,
-    style: Annotated[
-        tuple[str, ...],
-        Parameter(negative=(), metavar="PICTURE[:WEIGHT]", help="Style with its weight in the mix; may be repeated."),
-    ],
-    vary: Annotated[
-        tuple[str, ...],
-        Parameter(
-            negative=(),
-            metavar="OPTION=VALUE,VALUE",
-            help="Option and its values: strength=0.5,1,2 or losses.style_weight=5,10. The items of a list are joined "
-            "by +: steps=60+40+20,100. styles.2.scale is an option of the second style; mix=0,0.5,1 blends the first "
-            "style into the second. Repeat for more axes.",
-        ),
-    ],
+    style: Styles,
+    vary: Axes,
     output: Annotated[
         Path,
         Parameter(name=("--output", "-o"), negative=(), help="Folder of sheet, report, results.json and pictures."),
@@ -120,7 +122,9 @@ def sweep(
     batch.prepare(console)
     title = f"{grid.stem}: {len(planned)} experiment{'s' if len(planned) > 1 else ''}"
     with Bar(quiet=console.quiet) as bar:
-        with closing(run_experiments(planned, output, _trainer(), title=title, report_error=bar.tell_error)) as events:
+        with closing(
+            run_experiments(planned, output, train=_trainer(), title=title, report_error=bar.tell_error)
+        ) as events:
             ends, stopped = _shown(events, bar)
         counts = state_counts([end.run.record for end in ends])
         if stopped:

@@ -1,1 +1,1 @@
-"""Many runs as one piece of work: each is kept as soon as it is done, and what is stopped goes on."""
+"""Many runs as one piece of work: finished runs are kept, and stopped ones resume."""

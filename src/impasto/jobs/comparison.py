@@ -47,7 +47,7 @@ class Entry:
 
 def write_comparison(runs: Sequence[tuple[Experiment, Record]], folder: Path, *, title: str) -> Path:
     """Write `report.html`, which needs no other file, and `results.json` into `folder`; the path of the page."""
-    entries = [_entry(experiment, record, folder / experiment.folder) for experiment, record in runs]
+    entries = [_entry(experiment, record, folder=folder / experiment.folder) for experiment, record in runs]
     rows = [
         {
             "name": entry.experiment.name,
@@ -89,7 +89,7 @@ def _comparison(entries: Sequence[Entry], folder: Path, *, title: str) -> Report
     )
 
 
-def _entry(experiment: Experiment, record: Record, folder: Path) -> Entry:
+def _entry(experiment: Experiment, record: Record, *, folder: Path) -> Entry:
     try:
         curves = read_curves(folder, name=experiment.name) if record.state != NEW else None
     except DataError:  # nothing is logged yet

@@ -37,7 +37,7 @@ class TrainRun:
     """One training in its folder. Its record on disk is read here; see `read_experiment` for the errors."""
 
     def __init__(
-        self, experiment: Experiment, folder: Path, train: Train, *, report_error: Callable[[str], object]
+        self, experiment: Experiment, folder: Path, *, train: Train, report_error: Callable[[str], object]
     ) -> None:
         self.experiment, self.folder, self.name = experiment, folder, experiment.name
         self.record = read_experiment(experiment, folder)
@@ -77,8 +77,8 @@ class TrainRun:
 def run_experiments(
     experiments: Sequence[Experiment],
     folder: Path,
-    train: Train,
     *,
+    train: Train,
     title: str,
     report_error: Callable[[str], object],
 ) -> Generator[RunEvent[Progress], None, None]:
@@ -90,7 +90,7 @@ def run_experiments(
     missing folder or picture, several processes) and `StateError` (a folder of other options).
     """
     _check(experiments, folder)
-    runs = [TrainRun(e, folder / e.folder, train, report_error=report_error) for e in experiments]
+    runs = [TrainRun(e, folder / e.folder, train=train, report_error=report_error) for e in experiments]
 
     def report() -> None:
         write_comparison([(run.experiment, run.record) for run in runs], folder, title=title)

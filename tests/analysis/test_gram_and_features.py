@@ -95,7 +95,7 @@ def test_gram_refuses_unknown_names(photo: Tensor, encoder: Encoder) -> None:
         channel_order(torch.eye(3), "clusterd")
     with pytest.raises(UnknownName, match="relu1_1"):
         gram_matrices(photo, ["relu1_7"], encoder=encoder)
-    with pytest.raises(OptionError, match="no layers"):
+    with pytest.raises(OptionError, match="no layer"):
         gram_matrices(photo, [], encoder=encoder)
 
 
