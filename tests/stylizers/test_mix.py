@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.config.optimise import INITS
 from impasto.core.errors import OptionError
-from impasto.stylizers.canvas import started
+from impasto.image.resize import resized
+from impasto.stylizers.canvas import enlarged, first_canvas, recoloured
 from impasto.stylizers.protocol import Mix, Step, Style
 
 PIXEL = torch.full((1, 3, 1, 1), 0.5)
@@ -58,16 +58,19 @@ def test_a_step_finishes_in_order() -> None:
 # Inits
 
 
-def start(init: str, content: Tensor, style: Tensor, *, seed: int = 0, picture: Tensor | None = None) -> Tensor:
+INITS = ("content", "style", "noise", "grey", "statistics")
+
+
+def start(init: str, content: Tensor, style: Tensor, *, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return started(init, content, mix=Mix((Style(style),)), generator=generator, picture=picture)
+    return first_canvas(init, content, mix=Mix((Style(style),)), generator=generator)
 
 
 @pytest.mark.parametrize("init", INITS)
 @pytest.mark.parametrize("size", [(72, 80), (33, 40), (2, 2)])
 def test_every_init_gives_a_picture_of_the_contents_size(init: str, size: tuple[int, int], painting: Tensor) -> None:
     content = torch.rand(1, 3, *size)
-    canvas = start(init, content, painting, picture=torch.rand(1, 3, 50, 20))
+    canvas = start(init, content, painting)
     assert canvas.shape == content.shape
     assert canvas.dtype == torch.float32
     assert bool(torch.isfinite(canvas).all())
@@ -78,7 +81,7 @@ def test_every_init_gives_a_picture_of_the_contents_size(init: str, size: tuple[
 @pytest.mark.parametrize("init", INITS)
 def test_no_init_hands_out_the_given_picture_itself(init: str, photo: Tensor) -> None:
     before = photo.clone()
-    start(init, photo, photo, picture=photo).zero_()
+    start(init, photo, photo).zero_()
     assert torch.equal(photo, before)
 
 
@@ -89,9 +92,9 @@ def test_noise_follows_from_the_seed(init: str, photo: Tensor, painting: Tensor)
     assert not torch.equal(one, other)
 
 
-@pytest.mark.parametrize("init", ["content", "style", "grey", "picture"])
+@pytest.mark.parametrize("init", ["content", "style", "grey"])
 def test_the_others_do_not(init: str, photo: Tensor, painting: Tensor) -> None:
-    one, other = (start(init, photo, painting, seed=seed, picture=photo) for seed in (1, 2))
+    one, other = (start(init, photo, painting, seed=seed) for seed in (1, 2))
     assert torch.equal(one, other)
 
 
@@ -106,10 +109,46 @@ def test_inits_are_what_they_say(photo: Tensor, painting: Tensor) -> None:
 def test_a_style_that_does_not_count_is_no_start(photo: Tensor, painting: Tensor) -> None:
     mix = Mix((Style(photo, 0.0), Style(painting, 1.0)))
     for init in ("style", "statistics"):
-        found = started(init, photo, mix=mix, generator=torch.Generator().manual_seed(0))
+        found = first_canvas(init, photo, mix=mix, generator=torch.Generator().manual_seed(0))
         assert torch.equal(found, start(init, photo, painting))
 
 
 def test_a_missing_picture(photo: Tensor) -> None:
     with pytest.raises(OptionError, match="--init picture needs --init-picture"):
         start("picture", photo, photo)
+
+
+def test_a_picture_is_needed_to_start_from_one(photo: Tensor, painting: Tensor) -> None:
+    with pytest.raises(OptionError, match="--init-picture FILE"):
+        start("picture", photo, painting)
+
+
+def colours(image: Tensor) -> Tensor:
+    return image.mean((2, 3))
+
+
+def test_recoloured_contents_have_the_styles_colours(photo: Tensor, painting: Tensor) -> None:
+    other = painting.flip(1)
+    alone, mixed = (recoloured(photo, Mix(styles)) for styles in ((Style(painting),), (Style(painting), Style(other))))
+    torch.testing.assert_close(colours(alone), colours(painting), atol=0.06, rtol=0)
+    torch.testing.assert_close(mixed, (alone + recoloured(photo, Mix((Style(other),)))) / 2)
+
+
+def test_recolouring_follows_the_masks(photo: Tensor, painting: Tensor) -> None:
+    left = torch.zeros(1, 1, *photo.shape[-2:])
+    left[..., :30] = 1
+    mix = Mix((Style(painting, mask=left), Style(painting.flip(1), mask=1 - left)))
+    one, other = (recoloured(photo, Mix((Style(style),))) for style in (painting, painting.flip(1)))
+    torch.testing.assert_close(recoloured(photo, mix), torch.where(left > 0, one, other))
+
+
+def test_an_unchanged_canvas_equals_its_start_at_every_scale(photo: Tensor) -> None:
+    small = resized(photo, (18, 20))
+    torch.testing.assert_close(enlarged(small, (72, 80), start=photo), photo)
+    assert not torch.allclose(enlarged(small, (72, 80), start=None), photo, atol=0.01)
+
+
+def test_changes_are_enlarged_with_the_canvas(photo: Tensor) -> None:
+    faint = 0.3 + 0.4 * photo
+    brighter = enlarged(resized(faint, (18, 20)) + 0.1, (72, 80), start=faint)
+    torch.testing.assert_close(brighter, faint + 0.1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -17,9 +17,9 @@ from impasto.encoders.table import Encoder
 from impasto.losses.table import STYLE_LOSSES
 from impasto.stylizers.minimise import Adam
 from impasto.stylizers.optimised import Optimised, PaintedStep, Paused
-from impasto.stylizers.protocol import Mix, Style
+from impasto.stylizers.protocol import Mix, Step, Style
 
-QUICK = OptimiseOptions(smallest_px=32, steps=(3, 2), history=4)
+QUICK = OptimiseOptions(init="content", smallest_px=32, steps=(3, 2), history=4)
 every_optimizer = pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 every_style_loss = pytest.mark.parametrize("style_loss", [*STYLE_LOSSES, "gatys"])
 
@@ -102,7 +102,7 @@ def test_every_style_loss_paints_with_a_falling_loss(
     style_loss: str, optimizer: str, encoder: Encoder, photo: Tensor, painting: Tensor
 ) -> None:
     balance = "absolute" if style_loss == "gatys" else "relative"
-    losses = {"style_loss": style_loss, "balance": balance, "tv_weight": 0}
+    losses = {"style_loss": style_loss, "balance": balance, "tv_weight": 0, "content_weight": 2.5}
     steps = painted(stylizer(encoder, losses, scales=1, steps=(6,), optimizer=optimizer), photo, painting)
     first, last = (sum(s.losses.values()) for s in (steps[0], steps[-1]))
     assert last < first
@@ -185,6 +185,38 @@ def test_every_init_paints_and_the_same_twice(
     assert one.shape == photo.shape
     assert bool(torch.isfinite(one).all())
     assert torch.equal(one, other)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A one-pass stylizer that paints `picture`, and keeps what it was called with."""
+
+    picture: Tensor
+    calls: list[tuple[Tensor, float]]
+
+    def prepare(self, mix: Mix) -> str:
+        return mix.first.name
+
+    def paint(self, content: Tensor, code: str, *, strength: float = 1.0) -> Iterator[Step]:
+        self.calls.append((content, strength))
+        yield Step(1, 1, (content.shape[-2], content.shape[-1]), self.picture)
+
+
+def test_painting_starts_from_one_pass_of_a_network(encoder: Encoder, photo: Tensor, painting: Tensor) -> None:
+    network = Recording(photo.flip(-1), [])
+    work = replace(stylizer(encoder, init="one-pass"), one_pass=network)
+    by_picture = stylizer(encoder, init="picture", picture=photo.flip(-1))
+    found = result(work, photo, painting, strength=0.5)
+    assert torch.equal(found, result(by_picture, photo, painting, strength=0.5))
+    assert [strength for _, strength in network.calls] == [0.5]
+
+
+def test_without_a_network_it_starts_from_the_recoloured_content(
+    encoder: Encoder, photo: Tensor, painting: Tensor
+) -> None:
+    one, other = (result(stylizer(encoder, init=init), photo, painting) for init in ("one-pass", "recoloured"))
+    assert torch.equal(one, other)
+    assert not torch.equal(one, result(stylizer(encoder, init="content"), photo, painting))
 
 
 @pytest.mark.parametrize("init", ["noise", "statistics"])
@@ -326,7 +358,7 @@ def through_a_file(paused: Paused) -> Paused:
 
 
 @every_optimizer
-@pytest.mark.parametrize("init", ["content", "noise"])
+@pytest.mark.parametrize("init", ["content", "noise", "recoloured"])
 @pytest.mark.parametrize("stop", [1, 3, 4, 5])
 def test_stopped_and_resumed_is_the_same_bit_for_bit(
     stop: int, init: str, optimizer: str, encoder: Encoder, photo: Tensor, painting: Tensor

@@ -18,7 +18,7 @@ from impasto.encoders.table import Encoder
 from impasto.losses.smoothness import total_variation
 from impasto.losses.table import CONTENT_LOSSES
 from impasto.objective.perceptual import ContentTerm, Perceptual, PixelTerm, StyleTerm, out_of_range
-from impasto.stylizers.canvas import started
+from impasto.stylizers.canvas import first_canvas
 from impasto.stylizers.minimise import Lbfgs
 from impasto.stylizers.protocol import Mix, Step, Style
 from impasto.stylizers.targets import RANGE_WEIGHT, style_loss
@@ -39,7 +39,7 @@ def rebuilt(
     check_target(target, picture, encoder=encoder)
     objective = objective_for(picture, target, encoder=encoder, options=options)
     generator = torch.Generator().manual_seed(options.seed)
-    noise = started("noise", picture, mix=Mix((Style(picture),)), generator=generator)
+    noise = first_canvas("noise", picture, mix=Mix((Style(picture),)), generator=generator)
     minimiser = Lbfgs(noise, objective, history=options.history)
     recent: deque[float] = deque(maxlen=STILL_STEPS)
     for index in range(1, options.steps + 1):

@@ -8,24 +8,24 @@ from typing import Annotated
 
 from impasto.core.options import Choice, Doc, Options, Range
 
-INITS = ("content", "style", "noise", "grey", "statistics", "picture")
+INITS = ("one-pass", "recoloured", "content", "style", "noise", "grey", "statistics", "picture")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossOptions(Options):
-    """What the painted picture is measured by."""
+    """The losses that painting minimises."""
 
     encoder: Annotated[str, Doc("Encoder: a name of `impasto models list`, or a weight file.")] = "compact-vgg"
     pooling: Annotated[
         str,
-        Doc("Pooling of the encoder; native is what its weights were trained with."),
+        Doc("Pooling of the encoder; native is the pooling it was trained with."),
         Choice(("native", "max", "average")),
     ] = "native"
-    content_layers: Annotated[tuple[str, ...], Doc("Layers whose features keep the content.")] = ("relu3_2", "relu4_2")
+    content_layers: Annotated[tuple[str, ...], Doc("Layers of the content loss.")] = ("relu3_2", "relu4_2")
     content_loss: Annotated[str, Doc("Distance of content features."), Choice(("l2", "l1", "huber"))] = "l2"
     content_reduction: Annotated[str, Doc("Sum or mean over features."), Choice(("mean", "sum"))] = "mean"
-    content_weight: Annotated[float, Doc("Weight of the content."), Range(0)] = 2.5
-    style_layers: Annotated[tuple[str, ...], Doc("Layers whose statistics carry the style.")] = (
+    content_weight: Annotated[float, Doc("Weight of the content loss."), Range(0)] = 5.0
+    style_layers: Annotated[tuple[str, ...], Doc("Layers of the style loss.")] = (
         "relu1_1",
         "relu2_1",
         "relu3_1",
@@ -34,13 +34,13 @@ class LossOptions(Options):
     )
     style_layer_weights: Annotated[
         tuple[float, ...],
-        Doc("Weight of each style layer, in their order; one number serves all. Without: 0.3, 0.6, then 1 by stage."),
+        Doc("Weight of each style layer, in order; one number for all. Default: 0.3, 0.6, then 1, by stage."),
         Range(0),
     ] = ()
     style_loss: Annotated[
-        str, Doc("Statistic and distance of the style: a name of the style loss table (docs/optimise.md).")
+        str, Doc("Style loss, a statistic and a distance: a name of the table in docs/optimise.md.")
     ] = "wasserstein2"
-    style_weight: Annotated[float, Doc("Weight of the style."), Range(0)] = 10.0
+    style_weight: Annotated[float, Doc("Weight of the style loss."), Range(0)] = 10.0
     tv_weight: Annotated[float, Doc("Weight of total variation, which smooths."), Range(0)] = 2.0
     laplacian_weight: Annotated[
         float, Doc("Weight of the Laplacian loss, which keeps the content's edges."), Range(0)
@@ -48,8 +48,8 @@ class LossOptions(Options):
     balance: Annotated[
         str,
         Doc(
-            "relative: weights count in parts of how far the content is from the style, so one setting serves all "
-            "pictures. absolute: weights multiply the losses as they are, as in Gatys 2016."
+            "Loss normalisation. relative: style losses are divided by their value at the content and content losses "
+            "by the size of the features, so one setting fits all pictures. absolute: none, as in Gatys 2016."
         ),
         Choice(("relative", "absolute")),
     ] = "relative"
@@ -57,22 +57,35 @@ class LossOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiseOptions(Options):
-    """How the picture is painted."""
+    """Optimisation of the picture."""
 
-    init: Annotated[str, Doc("What the canvas starts as."), Choice(INITS)] = "content"
-    init_picture: Annotated[Path | None, Doc("The picture that `--init picture` starts from.")] = None
+    init: Annotated[
+        str,
+        Doc("Start of painting. one-pass: the painting of an arbitrary network; recoloured: content in style colours."),
+        Choice(INITS),
+    ] = "one-pass"
+    init_picture: Annotated[Path | None, Doc("Picture that `--init picture` starts from.")] = None
     optimizer: Annotated[str, Doc("Optimiser of the pixels."), Choice(("lbfgs", "adam"))] = "lbfgs"
-    learning_rate: Annotated[float, Doc("Step of Adam in pixel values; L-BFGS searches its own."), Range(1e-5, 1)] = (
+    learning_rate: Annotated[float, Doc("Step size of Adam in pixel values; L-BFGS finds its own."), Range(1e-5, 1)] = (
         0.02
     )
     steps: Annotated[
-        tuple[int, ...], Doc("Steps at each scale, coarse to fine; the last number serves all finer."), Range(1)
-    ] = (50, 30, 12)
+        tuple[int, ...],
+        Doc("Steps at each scale, coarse to fine; the last number holds for all finer scales."),
+        Range(1),
+    ] = (40, 10)
+    seconds: Annotated[
+        float,
+        Doc("Time budget in seconds: the steps are planned from measured speed. 0: no budget, --steps as given."),
+        Range(0, 86400),
+    ] = 0.0
     scales: Annotated[
-        int, Doc("Scales of the pyramid; 1 paints at full size only. 0 chooses by the size."), Range(0, 12)
+        int, Doc("Scales of the pyramid; 1 paints at full size only, 0 chooses by size."), Range(0, 12)
     ] = 0
-    scale_factor: Annotated[float, Doc("Ratio of a scale to the one before."), Range(1.1, 4)] = 2.0
-    smallest_px: Annotated[int, Doc("Long side of the coarsest scale, about."), Range(32)] = 128
-    history: Annotated[int, Doc("Steps that L-BFGS remembers."), Range(1, 200)] = 20
-    average_decay: Annotated[float, Doc("Decay of Adam's averaged canvas; 0 keeps none."), Range(0, 0.9999)] = 0.9
+    scale_factor: Annotated[float, Doc("Ratio of successive scales."), Range(1.1, 4)] = 2.0
+    smallest_px: Annotated[int, Doc("Approximate long side of the coarsest scale."), Range(32)] = 256
+    history: Annotated[int, Doc("Memory of L-BFGS, in steps."), Range(1, 200)] = 20
+    average_decay: Annotated[float, Doc("Decay of Adam's averaged canvas; 0 disables averaging."), Range(0, 0.9999)] = (
+        0.9
+    )
     seed: Annotated[int, Doc("Seed of noise and projections."), Range(0)] = 0

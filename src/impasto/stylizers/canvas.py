@@ -1,4 +1,4 @@
-"""What a canvas can start as."""
+"""The canvas at the start of painting, and its way from one scale to the next."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from torch import Tensor
 
 from impasto.core.errors import OptionError
 from impasto.image.colour import matched_covariance
-from impasto.image.resize import resized
+from impasto.image.masks import normalised
+from impasto.image.resize import SizeHW, resized
 from impasto.stylizers.protocol import Mix
 
 
-def started(
-    init: str, content: Tensor, *, mix: Mix, generator: torch.Generator, picture: Tensor | None = None
-) -> Tensor:
-    """The first canvas, of the size of `content` `(1, 3, h, w)`.
+def first_canvas(init: str, content: Tensor, *, mix: Mix, generator: torch.Generator) -> Tensor:
+    """The first canvas of the starts that need no other picture, of the size of `content` `(1, 3, h, w)`.
 
-    `content`; `style`: the first style picture that counts, stretched over it; `noise`: white noise around grey;
-    `grey`; `statistics`: smooth noise with that style's colours (mean and covariance); `picture`: the given one.
+    `content`; `style`: the first style picture of the mix, stretched; `noise`: white noise around grey; `grey`;
+    `statistics`: smooth noise in the style's colours. `picture` without a picture raises `OptionError`.
     """
     size = (content.shape[-2], content.shape[-1])
     if init == "content":
@@ -32,6 +31,28 @@ def started(
         coarse = torch.randn(1, 3, max(1, size[0] // 16), max(1, size[1] // 16), generator=generator)
         noise = 0.5 + 0.1 * resized(coarse, size, clamp=False) + 0.05 * torch.randn(content.shape, generator=generator)
         return matched_covariance(noise.clamp(0, 1), mix.first.seen()).to(content)
-    if picture is None:
-        raise OptionError("--init picture needs --init-picture FILE.")
-    return resized(picture, size).clone()
+    raise OptionError("--init picture needs --init-picture FILE.")
+
+
+def recoloured(content: Tensor, mix: Mix) -> Tensor:
+    """`content` `(1, 3, h, w)` with the colour mean and covariance of each style, blended as the mix says."""
+    size = (content.shape[-2], content.shape[-1])
+    styles = [style for style in mix.styles if style.weight > 0]
+    weights = torch.tensor([style.weight for style in styles])
+    weights = (weights / weights.sum()).view(-1, 1, 1, 1)
+    if styles[0].mask is not None:
+        masks = [resized(style.mask, size, mode="bilinear") for style in styles if style.mask is not None]
+        weights = normalised(masks)  # (n, 1, h, w)
+    parts = torch.cat([matched_covariance(content, style.seen()) for style in styles])
+    return (weights.to(parts) * parts).sum(0, keepdim=True).clamp(0, 1)
+
+
+def enlarged(canvas: Tensor, size_hw: SizeHW, *, start: Tensor | None) -> Tensor:
+    """`canvas` at the next scale, with the detail of the full-size `start` that the smaller canvas could not hold.
+
+    So a canvas that nothing has changed equals its start at every scale.
+    """
+    if start is None:
+        return resized(canvas, size_hw)
+    before = resized(start, (canvas.shape[-2], canvas.shape[-1]))
+    return (resized(start, size_hw) + resized(canvas - before, size_hw, clamp=False)).clamp(0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,15 +14,15 @@ from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.core.errors import ImageTooSmall, StateError
 from impasto.encoders.table import Encoder
 from impasto.image.resize import SizeHW, pyramid_sizes, resized
-from impasto.stylizers.canvas import started
+from impasto.stylizers.canvas import enlarged, first_canvas, recoloured
 from impasto.stylizers.minimise import Adam, Lbfgs, Minimiser, Objective, State
-from impasto.stylizers.protocol import Mix, Step, check_strength
+from impasto.stylizers.protocol import Mix, Step, Stylizer, check_strength
 from impasto.stylizers.targets import checked, objective_for
 
 
 @dataclass(frozen=True)
 class Paused:
-    """Where painting stood after a step: enough to go on exactly."""
+    """The state of painting after a step, to go on from exactly."""
 
     scale: int
     step: int
@@ -34,23 +35,27 @@ class Paused:
 
 @dataclass(frozen=True)
 class PaintedStep(Step):
-    """A step of painting by optimisation. `pause()`, called before the next step is asked for, keeps its state."""
+    """A step of painting by optimisation. `pause()`, called before the next step is painted, gives its state."""
 
     pause: Callable[[], Paused] | None = None
 
 
 @dataclass(frozen=True)
 class Optimised:
-    """A stylizer that moves the pixels themselves; slow, and the most faithful to the style."""
+    """A stylizer that optimises the pixels themselves; slow, and the most faithful to the style.
+
+    `one_pass` paints the start of `--init one-pass`; without it painting starts from the recoloured content.
+    """
 
     encoder: Encoder
     losses: LossOptions = field(default_factory=LossOptions)
     options: OptimiseOptions = field(default_factory=OptimiseOptions)
     init_picture: Tensor | None = None
     resume: Paused | None = None  # a `pause()` of the same content, mix and options, to go on from
+    one_pass: Stylizer[Any] | None = None
 
     def prepare(self, mix: Mix) -> Mix:
-        """The mix itself, once options and pictures are known to fit: targets depend on the size of the canvas."""
+        """The mix itself, after a check of options and pictures: targets depend on the size of the canvas."""
         checked(self.losses, self.encoder)
         mix.check_no_negative(by="--method optimise")
         need = self.encoder.smallest_px(self.losses.style_layers)
@@ -77,7 +82,7 @@ class Optimised:
         return sizes[-self.options.scales :] if self.options.scales else sizes
 
     def paint(self, content: Tensor, code: Mix, *, strength: float = 1.0) -> Iterator[PaintedStep]:
-        """Yield every step of every scale that is left to do."""
+        """Yield every remaining step of every scale."""
         check_strength(strength)
         content, resume = content.float(), self.resume  # very large pictures are read in half precision
         sizes = self.sizes((content.shape[-2], content.shape[-1]))
@@ -88,15 +93,14 @@ class Optimised:
         first = resume.scale if resume else 0
         if first >= len(sizes):
             raise StateError(f"the saved state is of scale {first + 1}; there are {len(sizes)} at this size.")
-        generator = torch.Generator().manual_seed(self.options.seed)
-        canvas = started(
-            self.options.init, resized(content, sizes[0]), mix=code, generator=generator, picture=self.init_picture
-        )
+        start = self._start(content, code, strength=strength)
+        canvas = self._first(start, resized(content, sizes[0]), mix=code)
         coarse: Minimiser | None = None
         for scale in range(first, len(sizes)):
             here = resized(content, sizes[scale])
+            canvas = canvas if scale == 0 else enlarged(canvas, sizes[scale], start=start)
             objective = objective_for(here, code, encoder=self.encoder, losses=self.losses, strength=strength)
-            minimiser = self._minimiser(resized(canvas, sizes[scale]), objective, coarse)
+            minimiser = self._minimiser(canvas, objective, coarse)
             done = 0
             if resume and scale == first:
                 minimiser.restore(resume.state)
@@ -104,8 +108,26 @@ class Optimised:
             yield from self._scale(minimiser, scale=scale, done=done, counts=counts)
             canvas, coarse = minimiser.best.detach(), minimiser
 
+    def _start(self, content: Tensor, mix: Mix, *, strength: float) -> Tensor | None:
+        """The picture that painting starts from, at full size; None where the start has no detail to keep."""
+        if self.options.init == "picture" and self.init_picture is not None:
+            return resized(self.init_picture, (content.shape[-2], content.shape[-1]))
+        if self.options.init == "one-pass" and self.one_pass is not None:
+            *_, last = self.one_pass.paint(content, self.one_pass.prepare(mix), strength=strength)
+            return last.picture().float()
+        if self.options.init in ("one-pass", "recoloured"):
+            return recoloured(content, mix)
+        return None
+
+    def _first(self, start: Tensor | None, content: Tensor, *, mix: Mix) -> Tensor:
+        """The first canvas, of the size of `content`."""
+        if start is not None:
+            return resized(start, (content.shape[-2], content.shape[-1])).clone()
+        generator = torch.Generator().manual_seed(self.options.seed)
+        return first_canvas(self.options.init, content, mix=mix, generator=generator)
+
     def steps_at(self, scale: int) -> int:
-        """Steps at a scale: the numbers given are those of the coarsest scales, the last one serves all finer."""
+        """Steps at a scale: `steps` begins at the coarsest, and its last number holds for all finer scales."""
         return self.options.steps[min(scale, len(self.options.steps) - 1)]
 
     def _minimiser(self, canvas: Tensor, objective: Objective, coarse: Minimiser | None) -> Minimiser:
