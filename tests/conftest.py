@@ -168,7 +168,7 @@ def small_job(there: Path) -> Callable[..., Job]:
                 content_layers=("relu2_1",),
                 style_layers=("relu1_1", "relu2_1"),
             ),
-            "optimise": OptimiseOptions(steps=(3,), scales=1),
+            "optimise": OptimiseOptions(init="content", steps=(3,), scales=1),
         }
         return _painted_by("optimise", Job(**(given | options)))
 

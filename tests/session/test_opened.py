@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.job import Job, PaintOptions, StyleSource
 from impasto.config.optimise import OptimiseOptions
 from impasto.config.pictures import ColourOptions, SizeOptions
 from impasto.core.errors import OptionError
 from impasto.image import files
 from impasto.session.inputs import read_inputs
-from impasto.session.opened import open_session
+from impasto.session.opened import open_session, redo
 from impasto.session.plan import plan_job
 from impasto.stylizers.coloured import Coloured
 from impasto.stylizers.masked import Masked
@@ -69,3 +70,37 @@ def test_keeping_both_is_refused(small_job: MakeJob) -> None:
     job = small_job(colour=ColourOptions(keep_colours="yiq", keep_luminance="lab"))
     with pytest.raises(OptionError, match="together give the content back"):
         next(open_session(job).steps())
+
+
+def test_a_time_budget_becomes_steps_that_redo_repeats(small_job: MakeJob, tmp_path: Path) -> None:
+    job = small_job(optimise=OptimiseOptions(init="content", scales=1, steps=(1,), seconds=60.0))
+    session = open_session(job, output=tmp_path / "o.png")
+    assert session.recipe is not None
+    planned = session.recipe.job.optimise
+    assert (planned.seconds, len(planned.steps)) == (0.0, 1)
+    steps = list(session.steps())
+    assert len(steps) == steps[-1].total == planned.steps[0] == sum(count for _, count in session.work())
+    session.painting(steps[-1]).save(tmp_path / "o.png")
+    again = redo(tmp_path / "o.png")
+    assert torch.equal(list(again.steps())[-1].image, steps[-1].image)
+
+
+def test_a_paused_painting_keeps_its_planned_steps(small_job: MakeJob, tmp_path: Path) -> None:
+    job = small_job(optimise=OptimiseOptions(init="content", scales=1, steps=(2,), seconds=60.0))
+    session = open_session(job, output=tmp_path / "o.png")
+    first = next(session.steps())
+    assert session.pause(first, tmp_path / "o.png")
+    resumed = open_session(job, output=tmp_path / "o.png", resume=True)
+    assert resumed.job == session.job
+    assert next(resumed.steps()).index == 2
+
+
+def test_the_network_of_the_start_is_part_of_the_recipe(small_job: MakeJob, tmp_path: Path) -> None:
+    job = small_job(optimise=OptimiseOptions(steps=(1,), scales=1), size=SizeOptions(size=64))
+    session = open_session(job, output=tmp_path / "o.png")
+    assert session.recipe is not None
+    assert ArbitraryOptions().network in session.recipe.weights
+    by_content = open_session(small_job(), output=tmp_path / "o.png")
+    assert by_content.recipe is not None
+    assert ArbitraryOptions().network not in by_content.recipe.weights
+    assert not torch.equal(list(session.steps())[-1].image, list(by_content.steps())[-1].image)

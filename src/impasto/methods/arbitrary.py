@@ -26,7 +26,7 @@ from impasto.stylizers.any_style import any_style
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.codes import code_of
 from impasto.stylizers.optimised import Paused
-from impasto.stylizers.protocol import Stylizer
+from impasto.stylizers.protocol import Mix, Stylizer
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,10 @@ class LoadedNetwork:
     def stylizer(self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None) -> Stylizer[Any]:
         """One pass of the network; there is no state to resume."""
         return self._stylizer(job)
+
+    def within_seconds(self, job: Job, content: Tensor, mix: Mix) -> Job:
+        """The job: one pass has no budget."""
+        return job
 
     def work(self, job: Job, size_hw: SizeHW) -> Work:
         """One step."""

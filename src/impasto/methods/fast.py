@@ -25,7 +25,7 @@ from impasto.styles.resolved import ResolvedStyle, TrainedStyle
 from impasto.styles.text import StyleName, is_weight_file
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.optimised import Paused
-from impasto.stylizers.protocol import Stylizer
+from impasto.stylizers.protocol import Mix, Stylizer
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,10 @@ class LoadedStyles:
     def stylizer(self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None) -> Stylizer[Any]:
         """One pass of each network, or of their blend; there is no state to resume."""
         return Fast(self.networks, round(job.fast.memory_gb * 1e9), SeededNoise(job.fast.noise_seed))
+
+    def within_seconds(self, job: Job, content: Tensor, mix: Mix) -> Job:
+        """The job: one pass has no budget."""
+        return job
 
     def work(self, job: Job, size_hw: SizeHW) -> Work:
         """One step."""

@@ -10,7 +10,7 @@ from typing import Generic
 import torch
 from torch import Tensor
 
-from impasto.stylizers.protocol import Code, Mix, Step, Style, Stylizer
+from impasto.stylizers.protocol import Code, Mix, Step, Stylizer
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,9 @@ class OnDevice(Generic[Code]):
 
     def prepare(self, mix: Mix) -> Code:
         """As `inner` does, from style pictures and masks on the device."""
-        return self.inner.prepare(Mix(tuple(self._moved(style) for style in mix.styles)))
+        return self.inner.prepare(Mix(tuple(style.on(self.device) for style in mix.styles)))
 
     def paint(self, content: Tensor, code: Code, *, strength: float = 1.0) -> Iterator[Step]:
         """Steps of `inner`."""
         for step in self.inner.paint(content.to(self.device), code, strength=strength):
             yield dataclasses.replace(step, image=step.image.to(content.device))
-
-    def _moved(self, style: Style) -> Style:
-        picture = None if style.picture is None else style.picture.to(self.device)
-        mask = None if style.mask is None else style.mask.to(self.device)
-        return dataclasses.replace(style, picture=picture, mask=mask)

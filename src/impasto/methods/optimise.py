@@ -11,6 +11,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.job import Job
 from impasto.core.errors import OptionError
 from impasto.encoders import table as encoders
@@ -19,25 +20,32 @@ from impasto.image.resize import SizeHW
 from impasto.methods.on_device import OnDevice
 from impasto.methods.protocol import Work
 from impasto.methods.style_checks import check_needs_picture
+from impasto.nets import table as nets
 from impasto.nets.protocol import Code
+from impasto.nets.table import Network
 from impasto.styles.resolved import ResolvedStyle
+from impasto.stylizers.any_style import any_style
 from impasto.stylizers.optimised import Optimised, Paused
-from impasto.stylizers.protocol import Stylizer
+from impasto.stylizers.protocol import Mix, Stylizer
 
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class LoadedEncoder:
-    """The encoder that the losses look through, on `device`."""
+    """The encoder of the losses, and the network of `--init one-pass`, on `device`."""
 
     encoder: Encoder
+    network: Network | None = None
     device: torch.device = CPU
 
     @property
     def weights(self) -> Mapping[str, str]:
-        """The encoder's digest by its name."""
-        return {self.encoder.name: self.encoder.sha256}
+        """The digests of encoder and network by name."""
+        parts: list[Encoder | Network] = (
+            [self.encoder] if self.network is None else [self.encoder, self.network.encoder, self.network]
+        )
+        return {part.name: part.sha256 for part in parts}
 
     @property
     def dtype(self) -> torch.dtype:
@@ -54,9 +62,23 @@ class LoadedEncoder:
 
     def stylizer(self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None) -> Stylizer[Any]:
         """Optimisation from `start` where the job begins with a picture, or from a paused state."""
-        start = None if start is None else start.to(self.device)
-        stylizer = Optimised(self.encoder, job.losses, job.optimise, start, resume)
+        stylizer = self._optimised(job, start=start, resume=resume)
         return stylizer if self.device.type == "cpu" else OnDevice(stylizer, self.device)
+
+    def within_seconds(self, job: Job, content: Tensor, mix: Mix) -> Job:
+        """The job with the steps that fit into its time budget in place of the budget."""
+        if not job.optimise.seconds:
+            return job
+        styles = [style.on(self.device) for style in mix.styles]
+        steps = self._optimised(job).within_seconds(
+            content.to(self.device), Mix(tuple(styles)), strength=job.paint.strength
+        )
+        return dataclasses.replace(job, optimise=dataclasses.replace(job.optimise, steps=steps, seconds=0.0))
+
+    def _optimised(self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None) -> Optimised:
+        start = None if start is None else start.to(self.device)
+        one_pass = None if self.network is None else any_style(self.network)
+        return Optimised(self.encoder, job.losses, job.optimise, start, resume, one_pass)
 
     def work(self, job: Job, size_hw: SizeHW) -> Work:
         """The steps at each scale. Raises `ImageTooSmall`, `UnknownName`."""
@@ -90,12 +112,19 @@ class Optimise:
     def load(
         self, job: Job, styles: Sequence[ResolvedStyle], *, device: torch.device, progress: Progress | None = None
     ) -> LoadedEncoder:
-        """The encoder on `device`."""
+        """The encoder and the network of the start, on `device`."""
+        precision = job.paint.precision
         encoder = encoders.load_encoder(
-            job.losses.encoder, pooling=job.losses.pooling, precision=job.paint.precision, progress=progress
+            job.losses.encoder, pooling=job.losses.pooling, precision=precision, progress=progress
         )
         encoder.net.to(device)
-        return LoadedEncoder(encoder, device)
+        network = None
+        if job.optimise.init == "one-pass":
+            network = nets.loaded(ArbitraryOptions().network, precision=precision, progress=progress)
+            parts: list[Any] = [network.net, network.encoder.net]
+            for part in parts:
+                part.to(device)
+        return LoadedEncoder(encoder, network, device)
 
 
 METHOD = Optimise()

@@ -15,7 +15,7 @@ from impasto.image.resize import SizeHW
 from impasto.nets.protocol import Code
 from impasto.styles.resolved import ResolvedStyle
 from impasto.stylizers.optimised import Paused
-from impasto.stylizers.protocol import Stylizer
+from impasto.stylizers.protocol import Mix, Stylizer
 
 Work = tuple[tuple[SizeHW, int], ...]
 """Canvas sizes in the order of painting, with the number of steps at each."""
@@ -47,6 +47,10 @@ class LoadedMethod(Protocol):
 
         Raises `OptionError` for options that these weights cannot follow.
         """
+        ...
+
+    def within_seconds(self, job: Job, content: Tensor, mix: Mix) -> Job:
+        """The job with a time budget replaced by options that keep to it on this machine; the job where none is set."""
         ...
 
     def work(self, job: Job, size_hw: SizeHW) -> Work:

@@ -40,7 +40,8 @@ class JobCache:
         stamps = [_stamp(name) for name in weights]
         sources = [style.source.source for style in plan.styles] if not plan.method.weights_of(job, ()) else []
         device = painting_device(job.paint.device)
-        key = (plan.method.name, weights, stamps, sources, job.paint.precision, device, job.losses.pooling)
+        options = (job.paint.precision, job.losses.pooling, job.optimise.init)
+        key = (plan.method.name, weights, stamps, sources, device, options)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # two sets of weights need not be in memory
             self._loaded = key, plan.method.load(job, plan.styles, device=device, progress=progress)

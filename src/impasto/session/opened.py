@@ -122,9 +122,23 @@ def open_session(
     cache = cache or JobCache()
     inputs = read_inputs(plan, cache=cache, progress=progress)
     loaded = cache.loaded(plan, progress=progress)
+    plan = _within_seconds(plan, loaded, inputs, paused=pause.path_for(output) if resume else None)
     recipe = None if plan.in_memory else recipe_for(plan, loaded, folder=output.parent)
     state = pause.load_state(pause.path_for(output), recipe) if resume and recipe is not None else None
     return Session(plan, inputs, loaded, recipe, state, output.parent.absolute())
+
+
+def _within_seconds(plan: Plan, loaded: LoadedMethod, inputs: Inputs, *, paused: Path | None) -> Plan:
+    """The plan with steps in place of a time budget; a paused painting keeps its steps."""
+    job = plan.job
+    if not job.optimise.seconds:
+        return plan
+    if paused is not None:
+        steps = pause.paused_recipe(paused).job.optimise.steps
+        job = dataclasses.replace(job, optimise=dataclasses.replace(job.optimise, steps=steps, seconds=0.0))
+    else:
+        job = loaded.within_seconds(job, inputs.content, inputs.mix)
+    return dataclasses.replace(plan, job=job)
 
 
 def redo(path: str | Path, *, output: str | Path | None = None, threads: int | None = None) -> Session:

@@ -25,16 +25,26 @@ def save_state(paused: Paused, recipe: Recipe, path: Path) -> None:
 
 def load_state(path: Path, recipe: Recipe) -> Paused:
     """The state in `path`. Raises `StateError` where there is none, or it belongs to another job."""
-    if not path.is_file():
-        raise StateError(f"{path} is not there: nothing was stopped. Leave `resume` out to begin.")
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        of, paused = Recipe.from_json(found["recipe"], str(path)), found["paused"]
-        state = Paused(paused["scale"], paused["step"], paused["state"])
-    except Exception as error:  # torch raises nearly anything for bytes that are none of its files
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise StateError(f"{path} is damaged ({reason}). Delete it and begin again.") from error
+    of, state = _read(path)
     if differing := of.differences(recipe):
         names = ", ".join(differing[:5]) + (", …" if len(differing) > 5 else "")
         raise StateError(f"{path} is of another job: {names} differ. Give the same options and inputs, or delete it.")
     return state
+
+
+def paused_recipe(path: Path) -> Recipe:
+    """The recipe of the state in `path`. Raises `StateError` where there is none."""
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[Recipe, Paused]:
+    if not path.is_file():
+        raise StateError(f"{path} is not there: nothing was stopped. Leave `resume` out to begin.")
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        paused = stored["paused"]
+        state = Paused(paused["scale"], paused["step"], paused["state"])
+        return Recipe.from_json(stored["recipe"], str(path)), state
+    except Exception as error:  # torch raises nearly anything for bytes that are none of its files
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise StateError(f"{path} is damaged ({reason}). Delete it and begin again.") from error

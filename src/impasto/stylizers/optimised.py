@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.core.errors import ImageTooSmall, StateError
 from impasto.encoders.table import Encoder
 from impasto.image.resize import SizeHW, pyramid_sizes, resized
+from impasto.stylizers.budget import seconds_a_step, steps_within
 from impasto.stylizers.canvas import enlarged, first_canvas, recoloured
 from impasto.stylizers.minimise import Adam, Lbfgs, Minimiser, Objective, State
 from impasto.stylizers.protocol import Mix, Step, Stylizer, check_strength
@@ -90,6 +92,8 @@ class Optimised:
             yield PaintedStep(1, 1, sizes[-1], content.clamp(0, 1))
             return
         counts = [self.steps_at(scale) for scale in range(len(sizes))]
+        if self.options.seconds:
+            counts = list(self.within_seconds(content, code, strength=strength))
         first = resume.scale if resume else 0
         if first >= len(sizes):
             raise StateError(f"the saved state is of scale {first + 1}; there are {len(sizes)} at this size.")
@@ -125,6 +129,21 @@ class Optimised:
             return resized(start, (content.shape[-2], content.shape[-1])).clone()
         generator = torch.Generator().manual_seed(self.options.seed)
         return first_canvas(self.options.init, content, mix=mix, generator=generator)
+
+    def within_seconds(self, content: Tensor, mix: Mix, *, strength: float = 1.0) -> tuple[int, ...]:
+        """The steps at each scale that fit into `options.seconds` on this machine now, measured by some small steps."""
+        began = time.perf_counter()
+        content, sizes = content.float(), self.sizes((content.shape[-2], content.shape[-1]))
+        self._start(resized(content, sizes[0]), mix, strength=strength)
+        start_s = (time.perf_counter() - began) * math.prod(sizes[-1]) / math.prod(sizes[0])
+        step_s = seconds_a_step(
+            content,
+            lambda here: objective_for(here, mix, encoder=self.encoder, losses=self.losses, strength=strength),
+            sizes,
+            smallest_px=self.encoder.smallest_px([*self.losses.content_layers, *self.losses.style_layers]),
+        )
+        left = self.options.seconds - start_s - (time.perf_counter() - began)
+        return steps_within(left, step_s, [self.steps_at(scale) for scale in range(len(sizes))])
 
     def steps_at(self, scale: int) -> int:
         """Steps at a scale: `steps` begins at the coarsest, and its last number holds for all finer scales."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
+import torch
 from torch import Tensor
 
 from impasto.core.errors import OptionError
@@ -38,6 +39,12 @@ class Style:
             parts = [part for part, has in zip(("a picture", "a code", "a network"), given, strict=True) if has]
             found = f"both {' and '.join(parts)}" if parts else "neither a picture nor a code nor a network"
             raise OptionError(f"the style {self.name!r} has {found}. Give one of them.")
+
+    def on(self, device: torch.device) -> Style:
+        """The same style with its picture and mask on `device`."""
+        picture = None if self.picture is None else self.picture.to(device)
+        mask = None if self.mask is None else self.mask.to(device)
+        return replace(self, picture=picture, mask=mask)
 
     def seen(self, *, by: str = "--method optimise") -> Tensor:
         """The picture; `OptionError` for a style without one, saying that `by` needs it."""
