@@ -16,6 +16,7 @@ from impasto.encoders.table import Encoder
 from impasto.nets import painting as whole_pictures
 from impasto.nets import windows
 from impasto.nets.adain_decoder import StyledDecoder
+from impasto.nets.colours import HUES, tinted_grey
 from impasto.nets.noise import SeededNoise
 from impasto.nets.residual import Residual
 from impasto.nets.table import VARIANTS, Network
@@ -253,6 +254,39 @@ def test_masks_in_strips(
     near(painted(Arbitrary(network), content, *styles, strength=0.6), whole, 1e-3)
 
 
+# Grey contents
+
+
+@pytest.mark.parametrize("variant", ["adain-colour", "predicted"])
+def test_a_grey_content_gets_several_hues(
+    variant: str, make_network: Make, draw_photo: Draw, small_strips: Callable[[], None]
+) -> None:
+    """Dark blue to light orange: a grey slope is painted bluish where it is dark and reddish where it is light."""
+    slope = torch.linspace(0, 1, 96).expand(1, 1, 80, 96)
+    style = torch.cat([0.1 + 0.8 * slope, 0.1 + 0.5 * slope, 0.5 - 0.3 * slope], 1)
+    grey = draw_photo(96, 90).mean(1, keepdim=True).expand(1, 3, 96, 90).contiguous()
+    work = any_style(make_network(variant))
+    code = work.prepare(Mix((Style(style),)))
+    tinted = tinted_grey(grey, code[0].params[HUES])
+    dark, light = grey.mean(1) < grey.median() - 0.1, grey.mean(1) > grey.median() + 0.1
+    warmth = tinted[:, 0] - tinted[:, 2]
+    assert float(warmth[dark].mean()) < -0.05 < 0.05 < float(warmth[light].mean())
+    colour = draw_photo(96, 90)
+    assert torch.equal(tinted_grey(colour, code[0].params[HUES]), colour)
+    whole = painted(work, grey, style)
+    small_strips()
+    near(painted(work, grey, style), whole, 1e-3)
+
+
+def test_a_saved_style_without_hues_paints_on(make_network: Make, photo: Tensor, painting: Tensor) -> None:
+    work = any_style(make_network("predicted"))
+    code = dict(code_of(painting, work.network))
+    del code[HUES]
+    near(painted(work, photo, Style(code=code, name="old")), painted(work, photo, painting))
+    mix = painted(work, photo, Style(code=code, name="old"), painting.flip(1), strength=0.7)
+    assert bool(torch.isfinite(mix).all())
+
+
 # Noise
 
 
@@ -273,7 +307,7 @@ def test_the_seed_reaches_the_network(make_network: Make, photo: Tensor, paintin
 def test_codes_of_large_pictures_are_the_same_by_strips(variant: str, make_network: Make, draw_painting: Draw) -> None:
     network, picture = make_network(variant), draw_painting(371, 133)
     by_strips, whole = (code_of(picture, network, window_px=window_px) for window_px in (20_000, 1 << 20))
-    assert set(by_strips) == set(network.code_shapes)
+    assert set(by_strips) == set(network.code_shapes) | ({HUES} if network.net.recolours else set())
     for layer, stats in whole.items():
         near(by_strips[layer], stats, 1e-4)
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from impasto.image.colour import tint_of_grey, tinted
 from impasto.nets.moments import moments, power
 
 COLOURS = "rgb"
 """The entry of a code that holds mean and covariance of the style's colours, `(b, 4, 3)`."""
+
+HUES = "hues"
+"""The optional entry of a code that holds the style's prevailing chroma by rank of luminance, `(b, 2, 32)`, as
+`image.colour.palette_by_luminance` gives it; of use for grey contents only."""
+
+SAMPLE_PX = 256  # side of the sample of a content that decides how much it is tinted
 
 FLOOR = 1e-3  # added to variances: the noise of a flat picture is not stretched to the colours of a rich one
 
@@ -33,6 +40,15 @@ def recoloured(image: Tensor, linear: Tensor, *, amount: float = 1) -> Tensor:
         moved = torch.einsum("bij,bjhw->bihw", linear[..., :3], image.float()) + linear[..., 3, None, None]
         moved = moved if amount == 1 else torch.lerp(image.float(), moved, amount)
         return moved.clamp(0, 1).to(image.dtype)
+
+
+def tinted_grey(image: Tensor, hues: Tensor) -> Tensor:
+    """`image` `(1, 3, h, w)`, a whole picture, with the chroma of `hues` by its luminance as far as it is grey.
+
+    A linear map of colours gives a grey picture one hue only. A coloured picture comes back as it is.
+    """
+    step = max(1, min(image.shape[-2:]) // SAMPLE_PX)
+    return tinted(image, tint_of_grey(image[..., ::step, ::step].float(), hues))
 
 
 def in_colours(image: Tensor, target: Tensor) -> Tensor:

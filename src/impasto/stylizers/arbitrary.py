@@ -10,18 +10,18 @@ from torch import Tensor
 
 from impasto.image.resize import SizeHW
 from impasto.image.strips import by_strips
-from impasto.nets.colours import COLOURS
+from impasto.nets.colours import COLOURS, HUES, tinted_grey
 from impasto.nets.layers import PALETTE
 from impasto.nets.noise import Noise
 from impasto.nets.painting import MEMORY_BYTES
-from impasto.nets.protocol import StyleParams
+from impasto.nets.protocol import Code, StyleParams
 from impasto.nets.table import Network
 from impasto.nets.windows import mirrored
 from impasto.stylizers.codes import checked, code_of, mixed, own_code
 from impasto.stylizers.protocol import Mix, Step, Style, check_strength
 from impasto.stylizers.weighted import Paints, WeightedNetwork, blend
 
-COLOUR_PARAMS = (COLOURS, PALETTE)
+COLOUR_PARAMS = (COLOURS, HUES, PALETTE)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Arbitrary:
             code = checked(style.code, self.network, name=style.name)
         else:
             code = code_of(style.seen(by="--method arbitrary"), self.network, name=style.name)
-        return self.network.net.style_params(code)
+        return params_of(code, self.network)
 
     def work(self, size_hw: SizeHW) -> int:
         """The number of steps: one, for any size."""
@@ -88,7 +88,7 @@ class Arbitrary:
         """A painter for each region, at any strength but 0."""
         if strength == 1:
             return [AnySize(self.network, region.params) for region in regions]
-        own = self.network.net.style_params(own_code(content, self.network))
+        own = params_of(own_code(content, self.network), self.network)
         painters: list[Paints] = [AnySize(self.network, _between(own, region.params, strength)) for region in regions]
         if strength > 1:
             return painters
@@ -105,7 +105,9 @@ class AnySize:
 
     def painted(self, image: Tensor, *, memory_bytes: int, noise: Noise | None = None) -> Tensor:
         """`image` `(1, 3, h, w)` repainted and clamped."""
-        painter = self.network.painter(self.params)
+        painter = self.network.painter({key: value for key, value in self.params.items() if key != HUES})
+        if HUES in self.params:
+            image = tinted_grey(image, self.params[HUES])
         height, width = image.shape[-2:]
         least = painter.net.smallest_px
         whole = mirrored(image, (max(height, least), max(width, least)))
@@ -130,9 +132,16 @@ class Faded:
         return by_strips(faded, painted.to(image.dtype), self.plain.to(image.dtype), image)
 
 
+def params_of(code: Code, network: Network) -> StyleParams:
+    """The network's parameters of the style with this code, and the hues for grey contents, where the code has them."""
+    params = {**network.net.style_params(code)}
+    return params | ({HUES: code[HUES]} if HUES in code else {})
+
+
 def _between(own: StyleParams, params: StyleParams, strength: float) -> StyleParams:
     """Parameters at a `strength` of the way from the content's own; above 1 the colours stay the style's."""
     return {
         key: torch.lerp(own[key], value, min(strength, 1.0) if key in COLOUR_PARAMS else strength)
         for key, value in params.items()
+        if key in own
     }

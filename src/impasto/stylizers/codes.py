@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import ImageTooSmall, OptionError
+from impasto.image.colour import palette_by_luminance
 from impasto.image.resize import fit, resized
 from impasto.nets.codes import code_from
-from impasto.nets.colours import COLOURS
+from impasto.nets.colours import COLOURS, HUES
 from impasto.nets.moments import RunningMoments, joined_moments
 from impasto.nets.protocol import Code, StyleParams
 from impasto.nets.table import Network
@@ -36,9 +37,10 @@ def code_of(picture: Tensor, network: Network, *, name: str = "", window_px: int
             "Use a larger picture of it."
         )
     reach_px = encoder.reach_px(layers)
+    hues = {HUES: hues_of(picture).to(network.device)} if network.net.recolours else {}
     if height * width <= window_px or reach_px is None:
         picture = picture.float().to(network.device)
-        return code_from(encoder(picture, layers), picture, net=network.net)
+        return {**code_from(encoder(picture, layers), picture, net=network.net), **hues}
     stride = max(encoder.stride(layer) for layer in layers)
     tallies: dict[str, RunningMoments] = {}
     reach_px = -(-reach_px // stride) * stride
@@ -46,7 +48,7 @@ def code_of(picture: Tensor, network: Network, *, name: str = "", window_px: int
         feats = encoder(picture[..., window.first : window.last, :].float().to(network.device), layers)
         own = {layer: window.own_rows(feats[layer], stride=encoder.stride(layer)) for layer in layers}
         tallies = joined_moments(tallies, own, covariances=network.net.covariances)
-    code = {layer: tally.moments() for layer, tally in tallies.items()}
+    code = {layer: tally.moments() for layer, tally in tallies.items()} | hues
     return code | ({COLOURS: colours_of(picture).to(network.device)} if network.net.recolours else {})
 
 
@@ -55,6 +57,13 @@ def colours_of(picture: Tensor) -> Tensor:
     """Mean and covariance of the colours of `picture` `(1, 3, h, w)`, `(1, 4, 3)`, without a copy of it."""
     parts = (RunningMoments.of(part, covariances=True) for part in torch.split(picture, ROWS, dim=2))
     return reduce(RunningMoments.joined, parts).moments()
+
+
+def hues_of(picture: Tensor) -> Tensor:
+    """The prevailing chroma of `picture` `(1, 3, h, w)` by rank of luminance, `(1, 2, 32)`, by a copy of 512 px."""
+    size = (picture.shape[-2], picture.shape[-1])
+    small = picture if max(size) <= OWN_SIDE_PX else resized(picture, fit(size, long_side_px=OWN_SIDE_PX))
+    return palette_by_luminance(small.float()).float()
 
 
 def own_code(content: Tensor, network: Network) -> Code:
@@ -72,7 +81,8 @@ def mixed(codes: Sequence[StyleParams], weights: Sequence[float]) -> dict[str, T
     if len(codes) != len(weights) or not codes:
         raise OptionError(f"{len(codes)} codes and {len(weights)} weights are given; as many of each are needed.")
     pairs = list(zip(codes, weights, strict=True))
-    return {layer: reduce(torch.add, (code[layer] * weight for code, weight in pairs)) for layer in codes[0]}
+    entries = [entry for entry in codes[0] if entry != HUES or all(HUES in code for code in codes)]
+    return {entry: reduce(torch.add, (code[entry] * weight for code, weight in pairs)) for entry in entries}
 
 
 def checked(code: Code, network: Network, *, name: str) -> Code:
@@ -86,4 +96,6 @@ def checked(code: Code, network: Network, *, name: str) -> Code:
                 "Save it again for this network, or use the network that it was saved for."
             )
         entries[entry] = code[entry].float().to(network.device)
+    if network.net.recolours and HUES in code:  # styles that were saved before have none
+        entries[HUES] = code[HUES].float().to(network.device)
     return entries
