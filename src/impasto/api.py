@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import numbers
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -43,6 +42,7 @@ from impasto.session.job_cache import JobCache
 from impasto.session.opened import Session, open_session, paused_path, redo
 from impasto.session.painting import Painting, recipe_of, sidecar_path
 from impasto.session.plan import Plan, plan_job
+from impasto.session.request import job_from, mix_sources, with_given
 from impasto.styles.catalogue import StyleCatalogue
 from impasto.styles.code_file import check_code_path, save_code
 from impasto.styles.resolved import TrainedStyle
@@ -101,13 +101,23 @@ __all__ = [
 ]
 
 
+_WEIGHTS = JobCache(content=False)
+"""The weights of the last call of `stylize`; they are read again where their file changes."""
+
+
 def stylize(
     content: PictureLike,
     style: PictureLike | Sequence[PictureLike | tuple[PictureLike, float]],
     *,
     method: str | None = None,
-    strength: float = 1.0,
-    size: int | SizeOptions = 512,
+    strength: float | None = None,
+    size: int | SizeOptions | None = None,
+    style_scale: float | Sequence[float] = 1.0,
+    mask: str | Path | Sequence[str | Path] = (),
+    preset: str | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    progress: Callable[[Step], None] | None = None,
     paint: PaintOptions | None = None,
     colour: ColourOptions | None = None,
     arbitrary: ArbitraryOptions | None = None,
@@ -118,32 +128,39 @@ def stylize(
     """Repaint `content` in the manner of `style`.
 
     Pictures are paths, Pillow pictures (taken as they are, without turning by EXIF or conversion by profile),
-    `(h, w)`, `(h, w, 3)` or `(h, w, 4)` arrays of uint8 or uint16, or tensors `(1, 3, h, w)` in `[0, 1]`. `style` may
-    be a list, also of `(picture, weight)`; a path may be that of a style that `save_style` wrote, or the file of a
-    trained style, which a name stands for, too: "wave", or "NETWORK#wave". `size` is the long side in pixels, 0 for the
-    content's own. `strength` 0 gives the content back. `method` is "arbitrary", one pass of a network and the default
-    for pictures (Huang & Belongie 2017, "Arbitrary style transfer in real-time with adaptive instance normalization"),
-    "fast", that of trained styles (Johnson, Alahi & Fei-Fei 2016, "Perceptual losses for real-time style transfer and
-    super-resolution"), or "optimise" (Gatys, Ecker & Bethge 2016, "Image style transfer using convolutional neural
-    networks"). `arbitrary` and `fast` are their options, `losses` and `optimise` those of the last. Raises
-    `ImageError`, `OptionError`, `WeightsError`, `NotFinite`.
+    `(h, w)`, `(h, w, 3)` or `(h, w, 4)` arrays of uint8, uint16 or floats, or `(3, h, w)` or `(1, 3, h, w)` tensors;
+    floats are in `[0, 1]`. `style` may be a list, also of `(picture, weight)`; a text may be the path of a style that
+    `save_style` wrote, or of a trained style, or the name of one: "wave", or "NETWORK#wave". `style_scale` and `mask`
+    (grey pictures, by path) are one for all styles or one each.
+
+    `size` is the long side in pixels, 512 by default, 0 for the content's own. `strength` 0 returns the content.
+    `method` is "arbitrary", one pass of a network for any picture (Huang & Belongie 2017, "Arbitrary style transfer in
+    real-time with adaptive instance normalization"), "fast" for trained styles (Johnson, Alahi & Fei-Fei 2016,
+    "Perceptual losses for real-time style transfer and super-resolution"), or "optimise" (Gatys, Ecker & Bethge 2016,
+    "Image style transfer using convolutional neural networks"); by default it follows from the style. `preset` is a
+    name in `impasto.config.presets.PRESETS`; every other argument overrides it. `seed` is that of the first canvas, or
+    of the noise in one pass. `device` is "auto", "cpu", "cuda" or "mps". `progress` is called with each step.
+    `arbitrary` and `fast` are the options of one pass, `losses` and `optimise` those of optimisation. Weights stay in
+    memory for the next call. Raises `ImageError`, `OptionError`, `WeightsError`, `NotFinite`.
     """
     mix = [_weighted(item) for item in (style if isinstance(style, list | tuple) and not _is_pair(style) else [style])]
-    paint = dataclasses.replace(paint or PaintOptions(), strength=strength)
-    job = Job(
-        content=_named(content),
-        styles=tuple(StyleSource(source=_named(picture), weight=weight) for picture, weight in mix),
-        paint=paint if method is None else dataclasses.replace(paint, method=method),
-        size=size if isinstance(size, SizeOptions) else SizeOptions(size=size),
-        colour=colour or ColourOptions(),
-        arbitrary=arbitrary or ArbitraryOptions(),
-        fast=fast or FastOptions(),
-        losses=losses or LossOptions(),
-        optimise=optimise or OptimiseOptions(),
+    job = job_from(
+        _named(content),
+        mix_sources([(_named(picture), weight) for picture, weight in mix], scales=style_scale, masks=mask),
+        preset=preset,
+        groups={
+            "paint": with_given(paint or PaintOptions(), method=method, strength=strength, device=device),
+            "size": size if isinstance(size, SizeOptions | None) else SizeOptions(size=size),
+            "colour": colour,
+            "arbitrary": arbitrary,
+            "fast": fast,
+            "losses": losses,
+            "optimise": optimise,
+        },
     )
     plan = plan_job(job, content=_in_memory(content), pictures=[_in_memory(picture) for picture, _ in mix])
-    session = open_session(plan)
-    return session.painting(_last(session.steps()))
+    session = open_session(plan if seed is None else plan.seeded(seed), cache=_WEIGHTS)
+    return session.painting(_last(session.steps(), progress))
 
 
 def save_style(
@@ -307,8 +324,10 @@ def sweep(
     return runs
 
 
-def _last(steps: Iterator[Step]) -> Step:
+def _last(steps: Iterator[Step], progress: Callable[[Step], None] | None = None) -> Step:
     for step in steps:
+        if progress is not None:
+            progress(step)
         last = step
     return last
 

@@ -127,7 +127,6 @@ def test_arrays_of_both_depths() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (torch.zeros(3, 8, 8), r"shape \(3, 8, 8\)"),
         (torch.zeros(2, 3, 8, 8), r"\(1, 3, h, w\)"),
         (torch.zeros(1, 4, 8, 8), r"\(1, 3, h, w\)"),
         (torch.zeros(1, 3, 0, 8), r"\(1, 3, h, w\)"),
@@ -139,12 +138,12 @@ def test_arrays_of_both_depths() -> None:
         (np.zeros((1, 8, 8, 3), np.uint8), r"shape \(1, 8, 8, 3\)"),
         (np.zeros(8, np.uint8), r"shape \(8,\)"),
         (np.zeros((0, 8, 3), np.uint8), r"shape \(0, 8, 3\)"),
-        (np.zeros((8, 8, 3), np.float32), "float32"),
+        (np.full((8, 8, 3), 2.0), "Scale or clamp"),
         (np.zeros((8, 8, 3), np.int64), "int64"),
         (Image.new("F", (8, 8)), "mode F"),
         (Image.new("I", (8, 8)), "mode I"),
-        (None, "NoneType is no picture"),
-        (7, "int is no picture"),
+        (None, "NoneType is not a picture"),
+        (7, "int is not a picture"),
     ],
 )
 def test_what_is_no_picture(given: Any, message: str, stylize: Stylize, photo: Tensor) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -21,7 +22,8 @@ def picture_from(given: PictureLike) -> Picture:
     """The picture in a file, or one in memory.
 
     Pillow pictures are taken as they are, neither turned by EXIF nor converted by profile; arrays are `(h, w)`,
-    `(h, w, 3)` or `(h, w, 4)` of uint8 or uint16, tensors `(1, 3, h, w)` in `[0, 1]`. Raises `ImageError` for others.
+    `(h, w, 3)` or `(h, w, 4)` of uint8, uint16 or floats in `[0, 1]`, tensors `(3, h, w)` or `(1, 3, h, w)` in
+    `[0, 1]`. Raises `ImageError` for others.
     """
     if isinstance(given, str | Path):
         return files.read(given)
@@ -30,19 +32,23 @@ def picture_from(given: PictureLike) -> Picture:
     if isinstance(given, Image.Image):
         given = _array_of(given)
     if not isinstance(given, np.ndarray):
-        raise ImageError(f"{type(given).__name__} is no picture; a path, Pillow picture, array or tensor is needed.")
+        raise ImageError(f"{type(given).__name__} is not a picture; a path, Pillow picture, array or tensor is needed.")
     return _from_array(given)
 
 
 def _from_tensor(tensor: Tensor) -> Picture:
+    tensor = tensor[None] if tensor.ndim == 3 else tensor
     if tensor.ndim != 4 or tensor.shape[:2] != (1, 3) or not tensor.is_floating_point() or tensor.numel() == 0:
         found = f"shape {tuple(tensor.shape)} and type {tensor.dtype}"
-        raise ImageError(f"the picture has {found}; (1, 3, h, w) of floats in [0, 1] is needed.")
-    pixels = tensor.detach().float().cpu()
-    low, high = pixels.aminmax()
+        raise ImageError(f"the picture has {found}; (3, h, w) or (1, 3, h, w) of floats in [0, 1] is needed.")
+    return Picture(_in_range(tensor.detach().float().cpu()))
+
+
+def _in_range(samples: Tensor) -> Tensor:
+    low, high = samples.aminmax()
     if not (low >= 0 and high <= 1):  # false for NaN, too
         raise ImageError(f"the picture's values are {low:g} to {high:g}; [0, 1] is needed. Scale or clamp them.")
-    return Picture(pixels)
+    return samples
 
 
 def _array_of(image: Image.Image) -> np.ndarray[Any, Any]:
@@ -60,11 +66,16 @@ def _array_of(image: Image.Image) -> np.ndarray[Any, Any]:
 def _from_array(array: np.ndarray[Any, Any]) -> Picture:
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, axis=2)
-    deep = array.dtype in (np.uint8, np.uint16)
-    if array.ndim != 3 or array.shape[2] not in (3, 4) or not deep or array.size == 0:
+    is_float = array.dtype.kind == "f"
+    known = is_float or array.dtype in (np.uint8, np.uint16)
+    if array.ndim != 3 or array.shape[2] not in (3, 4) or not known or array.size == 0:
         raise ImageError(
-            f"the array has shape {array.shape} and type {array.dtype}; (h, w), (h, w, 3) or (h, w, 4) of uint8 or "
-            "uint16 is needed."
+            f"the array has shape {array.shape} and type {array.dtype}; (h, w), (h, w, 3) or (h, w, 4) of uint8, "
+            "uint16 or floats in [0, 1] is needed."
         )
-    samples = from_bytes(np.ascontiguousarray(array))
-    return Picture(samples[:, :3], samples[:, 3:] if array.shape[2] == 4 else None, 8 * array.itemsize)
+    if is_float:
+        samples = _in_range(torch.from_numpy(array.astype(np.float32)).permute(2, 0, 1)[None])
+    else:
+        samples = from_bytes(np.ascontiguousarray(array))
+    bits = 16 if is_float else 8 * array.itemsize
+    return Picture(samples[:, :3], samples[:, 3:] if array.shape[2] == 4 else None, bits)

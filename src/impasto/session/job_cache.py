@@ -14,8 +14,9 @@ from impasto.image.files import Picture
 from impasto.methods.protocol import LoadedMethod
 from impasto.nets.protocol import Code
 from impasto.session.device import painting_device
-from impasto.session.plan import Plan
+from impasto.session.plan import Plan, is_path
 from impasto.styles.resolved import CodeStyle, PictureStyle
+from impasto.weights.catalogue import installed
 
 CODES_BYTES = 128 * 2**20  # for the codes of styles: tens of thousands of means, some hundred covariances
 
@@ -23,13 +24,13 @@ CODES_BYTES = 128 * 2**20  # for the codes of styles: tens of thousands of means
 class JobCache:
     """Weights, the last content and codes of styles, kept for the next job: one object for every session of a batch.
 
-    Weights and the content are those of the last job, since a batch changes them last. With `codes`, a style picture
-    whose code does not depend on the content is read once for all outputs of one size: stylizers are given the code
-    instead. Codes are kept up to `codes_bytes`; what is above is computed anew each time.
+    Weights and, with `content`, the content are those of the last job, since a batch changes them last. With `codes`,
+    a style picture whose code does not depend on the content is read once for all outputs of one size: stylizers are
+    given the code instead. Codes are kept up to `codes_bytes`; what is above is computed anew each time.
     """
 
-    def __init__(self, *, codes: bool = False, codes_bytes: int = CODES_BYTES) -> None:
-        self._wants_codes, self._room = codes, codes_bytes
+    def __init__(self, *, content: bool = True, codes: bool = False, codes_bytes: int = CODES_BYTES) -> None:
+        self._wants_content, self._wants_codes, self._room = content, codes, codes_bytes
         self._loaded: tuple[Any, LoadedMethod] | None = None
         self._content: tuple[Any, Picture] | None = None
         self._codes: dict[Any, Code] = {}
@@ -37,23 +38,28 @@ class JobCache:
     def loaded(self, plan: Plan, *, progress: Progress | None = None) -> LoadedMethod:
         """The weights of the plan, downloaded where they are not at hand. Raises `WeightsError`, `OptionError`."""
         job, weights = plan.job, plan.weights
-        stamps = [_stamp(name) for name in weights]
+        here = {row.name: row.path for row in installed()}
+        stamps = [_stamp(name if is_path(name) else str(here.get(name, ""))) for name in weights]
         sources = [style.source.source for style in plan.styles] if not plan.method.weights_of(job, ()) else []
         device = painting_device(job.paint.device)
         options = (job.paint.precision, job.losses.pooling, job.optimise.init)
         key = (plan.method.name, weights, stamps, sources, device, options)
-        if self._loaded is None or self._loaded[0] != key:
-            self._loaded = None  # two sets of weights need not be in memory
-            self._loaded = key, plan.method.load(job, plan.styles, device=device, progress=progress)
-        return self._loaded[1]
+        kept = self._loaded
+        if kept is None or kept[0] != key:
+            self._loaded = kept = None  # two sets of weights need not be in memory
+            self._loaded = kept = key, plan.method.load(job, plan.styles, device=device, progress=progress)
+        return kept[1]
 
     def content(self, job: Job, read: Callable[[], Picture]) -> Picture:
         """The content of `job` at the output's size, from `read` where it is not that of the last job."""
         key = (job.content, _stamp(job.content), job.size, job.paint.alpha)
-        if self._content is None or self._content[0] != key:
-            self._content = None
-            self._content = key, read()
-        return self._content[1]
+        if not self._wants_content:
+            return read()
+        kept = self._content
+        if kept is None or kept[0] != key:
+            self._content = kept = None
+            self._content = kept = key, read()
+        return kept[1]
 
     def style_code(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from impasto.image.pixels import to_bytes
 from impasto.session import recipe
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Painting:
     """A finished picture.
 
@@ -50,6 +51,16 @@ class Painting:
             elif beside:
                 with written_whole(sidecar_path(path)) as temporary:
                     temporary.write_text(made.to_json() + "\n", encoding="utf-8")
+
+    def __repr__(self) -> str:
+        h, w = self.pixels.shape[-2:]
+        return f"Painting({w}×{h} px{'' if self.recipe is None else f', {self.recipe.job.paint.method}'})"
+
+    def _repr_png_(self) -> bytes:
+        """The picture as notebooks show it."""
+        buffer = io.BytesIO()
+        self.to_pil().save(buffer, format="PNG")
+        return buffer.getvalue()
 
     def to_pil(self) -> Image.Image:
         """As a Pillow picture, 8 bits."""

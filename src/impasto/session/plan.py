@@ -51,6 +51,13 @@ class Plan:
         weights = [name for name in self.weights if is_path(name)]
         return tuple(dict.fromkeys([*content, *styles, *begins_with, *weights]))
 
+    def seeded(self, seed: int) -> Plan:
+        """The plan with another seed, that of the first canvas or of the noise, whichever its method uses."""
+        group, name = ("optimise", "seed") if self.method.gradual else ("fast", "noise_seed")
+        options = dataclasses.replace(getattr(self.job, group), **{name: seed})
+        job: Job = dataclasses.replace(self.job, **{group: options})
+        return dataclasses.replace(self, job=job)
+
 
 def plan_job(
     job: Job,
