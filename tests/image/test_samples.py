@@ -25,5 +25,5 @@ def test_unknown_and_absent_samples_are_named(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(UnknownName, match="Did you mean 'coffee'"):
         sample_path("cofee")
     monkeypatch.setitem(SAMPLES, "gone", samples.Sample("gone", "", "gone.png", ""))
-    with pytest.raises(ImageUnreadable, match=r"lacks gone\.png.*pip install"):
+    with pytest.raises(ImageUnreadable, match=r"gone\.png is missing.*pip install"):
         sample_path("gone")

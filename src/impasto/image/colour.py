@@ -21,8 +21,8 @@ from impasto.image.strips import by_strips
 
 Floats = NDArray[np.float64]
 
-# Added to the variances. It stands for about one 8-bit level of noise, so that a direction in which a picture has no
-# colour at all is not blown up to the reference's range.
+# Added to the variances: about one 8-bit level of noise, so that a direction in which a picture has no colour is not
+# stretched to the reference's range.
 _VARIANCE_FLOOR = 1e-5
 
 _LARGEST_GAIN = 4  # of a standard deviation, by histogram matching
@@ -46,8 +46,8 @@ def with_luminance_of(image: Tensor, luminance_from: Tensor, *, space: str = "yi
     if space not in _JOINS:
         raise UnknownName.of("luminance space", space, _JOINS)
     if image.shape != luminance_from.shape:
-        found = f"{_size(image)} and {_size(luminance_from)}"
-        raise ImageError(f"the pictures are {found}; luminance moves between pictures of one size. Resize one.")
+        sizes = f"{_size(image)} and {_size(luminance_from)}"
+        raise ImageError(f"the pictures are {sizes}; luminance moves between pictures of one size. Resize one.")
     join = _JOINS[space]
     return by_strips(lambda a, b: _like(a, join(_channels_last(a), _channels_last(b))), image, luminance_from)
 
@@ -61,7 +61,7 @@ def matched_histogram(image: Tensor, reference: Tensor) -> Tensor:
     `reference` holds one picture, or one for each of `image`.
     Reinhard et al. 2001, "Color transfer between images", for the decorrelated axes.
     """
-    return _matched(image, reference, _histogram)
+    return _matched(image, reference, match=_histogram)
 
 
 def matched_covariance(image: Tensor, reference: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def matched_covariance(image: Tensor, reference: Tensor) -> Tensor:
     Gatys et al. 2017, "Controlling perceptual factors in neural style transfer", section 5; Sun & Saenko 2016, "Deep
     CORAL", with symmetric roots.
     """
-    return _matched(image, reference, _covariance)
+    return _matched(image, reference, match=_covariance)
 
 
 def palette_by_luminance(reference: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ COLOUR_MATCHES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def _matched(image: Tensor, reference: Tensor, match: Callable[[Floats, Floats], Floats]) -> Tensor:
+def _matched(image: Tensor, reference: Tensor, *, match: Callable[[Floats, Floats], Floats]) -> Tensor:
     if reference.shape[0] not in (1, image.shape[0]):
         raise ImageError(f"{reference.shape[0]} references for {image.shape[0]} pictures; give 1 or one for each.")
     references = _channels_last(reference.expand(image.shape[0], -1, -1, -1))

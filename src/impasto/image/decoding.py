@@ -57,15 +57,14 @@ class Decoded:
     exif: dict[str, str]
 
 
-def decoded(path: Path, max_pixels: int) -> Decoded:
+def decoded(path: Path, *, max_pixels: int) -> Decoded:
     """The picture in a file; raises as `files.read` says."""
     with _opened(path) as (file, start):
         if start.startswith(tiff.STARTS):
-            return _tiff(file, start, max_pixels)
+            return _tiff(file, start, max_pixels=max_pixels)
         image = _image(file, start)
-        width, height = image.size
-        _check_size(width, height, max_pixels)
-        return _by_pillow(image, file, start)
+        _check_size(image.size, max_pixels)
+        return _by_pillow(image, file, start=start)
 
 
 def notes_in(path: Path) -> dict[str, str]:
@@ -114,7 +113,8 @@ def _check_regular(path: Path) -> None:
         raise ImageUnreadable("is a pipe or a device, which cannot be read twice; save the picture to a file first.")
 
 
-def _check_size(width: int, height: int, max_pixels: int) -> None:
+def _check_size(size_wh: tuple[int, int], max_pixels: int) -> None:
+    width, height = size_wh
     if width * height > max_pixels:
         size, limit = f"{width}×{height} px ({width * height / 1e6:.4g} megapixels)", f"{max_pixels / 1e6:.4g}"
         raise ImageTooLarge(f"is {size}; at most {limit} megapixels are read. Shrink it first.")
@@ -154,35 +154,35 @@ def _silent_libtiff() -> Iterator[None]:
         yield
 
 
-def _by_pillow(image: Any, file: IO[bytes], start: bytes) -> Decoded:
+def _by_pillow(image: Any, file: IO[bytes], *, start: bytes) -> Decoded:
     image = image if isinstance(image, Image.Image) else image.to_pillow()
     texts = metadata.notes_of(image), metadata.exif_of(image)
     image.load()
     png.scale_transparent_grey(image, start)
     icc, turn = png.profile_of(image), _orientation(image)
-    if png.is_deep(image, start):
+    if png.is_deep_png(image, start):
         file.seek(0)
-        deep = _deep(png.deep_samples(file.read()), icc, turn, texts)
-        return _shallow(image, icc, turn, texts) if deep is None else deep
-    return _shallow(image, icc, turn, texts)
+        deep = _deep(png.png_samples(file.read()), icc, turn=turn, texts=texts)
+        return _shallow(image, icc, turn=turn, texts=texts) if deep is None else deep
+    return _shallow(image, icc, turn=turn, texts=texts)
 
 
-def _tiff(file: IO[bytes], start: bytes, max_pixels: int) -> Decoded:
+def _tiff(file: IO[bytes], start: bytes, *, max_pixels: int) -> Decoded:
     with tiff.opened_page(file) as (index, page):
-        _check_size(page.imagewidth, page.imagelength, max_pixels)
-        tiff.check_page(page, file, max_pixels)
-        texts = _notes_of_page(page), tiff.exif_of(page)
-        samples = tiff.deep_samples(index, page, file) if tiff.is_deep(page) else None
-        icc, turn = tiff.profile_and_orientation(page)
-        deep = None if samples is None else _deep(samples, icc, turn, texts)
+        _check_size((page.imagewidth, page.imagelength), max_pixels)
+        tiff.check_page(page, file, max_pixels=max_pixels)
+        texts = _notes_of_page(page), tiff.page_exif(page)
+        samples = tiff.page_samples(page, file, index=index) if tiff.page_is_deep(page) else None
+        icc, turn = tiff.page_profile_and_orientation(page)
+        deep = None if samples is None else _deep(samples, icc, turn=turn, texts=texts)
         if deep is not None:
             return deep
     with _silent_libtiff(), _any_size():
         image = _image(file, start)
         image.seek(index)
-        _check_size(image.width, image.height, max_pixels)
+        _check_size(image.size, max_pixels)
         image.load()
-    return _shallow(image, image.info.get("icc_profile"), _orientation(image), texts)
+    return _shallow(image, image.info.get("icc_profile"), turn=_orientation(image), texts=texts)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -193,11 +193,11 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _shallow(image: Image.Image, icc: bytes | None, turn: int, texts: Texts) -> Decoded:
+def _shallow(image: Image.Image, icc: bytes | None, *, turn: int, texts: Texts) -> Decoded:
     colour, alpha = _apart(image)
     if image.width * image.height > LARGE_PX:
-        rgb = _halves(colour, turn, lambda strip: np.asarray(profiles.srgb_picture(strip, icc)))
-        return Decoded(rgb, None if alpha is None else _halves(alpha, turn, _one_channel), 8, *texts)
+        rgb = _halves(colour, turn, samples=lambda strip: np.asarray(profiles.srgb_picture(strip, icc)))
+        return Decoded(rgb, None if alpha is None else _halves(alpha, turn, samples=_one_channel), 8, *texts)
     rgb = _turned(np.asarray(profiles.srgb_picture(colour, icc)), turn)
     return Decoded(rgb, None if alpha is None else _turned(_one_channel(alpha), turn), 8, *texts)
 
@@ -206,7 +206,7 @@ def _one_channel(image: Image.Image) -> Samples:
     return np.asarray(image)[..., None]
 
 
-def _halves(image: Image.Image, turn: int, samples: Callable[[Image.Image], Samples]) -> Samples:
+def _halves(image: Image.Image, turn: int, *, samples: Callable[[Image.Image], Samples]) -> Samples:
     """The upright `samples` `(h, w, c)` of a picture as half floats, without ever holding all of them as bytes."""
     channels = samples(image.crop((0, 0, 1, 1))).shape[-1]
     size_hw = (image.width, image.height) if turn in _ON_ITS_SIDE else (image.height, image.width)
@@ -236,7 +236,7 @@ def _notes_of_page(page: Any) -> dict[str, str]:
     return metadata.from_text(page.description, "description")
 
 
-def _deep(samples: Samples, icc: bytes | None, turn: int, texts: Texts) -> Decoded | None:
+def _deep(samples: Samples, icc: bytes | None, *, turn: int, texts: Texts) -> Decoded | None:
     """None when the profile can only be applied at 8 bits."""
     has_alpha = samples.shape[-1] in (2, 4)
     colour, alpha = (samples[..., :-1], samples[..., -1:]) if has_alpha else (samples, None)

@@ -76,10 +76,10 @@ def read(path: str | Path, *, max_pixels: int = 200_000_000) -> Picture:
     so. Float TIFF is taken as sRGB-encoded in `[0, 1]`.
 
     Raises `ImageUnreadable` (missing, not a regular file, empty, cut short, not a picture), `ImageTooLarge` before
-    anything is decoded when the file claims more than `max_pixels` or more memory than such a picture needs,
+    anything is decoded when the file claims more than `max_pixels` or more memory than a picture of that size needs,
     `MissingExtra` for HEIC without its package.
     """
-    result = decoded(Path(path), max_pixels)
+    result = decoded(Path(path), max_pixels=max_pixels)
     alpha = None if result.alpha is None else from_bytes(result.alpha)
     return Picture(from_bytes(result.rgb), alpha, result.bits, result.notes, result.exif)
 
@@ -112,11 +112,8 @@ def write(
     """
     path = Path(path)
     size_hw = int(pixels.shape[-2]), int(pixels.shape[-1])
-    check_writable(path, bits, size_hw=size_hw)
-    if not 1 <= quality <= 100:
-        raise OptionError(f"quality is {quality}; it must be between 1 and 100.")
-    kind = writable_format(path, bits)
-    texts = {} if strip else metadata.checked(notes or {})
+    kind = _checked_format(path, bits, size_hw=size_hw, quality=quality)
+    texts = {} if strip else metadata.checked_notes(notes or {})
     entries = {} if strip else metadata.checked_exif(exif or {})
     _check_shapes(pixels, alpha)
     check_finite(pixels)
@@ -124,14 +121,21 @@ def write(
     try:
         with written_whole(path) as temporary:
             if kind.name == "TIFF":
-                tiff.write(temporary, np.concatenate(list(parts)), notes=texts, exif=entries)
+                tiff.write_tiff(temporary, np.concatenate(list(parts)), notes=texts, exif=entries)
             elif bits == 16:
-                temporary.write_bytes(png.deep_file(parts, size_hw=size_hw, notes=texts, exif=entries))
+                temporary.write_bytes(png.deep_png(parts, size_hw=size_hw, notes=texts, exif=entries))
             else:
-                settings = _settings(kind.name, quality, texts, entries)
-                temporary.write_bytes(_encoded(kind, _joined(parts, size_hw), settings))
+                settings = _settings(kind.name, quality, notes=texts, exif=entries)
+                temporary.write_bytes(_encoded(kind, _joined(parts, size_hw), settings=settings))
     except OSError as error:
         raise ImageUnwritable(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _checked_format(path: Path, bits: int, *, size_hw: tuple[int, int], quality: int) -> Format:
+    check_writable(path, bits, size_hw=size_hw)
+    if not 1 <= quality <= 100:
+        raise OptionError(f"quality is {quality}; it must be between 1 and 100.")
+    return writable_format(path, bits)
 
 
 def _check_shapes(pixels: Tensor, alpha: Tensor | None) -> None:
@@ -172,7 +176,7 @@ def _joined(parts: Iterator[NDArray[np.uint8]], size_hw: tuple[int, int]) -> Ima
     return whole
 
 
-def _encoded(kind: Format, image: Image.Image, settings: dict[str, Any]) -> memoryview:
+def _encoded(kind: Format, image: Image.Image, *, settings: dict[str, Any]) -> memoryview:
     """The bytes of an 8-bit file by Pillow."""
     buffer = io.BytesIO()
     if image.width * image.height > LARGE_PX:
@@ -181,7 +185,7 @@ def _encoded(kind: Format, image: Image.Image, settings: dict[str, Any]) -> memo
     return buffer.getbuffer()
 
 
-def _settings(name: str, quality: int, notes: dict[str, str], exif: dict[str, str]) -> dict[str, Any]:
+def _settings(name: str, quality: int, *, notes: dict[str, str], exif: dict[str, str]) -> dict[str, Any]:
     """The keyword arguments of Pillow's writer of a format."""
     if name == "GIF":
         return {"comment": metadata.as_text(notes).encode("ascii")} if notes else {}

@@ -55,10 +55,10 @@ def writable_format(path: str | Path, bits: int = 8) -> Format:
 
 
 def check_writable(path: str | Path, bits: int = 8, *, size_hw: tuple[int, int] | None = None) -> None:
-    """Raise now what `files.write` would raise hours later; writes nothing.
+    """Raise before the work what `files.write` would raise after it; writes nothing.
 
-    An unknown suffix or a depth that the format lacks is an `OptionError`; a folder in the way, a folder without
-    permission, or a size beyond the format's limit is an `ImageUnwritable`.
+    `OptionError` for an unknown suffix or a depth that the format does not have; `ImageUnwritable` for a folder of that
+    name, a folder without permission, or a size beyond the format's limit.
     """
     path = Path(path)
     kind = writable_format(path, bits)
@@ -89,8 +89,8 @@ def pictures_in(folder: str | Path, *, recursive: bool = True) -> list[Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        found = "is a file" if folder.exists() else "does not exist"
-        raise ImageUnreadable(f"{folder} {found}; a folder of pictures is needed.")
+        problem = "is a file" if folder.exists() else "does not exist"
+        raise ImageUnreadable(f"{folder} {problem}; a folder of pictures is needed.")
     paths = folder.rglob("*") if recursive else folder.glob("*")
     return sorted(p for p in paths if _shown(p.relative_to(folder)) and _is_picture(p))
 

@@ -12,9 +12,9 @@ from impasto.image.pixels import to_bytes
 
 
 def address(pixels: Tensor, kind: str, *, quality: int = 90) -> str:
-    """A picture `(1, 3, h, w)` as an address that holds it (RFC 2397).
+    """A picture `(1, 3, h, w)` as a data URL (RFC 2397).
 
-    `kind` is JPEG or PNG; a JPEG is of so much `quality`, 1 to 95.
+    `kind` is JPEG or PNG; `quality`, 1 to 95, is for JPEG.
     """
     buffer = io.BytesIO()
     Image.fromarray(to_bytes(pixels)[0]).save(buffer, format=kind, quality=quality)

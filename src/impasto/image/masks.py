@@ -1,4 +1,4 @@
-"""Masks that say how much of a style falls where: `(1, 1, h, w)` in `[0, 1]`."""
+"""Masks, the weight of a style at each pixel: `(1, 1, h, w)` in `[0, 1]`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_mask(path: str | Path, size_hw: SizeHW) -> Tensor:
 def feathered(mask: Tensor, radius_px: float) -> Tensor:
     """`(b, 1, h, w)` blurred by a Gaussian of standard deviation `radius_px`; 0 changes nothing.
 
-    AdaINDecoder at the border: a constant mask stays constant. Values stay in `[0, 1]`. Without gradient.
+    Mirrored at the border: a constant mask stays constant. Values stay in `[0, 1]`. Without gradient.
     """
     if not radius_px >= 0:
         raise OptionError(f"the feather radius is {radius_px:g} px; it must be 0 or more.")
@@ -48,9 +48,9 @@ def feathered(mask: Tensor, radius_px: float) -> Tensor:
 
 
 def normalised(masks: Sequence[Tensor]) -> Tensor:
-    """Masks `(1, 1, h, w)` of one size as shares `(n, 1, h, w)` that sum to 1 at every pixel.
+    """Masks `(1, 1, h, w)` of one size as weights `(n, 1, h, w)` that sum to 1 at every pixel.
 
-    A pixel that no mask covers is shared equally. No mask, an all-black one or differing sizes raise `ImageError`.
+    A pixel that no mask covers is weighted equally. No mask, an all-black one or differing sizes raise `ImageError`.
     """
     if not masks:
         raise ImageError("no mask is given; one or more are needed.")
@@ -66,11 +66,11 @@ def normalised(masks: Sequence[Tensor]) -> Tensor:
 
 
 def pooled(mask: Tensor, size_hw: SizeHW) -> Tensor:
-    """`(b, 1, h, w)` averaged over areas to the size of a feature map; shares that sum to 1 still do."""
+    """`(b, 1, h, w)` averaged over areas to the size of a feature map; weights that sum to 1 still do."""
     return F.adaptive_avg_pool2d(mask, size_hw)
 
 
 def _check_not_empty(mask: Tensor, name: str) -> None:
     if not bool((mask > 0).any()):
         height, width = mask.shape[-2:]
-        raise ImageError(f"{name} is black everywhere at {width}×{height} px; paint white where the style shall go.")
+        raise ImageError(f"{name} is black everywhere at {width}×{height} px; paint the area of the style white.")

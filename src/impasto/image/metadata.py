@@ -31,7 +31,7 @@ EXIF_TAGS: dict[str, int] = {
 _IN_EXIF_BLOCK = ("DateTimeOriginal", "OffsetTimeOriginal")  # the others are in the main block
 
 
-def checked(notes: Mapping[str, str]) -> dict[str, str]:
+def checked_notes(notes: Mapping[str, str]) -> dict[str, str]:
     """`notes` with printable ASCII keys of 1 to 79 letters (else `OptionError`); lone surrogates become escapes."""
     for key in notes:
         if not (0 < len(key) < 80 and key.isascii() and key.isprintable() and key == key.strip()):

@@ -148,7 +148,7 @@ def preprocess_from(value: str | Mapping[str, Any]) -> Preprocess:
         matrix = np.asarray(value["matrix"], dtype=np.float64)
         offset = np.asarray(value["offset"], dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise OptionError(f"preprocess holds something that is no number: {error}.") from error
+        raise OptionError(f"preprocess holds something that is not a number: {error}.") from error
     if matrix.shape != (3, 3) or offset.shape != (3,):
         raise OptionError(f"preprocess has shapes {matrix.shape} and {offset.shape}; (3, 3) and (3,) are needed.")
     if not (np.isfinite(matrix).all() and np.isfinite(offset).all()):

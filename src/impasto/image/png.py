@@ -28,12 +28,12 @@ _USUAL_GAMMA = 1 / 2.2  # of a file whose samples are sRGB
 _GAMMA_RANGE = (0.1, 10.0)  # outside it the chunk is damaged
 
 
-def is_deep(image: Image.Image, start: bytes) -> bool:
+def is_deep_png(image: Image.Image, start: bytes) -> bool:
     """Whether an opened picture is a PNG of 16 bits; `start` holds the first 32 bytes of the file."""
     return image.format == "PNG" and start[_DEPTH_BYTE] == 16
 
 
-def deep_samples(data: bytes) -> Samples:
+def png_samples(data: bytes) -> Samples:
     """Samples `(h, w, c)` uint16 of a 16-bit PNG: grey, grey and alpha, RGB or RGBA. Raises PyAV's errors."""
     return ffmpeg_samples(data, "png")
 
@@ -73,7 +73,7 @@ def profile_of(image: Image.Image) -> bytes | None:
     return gamma_profile(1 / gamma) if low <= gamma <= high and not usual else None
 
 
-def deep_file(
+def deep_png(
     strips: Iterable[Samples], *, size_hw: tuple[int, int], notes: Mapping[str, str], exif: Mapping[str, str]
 ) -> bytes:
     """A PNG file of 16 bits a channel from strips `(rows, w, 3 or 4)` of uint16 that add up to `size_hw`."""

@@ -161,10 +161,10 @@ def _tags(icc: bytes | bytearray) -> dict[bytes, int]:
 def _primaries(icc: bytes) -> NDArray[np.float64]:
     """Matrix from linear RGB to the profile connection space XYZ (D50)."""
     tags = _tags(icc)
-    return np.stack([_fixed(icc, tags[name] + 8, 3) for name in (b"rXYZ", b"gXYZ", b"bXYZ")], axis=-1)
+    return np.stack([_fixed(icc, tags[name] + 8, count=3) for name in (b"rXYZ", b"gXYZ", b"bXYZ")], axis=-1)
 
 
-def _fixed(icc: bytes, offset: int, count: int) -> NDArray[np.float64]:
+def _fixed(icc: bytes, offset: int, *, count: int) -> NDArray[np.float64]:
     return np.array(struct.unpack_from(f">{count}i", icc, offset), dtype=np.float64) / 65536
 
 
@@ -172,7 +172,7 @@ def _curve(icc: bytes, offset: int) -> Curve:
     """The transfer curve of a `curv` or `para` tag, `[0, 1]` to `[0, 1]` (ICC.1:2022, 10.6 and 10.18)."""
     if icc[offset : offset + 4] == b"para":
         (kind,) = struct.unpack_from(">H", icc, offset + 8)
-        return functools.partial(_parametric, _para(kind, icc, offset + 12))
+        return functools.partial(_parametric, _para(icc, offset + 12, kind=kind))
     if icc[offset : offset + 4] != b"curv":
         raise ValueError("an unknown kind of curve")
     (count,) = struct.unpack_from(">I", icc, offset + 8)
@@ -184,10 +184,10 @@ def _curve(icc: bytes, offset: int) -> Curve:
     return lambda x: np.interp(x, np.linspace(0, 1, count), table / np.iinfo(np.uint16).max).astype(np.float32)
 
 
-def _para(kind: int, icc: bytes, offset: int) -> tuple[float, ...]:
+def _para(icc: bytes, offset: int, *, kind: int) -> tuple[float, ...]:
     """All five parametric forms as g, a, b, c, d, e, f of the last: `(aX + b)^g + e` from d on, below it `cX + f`."""
     count = (1, 3, 4, 5, 7)[kind]
-    g, a, b, c, d, e, f = (float(v) for v in (*_fixed(icc, offset, count), *[0.0] * (7 - count)))
+    g, a, b, c, d, e, f = (float(v) for v in (*_fixed(icc, offset, count=count), *[0.0] * (7 - count)))
     if kind == 0:
         return g, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
     if kind in (1, 2):

@@ -23,21 +23,21 @@ def fit(
     exact_hw: SizeHW | None = None,
     enlarge: bool = True,
 ) -> SizeHW:
-    """The size that meets at most one wish; without a wish, `size_hw` itself.
+    """The size asked for by at most one of the options; `size_hw` itself without any.
 
     The aspect is kept to the nearest pixel (not with `exact_hw`, which is taken as it is) and no side falls under 1 px.
-    One megapixel is 10⁶ pixels. `enlarge=False` gives `size_hw` back where the wish would make it larger. Two wishes,
+    One megapixel is 10⁶ pixels. `enlarge=False` gives `size_hw` back where the result would be larger. Two options,
     or one that is not above zero, raise `OptionError`.
     """
     _check_size(size_hw, "the size")
-    wishes = {"long_side_px": long_side_px, "short_side_px": short_side_px, "megapixels": megapixels}
-    given = {name: wish for name, wish in wishes.items() if wish is not None}
+    options = {"long_side_px": long_side_px, "short_side_px": short_side_px, "megapixels": megapixels}
+    given = {name: value for name, value in options.items() if value is not None}
     if len(given) + (exact_hw is not None) > 1:
         names = [*given, *(["exact_hw"] if exact_hw is not None else [])]
         raise OptionError(f"{' and '.join(names)} are given together; give one of them.")
-    for name, wish in given.items():
-        if not (wish > 0 and math.isfinite(wish)):
-            raise OptionError(f"{name} is {wish:g}; it must be above 0.")
+    for name, value in given.items():
+        if not (value > 0 and math.isfinite(value)):
+            raise OptionError(f"{name} is {value:g}; it must be above 0.")
     if exact_hw is not None:
         _check_size(exact_hw, "exact_hw")
         return exact_hw
@@ -60,13 +60,13 @@ def resized(image: Tensor, size_hw: SizeHW, *, mode: str = "bicubic", clamp: boo
     Half precision stays only in results of more pixels than `strips.LARGE_PX`.
 
     `mode` is "bicubic" or "bilinear". Bicubic overshoots at edges: `clamp` brings it back to `[0, 1]`; pass
-    `clamp=False` for anything that is no picture.
+    `clamp=False` for anything that is not a picture.
     """
     _check_size(size_hw, "the size")
     if tuple(image.shape[-2:]) == tuple(size_hw):
         return image
     sampled = _by_sides if image.dtype == torch.float16 else _interpolated
-    result = sampled(image, size_hw, mode)
+    result = sampled(image, size_hw, mode=mode)
     return result.clamp_(0, 1) if clamp else result
 
 
@@ -90,7 +90,7 @@ def pyramid_sizes(size_hw: SizeHW, *, smallest_px: int, factor: float) -> list[S
     return sizes[::-1]
 
 
-def _interpolated(image: Tensor, size_hw: SizeHW, mode: str) -> Tensor:
+def _interpolated(image: Tensor, size_hw: SizeHW, *, mode: str) -> Tensor:
     if size_hw[1] > 1:
         return F.interpolate(image, size=size_hw, mode=mode, align_corners=False, antialias=True)
     # torch 2.13 resamples the height of a result of one column wrongly: make it two, and take one
@@ -99,17 +99,17 @@ def _interpolated(image: Tensor, size_hw: SizeHW, mode: str) -> Tensor:
     return F.interpolate(two, size=(size_hw[0], 2), mode=mode, align_corners=False, antialias=True)[..., :1]
 
 
-def _by_sides(image: Tensor, size_hw: SizeHW, mode: str) -> Tensor:
-    """As `_interpolated`, for filters are separable: first widths, then heights, a strip at a time in float32."""
+def _by_sides(image: Tensor, size_hw: SizeHW, *, mode: str) -> Tensor:
+    """`_interpolated` of widths, then of heights (its filters are separable), a strip at a time in float32."""
     height, width = size_hw
     before = image.shape[-2]
     narrow = _room(image, (before, width))
     for rows in strips(before, max(width, image.shape[-1])):
-        narrow[..., rows, :] = _interpolated(image[..., rows, :].float(), (rows.stop - rows.start, width), mode)
+        narrow[..., rows, :] = _interpolated(image[..., rows, :].float(), (rows.stop - rows.start, width), mode=mode)
     result = _room(image, size_hw)
     for columns in strips(width, max(height, before)):
         part = narrow[..., columns].float()
-        result[..., columns] = _interpolated(part, (height, columns.stop - columns.start), mode)
+        result[..., columns] = _interpolated(part, (height, columns.stop - columns.start), mode=mode)
     return result
 
 

@@ -1,4 +1,4 @@
-"""Photographs to repaint: some of those that lie in the package of scikit-image. Nothing is downloaded."""
+"""Photographs to repaint, from the installed scikit-image. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from impasto.image.files import Picture, read
 
 @dataclass(frozen=True)
 class Sample:
-    """A photograph: `file` is its name in scikit-image, `credit` who gave it to the public domain or under CC0."""
+    """A photograph: `file` is its name in scikit-image, `credit` its source (public domain or CC0)."""
 
     name: str
     about: str
@@ -37,7 +37,7 @@ SAMPLES: dict[str, Sample] = {
 
 
 def sample_path(name: str) -> Path:
-    """Where the photograph lies. Raises `UnknownName`, and `ImageUnreadable` where scikit-image came without it."""
+    """The file of the photograph. Raises `UnknownName`, and `ImageUnreadable` where scikit-image does not have it."""
     if name not in SAMPLES:
         raise UnknownName.of("sample", name, SAMPLES)
     package = importlib.util.find_spec("skimage")  # skimage.data itself would look into its download cache, too
@@ -47,7 +47,7 @@ def sample_path(name: str) -> Path:
         if path.is_file():
             return path
     raise ImageUnreadable(
-        f"scikit-image lacks {SAMPLES[name].file}, which its package brings. Install it again: "
+        f"{SAMPLES[name].file} is missing from the installed scikit-image. Install it again: "
         "pip install --force-reinstall scikit-image"
     )
 

@@ -1,4 +1,4 @@
-"""Large pictures a strip of rows at a time, so that what is computed on the way needs little memory."""
+"""Large pictures a strip of rows at a time, so that intermediate results need little memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 LARGE_PX = 24_000_000
-"""An 8-bit picture of more pixels than this is kept in half precision, which tells all of its 256 levels apart."""
+"""An 8-bit picture of more pixels than this is kept in half precision, which represents all of its 256 levels."""
 
 STRIP_PX = 2_000_000
 
@@ -21,9 +21,9 @@ def strips(length: int, across: int) -> Iterator[slice]:
 
 
 def by_strips(function: Callable[..., Tensor], *images: Tensor) -> Tensor:
-    """`function` of pictures `(b, …, h, w)` of one size, each of whose pixels depends on the same pixel of each only.
+    """`function` of pictures `(b, …, h, w)` of one size; it works on each pixel by itself.
 
-    Pictures in half precision are handed over in float32 strips, and the result is in half precision, too.
+    Pictures in half precision are passed to it in float32 strips, and the result is in half precision.
     """
     first = images[0]
     if first.dtype != torch.float16:

@@ -59,7 +59,7 @@ def opened_page(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
         yield index, page
 
 
-def check_page(page: Any, file: IO[bytes], max_pixels: int) -> None:
+def check_page(page: Any, file: IO[bytes], *, max_pixels: int) -> None:
     """Refuse, before decoding, a page that is too large, has too many samples, or has parts missing."""
     if page.imagedepth != 1 or page.samplesperpixel > _MOST_SAMPLES:
         size = f"{page.imagedepth} layers and {page.samplesperpixel} samples a pixel"
@@ -79,7 +79,7 @@ def check_page(page: Any, file: IO[bytes], max_pixels: int) -> None:
         raise ImageUnreadable("is cut short; copy the file again.")
 
 
-def is_deep(page: Any) -> bool:
+def page_is_deep(page: Any) -> bool:
     """Whether a page is grey or RGB with 16 bits or floats; Pillow reads the others."""
     if page.photometric not in (0, 1, 2) or page.dtype is None:
         return False
@@ -88,8 +88,8 @@ def is_deep(page: Any) -> bool:
     return bool(page.dtype.kind == "f" or page.bitspersample == 16)
 
 
-def deep_samples(index: int, page: Any, file: IO[bytes]) -> Samples | None:
-    """The samples of a deep page of `file`, alpha not premultiplied; None when only Pillow has the codec."""
+def page_samples(page: Any, file: IO[bytes], *, index: int) -> Samples | None:
+    """The samples of the deep page number `index`, alpha not premultiplied; None when only Pillow has the codec."""
     if page.compression in _FFMPEG_READS:
         samples = _by_ffmpeg(page, file) if index == 0 else None
     else:
@@ -105,14 +105,14 @@ def deep_samples(index: int, page: Any, file: IO[bytes]) -> Samples | None:
     return _unmultiplied(samples) if premultiplied else samples
 
 
-def profile_and_orientation(page: Any) -> tuple[bytes | None, int]:
+def page_profile_and_orientation(page: Any) -> tuple[bytes | None, int]:
     """ICC profile and EXIF orientation of a page."""
     icc, turn = page.tags.get(_ICC_PROFILE), page.tags.get(_ORIENTATION)
     profile = icc.value if icc is not None and isinstance(icc.value, bytes) else None
     return profile, turn.value if turn is not None and isinstance(turn.value, int) else 1
 
 
-def exif_of(page: Any) -> dict[str, str]:
+def page_exif(page: Any) -> dict[str, str]:
     """The kept EXIF entries of a page (`metadata.EXIF_TAGS`)."""
     block = page.tags.get("ExifTag")
     inner = block.value if block is not None and isinstance(block.value, dict) else {}
@@ -120,7 +120,7 @@ def exif_of(page: Any) -> dict[str, str]:
     return cleaned_exif({name: inner.get(name) if tag is None else tag.value for name, tag in tags.items()})
 
 
-def write(path: Path, samples: Samples, *, notes: Mapping[str, str], exif: Mapping[str, str]) -> None:
+def write_tiff(path: Path, samples: Samples, *, notes: Mapping[str, str], exif: Mapping[str, str]) -> None:
     """A Deflate TIFF tagged sRGB from `(h, w, 3 or 4)` uint8 or uint16.
 
     TIFF's own tags hold the EXIF entries; the date of exposure becomes the date of the file.
