@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from impasto.core.errors import OptionError
 from impasto.nets.blocks import blurred_double
+from impasto.nets.moments import moments
 from impasto.nets.noise import SeededNoise, noise_plane, with_noise
 from impasto.nets.residual import Residual
 
@@ -90,3 +92,25 @@ def test_layers_know_how_many_pixels_a_place_covers():
 
     net(torch.rand(1, 3, 48, 64), noise=Recorded())
     assert strides == {(48 // s, 64 // s): s for s in (8, 4, 2)}
+
+
+@pytest.mark.parametrize("room_bytes", [0, 1 << 30])
+def test_the_finished_picture_has_the_palette_of_the_style(room_bytes):
+    torch.manual_seed(0)
+    net = Residual(widths=(8, 16), blocks=1, outer_px=3, recolours=True, matches_palette=True).eval()
+    net.last.conv.weight.data.normal_(0, 0.05)
+    palette = torch.cat([torch.full((1, 3), 0.5), 0.01 * torch.eye(3)])
+    net.palette.copy_(palette.flatten())
+    image = torch.rand(1, 3, 61, 47)
+    with torch.no_grad():
+        whole = net(image)
+        strips = net.strips(lambda a, b: image[:, :, a:b], (61, 47), room_bytes=room_bytes, strip_px=600)
+        parts = torch.cat([part for _, part in strips], dim=2)
+    torch.testing.assert_close(moments(whole, covariances=True)[0], palette, atol=3e-3, rtol=0)
+    torch.testing.assert_close(parts, whole, atol=1e-4, rtol=0)
+    assert not torch.allclose(net.train()(image), whole, atol=0.01)
+
+
+def test_a_palette_is_needed_to_match_one():
+    with pytest.raises(OptionError, match="recolours"):
+        Residual(widths=(8,), blocks=0, matches_palette=True)

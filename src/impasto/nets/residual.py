@@ -51,7 +51,8 @@ class Residual(nn.Module):
     strokes and forms are left to paint; pictures are then RGB in `[0, 1]`. `unshuffle` 2: space to depth before the
     first layer and depth to space after the last one, smoothed. `noise`: white noise times a learned strength per
     channel, added before the norms of the blocks and of the way up (Karras et al. 2019, StyleGAN), so that texture in
-    flat areas grows from the noise instead of from the sampling grid.
+    flat areas grows from the noise instead of from the sampling grid. `matches_palette`: the finished picture is given
+    the mean and covariance of the style's colours once more, since strokes lower the contrast; not while training.
     """
 
     whole_bytes = 320  # measured in bfloat16 with widths 32, 64, 128
@@ -73,9 +74,13 @@ class Residual(nn.Module):
         recolours: bool = False,
         unshuffle: int = 1,
         noise: bool = False,
+        matches_palette: bool = False,
     ) -> None:
         super().__init__()
         _check(styles, unshuffle, padding, upsampling)
+        if matches_palette and not recolours:
+            raise OptionError("matches_palette needs recolours: the network knows no palette without it.")
+        self.matches_palette = matches_palette
         self.styles, self.skips, self.recolours, self.unshuffle = styles, skips, recolours, unshuffle
         self.stride = unshuffle * 2 ** (len(widths) - 1)
         if recolours:
@@ -128,7 +133,13 @@ class Residual(nn.Module):
         with torch.autocast(x.device.type, enabled=False):  # bf16 has fewer steps than 8-bit pixels
             x = self.finished(self.last(x.float(), style_weights))
         x = x[..., : image.shape[-2], : image.shape[-1]]  # upsampled features reach to the next multiple
-        return x + image if self.recolours else x
+        if not self.recolours:
+            return x
+        x = x + image
+        # a network that is trained through this map lets the contrast of its own output drift to a third
+        return (
+            in_colours(x.clamp(0, 1), self.colours(style_weights)) if self.matches_palette and not self.training else x
+        )
 
     def finished(self, x: Tensor) -> Tensor:
         """The output of the last layer as pixels, without the content that is added to them."""
@@ -158,9 +169,17 @@ class Residual(nn.Module):
         picture = renderer.recoloured(read, target)
         x = renderer.layered(self._before_last(renderer, picture), self.last, relu=False, wide=True)
         x = x if self.unshuffle == 1 else unsquared(x, self.unshuffle)
-        for start, stop in renderer.spans(size_hw[0]):
+
+        def rows(start: int, stop: int) -> Tensor:
             painted = self.bounded(x.rows(start, stop)[..., : size_hw[1]])
-            yield slice(start, stop), painted + picture.rows(start, stop) if self.recolours else painted
+            painted = painted + picture.rows(start, stop) if self.recolours else painted
+            return painted.clamp(0, 1) if self.matches_palette else painted
+
+        output = Map(rows, 3, size_hw, x.held)
+        if self.matches_palette:
+            output = renderer.recoloured(renderer.kept(output).rows, target)
+        for start, stop in renderer.spans(size_hw[0]):
+            yield slice(start, stop), output.rows(start, stop)
 
     def _before_last(self, renderer: StripRenderer, picture: Map) -> Map:
         """The input of the last layer."""

@@ -69,6 +69,14 @@ class StripRenderer:
         linear = colour_map(tally.moments(), target)
         return Map(lambda start, stop: recoloured(read(start, stop), linear), 3, self.size_hw)
 
+    def kept(self, source: Map) -> Map:
+        """`source`, computed once and kept, if there is room next to what it is computed from."""
+        if held_bytes(source) + self.bytes_of(source, wide=True) > self.room_bytes:
+            return source
+        feats, _ = self._passed(source, keeps=True)
+        assert feats is not None
+        return held(feats)
+
     def spans(self, height: int) -> Iterator[tuple[int, int]]:
         """Strips of a map of `height`, each for about as much of the picture."""
         own, across = self.size_hw

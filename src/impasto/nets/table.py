@@ -49,6 +49,7 @@ PREDICTED: dict[str, Any] = {
     "blocks": 4,
     "upsampling": "bilinear",
     "noise": True,
+    "matches_palette": True,
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "adain": {"architecture": "mirrored"},
