@@ -185,6 +185,7 @@ def save_style(
         source,
         output_hw=(size, size),
         short_side_px=METHODS["arbitrary"].style_short_side_px,
+        enlarge=True,
     )
     made_from = {"picture": Path(source.source).name, "scale": scale, "size_px": size}
     loaded = load_network(network, precision="float32", progress=progress)

@@ -19,6 +19,7 @@ from impasto.image import files
 from impasto.image.files import Picture
 from impasto.methods.table import METHODS
 from impasto.session.inputs import output_size, read_inputs, style_size
+from impasto.session.opened import open_session
 from impasto.session.plan import plan_job
 from impasto.stylizers.optimised import Optimised
 
@@ -227,3 +228,22 @@ def test_pictures_without_anything_to_see(painting: Tensor) -> None:
 def test_a_missing_file(job_of: Callable[..., Job], tmp_path: Path) -> None:
     with pytest.raises(ImageUnreadable, match=r"none\.png does not exist"):
         read_inputs(plan_job(job_of(style={"source": str(tmp_path / "none.png")})))
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"), [(0.5, (150, 256)), (1.0, (200, 341)), (2.0, (400, 682)), (4.0, (800, 1364))]
+)
+def test_scales_above_1_enlarge_a_small_style_for_an_encoder(scale: float, expected: tuple[int, int]) -> None:
+    """A style of 341 px for an output of 512 px: each scale has a size of its own."""
+    assert style_size((200, 341), (512, 512), scale=scale, short_side_px=64, enlarge=True) == expected
+    assert style_size((200, 341), (512, 512), scale=4.0, short_side_px=64) == (200, 341)
+
+
+def test_style_scales_differ_in_one_pass(quick_job: Callable[..., Job], there: Path) -> None:
+    pictures = []
+    for scale in (1.0, 2.0, 4.0):
+        source = StyleSource(source=str(there / "style.png"), scale=scale)
+        *_, last = open_session(quick_job(styles=(source,))).steps()
+        pictures.append(last.picture())
+    assert not torch.allclose(pictures[1], pictures[0], atol=1e-3)
+    assert not torch.allclose(pictures[2], pictures[1], atol=1e-3)

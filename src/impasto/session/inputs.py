@@ -122,7 +122,8 @@ def _picture_style(
 
     def pixels() -> Tensor:
         picture = style.picture or files.read(style.source.source)
-        return style_pixels(picture, style.source, output_hw=size, short_side_px=plan.method.style_short_side_px)
+        least, enlarge = plan.method.style_short_side_px, plan.method.encodes
+        return style_pixels(picture, style.source, output_hw=size, short_side_px=least, enlarge=enlarge)
 
     if match_style != "no":
         return named(picture=COLOUR_MATCHES[match_style](pixels(), content))
@@ -130,19 +131,29 @@ def _picture_style(
     return named(picture=pixels()) if code is None else named(code=code)
 
 
-def style_pixels(picture: Picture, source: StyleSource, *, output_hw: SizeHW, short_side_px: int) -> Tensor:
+def style_pixels(
+    picture: Picture, source: StyleSource, *, output_hw: SizeHW, short_side_px: int, enlarge: bool = False
+) -> Tensor:
     """A style picture over white, for what is transparent has no style, at the size of `style_size`."""
     _check_side(picture, f"the style {Path(source.source).name}")
     pixels = over_white(picture.pixels, picture.alpha)
-    return resized(pixels, style_size(picture.size_hw, output_hw, scale=source.scale, short_side_px=short_side_px))
+    size = style_size(picture.size_hw, output_hw, scale=source.scale, short_side_px=short_side_px, enlarge=enlarge)
+    return resized(pixels, size)
 
 
-def style_size(size_hw: SizeHW, output_hw: SizeHW, *, scale: float, short_side_px: int) -> SizeHW:
+def style_size(
+    size_hw: SizeHW, output_hw: SizeHW, *, scale: float, short_side_px: int, enlarge: bool = False
+) -> SizeHW:
     """The size at which a style picture of `size_hw` is kept; nothing looks at more.
 
     The long side is that of the output times `scale`, unless the short side would then fall below `short_side_px`.
-    It is never enlarged, which would add no detail.
+    It is not enlarged, which would add no detail, unless `enlarge` and the scale is above 1: an encoder then sees
+    larger strokes, by that factor, however small the picture is.
     """
+    if enlarge and scale > 1:
+        base = fit(size_hw, long_side_px=max(output_hw), enlarge=False)
+        size_hw = fit(base, long_side_px=round(max(base) * scale))
+        output_hw, scale = size_hw, 1.0
     size = fit(size_hw, long_side_px=max(1, round(max(output_hw) * scale)), enlarge=False)
     if min(size) >= short_side_px:
         return size
