@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from impasto.core.errors import WeightsError
-from impasto.weights import arrays
-from impasto.weights.signatures import file_head
+from impasto.weights import arrays, onnx, tensorflow
+from impasto.weights.signatures import file_head, is_table, is_torch7
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params")
 _PREFIXES = ("module.", "_orig_mod.")
@@ -45,9 +45,18 @@ def open_checkpoint(path: Path) -> Contents:
     """
     if path.is_dir():
         return Contents(tensors=arrays.in_folder(path))
+    path = tensorflow.index_of(path)
     head = file_head(path)
     if _is_safetensors(head, path):
         return _safetensors(path)
+    if is_table(path):
+        return Contents(tensors=_by_variable(tensorflow.in_checkpoint(path)))
+    if (model := onnx.parsed_model(path, head)) is not None:
+        return Contents(tensors=_without_prefixes(onnx.initialisers(model, path)))
+    if is_torch7(head):
+        raise WeightsError(
+            f"{path.name} is a Torch 7 file (.t7), which is not read; convert it to a state dict of PyTorch first."
+        )
     if arrays.is_npz(path):
         return Contents(tensors=arrays.in_npz(path))
     state = _state(_unpickled(path, head), path)
@@ -56,6 +65,11 @@ def open_checkpoint(path: Path) -> Contents:
     if not tensors:
         raise WeightsError(f"{path.name} holds no tensors by name; a state dict is needed.")
     return Contents(tensors=_without_prefixes(tensors))
+
+
+def _by_variable(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The variables under their names as deeplearn.js writes them, without slashes."""
+    return {key.replace("/", "_"): tensor for key, tensor in tensors.items()}
 
 
 def _plain(tensor: Tensor, key: str, path: Path) -> Tensor:

@@ -32,9 +32,10 @@ Keys = Mapping[str, str]
 class Layout:
     """How one project writes the network.
 
-    `mark` is a key that tells it from the others; `network` are the numbers in which it differs from the default of
+    `mark` is a key that only this project has; `network` are the numbers that differ from the defaults of
     `nets.residual`; `seen` and `given` are ranges and colours of input and output. Keys that match `aside` are left
-    out, and `twins` begin second copies of tensors, in place of the beginnings of the first ones.
+    out. `ordered` are the keys in the order of a state dict, where a file may have numbers instead. `twins` are the
+    prefixes of second copies of tensors, with those of the first ones.
     """
 
     name: str
@@ -45,18 +46,19 @@ class Layout:
     given: str
     network: Mapping[str, Any] = field(default_factory=dict)
     channels_last: bool = False
+    ordered: tuple[str, ...] = ()
     aside: str = ""
     twins: Mapping[str, str] = field(default_factory=dict)
 
     def matches(self, contents: Contents) -> bool:
         """Whether the mark and half of the keys are there."""
-        found = {_first_copy(key, self.twins) for key in contents.tensors}
-        known = sum(key in found for key in self.keys.values())
-        return self.mark in found and known >= _KNOWN * len(self.keys)
+        named = {_first_copy(key, self.twins) for key in self._named(contents.tensors)}
+        known = sum(key in named for key in self.keys.values())
+        return self.mark in named and known >= _KNOWN * len(self.keys)
 
     def read(self, contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
         """Our keys, and the card. Raises `WeightsMismatch` with every key that differs."""
-        tensors = self._own(contents.tensors, origin.file_name)
+        tensors = self._own(self._named(contents.tensors), origin.file_name)
         shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
         widths = self._widths(shapes)
         check_shapes(shapes, self._needed(widths), origin.file_name)
@@ -67,6 +69,12 @@ class Layout:
         network = {"architecture": "residual", "widths": list(widths), "blocks": BLOCKS, "outer_px": OUTER_PX}
         network |= {**self.network, "output": self.given}
         return found, origin.card(kind=FAST, network=network, preprocess=self.seen, notes="A trained style.")
+
+    def _named(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The tensors under the project's keys, where a model has numbers for names, in the order of a state dict."""
+        if len(tensors) != len(self.ordered) or not all(key.isdecimal() for key in tensors):
+            return tensors
+        return dict(zip(self.ordered, sorted_by_number(tensors), strict=True))
 
     def _own(self, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
         """The tensors once each, without what is left aside."""
@@ -139,6 +147,20 @@ def _examples(ups: tuple[str, str, str]) -> dict[str, str]:
     return _keys(places)
 
 
+def _in_order_of_examples() -> tuple[str, ...]:
+    """The keys of pytorch/examples in the order of its state dict, in which old ONNX models number them."""
+    places = [part for i in (1, 2, 3) for part in (f"conv{i}.conv2d", f"in{i}")]
+    for i in range(1, BLOCKS + 1):
+        places += [part for half in (1, 2) for part in (f"res{i}.conv{half}.conv2d", f"res{i}.in{half}")]
+    places += ["deconv1.conv2d", "in4", "deconv2.conv2d", "in5", "deconv3.conv2d"]
+    return tuple(f"{place}.{part}" for place in places for part in ("weight", "bias"))
+
+
+def sorted_by_number(tensors: Mapping[str, Tensor]) -> list[Tensor]:
+    """The tensors in the order of the numbers that are their names."""
+    return [tensors[key] for key in sorted(tensors, key=int)]
+
+
 def _eriklindernoren() -> dict[str, str]:
     places = {f"down.{i}": (f"model.{i}.block.1", f"model.{i}.norm") for i in range(3)}
     for i in range(BLOCKS):
@@ -187,6 +209,7 @@ _TENSORFLOW: dict[str, Any] = {"padding": "same", "eps": 1e-3, "biases": False, 
 LAYOUTS = (
     Layout(
         name="pytorch-examples",
+        ordered=_in_order_of_examples(),
         about="conv1.conv2d … deconv3.conv2d: a trained style of pytorch/examples (fast_neural_style)",
         keys=_examples(("deconv1.conv2d", "deconv2.conv2d", "deconv3.conv2d")),
         mark="deconv1.conv2d.weight",

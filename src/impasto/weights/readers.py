@@ -6,6 +6,8 @@ A new checkpoint format is one row in a file like `vgg.py`, joined here.
 from __future__ import annotations
 
 import dataclasses
+import glob
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.core.paths import sha256_of
-from impasto.weights import adain, johnson, squeezenet, vgg
+from impasto.weights import adain, johnson, squeezenet, tensorflow, vgg
 from impasto.weights.card import CARD_KEY, Card, Loaded, card_in, check_values, save
 from impasto.weights.catalogue import CATALOGUE, WEIGHT_SUFFIXES, check_digest_of, entry_of, imported_path, located
 from impasto.weights.checkpoint_format import CheckpointFormat, Origin
@@ -70,7 +72,7 @@ def read_checkpoint(path: Path, *, checkpoint_format: str | None = None) -> Load
     if checkpoint_format is not None and checkpoint_format not in FORMATS:
         raise UnknownName.of("checkpoint format", checkpoint_format, FORMATS)
     contents = open_checkpoint(path)
-    sha256 = sha256_of(path)
+    sha256 = _digest_of(path)
     row = _matching_format(contents, path.name, sha256) if checkpoint_format is None else FORMATS[checkpoint_format]
     if not row.matches(contents) or (_has_card(contents) and row is not _OWN):
         raise WeightsError(
@@ -141,6 +143,15 @@ def _matching_format(contents: Contents, file_name: str, sha256: str) -> Checkpo
     return (published or fitting)[0]
 
 
+def _digest_of(path: Path) -> str:
+    """The SHA-256 of a file or folder; of a TensorFlow checkpoint in several files, of all their digests."""
+    index = tensorflow.index_of(path)
+    data = sorted(index.parent.glob(f"{glob.escape(index.stem)}.data-*")) if index.suffix == ".index" else []
+    if not data:
+        return sha256_of(path)
+    return hashlib.sha256("\n".join(sha256_of(file) for file in (index, *data)).encode()).hexdigest()
+
+
 def _summary(contents: Contents) -> str:
     first = ", ".join(f"{key} {shape}" for key, shape in list(contents.shapes.items())[:3])
     return f"it has {len(contents.tensors)} tensors, first {first or 'none'}"
@@ -148,7 +159,7 @@ def _summary(contents: Contents) -> str:
 
 def _stem(path: Path) -> str:
     """The file's name without its suffixes, in the characters that a name may have."""
-    stem = path.name
+    stem = tensorflow.DATA_FILE.sub("", path.name)
     while stem.endswith(WEIGHT_SUFFIXES):
         stem = Path(stem).stem
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", stem).strip("-._+") or "weights"
