@@ -161,6 +161,11 @@ def of_rrmina(*, tanh: bool = False) -> State:
     return centred(state, last, mean=0.7, spread=0.4) if tanh else centred(state, last, mean=120.0, spread=40.0)
 
 
+def as_rrmina_rgb(image: Tensor, s: State) -> Tensor:
+    """Of RGB in place of BGR, as mosaic_dark.pth was trained."""
+    return as_rrmina(image[:, [2, 1, 0]], s, tanh=True)[:, [2, 1, 0]]
+
+
 def as_rrmina(image: Tensor, s: State, *, tanh: bool = False) -> Tensor:
     def block(x: Tensor, name: str, *, stride: int = 1) -> Tensor:
         return normed(reflected(x, s, f"{name}.conv_layer", stride=stride), s, f"{name}.norm_layer")
@@ -279,6 +284,7 @@ SAMPLES: dict[str, Sample] = {
     "eriklindernoren": Sample(of_eriklindernoren, as_eriklindernoren),
     "rrmina": Sample(of_rrmina, as_rrmina),
     "rrmina-tanh": Sample(lambda: of_rrmina(tanh=True), lambda image, s: as_rrmina(image, s, tanh=True)),
+    "rrmina-tanh-rgb": Sample(lambda: of_rrmina(tanh=True), as_rrmina_rgb),
     "myklmaring": Sample(of_myklmaring, as_myklmaring),
     "lengstrom": Sample(of_lengstrom, as_lengstrom),
 }

@@ -90,6 +90,18 @@ def squeezenet(*, classifier: bool = True) -> dict[str, Tensor]:
     return state | (last if classifier else {})
 
 
+def torchvision_squeezenet() -> dict[str, Tensor]:
+    """torchvision's keys of the same network: poolings are numbered too, the classifier is a 1×1 convolution."""
+    numbers = {"conv1": "features.0", "conv_final": "classifier.1"}
+    numbers |= {f"fire{n}": f"features.{at}" for n, at in zip(range(2, 10), (3, 4, 5, 7, 8, 9, 10, 12), strict=True)}
+    parts = {"conv1x1_1": "squeeze", "conv1x1_2": "expand1x1", "conv3x3_2": "expand3x3"}
+    keys = (key.split(".") for key in squeezenet())
+    return {
+        ".".join([numbers[first], *(parts.get(part, part) for part in rest)]): squeezenet()[".".join([first, *rest])]
+        for first, *rest in keys
+    }
+
+
 def by_position(counts: tuple[int, ...]) -> list[tuple[str, int]]:
     """Our key and torchvision's number of each convolution, from the layers themselves."""
     numbers = [number for number, module in enumerate(layers(counts)) if isinstance(module, nn.Conv2d)]

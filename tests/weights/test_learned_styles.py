@@ -22,7 +22,7 @@ from impasto.weights.card import card_of
 from impasto.weights.johnson import LAYOUTS
 from impasto.weights.readers import import_weights, read_checkpoint
 
-AMBIGUOUS = ("rrmina", "rrmina-tanh")
+AMBIGUOUS = ("rrmina", "rrmina-tanh", "rrmina-tanh-rgb")
 
 
 def file_of(folder: Path, state: object, name: str = "candy.pth") -> Path:
@@ -135,8 +135,14 @@ def test_second_copies_must_be_the_same(tmp_path: Path) -> None:
 
 
 def test_what_keys_leave_open_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"may be rrmina or rrmina-tanh: .* --format rrmina\|rrmina-tanh"):
+    with pytest.raises(WeightsError, match=r"may be rrmina or .* --format rrmina\|rrmina-tanh\|rrmina-tanh-rgb"):
         read_checkpoint(file_of(tmp_path, of_rrmina()))
+
+
+def test_the_resnext_variant_is_named_and_not_asked_about(tmp_path: Path) -> None:
+    state = of_rrmina() | {f"ResidualBlock.{i}.conv3.conv_layer.weight": torch.ones(2, 2, 1, 1) for i in range(5)}
+    with pytest.raises(WeightsError, match="is the ResNeXt variant of rrmina's networks"):
+        read_checkpoint(file_of(tmp_path, state))
 
 
 def missing(state: State, *keys: str) -> State:

@@ -31,6 +31,7 @@ from .checkpoints import (
     pth,
     same,
     squeezenet,
+    torchvision_squeezenet,
 )
 from .conftest import Served
 
@@ -40,6 +41,7 @@ SAMPLES: dict[str, Callable[[], dict[str, Tensor]]] = {
     "gatys-vgg": gatys,
     "adain-vgg": adain,
     "squeezenet": squeezenet,
+    "torchvision-squeezenet": torchvision_squeezenet,
     "adain-decoder": decoder,
     **{name: sample.state for name, sample in FAST.items()},
 }
@@ -57,8 +59,12 @@ def network(counts: tuple[int, ...], *, padding: str = "zeros", ceil_mode: bool 
     }
 
 
+REFUSED = {"rrmina-resnext"}
+"""Formats that are recognised in order to be refused."""
+
+
 def test_every_format_has_a_sample() -> None:
-    assert {"impasto", *SAMPLES} == FORMATS.keys()
+    assert {"impasto", *SAMPLES, *REFUSED} == FORMATS.keys()
 
 
 @pytest.mark.parametrize("checkpoint_format", SAMPLES)
@@ -288,3 +294,13 @@ def test_near_misses_list_the_differences(
 ) -> None:
     with pytest.raises(WeightsMismatch, match=said):
         read_checkpoint(pth(tmp_path, state), checkpoint_format=checkpoint_format)
+
+
+def test_torchvision_s_squeezenet_is_the_same_network_in_other_colours(tmp_path: Path) -> None:
+    one = read_checkpoint(pth(tmp_path, torchvision_squeezenet()))
+    other = read_checkpoint(pth(tmp_path, squeezenet()))
+    assert same(one.tensors, other.tensors)
+    assert (one.card.preprocess, other.card.preprocess) == ("imagenet-rgb", "squeezenet-bgr")
+    broken = {k: v for k, v in torchvision_squeezenet().items() if k != "features.7.expand1x1.weight"}
+    with pytest.raises(WeightsMismatch, match="fire5"):
+        read_checkpoint(pth(tmp_path, broken))

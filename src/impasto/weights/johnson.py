@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.core.errors import WeightsMismatch
+from impasto.core.errors import WeightsError, WeightsMismatch
 from impasto.weights.card import Card, check_shapes
 from impasto.weights.catalogue import FAST
 from impasto.weights.checkpoint_format import CheckpointFormat, Origin, own_copy
@@ -23,6 +23,9 @@ from impasto.weights.containers import Contents
 BLOCKS, OUTER_PX = 5, 9
 _PUBLISHED = (32, 64, 128)  # widths, for what the tensors leave open
 _KNOWN = 0.5  # the part of its keys that a file must have to be taken for one with some missing
+
+RESNEXT = "ResidualBlock.0.conv3.conv_layer.weight"
+"""A third convolution in a block, which only rrmina's ResNeXt variant has."""
 
 Keys = Mapping[str, str]
 """The other project's key for each of ours."""
@@ -54,7 +57,7 @@ class Layout:
         """Whether the mark and half of the keys are there."""
         named = {_first_copy(key, self.twins) for key in self._named(contents.tensors)}
         known = sum(key in named for key in self.keys.values())
-        return self.mark in named and known >= _KNOWN * len(self.keys)
+        return self.mark in named and RESNEXT not in named and known >= _KNOWN * len(self.keys)
 
     def read(self, contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
         """Our keys, and the card. Raises `WeightsMismatch` with every key that differs."""
@@ -252,6 +255,15 @@ LAYOUTS = (
         network=_TRANSPOSED | {"tanh": [150.0, 0.0]},
     ),
     Layout(
+        name="rrmina-tanh-rgb",
+        about="the same keys: rrmina's mosaic_dark.pth, which was trained with RGB, and whose output is 150 · tanh",
+        keys=_rrmina(),
+        mark="DeconvBlock.0.conv_transpose.weight",
+        seen="rgb-255",
+        given="rgb-255",
+        network=_TRANSPOSED | {"tanh": [150.0, 0.0]},
+    ),
+    Layout(
         name="myklmaring",
         about="conv1.conv1 … conv4.conv1, mostly twice: a trained style of myklmaring's repository",
         keys=_myklmaring(),
@@ -273,4 +285,19 @@ LAYOUTS = (
     ),
 )
 
-ROWS = tuple(layout.checkpoint_format() for layout in LAYOUTS)
+
+def _refuse_resnext(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
+    raise WeightsError(
+        f"{origin.file_name} is the ResNeXt variant of rrmina's networks, with three convolutions in a block, which is "
+        "not read. Use a file of the plain network (rrmina, rrmina-tanh)."
+    )
+
+
+_RESNEXT_ROW = CheckpointFormat(
+    name="rrmina-resnext",
+    about="ResidualBlock.0.conv3: the ResNeXt variant of rrmina's repository, which is recognised and refused",
+    matches=lambda contents: RESNEXT in contents.tensors,
+    read=_refuse_resnext,
+)
+
+ROWS = (*(layout.checkpoint_format() for layout in LAYOUTS), _RESNEXT_ROW)

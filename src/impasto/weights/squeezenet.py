@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+
 from torch import Tensor
 
 from impasto.core.errors import WeightsMismatch
@@ -48,7 +51,37 @@ def _convolution(
     return shape[0], {f"{key}.weight": (shape[0], channels, side, side), f"{key}.bias": (shape[0],)}
 
 
+_TORCHVISION_FIRES = dict(zip((3, 4, 5, 7, 8, 9, 10, 12), _FIRES, strict=True))
+"""Our fire by its number in torchvision's `features`, which has the poolings between them."""
+
+_TORCHVISION_PARTS = {"squeeze": "conv1x1_1", "expand1x1": "conv1x1_2", "expand3x3": "conv3x3_2"}
+
+
+def _from_torchvision(key: str) -> str:
+    """Our key for one of torchvision's `squeezenet1_0`; any other key unchanged."""
+    if match := re.fullmatch(r"features\.(\d+)\.(squeeze|expand1x1|expand3x3)\.(weight|bias)", key):
+        number = int(match[1])
+        return f"fire{_TORCHVISION_FIRES.get(number, number)}.{_TORCHVISION_PARTS[match[2]]}.{match[3]}"
+    return key.replace("features.0.", "conv1.").replace("classifier.1.", "conv_final.")
+
+
+def _matches_torchvision(contents: Contents) -> bool:
+    return {"features.3.squeeze.weight", "features.12.expand3x3.weight"} <= contents.tensors.keys()
+
+
+def _read_torchvision(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
+    ours = Contents(tensors={_from_torchvision(key): tensor for key, tensor in contents.tensors.items()})
+    tensors, card = _read(ours, origin)
+    return tensors, dataclasses.replace(card, preprocess="imagenet-rgb")
+
+
 ROWS = (
+    CheckpointFormat(
+        name="torchvision-squeezenet",
+        about="features.3.squeeze … features.12.expand3x3: squeezenet1_0 of torchvision, RGB, ImageNet mean",
+        matches=_matches_torchvision,
+        read=_read_torchvision,
+    ),
     CheckpointFormat(
         name="squeezenet",
         about="conv1, fire2 … fire9, conv_final: SqueezeNet 1.0",
