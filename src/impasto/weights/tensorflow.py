@@ -36,8 +36,8 @@ def in_checkpoint(path: Path) -> dict[str, Tensor]:
         entries = dict(_entries(path.read_bytes()))
         header = Message.parse(entries.pop(b"", b""))
         if not isinstance(header.fields.get(1, [1])[-1], int):  # in version 2 the number of files, else the metadata
-            return _version_1(header.messages(1)[0], entries, path)
-        return _version_2(header.integer(1, 1), entries, path)
+            return _version_1(header.messages(1)[0], entries, path=path)
+        return _version_2(header.integer(1, 1), entries, path=path)
     except (NotAMessage, struct.error, ValueError, IndexError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path.name} is a damaged TensorFlow checkpoint ({error}); download it again.") from error
 
@@ -83,7 +83,7 @@ def _shape(message: Message) -> tuple[int, ...]:
     return tuple(side.integer(1) for side in message.messages(2))
 
 
-def _version_1(meta: Message, entries: dict[bytes, memoryview], path: Path) -> dict[str, Tensor]:
+def _version_1(meta: Message, entries: dict[bytes, memoryview], *, path: Path) -> dict[str, Tensor]:
     shapes = {row.text(1): _shape(row.messages(2)[0]) for row in meta.messages(1) if row.integer(3) == _FLOAT}
     tensors: dict[str, Tensor] = {}
     for value in entries.values():
@@ -96,7 +96,7 @@ def _version_1(meta: Message, entries: dict[bytes, memoryview], path: Path) -> d
     return tensors
 
 
-def _version_2(files: int, entries: dict[bytes, memoryview], path: Path) -> dict[str, Tensor]:
+def _version_2(files: int, entries: dict[bytes, memoryview], *, path: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for key, value in entries.items():
         entry, name = Message.parse(value), key.decode()
@@ -104,11 +104,12 @@ def _version_2(files: int, entries: dict[bytes, memoryview], path: Path) -> dict
             continue
         shape = _shape((entry.messages(2) or [Message()])[0])
         data = path.with_name(f"{path.name.removesuffix('.index')}.data-{entry.integer(3):05d}-of-{files:05d}")
-        tensors[name] = _tensor(_piece(data, entry.integer(4), entry.integer(5)), shape, name=name, path=path)
+        values = _piece(data, offset=entry.integer(4), size_bytes=entry.integer(5))
+        tensors[name] = _tensor(values, shape, name=name, path=path)
     return tensors
 
 
-def _piece(path: Path, offset: int, size_bytes: int) -> bytes:
+def _piece(path: Path, *, offset: int, size_bytes: int) -> bytes:
     check_regular(path)
     with path.open("rb") as file:
         if offset < 0 or not 0 <= size_bytes <= path.stat().st_size - offset:
