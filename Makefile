@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test test-all check bench sheet clean
+.PHONY: demo test test-all test-wheel check bench sheet clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,8 +18,15 @@ demo: $(READY)  ## repaint a photograph, and lay a contact sheet beside it, in o
 test: $(READY)  ## the checks and every test but the long ones
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(READY) check  ## all of it
+test-all: $(READY) check test-wheel  ## all of it
 	$(BIN)/python -m pytest
+
+test-wheel: $(READY)  ## the wheel in a fresh environment, with the README's first three commands
+	rm -rf build/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(PYTHON) -m venv build/wheel/env
+	build/wheel/env/bin/python -m pip install --quiet --constraint constraints.txt build/wheel/*.whl
+	build/wheel/env/bin/python -I tools/wheel_check.py README.md
 
 check: $(READY)  ## style, types, floors
 	$(BIN)/ruff check .
