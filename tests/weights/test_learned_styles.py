@@ -14,6 +14,7 @@ from johnsons import SAMPLES, A, B, C, State, of_examples, of_gordicaleksa, of_l
 from torch import Tensor
 
 from impasto.core.errors import WeightsError, WeightsMismatch
+from impasto.encoders import precision
 from impasto.nets import fast as nets
 from impasto.nets import layers, painting, residual
 from impasto.stylizers.fast import Fast
@@ -229,3 +230,12 @@ def test_only_the_header_is_looked_at(tmp_path: Path) -> None:
     assert (card.kind, card.name) == ("fast", "candy")
     assert card_of(tmp_path / "candy.pth") is None
     assert card_of(tmp_path / "none.safetensors") is None
+
+
+def test_an_imported_network_computes_in_float32_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on a processor with bfloat16, which would show in smooth areas."""
+    monkeypatch.setattr(precision, "has_bfloat16", lambda device="cpu": True)
+    import_weights(file_of(tmp_path, of_examples()))
+    assert nets.loaded("candy").dtype == torch.float32
+    assert nets.loaded("candy", precision="bfloat16").dtype == torch.bfloat16
+    assert nets.loaded("compact-styles").dtype == torch.bfloat16
