@@ -135,3 +135,38 @@ def test_redo_refuses_what_it_cannot_repeat(run: Run, tiny: list[str], here: Pat
     (here / "style.png").write_bytes((here / "content.png").read_bytes())
     changed = run("redo", "a.png", "-o", "b.png")
     assert (changed.code, "style.png has changed" in changed.err) == (1, True)
+
+
+@pytest.mark.parametrize("words", [["o.png", "--bits", "16"], ["o.jpg", "--quality", "60"]])
+def test_redo_writes_the_same_file(words: list[str], run: Run, tiny: list[str], here: Path) -> None:
+    assert run("stylize", "content.png", "--style", "style.png", *tiny, "-o", *words).code == 0
+    again = f"again{Path(words[0]).suffix}"
+    assert run("redo", words[0], "-o", again).code == 0
+    assert (here / again).read_bytes() == (here / words[0]).read_bytes()
+
+
+def test_redo_where_inputs_have_moved(run: Run, tiny: list[str], here: Path) -> None:
+    assert run("stylize", "content.png", "--style", "style.png", *tiny, "-o", "o.png").code == 0
+    (here / "moved").mkdir()
+    for name in ("content.png", "style.png"):
+        (here / name).rename(here / "moved" / name)
+    missing = run("redo", "o.png", "-o", "again.png")
+    assert (missing.code, "is missing" in missing.err) == (1, True)
+    words = ["--content", "moved/content.png", "--style", "moved/style.png"]
+    assert run("redo", "o.png", *words, "-o", "again.png").code == 0
+    swapped = run("redo", "o.png", "--content", "moved/style.png", "--style", "moved/style.png", "-o", "x.png")
+    assert (swapped.code, "has changed" in swapped.err) == (1, True)
+
+
+def test_a_snapshot_replaces_no_input(run: Run, tiny: list[str], here: Path) -> None:
+    (here / "p-0002.png").write_bytes((here / "content.png").read_bytes())
+    before = (here / "p-0002.png").read_bytes()
+    done = run("stylize", "p-0002.png", "--style", "style.png", *tiny, "--snapshots", "2", "-o", "p.png")
+    assert (done.code, "would replace the input p-0002.png" in done.err) == (2, True)
+    assert (here / "p-0002.png").read_bytes() == before
+
+
+def test_a_film_of_the_outputs_name(run: Run, tiny: list[str], here: Path) -> None:
+    done = run("stylize", "content.png", "--style", "style.png", *tiny, "-o", "f.gif", "--animation", "f.gif")
+    assert (done.code, "both --output and --animation" in done.err) == (2, True)
+    assert not (here / "f.gif").exists()

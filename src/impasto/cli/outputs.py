@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,23 @@ def check_film(path: Path, *, inputs: Iterable[str | Path]) -> None:
     if path.is_dir():
         raise ImageUnwritable(f"{path} is a folder; name a file in it.")
     check_no_input(path, inputs)
+
+
+def snapshot_path(output: Path, step: int) -> Path:
+    """`painting-0020.png` beside `painting.png`."""
+    return output.with_name(f"{output.stem}-{step:04}{output.suffix}")
+
+
+def check_snapshots(output: Path, inputs: Iterable[str | Path]) -> None:
+    """Raise `OptionError` where a snapshot of any step would replace one of the inputs."""
+    pattern = re.compile(re.escape(output.stem) + r"-\d{4,}" + re.escape(output.suffix), re.IGNORECASE)
+    folder = output.parent.resolve()
+    for path in map(Path, inputs):
+        for place in {path.absolute(), path.resolve()}:
+            if place.parent.resolve() == folder and pattern.fullmatch(place.name):
+                raise OptionError(
+                    f"a snapshot of {output} would replace the input {path}. Name another output with -o."
+                )
 
 
 def check_no_input(path: Path, inputs: Iterable[str | Path]) -> None:

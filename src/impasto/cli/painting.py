@@ -18,6 +18,7 @@ from impasto import api
 from impasto.api import OutputOptions, Session, Step
 from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time
 from impasto.cli.flags import flag
+from impasto.cli.outputs import snapshot_path
 from impasto.cli.stopping import on_interrupt
 from impasto.core.errors import OptionError
 from impasto.video import animation
@@ -138,7 +139,7 @@ class _Watcher:
 
 def _keep_snapshot(session: Session, step: Step, output: Path, options: OutputOptions) -> None:
     """`painting-0020.png` beside `painting.png`."""
-    path = output.with_name(f"{output.stem}-{step.index:04}{output.suffix}")
+    path = snapshot_path(output, step.index)
     dataclasses.replace(session.painting(step), recipe=None).save(path, options)
 
 
@@ -172,6 +173,7 @@ def done_already(session: Session, output: Path) -> bool:
     if not output.is_file() or session.recipe is None:
         return False
     try:
-        return api.recipe_of(output).to_json() == session.recipe.to_json()
+        written = api.recipe_of(output)
+        return dataclasses.replace(written, made_with=written.painted_with).to_json() == session.recipe.to_json()
     except api.ImpastoError:
         return False

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from impasto.cli import outputs
+from impasto.cli.flags import plain
 from impasto.cli.groups import ConsoleFlags, OutputFlags
 
 app = App(name="redo")
@@ -20,13 +21,17 @@ def redo(
     /,
     *,
     to: Annotated[Path, Parameter(name=("--output", "-o"), help="File to write; its ending decides the format.")],
+    content: Annotated[Path | None, Parameter(help="The content, if it has moved.")] = None,
+    style: Annotated[
+        tuple[Path, ...], Parameter(help="The styles, if they have moved: each, in order.", negative=())
+    ] = (),
     output: OutputFlags = _OUTPUT,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Make a picture again from the recipe in its metadata.
 
-    On the same machine, with the same versions, format, --bits and --quality, the file is the same bit for bit: the
-    number of threads is what it was unless --threads says another. The inputs must lie where they lay, unchanged.
+    On the same machine, with the same versions and format, the file is the same bit for bit: bits, quality and the
+    number of threads are those of the first time unless flags change them. Inputs that have moved can be named.
     """
     from impasto import api
     from impasto.cli import batch
@@ -42,16 +47,17 @@ def redo(
         outputs.check_no_input(to, [file])
         job, options = film_again(file)
         return painted(job, to, options=options, resume=False, console=console)
-    check_writable(to, output.bits)
+    options = api.recipe_of(file).output_options(plain(output))
+    check_writable(to, options.bits)
     outputs.check_no_input(to, [file])
     batch.prepare(console)
     with Bar(quiet=console.quiet) as bar:
-        session = api.redo(file, output=to, threads=console.threads)
+        session = api.redo(file, output=to, threads=console.threads, content=content, styles=style)
         given = session.plan.files
         outputs.check_no_input(to, given)
-        check_gradual(session.plan.method.gradual, output)
-        if output.animation is not None:
-            outputs.check_film(output.animation, inputs=[*given, file, to])
-        result = painted_file(session, to, options=output, bar=bar)
+        check_gradual(session.plan.method.gradual, options)
+        if options.animation is not None:
+            outputs.check_film(options.animation, inputs=[*given, file, to])
+        result = painted_file(session, to, options=options, bar=bar)
     result.report(bar, as_json=console.json)
     return INTERRUPTED if result.stopped else 0

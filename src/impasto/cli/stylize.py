@@ -17,6 +17,7 @@ from impasto.cli.mixes import mixed
 from impasto.cli.outputs import PAIRS, Target
 from impasto.config.job import Job, StyleSource
 from impasto.config.presets import PRESETS
+from impasto.core.errors import OptionError
 
 if TYPE_CHECKING:
     from impasto.api import Plan
@@ -160,6 +161,10 @@ def _check_outputs(plans: Sequence[Plan], made: Sequence[Target], options: Seque
         if own.animation is not None:
             outputs.check_film(own.animation, inputs=[target.output])
             outputs.check_apart(own.animation, inputs)
+            if own.animation.resolve() == target.output.resolve():
+                raise OptionError(f"{own.animation} is both --output and --animation. Name another file for one.")
+        if own.snapshots:
+            outputs.check_snapshots(target.output, {name for plan in plans for name in plan.files})
 
 
 def _job(target: Target, pictures: PictureFlags, look: LookFlags) -> Job:

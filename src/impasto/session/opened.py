@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,16 +141,24 @@ def _within_seconds(plan: Plan, loaded: LoadedMethod, inputs: Inputs, *, paused:
     return dataclasses.replace(plan, job=job)
 
 
-def redo(path: str | Path, *, output: str | Path | None = None, threads: int | None = None) -> Session:
+def redo(
+    path: str | Path,
+    *,
+    output: str | Path | None = None,
+    threads: int | None = None,
+    content: str | Path | None = None,
+    styles: Sequence[str | Path] = (),
+) -> Session:
     """The job that made a picture file, ready to be painted again; `output` is where it will lie.
 
+    `content` and `styles`, in the recipe's order, are where these files are now, if they have moved.
     The picture is the same bit for bit on the same machine with the same versions: painting takes as many threads as
     it took (`threads` overrides), and torch's own number stays as it is. Raises `StateError` where the file has no
     recipe or an input has changed.
     """
     path = Path(path)
     recipe = recipe_of(path)
-    job = job_again(recipe, folder=path.parent)
+    job = job_again(recipe, folder=path.parent, content=content, styles=styles)
     count = threads or int(recipe.made_with["threads"])
     with _threads(count):
         session = dataclasses.replace(open_session(job, output=path if output is None else output), threads=count)

@@ -42,6 +42,7 @@ class Painting:
         made = self.recipe
         if made is not None and self.folder is not None:
             made = made.moved(self.folder, path.parent)
+        made = made if made is None else made.written_with(options)
         notes = {recipe.KEY: made.to_json()} if made is not None else {}
         beside = options.sidecar or not files.carries_notes(path)
         with folder_lock(path.parent) if beside else contextlib.nullcontext():  # of two saves, one writes both files

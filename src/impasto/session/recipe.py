@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import platform
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,19 @@ import torch
 
 import impasto
 from impasto.config.job import Job
+from impasto.config.pictures import OutputOptions
 from impasto.core.errors import OptionError, StateError
-from impasto.core.options import from_dict
+from impasto.core.options import changed_options, from_dict
 from impasto.core.paths import sha256_of
 from impasto.methods.protocol import LoadedMethod
 from impasto.methods.table import METHODS, own_groups
 from impasto.session.device import painting_device
 from impasto.session.plan import Plan, as_path
+from impasto.session.request import with_given
 from impasto.styles.text import SIGN, is_weight_file
 
 KEY = "impasto"  # name of the note in a picture's metadata
+WRITTEN = ("bits", "quality")  # options of the file that change its samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +79,24 @@ class Recipe:
         inputs = {names[name]: digest for name, digest in self.inputs.items()}
         return dataclasses.replace(self, job=_with_files(self.job, names), inputs=inputs)
 
+    def written_with(self, options: OutputOptions) -> Recipe:
+        """The recipe of a file with these bits and this quality, where they are not the default."""
+        changed = {name: getattr(options, name) for name in WRITTEN if name in changed_options(options)}
+        return dataclasses.replace(self, made_with={**self.painted_with, **changed})
+
+    @property
+    def painted_with(self) -> dict[str, Any]:
+        """The circumstances of painting, without those of writing the file."""
+        return {name: value for name, value in self.made_with.items() if name not in WRITTEN}
+
+    def output_options(self, given: OutputOptions) -> OutputOptions:
+        """The options to write the file again: those `given` that are not the default, else as it was written.
+
+        Raises `OptionError` where the recipe has other values than an option can have.
+        """
+        written = {name: self.made_with[name] for name in WRITTEN if name in self.made_with}
+        return with_given(given, **{n: v for n, v in written.items() if n not in changed_options(given)})
+
     def differences(self, other: Recipe) -> list[str]:
         """Dotted names of what differs between two recipes: `job.optimise.seed`."""
         return _differing(json.loads(self.to_json()), json.loads(other.to_json()))
@@ -105,23 +126,38 @@ def made_with(loaded: LoadedMethod, device: torch.device) -> dict[str, Any]:
     }
 
 
-def job_again(recipe: Recipe, *, folder: Path) -> Job:
+def job_again(
+    recipe: Recipe, *, folder: Path, content: str | Path | None = None, styles: Sequence[str | Path] = ()
+) -> Job:
     """The job of a recipe that was found in `folder`, its inputs checked to be the same files.
 
+    `content` and `styles`, in the recipe's order, are where these files are now, if they have moved.
     Raises `StateError` naming every input that is missing or has changed.
     """
     folder = folder.resolve()  # as when the paths were made relative: ".." of a link is not that of its target
     changed = []
+    found = {name: os.path.normpath(folder / name) for name in recipe.inputs}
+    found |= _moved_inputs(recipe, content=content, styles=styles)
     for name, digest in recipe.inputs.items():
-        path = Path(os.path.normpath(folder / name))
+        path = Path(found[name])
         if not path.exists():
             changed.append(f"{path} is missing")
         elif sha256_of(path) != digest:
             changed.append(f"{path} has changed")
     if changed:
         raise StateError(f"the recipe's inputs are not what they were: {'; '.join(changed)}.")
-    names = _renamed(recipe.job, recipe.inputs, lambda name: os.path.normpath(folder / name))
+    names = _renamed(recipe.job, recipe.inputs, lambda name: found.get(name, os.path.normpath(folder / name)))
     return _with_files(recipe.job, names)
+
+
+def _moved_inputs(recipe: Recipe, *, content: str | Path | None, styles: Sequence[str | Path]) -> dict[str, str]:
+    """Where the inputs are now, by their names in the recipe."""
+    sources = [style.source for style in recipe.job.styles]
+    in_files = [text if text in recipe.inputs else text.rpartition(SIGN)[0] for text in sources]
+    if styles and len(styles) != len(sources):
+        raise OptionError(f"{len(styles)} styles are given, and the recipe has {len(sources)}. Give each, in order.")
+    moved = {name: str(path) for name, path in zip(in_files, styles or in_files, strict=True) if styles}
+    return moved if content is None else {**moved, recipe.job.content: str(content)}
 
 
 def relative_to(folder: Path, path: Path) -> str:
