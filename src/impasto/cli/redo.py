@@ -47,17 +47,17 @@ def redo(
         outputs.check_no_input(to, [file])
         job, options = film_again(file)
         return painted(job, to, options=options, resume=False, console=console)
-    options = api.recipe_of(file).output_options(plain(output))
-    check_writable(to, options.bits)
+    written = api.recipe_of(file).output_options(plain(output))
+    check_writable(to, written.bits)
     outputs.check_no_input(to, [file])
     batch.prepare(console)
     with Bar(quiet=console.quiet) as bar:
         session = api.redo(file, output=to, threads=console.threads, content=content, styles=style)
         given = session.plan.files
         outputs.check_no_input(to, given)
-        check_gradual(session.plan.method.gradual, options)
-        if options.animation is not None:
-            outputs.check_film(options.animation, inputs=[*given, file, to])
-        result = painted_file(session, to, options=options, bar=bar)
+        check_gradual(session.plan.method.gradual, written)
+        if written.animation is not None:
+            outputs.check_film(written.animation, inputs=[*given, file, to])
+        result = painted_file(session, to, options=written, bar=bar)
     result.report(bar, as_json=console.json)
     return INTERRUPTED if result.stopped else 0
