@@ -31,13 +31,13 @@ from impasto.image.resize import resized
 from impasto.image.samples import sample
 from impasto.methods.fast import load_trained
 from impasto.methods.table import METHODS
-from impasto.metrics import table as metrics
 from impasto.nets.fast import FastNetwork
 from impasto.nets.fast import loaded as load_learned
 from impasto.nets.table import Network
 from impasto.nets.table import loaded as load_network
+from impasto.session.evaluated import evaluate
 from impasto.session.image_like import PictureLike, picture_from
-from impasto.session.inputs import output_size, style_pixels, style_size
+from impasto.session.inputs import output_size, style_pixels
 from impasto.session.job_cache import JobCache
 from impasto.session.opened import Session, open_session, paused_path, redo
 from impasto.session.painting import Painting, recipe_of, sidecar_path
@@ -230,38 +230,6 @@ def sheet_of_styles(
     if len(rows) == 1:
         return Painting(style_sheet(*rows[0], cell_px=max(rows[0][0].shape[-2:])))
     return Painting(style_table(rows, cell_px=size))
-
-
-def evaluate(
-    output: PictureLike,
-    content: PictureLike,
-    style: PictureLike,
-    *,
-    style_scale: float = 1.0,
-    encoder: str | Encoder = "compact-vgg",
-    progress: Callable[[int, int, str], None] | None = None,
-) -> dict[str, dict[str, float]]:
-    """Measure `output` against `content` and `style`, by row: the output, a copy of the content, a copy of the style.
-
-    The copies mark the ends of each scale. All is compared at the output's size, and the style at the size at which it
-    would be painted with `style_scale`; transparent pictures are laid over white. Names, units and directions are in
-    `impasto.metrics.table.METRICS`. `progress` is called with the number of finished measures, the total, and the name
-    of the next one. Raises as `stylize` does.
-    """
-    features = load_encoder(encoder, precision="float32") if isinstance(encoder, str) else encoder
-    read = [picture_from(picture) for picture in (output, content, style)]
-    out, kept, taken = (over_white(picture.pixels, picture.alpha) for picture in read)
-    size = style_size(read[2].size_hw, read[0].size_hw, scale=style_scale, short_side_px=64)
-    losses = LossOptions()
-    return metrics.reference_rows(
-        out,
-        kept,
-        resized(taken, size),
-        features,
-        content_layers=losses.content_layers,
-        style_layers=losses.style_layers,
-        progress=progress,
-    )
 
 
 def reconstruct(

@@ -21,6 +21,7 @@ from impasto.encoders.table import Encoder
 from impasto.image import files
 from impasto.image.colour import luminance
 from impasto.image.pixels import to_bytes
+from impasto.image.resize import resized
 from impasto.metrics.pixels import ssim
 from impasto.session.image_like import picture_from
 
@@ -301,7 +302,7 @@ def test_alpha_comes_back(stylize: Stylize, photo: Tensor, painting: Tensor, tmp
 
 
 def test_rows_of_an_evaluation(photo: Tensor, painting: Tensor, encoder: Encoder) -> None:
-    rows = api.evaluate(photo, photo, painting, encoder=encoder)
+    rows = api.evaluate(photo, photo, style=painting, encoder=encoder)
     assert set(rows) == {"output", "content copy", "style copy"}
     assert rows["output"] == rows["content copy"]
     assert rows["content copy"]["content"] == pytest.approx(0, abs=1e-6)
@@ -311,18 +312,66 @@ def test_rows_of_an_evaluation(photo: Tensor, painting: Tensor, encoder: Encoder
     assert rows["style copy"]["content"] > 0.1
 
 
+def test_an_evaluation_reads_the_recipe(stylize: Stylize, there: Path, encoder: Encoder, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    stylize(there / "content.png", there / "style.png", size=SizeOptions(size=64)).save(out)
+    rows = api.evaluate(out, encoder=encoder)
+    assert rows == api.evaluate(out, there / "content.png", style=there / "style.png", encoder=encoder)
+    other = api.evaluate(out, style=there / "content.png", encoder=encoder)
+    assert other["output"]["ssim"] == rows["output"]["ssim"]
+    assert other["output"]["style-gram"] != rows["output"]["style-gram"]
+
+
+def test_an_evaluation_refuses_inputs_that_have_changed(
+    stylize: Stylize, there: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.png"
+    stylize(there / "content.png", there / "style.png", size=SizeOptions(size=64)).save(out)
+    (there / "style.png").write_bytes((there / "content.png").read_bytes())
+    with pytest.raises(StateError, match=r"style\.png has changed since .* Name the content and style"):
+        api.evaluate(out, encoder=encoder)
+
+
+def test_an_evaluation_of_a_picture_without_recipe(photo: Tensor, there: Path, encoder: Encoder) -> None:
+    with pytest.raises(StateError, match="carries no recipe"):
+        api.evaluate(there / "content.png", encoder=encoder)
+    with pytest.raises(OptionError, match="in memory has no recipe"):
+        api.evaluate(photo, encoder=encoder)
+
+
+def test_several_styles_are_measured_by_their_mean(photo: Tensor, painting: Tensor, encoder: Encoder) -> None:
+    one, other, both = (
+        api.evaluate(photo, photo, style=styles, encoder=encoder)["output"]
+        for styles in (painting, painting.flip(1), [painting, painting.flip(1)])
+    )
+    assert both["colour"] == pytest.approx((one["colour"] + other["colour"]) / 2)
+    assert both["ssim"] == pytest.approx(one["ssim"])
+
+
+def test_the_size_of_the_files_does_not_matter(photo: Tensor, painting: Tensor, encoder: Encoder) -> None:
+    """A content and a style of more pixels than the output are compared at the output's size."""
+    large = [resized(picture, (3 * picture.shape[-2], 3 * picture.shape[-1])) for picture in (photo, painting)]
+    rows, full = (
+        api.evaluate(photo, pictures[0], style=pictures[1], encoder=encoder) for pictures in ((photo, painting), large)
+    )
+    assert full["output"]["content"] == pytest.approx(rows["output"]["content"], abs=0.05)
+    assert full["output"]["style-gram"] == pytest.approx(rows["output"]["style-gram"], rel=0.2)
+
+
 def test_an_evaluation_sees_transparency_as_white(photo: Tensor, painting: Tensor, encoder: Encoder) -> None:
     half = np.full((72, 80), 255, np.uint8)
     half[:, :40] = 0
     white = as_array(photo).copy()
     white[:, :40] = 255
     cut = np.dstack([as_array(photo), half])
-    assert api.evaluate(cut, white, painting, encoder=encoder) == api.evaluate(white, cut, painting, encoder=encoder)
+    assert api.evaluate(cut, white, style=painting, encoder=encoder) == api.evaluate(
+        white, cut, style=painting, encoder=encoder
+    )
 
 
 def test_an_encoder_by_its_file(photo: Tensor, painting: Tensor, there: Path, encoder: Encoder) -> None:
-    by_file = api.evaluate(photo, photo, painting, encoder=str(there / "tiny.safetensors"))
-    assert by_file == api.evaluate(photo, photo, painting, encoder=encoder)
+    by_file = api.evaluate(photo, photo, style=painting, encoder=str(there / "tiny.safetensors"))
+    assert by_file == api.evaluate(photo, photo, style=painting, encoder=encoder)
 
 
 def test_the_package_offers_the_api() -> None:

@@ -26,29 +26,35 @@ def evaluate(
     output: Annotated[Path, Parameter(help="Picture or film to measure.")],
     /,
     *,
-    content: Annotated[Path, Parameter(help="The content of the output.")],
-    style: Annotated[Path | None, Parameter(help="The style picture of the output.")] = None,
+    content: Annotated[Path | None, Parameter(help="The content of the output. Default: the recipe's.")] = None,
+    style: Annotated[
+        tuple[Path, ...],
+        Parameter(help="The style picture of the output; of several, measures are the mean. Default: the recipe's."),
+    ] = (),
     video: Annotated[bool, Parameter(negative=(), help="Measure how steady a film is; no --style is needed.")] = False,
     frame_by_frame: Annotated[
         Path | None, Parameter(help="The same film painted with --steady 0, to compare with (--video).")
     ] = None,
-    style_scale: Annotated[float, Parameter(help=about(StyleSource, "scale"))] = 1.0,
+    style_scale: Annotated[
+        float | None, Parameter(help=f"{about(StyleSource, 'scale')} Default: the recipe's, or 1.")
+    ] = None,
     encoder: Annotated[str, Parameter(help=about(LossOptions, "encoder"))] = LossOptions().encoder,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Measure a result against its content and its style.
 
     Two more rows mark the ends of each scale: a copy of the content, which has no style, and a copy of the style, which
-    has no content. A good result lies between them. Everything is compared at the size of the result.
+    has no content. A good result lies between them. Everything is compared at the size of the result. Content, style
+    and scale are read from the recipe in the picture unless they are given.
 
     With --video: the error along the source's motion (Lai et al. 2018) from one frame to the next and over 5 and 10
     frames, flicker where the source stands still, sharpness, and drift of the luminance, for the film, the same film
     frame by frame, and the source itself. The flow is Farnebäck's, which steadying does not use.
     """
     if video:
+        if content is None:
+            raise OptionError("--content is missing: a film is measured against its source.")
         return _evaluate_film(output, content, frame_by_frame=frame_by_frame, console=console)
-    if style is None:
-        raise OptionError("--style is missing: a picture is measured against its style. A film needs --video instead.")
     if frame_by_frame is not None:
         raise OptionError("--frame-by-frame is for a film. Add --video, or leave it out.")
     from impasto import api
@@ -58,9 +64,12 @@ def evaluate(
     batch.prepare(console)
     with Bar(quiet=console.quiet) as bar:
         features = api.load_encoder(encoder, precision="float32", progress=fetched(bar, encoder))
-        rows = api.evaluate(output, content, style, style_scale=style_scale, encoder=features, progress=bar.show)
+        rows = api.evaluate(
+            output, content, style=style or None, style_scale=style_scale, encoder=features, progress=bar.show
+        )
     if console.json:
-        print(json.dumps({"output": str(output), "content": str(content), "style": str(style), "measures": rows}))
+        given = {"content": content and str(content), "style": [str(path) for path in style]}
+        print(json.dumps({"output": str(output), **given, "measures": rows}))
     else:
         _print(rows)
     return 0
@@ -103,15 +112,18 @@ def _print(rows: Rows) -> None:
     from impasto.metrics.table import METRICS
 
     signs = {"low": "↓", "high": "↑"}
+    metrics = {name: METRICS[name] for name in rows["output"]}
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    for name, metric in METRICS.items():
+    for name, metric in metrics.items():
         table.add_column(f"{name} {signs[metric.better]}", justify="right")
     for row, values in rows.items():
-        table.add_row(row, *(f"{values[name]:.3f}" for name in METRICS))
+        table.add_row(row, *(f"{values[name]:.3f}" for name in metrics))
     out = Console(highlight=False)
     out.print(table)
     out.print()
-    for name, metric in METRICS.items():
+    for name, metric in metrics.items():
         unit = f" ({metric.unit})" if metric.unit else ""
         out.print(f"{name} {signs[metric.better]}  {metric.about}{unit}; {metric.better} is good", markup=False)
+    if "style copy" not in rows:
+        out.print("The style has no picture: name one with --style to measure against it.", markup=False)

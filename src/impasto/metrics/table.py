@@ -125,7 +125,7 @@ def measured(
 def reference_rows(
     output: Tensor,
     content: Tensor,
-    style: Tensor,
+    style: Tensor | None,
     encoder: Encoder,
     *,
     content_layers: Sequence[str],
@@ -135,16 +135,21 @@ def reference_rows(
     """`measured` for the output and for two copies that mark the ends of each scale.
 
     "content copy" is the content evaluated as an output: all content, no style. "style copy" is the style stretched to
-    the output's size: all style, no content. A good output lies between them in both.
+    the output's size: all style, no content. A good output lies between them in both. Without a style, its copy and
+    the measures that compare with it are left out.
     """
-    case = _case(output, content, style, encoder, content_layers=content_layers, style_layers=style_layers)
-    pictures = {"output": output, "content copy": case.content, "style copy": fitted(style, output)}
+    layers = {"content_layers": content_layers, "style_layers": style_layers}
+    case = _case(output, content, content if style is None else style, encoder, **layers)
+    pictures = {"output": output, "content copy": case.content}
+    if style is not None:
+        pictures["style copy"] = fitted(style, output)
+    names = [name for name, metric in METRICS.items() if style is not None or metric.of != "style"]
     rows: dict[str, dict[str, float]] = {row: {} for row in pictures}
     for index, (row, picture) in enumerate(pictures.items()):
-        for name, metric in METRICS.items():
+        for name in names:
             if progress is not None:
-                progress(index * len(METRICS) + len(rows[row]), len(rows) * len(METRICS), f"{name} of the {row}")
-            rows[row][name] = metric.value(replace(case, output=picture))
+                progress(index * len(names) + len(rows[row]), len(rows) * len(names), f"{name} of the {row}")
+            rows[row][name] = METRICS[name].value(replace(case, output=picture))
     return rows
 
 
