@@ -1,0 +1,43 @@
+"""`impasto studio`: a local page to paint in."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from impasto.cli.groups import StudioFlags
+
+app = App(name="studio")
+_STUDIO = StudioFlags()
+
+
+@app.default
+def studio(
+    *,
+    studio: StudioFlags = _STUDIO,
+    browser: Annotated[bool, Parameter(help="Open the page in a browser.")] = True,
+) -> int:
+    """Open a page to paint in, on this machine alone.
+
+    The page and its HTTP API (docs/serve.md) listen on the loopback address; nothing leaves the machine. The address
+    holds a token: without it nothing is answered. Ctrl-C ends the studio.
+    """
+    from impasto.api import trained_style_names
+    from impasto.cli.flags import plain
+    from impasto.core.extras import optional
+
+    for module in ("starlette", "uvicorn"):
+        optional(module, "studio", "the studio")
+    from impasto.web.server import serve
+
+    def started(address: str) -> None:
+        print(address, flush=True)
+        print("The studio is open. Ctrl-C ends it.", file=sys.stderr)
+        if browser:
+            webbrowser.open(address)
+
+    serve(plain(studio), names=tuple(trained_style_names()), started=started)
+    return 0

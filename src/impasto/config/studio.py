@@ -1,0 +1,31 @@
+"""Options of the local studio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from impasto.core.options import Doc, Options, Range
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudioOptions(Options):
+    """Where the studio listens, and what it allows."""
+
+    host: Annotated[str, Doc("Address to listen on. Any other than loopback needs a token.")] = "127.0.0.1"
+    port: Annotated[int, Doc("Port to listen on; 0 takes a free one."), Range(0, 65535)] = 8471
+    token: Annotated[str | None, Doc("Secret that requests must carry. Without: a new one for each start.")] = None
+    allow_host: Annotated[
+        tuple[str, ...], Doc("Further host names that requests may be addressed to, for example behind a proxy.")
+    ] = ()
+    keep: Annotated[Path | None, Doc("Folder that finished pictures are kept in. Without: until the studio ends.")] = (
+        None
+    )
+    queue: Annotated[int, Doc("Jobs that may wait; further ones are answered with 429."), Range(1, 10_000)] = 32
+    client_jobs: Annotated[int, Doc("Jobs of one client that may wait or run."), Range(1, 10_000)] = 16
+    timeout_s: Annotated[float, Doc("Time limit of a job in seconds."), Range(1, 86_400)] = 900.0
+    memory_gb: Annotated[float, Doc("Memory limit of the painting process in gigabytes."), Range(1, 4096)] = 8.0
+    upload_mb: Annotated[float, Doc("Largest upload in megabytes."), Range(0.1, 4096)] = 50.0
+    megapixels: Annotated[float, Doc("Largest picture in millions of pixels."), Range(0.1, 1000)] = 50.0
+    threads: Annotated[int | None, Doc("Processor threads of the painting process."), Range(1, 4096)] = None

@@ -1,0 +1,1 @@
+"""The local studio: a page and an HTTP API."""
