@@ -13,6 +13,7 @@ from impasto.config.fast import FastOptions
 from impasto.config.job import PaintOptions
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import ColourOptions, OutputOptions, SizeOptions
+from impasto.config.studio import StudioOptions
 
 
 @flagged("Painting")
@@ -53,6 +54,11 @@ class OptimiseFlags(OptimiseOptions):
 @flagged("Output")
 class OutputFlags(OutputOptions):
     """Flags of `OutputOptions`."""
+
+
+@flagged("Studio")
+class StudioFlags(StudioOptions):
+    """Flags of `StudioOptions`."""
 
 
 @flagged("Console")

@@ -32,6 +32,7 @@ COMMANDS = {
     "redo": "Make a picture again from the recipe in its metadata.",
     "evaluate": "Measure a result against its content and style.",
     "analyze": "Look into pictures and encoders.",
+    "studio": "Open a local page to paint in.",
     "style": "Keep styles in small files, and show them.",
     "models": "Weights: list, show, fetch, import.",
     "train": "Train networks.",

@@ -64,6 +64,12 @@ class Studio:
         inspector = WorkerProcess(memory_bytes=memory_bytes, threads=1)
         return cls(options, folder, names, painter, inspector, pictures, jobs)
 
+    async def warm_up(self) -> None:
+        """Start both processes, so that the first picture does not wait for them."""
+        await asyncio.gather(
+            *(worker.run({"kind": "ready"}, timeout_s=120) for worker in (self.inspector, self.painter))
+        )
+
     def close(self) -> None:
         """End the processes."""
         self.painter.close()
@@ -77,11 +83,12 @@ def create_app(options: StudioOptions, *, token: str, names: tuple[str, ...]) ->
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         with tempfile.TemporaryDirectory(prefix="impasto-studio-") as folder:
             app.state.studio = studio = Studio.of(options, Path(folder), names)
-            queue = asyncio.create_task(studio.jobs.run())
+            running = [asyncio.create_task(work) for work in (studio.jobs.run(), studio.warm_up())]
             try:
                 yield
             finally:
-                queue.cancel()
+                for task in running:
+                    task.cancel()
                 studio.close()
 
     rules = Rules(
@@ -186,7 +193,7 @@ async def thumbnail(studio: Studio, request: Request) -> Response:
         raise KeyError(name)
     if name not in studio.thumbnails:
         task = {"kind": "thumbnail", "style": name, "px": THUMBNAIL_PX, "folder": str(studio.folder)}
-        studio.thumbnails[name] = _preview(await studio.inspector.run(task, timeout_s=INSPECT_TIMEOUT_S))
+        studio.thumbnails[name] = _preview(await studio.painter.run(task, timeout_s=studio.options.timeout_s))
     return _jpeg(studio.thumbnails[name])
 
 

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-TOKEN_HEADER = "x-impasto-token"  # noqa: S105
+TOKEN_HEADER = "x-impasto-token"
 OPEN_PATHS = frozenset({"/", "/health"})
 """Paths that answer without a token: the page itself holds no data."""
 
@@ -111,5 +111,5 @@ def given_token(headers: Headers) -> str:
 
 def served_hosts(host: str, more: Iterable[str] = ()) -> frozenset[str]:
     """Host names that requests may be addressed to when the server listens on `host`."""
-    own = {host_name(f"[{host}]" if ":" in host else host)} - {"0.0.0.0", "::"}  # noqa: S104
+    own = {host_name(f"[{host}]" if ":" in host else host)} - {"0.0.0.0", "::"}
     return LOOPBACK | own | {name.lower() for name in more}

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from typing import Any
 
 from impasto.web.worker import Message, work
 
@@ -107,4 +106,3 @@ class WorkerProcess:
             with contextlib.suppress(Exception):
                 process.kill()
                 process.join(5)
-

@@ -93,5 +93,3 @@ def _inputs(group: str, cls: type) -> Any:
             elif isinstance(rule, Range):
                 row |= {"low": rule.low, "high": rule.high}
         yield row
-
-

@@ -68,7 +68,9 @@ def serve(options: StudioOptions, *, names: tuple[str, ...], started: Callable[[
     try:
         listening = socket.create_server((options.host, options.port), family=family)
     except OSError as error:
-        raise OptionError(f"port {options.port} of {options.host} is not free ({error.strerror}). Use --port 0.") from error
+        raise OptionError(
+            f"port {options.port} of {options.host} is not free ({error.strerror}). Use --port 0."
+        ) from error
     port = listening.getsockname()[1]
     host = f"[{options.host}]" if ":" in options.host else options.host
     config = uvicorn.Config(

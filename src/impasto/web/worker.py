@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -44,6 +45,7 @@ class Tasks:
 
         self._connection, self._cache, self._number = connection, JobCache(), 0
         self._kinds: Mapping[str, Callable[..., Message]] = {
+            "ready": dict,
             "inspect": self.inspect,
             "paint": self.paint,
             "thumbnail": self.thumbnail,
@@ -58,8 +60,12 @@ class Tasks:
         except ImpastoError as error:
             return {"kind": "failed", "error": str(error)}
         except MemoryError:
-            return {"kind": "failed", "error": "the painting does not fit into the studio's memory. Use a smaller size."}
-        except Exception as error:  # a defect must not end the process, or show a path
+            return {
+                "kind": "failed",
+                "error": "the painting does not fit into the studio's memory. Use a smaller size.",
+            }
+        except Exception as error:  # a defect must not end the process, or show a path to the client
+            traceback.print_exc()
             return {"kind": "failed", "error": f"the painting failed ({type(error).__name__})."}
 
     def inspect(self, path: str, most_pixels: int, preview_px: int) -> Message:
@@ -75,7 +81,7 @@ class Tasks:
         from impasto.api import Job, open_session
         from impasto.core.options import from_dict
 
-        session = open_session(from_dict(Job, job, "job"), output=output, cache=self._cache)
+        session = open_session(from_dict(Job, job, "job"), output=output, shelf=self._cache)
         started, sent, stopped = time.monotonic(), 0.0, False
         for step in session.steps():
             stopped = step.index < step.total and self._is_stopped()
@@ -111,7 +117,7 @@ class Tasks:
         if not content.exists():
             Painting(sample("chelsea").pixels).save(content)
         job = Job(content=str(content), styles=(StyleSource(source=style),), size=SizeOptions(size=px))
-        *_, last = open_session(job, cache=self._cache).steps()
+        *_, last = open_session(job, shelf=self._cache).steps()
         return {"preview": as_jpeg(last.picture(), px)}
 
     def recipe(self, path: str) -> Message:

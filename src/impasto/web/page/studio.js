@@ -24,19 +24,22 @@ const attempt = (work) => async (...given) => {
 const openContent = attempt(async (blob) => {
   $("status").textContent = "Opening…";
   const sent = await json("PUT", "/api/pictures", blob);
-  state.content = sent.id;
-  state.size = [sent.width, sent.height];
-  state.mask = null;
-  $("before").src = await picture(`/api/pictures/${sent.id}`);
+  await showContent(sent);
   $("after").removeAttribute("src");
   $("after").classList.add("empty");
+  if (!await restore(sent.id)) paint();
+});
+
+async function showContent(sent) {
+  $("before").src = await picture(`/api/pictures/${sent.id}`);
+  Object.assign(state, { content: sent.id, size: [sent.width, sent.height], mask: null });
+  sessionStorage.setItem("impasto-content", JSON.stringify(sent));
   $("welcome").hidden = true;
   for (const id of ["viewer", "tools", "masking"]) $(id).hidden = false;
   $("sheet").disabled = false;
   $("status").textContent = `${sent.width} × ${sent.height}`;
   viewer.fit();
-  if (!await restore(sent.id)) paint();
-});
+}
 
 async function restore(id) {
   const recipe = await json("GET", `/api/pictures/${id}/recipe`).catch(() => null);
@@ -352,11 +355,12 @@ attempt(async () => {
   showWall();
   showChosen();
   await showOptions();
+  const sent = JSON.parse(sessionStorage.getItem("impasto-content"));
+  if (!sent) return;
+  await showContent(sent).catch(() => sessionStorage.removeItem("impasto-content"));  // from before a restart
   const { jobs } = await json("GET", "/api/jobs");
   const last = jobs.at(-1);
-  if (!last) return;
-  $("welcome").hidden = true;
-  $("viewer").hidden = $("tools").hidden = false;
+  if (!last || !state.content) return;
   state.job = last.id;
   await follow(last.id, { keep: true });
 })();

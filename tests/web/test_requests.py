@@ -1,0 +1,86 @@
+"""From requests to jobs: what clients may choose, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from impasto.config.job import Job
+from impasto.core.errors import OptionError
+from impasto.core.options import from_dict
+from impasto.web.requests import FILE_OPTIONS, form, job_options
+
+NAMES = frozenset({"wave"})
+FILES = {"photo": Path("/srv/photo.png"), "brush": Path("/srv/brush.png")}
+
+
+def options(**body: Any) -> dict[str, Any]:
+    request = {"content": "photo", "styles": [{"name": "wave"}], **body}
+    return job_options(request, path_of=lambda id: FILES[id], names=NAMES)
+
+
+def test_ids_become_files_and_options_a_job() -> None:
+    found = options(styles=[{"picture": "photo", "weight": 2, "mask": "brush"}], paint={"strength": 0.5})
+    job = from_dict(Job, found, "job")
+    assert job.content == "/srv/photo.png"
+    assert (job.styles[0].source, job.styles[0].weight) == ("/srv/photo.png", 2)
+    assert str(job.styles[0].mask) == "/srv/brush.png"
+    assert job.paint.strength == 0.5
+
+
+@pytest.mark.parametrize(
+    "text", ["../../etc/passwd", "/etc/passwd", "photo.png", "", "photo\x00", "file:///etc/passwd", "http://a/b.png"]
+)
+@pytest.mark.parametrize("field", ["content", "style", "mask", "name"])
+def test_no_path_or_address_is_taken(field: str, text: str) -> None:
+    bodies: dict[str, dict[str, Any]] = {
+        "content": {"content": text},
+        "style": {"styles": [{"picture": text}]},
+        "mask": {"styles": [{"name": "wave", "mask": text}]},
+        "name": {"styles": [{"name": text}]},
+    }
+    with pytest.raises(OptionError) as error:
+        options(**bodies[field])
+    assert "srv" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"unknown": 1},
+        {"styles": []},
+        {"styles": "wave"},
+        {"styles": [{"name": "wave"}] * 17},
+        {"styles": [{"name": "wave", "picture": "photo"}]},
+        {"styles": [{"source": "/etc/passwd"}]},
+        {"styles": [3]},
+        {"content": 3},
+        {"content": ["photo"]},
+        {"paint": {"strength": 11}},
+        {"paint": {"strength": "1"}},
+        {"paint": 3},
+        {"size": {"size": 1e9}},
+        {"optimise": {"init_picture": "/etc/passwd"}},
+        {"losses": {"encoder": "/etc/passwd"}},
+        {"arbitrary": {"network": "/etc/passwd"}},
+    ],
+)
+def test_bad_requests_are_refused(body: dict[str, Any]) -> None:
+    with pytest.raises(OptionError):
+        options(**body)
+
+
+def test_a_request_that_is_no_object() -> None:
+    with pytest.raises(OptionError, match="not a JSON object"):
+        job_options([], path_of=lambda id: FILES[id], names=NAMES)
+
+
+def test_the_form_offers_every_option_but_files() -> None:
+    offered = {(row["group"], option["name"]) for row in form() for option in row["options"]}
+    assert ("paint", "strength") in offered
+    assert not offered & FILE_OPTIONS
+    strength = next(option for row in form() for option in row["options"] if option["name"] == "strength")
+    assert (strength["low"], strength["high"], strength["default"]) == (0, 10, 1.0)
+    assert all(option["help"] for row in form() for option in row["options"])
