@@ -233,7 +233,8 @@ def test_stopping_keeps_the_picture_so_far(studio: httpx.Client) -> None:
 
 
 def test_a_new_live_job_replaces_the_older_ones(studio: httpx.Client) -> None:
-    ids = [submit(studio, live=True).json()["id"] for _ in range(4)]
+    request = {"content": upload(studio), "styles": [{"name": "wave"}], "size": {"size": 640}, "live": True}
+    ids = [studio.post("/api/jobs", json=request).json()["id"] for _ in range(5)]
     states = [rows(studio, id)[-1]["state"] for id in ids]
     assert states[-1] == "done"
     assert "cancelled" in states[:-1]

@@ -25,9 +25,9 @@ def studio(
     The page and its HTTP API (docs/serve.md) listen on the loopback address; nothing leaves the machine. The address
     holds a token: without it nothing is answered. Ctrl-C ends the studio.
     """
+    from impasto.api import StyleCatalogue
     from impasto.cli.flags import plain
     from impasto.core.extras import optional
-    from impasto.rendering.learned import sources
 
     for module in ("starlette", "uvicorn"):
         optional(module, "studio", "the studio")
@@ -39,5 +39,5 @@ def studio(
         if browser:
             webbrowser.open(address)
 
-    serve(plain(studio), names=tuple(sources()), started=started)
+    serve(plain(studio), names=tuple(StyleCatalogue().sources()), started=started)
     return 0

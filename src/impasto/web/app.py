@@ -36,6 +36,7 @@ INSPECT_TIMEOUT_S = 30.0
 PREVIEW_PX = 1280
 THUMBNAIL_PX = 224
 KEEP_ALIVE_S = 15.0
+DRAINED_BYTES, DRAINED_S = 4_000_000, 3.0
 
 
 @dataclass
@@ -131,7 +132,8 @@ def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         try:
             return await handler(request.app.state.studio, request)
         except UploadRefused as error:
-            return JSONResponse({"error": str(error)}, status_code=error.status)
+            await _drain(request)  # a client that still sends would see a reset, and not the answer
+            return JSONResponse({"error": str(error)}, status_code=error.status, headers={"connection": "close"})
         except QueueFull as error:
             return JSONResponse({"error": str(error)}, status_code=429, headers={"retry-after": "5"})
         except ImpastoError as error:
@@ -142,6 +144,18 @@ def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             return Response(status_code=400)
 
     return answer
+
+
+async def _drain(request: Request) -> None:
+    """Read the rest of a refused upload, up to `DRAINED_BYTES` and `DRAINED_S`; then the connection is closed."""
+    left = DRAINED_BYTES
+    with contextlib.suppress(ClientDisconnect, TimeoutError):
+        async with asyncio.timeout(DRAINED_S):
+            while left > 0:
+                message = await request.receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
 
 
 # Page and description

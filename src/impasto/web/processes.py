@@ -43,13 +43,11 @@ class WorkerProcess:
         """
         async with self._lock:
             loop = asyncio.get_running_loop()
-            return await asyncio.to_thread(
-                self._exchange,
-                task,
-                timeout_s,
-                cancelled or threading.Event(),
-                lambda message: loop.call_soon_threadsafe(tell, message),
-            )
+
+            def tell_loop(message: Message) -> None:
+                loop.call_soon_threadsafe(tell, message)
+
+            return await asyncio.to_thread(self._exchange, task, timeout_s, cancelled or threading.Event(), tell_loop)
 
     def _exchange(
         self, task: Message, timeout_s: float, cancelled: threading.Event, tell: Callable[[Message], None]

@@ -70,7 +70,7 @@ def _upload(id: Any, what: str, path_of: PathOf) -> Path:
 
 def form() -> list[dict[str, Any]]:
     """Every option that a client may set, in the order of the groups of `Job`."""
-    hints = {field.name: type(field.default_factory()) for field in dataclasses.fields(Job) if field.name in GROUPS}  # type: ignore[misc]
+    hints = {field.name: hint for field, hint in annotated_fields(Job) if field.name in GROUPS}
     return [
         {"group": group, "about": (cls.__doc__ or "").strip(), "options": list(_inputs(group, cls))}
         for group, cls in hints.items()

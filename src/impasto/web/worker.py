@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -58,7 +59,7 @@ class Tasks:
             kind, self._number = task.pop("kind"), task.pop("number")
             return {"kind": "done", **self._kinds[kind](**task)}
         except ImpastoError as error:
-            return {"kind": "failed", "error": str(error)}
+            return {"kind": "failed", "error": without_paths(str(error))}
         except MemoryError:
             return {
                 "kind": "failed",
@@ -81,7 +82,7 @@ class Tasks:
         from impasto.api import Job, open_session
         from impasto.core.options import from_dict
 
-        session = open_session(from_dict(Job, job, "job"), output=output, shelf=self._cache)
+        session = open_session(from_dict(Job, job, "job"), output=output, cache=self._cache)
         started, sent, stopped = time.monotonic(), 0.0, False
         for step in session.steps():
             stopped = step.index < step.total and self._is_stopped()
@@ -111,20 +112,26 @@ class Tasks:
 
     def thumbnail(self, style: str, px: int, folder: str) -> Message:
         """A sample photograph in a trained style, as JPEG. The photograph is kept in `folder`."""
-        from impasto.api import Job, Painting, SizeOptions, StyleSource, open_session, sample
+        from impasto.api import Job, Painting, SizeOptions, StyleSource, open_session
+        from impasto.image.samples import sample
 
         content = Path(folder, "sample.png")
         if not content.exists():
             Painting(sample("chelsea").pixels).save(content)
         job = Job(content=str(content), styles=(StyleSource(source=style),), size=SizeOptions(size=px))
-        *_, last = open_session(job, shelf=self._cache).steps()
+        *_, last = open_session(job, cache=self._cache).steps()
         return {"preview": as_jpeg(last.picture(), px)}
 
     def recipe(self, path: str) -> Message:
         """The options in the metadata of a finished picture, by group."""
         from impasto.api import recipe_of
 
-        return {"job": recipe_of(path).job}
+        return {"job": recipe_of(path).job.to_dict()}
+
+
+def without_paths(text: str) -> str:
+    """An error text in which paths of this machine are replaced."""
+    return re.sub(r"(?:[A-Za-z]:)?[\\/][^\s:;,]+", "the picture", text)
 
 
 def check_header(path: Path, most_pixels: int) -> None:
@@ -133,12 +140,15 @@ def check_header(path: Path, most_pixels: int) -> None:
 
     from impasto.core.errors import ImageError
 
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # our own limit has its own message
     try:
         with Image.open(path) as image:
             width, height = image.size
             frames = min(getattr(image, "n_frames", 1), 10_000)
     except Exception as error:
         raise ImageError("the file is not a picture that can be read.") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
     if width * height * max(1, frames) > most_pixels:
         raise ImageError(
             f"the picture has {width}×{height} px"
