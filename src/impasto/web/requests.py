@@ -9,7 +9,7 @@ from typing import Any
 
 from impasto.config.job import Job
 from impasto.core.errors import OptionError
-from impasto.core.options import Choice, Range, annotated_fields, flag, from_dict, help_text, rules
+from impasto.core.options import Choice, Range, annotated_fields, from_dict, help_text, rules
 
 GROUPS = ("paint", "size", "colour", "arbitrary", "fast", "losses", "optimise")
 FILE_OPTIONS = frozenset({("optimise", "init_picture"), ("losses", "encoder"), ("arbitrary", "network")})
@@ -83,7 +83,6 @@ def _inputs(group: str, cls: type) -> Any:
             continue
         row: dict[str, Any] = {
             "name": field.name,
-            "flag": flag(field.name),
             "help": help_text(hint),
             "default": field.default if field.default is not dataclasses.MISSING else None,
         }

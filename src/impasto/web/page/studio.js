@@ -78,7 +78,15 @@ function showWall() {
   $("wall").replaceChildren(add, ...buttons);
 }
 
+// One at a time: a browser opens six connections to a server, and a picture must never wait behind thumbnails.
 const thumbnails = new Map();
+let lastThumbnail = Promise.resolve();
+function thumbnail(name) {
+  const made = lastThumbnail.then(() => picture(`/api/styles/${encodeURIComponent(name)}`));
+  lastThumbnail = made.catch(() => thumbnails.delete(name));
+  return made;
+}
+
 function tile(key, label, url) {
   const button = document.createElement("button"), image = new Image(), text = document.createElement("span");
   text.textContent = label;
@@ -91,8 +99,8 @@ function tile(key, label, url) {
   button.onclick = (event) => choose(key, event.shiftKey || event.ctrlKey || event.metaKey);
   if (url) image.src = url;
   else {
-    if (!thumbnails.has(key)) thumbnails.set(key, picture(`/api/styles/${encodeURIComponent(key)}`));
-    thumbnails.get(key).then((made) => { image.src = made; }).catch(() => thumbnails.delete(key));
+    if (!thumbnails.has(key)) thumbnails.set(key, thumbnail(key));
+    thumbnails.get(key).then((made) => { image.src = made; }, () => {});
   }
   return button;
 }
