@@ -1,13 +1,24 @@
-"""A client that talks to an ASGI application without a network."""
+"""Clients: of an ASGI application without a network, and of a studio that serves on a real socket."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+
+from impasto.config.studio import StudioOptions
+from impasto.web.app import create_app
+from impasto.web.server import PatientProtocol
+
+TOKEN = "a-token-for-tests-only"
 
 
 class Client:
@@ -28,3 +39,38 @@ class Client:
 @pytest.fixture
 def client_of() -> Callable[..., Client]:
     return Client
+
+
+@contextmanager
+def served(**options: Any) -> Iterator[httpx.Client]:
+    """A client of a studio that serves in another thread."""
+    chosen = StudioOptions(
+        **({"threads": 1, "client_jobs": 8, "queue": 12, "upload_mb": 0.5, "megapixels": 1.0} | options)
+    )
+    app = create_app(chosen, token=TOKEN, names=("wave", "scream"))
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, http=PatientProtocol, ws="none", log_level="error", limit_concurrency=100)
+    serving = uvicorn.Server(config)
+    thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    try:
+        with httpx.Client(base_url=address, headers={"x-impasto-token": TOKEN}, timeout=180) as client:
+            while not serving.started:
+                time.sleep(0.01)
+            client.app = app  # type: ignore[attr-defined]
+            yield client
+    finally:
+        serving.should_exit = True
+        thread.join(30)
+        listening.close()
+
+
+@pytest.fixture(scope="session")
+def running() -> Callable[..., AbstractContextManager[httpx.Client]]:
+    return served
+
+
+@pytest.fixture(scope="session")
+def token() -> str:
+    return TOKEN

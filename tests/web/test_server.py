@@ -9,25 +9,22 @@ import json
 import os
 import signal
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from impasto.config.studio import StudioOptions
 from impasto.core.errors import OptionError
 from impasto.web import server, store
-from impasto.web.app import create_app
 
-TOKEN = "a-token-for-tests-only"
+Running = Callable[..., AbstractContextManager[httpx.Client]]
 
 
 def png(width: int = 48, height: int = 32, seed: int = 0) -> bytes:
@@ -37,33 +34,8 @@ def png(width: int = 48, height: int = 32, seed: int = 0) -> bytes:
     return buffer.getvalue()
 
 
-@contextmanager
-def running(**options: Any) -> Iterator[httpx.Client]:
-    """A client of a studio that serves in another thread."""
-    chosen = StudioOptions(
-        **({"threads": 1, "client_jobs": 8, "queue": 12, "upload_mb": 0.5, "megapixels": 1.0} | options)
-    )
-    app = create_app(chosen, token=TOKEN, names=("wave", "scream"))
-    listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=server.PatientProtocol, ws="none", log_level="error", limit_concurrency=100)
-    serving = uvicorn.Server(config)
-    thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    try:
-        with httpx.Client(base_url=address, headers={"x-impasto-token": TOKEN}, timeout=180) as client:
-            while not serving.started:
-                time.sleep(0.01)
-            client.app = app  # type: ignore[attr-defined]
-            yield client
-    finally:
-        serving.should_exit = True
-        thread.join(30)
-        listening.close()
-
-
 @pytest.fixture(scope="module")
-def studio() -> Iterator[httpx.Client]:
+def studio(running: Running) -> Iterator[httpx.Client]:
     with running() as client:
         yield client
 
@@ -187,7 +159,7 @@ def test_an_upload_that_pauses_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_connection_that_sends_no_request_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_sends_no_request_is_closed(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "HEADER_TIMEOUT_S", 0.2)
     with running() as studio, socket.create_connection((studio.base_url.host, studio.base_url.port)) as slow:
         slow.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
@@ -254,7 +226,7 @@ def test_a_worker_that_dies_is_replaced(studio: httpx.Client) -> None:
     assert rows(studio, submit(studio).json()["id"])[-1]["state"] == "done"
 
 
-def test_a_job_may_not_take_longer_than_the_limit() -> None:
+def test_a_job_may_not_take_longer_than_the_limit(running: Running) -> None:
     with running(timeout_s=1.0) as studio:
         style = [{"picture": upload(studio, png(seed=1))}]
         job = submit(studio, styles=style, paint={"method": "optimise"}, optimise={"steps": [50_000]}).json()

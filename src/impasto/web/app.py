@@ -53,7 +53,7 @@ class Studio:
     thumbnails: dict[str, bytes] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, options: StudioOptions, folder: Path, names: tuple[str, ...]) -> Studio:
+    def of(cls, options: StudioOptions, folder: Path, *, names: tuple[str, ...]) -> Studio:
         """A studio with its files in `folder` (and finished pictures in `options.keep`) and its styles' `names`."""
         memory_bytes = int(options.memory_gb * 1e9)
         painter = WorkerProcess(memory_bytes=memory_bytes, threads=options.threads)
@@ -83,7 +83,7 @@ def create_app(options: StudioOptions, *, token: str, names: tuple[str, ...]) ->
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         with tempfile.TemporaryDirectory(prefix="impasto-studio-") as folder:
-            app.state.studio = studio = Studio.of(options, Path(folder), names)
+            app.state.studio = studio = Studio.of(options, Path(folder), names=names)
             running = [asyncio.create_task(work) for work in (studio.jobs.run(), studio.warm_up())]
             try:
                 yield
@@ -220,7 +220,9 @@ async def put_picture(studio: Studio, request: Request) -> Response:
     if last["kind"] == "failed":
         path.unlink(missing_ok=True)
         raise UploadRefused(last["error"], 415)
-    return JSONResponse(_picture_row(studio.pictures.add(path, tuple(last["size"]), last["preview"])), status_code=201)
+    return JSONResponse(
+        _picture_row(studio.pictures.add(path, tuple(last["size"]), preview=last["preview"])), status_code=201
+    )
 
 
 def _picture_row(picture: StoredPicture) -> dict[str, Any]:

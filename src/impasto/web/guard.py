@@ -40,7 +40,7 @@ class Rules:
     longest_body: int = 50_000_000
     open_paths: frozenset[str] = field(default=OPEN_PATHS)
 
-    def refusal(self, method: str, path: str, headers: Headers) -> tuple[int, str] | None:
+    def refusal(self, method: str, path: str, *, headers: Headers) -> tuple[int, str] | None:
         """Status and reason where a request is refused, None where it may pass.
 
         The order is that of the cost of a mistake: the Host header first (DNS rebinding), then the origin, the token
@@ -87,7 +87,7 @@ class Guard:
                 message["headers"] = headers.raw
             await send(message)
 
-        refusal = self.rules.refusal(scope["method"], scope["path"], Headers(scope=scope))
+        refusal = self.rules.refusal(scope["method"], scope["path"], headers=Headers(scope=scope))
         if refusal is None:
             await self.app(scope, receive, send_guarded)
         else:

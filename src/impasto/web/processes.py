@@ -47,22 +47,23 @@ class WorkerProcess:
             def tell_loop(message: Message) -> None:
                 loop.call_soon_threadsafe(tell, message)
 
-            return await asyncio.to_thread(self._exchange, task, timeout_s, cancelled or threading.Event(), tell_loop)
+            stop = cancelled or threading.Event()
+            return await asyncio.to_thread(self._exchange, task, timeout_s=timeout_s, cancelled=stop, tell=tell_loop)
 
     def _exchange(
-        self, task: Message, timeout_s: float, cancelled: threading.Event, tell: Callable[[Message], None]
+        self, task: Message, *, timeout_s: float, cancelled: threading.Event, tell: Callable[[Message], None]
     ) -> Message:
         try:
             connection = self._ready()
             self._number += 1
             connection.send({**task, "number": self._number})
-            return self._listen(connection, time.monotonic() + timeout_s, cancelled, tell)
+            return self._listen(connection, time.monotonic() + timeout_s, cancelled=cancelled, tell=tell)
         except (EOFError, OSError):
             self.close()
             return {"kind": "failed", "error": DIED}
 
     def _listen(
-        self, connection: Connection, deadline: float, cancelled: threading.Event, tell: Callable[[Message], None]
+        self, connection: Connection, deadline: float, *, cancelled: threading.Event, tell: Callable[[Message], None]
     ) -> Message:
         asked = False
         while True:
@@ -83,8 +84,13 @@ class WorkerProcess:
             self.close()
             context = multiprocessing.get_context("spawn")
             self._connection, theirs = context.Pipe()
-            arguments = (theirs, self._memory_bytes, self._threads)
-            self._process = context.Process(target=self._target, args=arguments, daemon=True, name="impasto-worker")
+            self._process = context.Process(
+                target=self._target,
+                args=(theirs, self._memory_bytes),
+                kwargs={"threads": self._threads},
+                daemon=True,
+                name="impasto-worker",
+            )
             self._process.start()
             theirs.close()
         return self._connection

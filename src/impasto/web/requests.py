@@ -40,7 +40,7 @@ def job_options(body: Any, *, path_of: PathOf, names: frozenset[str]) -> dict[st
     if not isinstance(styles, list) or not 1 <= len(styles) <= MOST_STYLES:
         raise OptionError(f"styles is to be a list of 1 to {MOST_STYLES} styles.")
     options = {
-        "content": str(_upload(body.get("content"), "content", path_of)),
+        "content": str(_upload(body.get("content"), "content", path_of=path_of)),
         "styles": [_style(style, path_of=path_of, names=names) for style in styles],
         **{group: body[group] for group in GROUPS if group in body},
     }
@@ -54,12 +54,14 @@ def _style(style: Any, *, path_of: PathOf, names: frozenset[str]) -> dict[str, A
         raise OptionError("a style has either a name or a picture.")
     if "name" in style and style["name"] not in names:
         raise OptionError("there is no style of this name.")
-    source = style["name"] if "name" in style else str(_upload(style["picture"], "style", path_of))
+    source = style["name"] if "name" in style else str(_upload(style["picture"], "style", path_of=path_of))
     row = {"source": source} | {key: style[key] for key in ("weight", "scale") if key in style}
-    return row | ({"mask": str(_upload(style["mask"], "mask", path_of))} if style.get("mask") is not None else {})
+    return row | (
+        {"mask": str(_upload(style["mask"], "mask", path_of=path_of))} if style.get("mask") is not None else {}
+    )
 
 
-def _upload(id: Any, what: str, path_of: PathOf) -> Path:
+def _upload(id: Any, what: str, *, path_of: PathOf) -> Path:
     try:
         if not isinstance(id, str):
             raise KeyError(id)

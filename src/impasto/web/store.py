@@ -69,7 +69,7 @@ class PictureStore:
             path.unlink(missing_ok=True)
             raise
 
-    def add(self, path: Path, size: tuple[int, int], preview: bytes) -> StoredPicture:
+    def add(self, path: Path, size: tuple[int, int], *, preview: bytes) -> StoredPicture:
         """Keep a received file that turned out to be a picture."""
         picture = StoredPicture(path.stem, path, size, preview)
         self._pictures[picture.id] = picture

@@ -21,7 +21,7 @@ PREVIEW_EVERY_S = 0.25
 Message = dict[str, Any]
 
 
-def work(connection: Connection, memory_bytes: int, threads: int | None) -> None:
+def work(connection: Connection, memory_bytes: int, *, threads: int | None) -> None:
     """Answer tasks until the connection closes. Each answer ends with a message of kind `done` or `failed`."""
     _limit_memory(memory_bytes)
     import torch
@@ -69,7 +69,7 @@ class Tasks:
             traceback.print_exc()
             return {"kind": "failed", "error": f"the painting failed ({type(error).__name__})."}
 
-    def inspect(self, path: str, most_pixels: int, preview_px: int) -> Message:
+    def inspect(self, path: str, *, most_pixels: int, preview_px: int) -> Message:
         """Size and a JPEG preview of a picture file; raises where the header promises more than `most_pixels`."""
         from impasto.api import read
 
@@ -110,7 +110,7 @@ class Tasks:
                 return True
         return False
 
-    def thumbnail(self, style: str, px: int, folder: str) -> Message:
+    def thumbnail(self, style: str, *, px: int, folder: str) -> Message:
         """A sample photograph in a trained style, as JPEG. The photograph is kept in `folder`."""
         from impasto.api import Job, Painting, SizeOptions, StyleSource, open_session
         from impasto.image.samples import sample
