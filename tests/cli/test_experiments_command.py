@@ -90,9 +90,9 @@ def test_ctrl_c_stops_a_sweep_and_the_same_command_goes_on(
 
 
 def test_the_sweep_trains_as_the_command_does() -> None:
-    from impasto.training.fast_run import train_learned
+    from impasto.training.fast_run import train_fast
 
-    assert experiments._trainer() is train_learned
+    assert experiments._trainer() is train_fast
 
 
 @pytest.mark.parametrize(

@@ -95,9 +95,9 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         finally:
             seen.append("closed")
 
-    module = ModuleType("impasto.training.run")
+    module = ModuleType("impasto.training.backbone_run")
     module.train_backbone = train_backbone  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "impasto.training.run", module)
+    monkeypatch.setitem(sys.modules, "impasto.training.backbone_run", module)
     return seen
 
 

@@ -38,7 +38,7 @@ def rows(done: Result) -> Any:
 def test_from_teachers_to_a_network_that_paints(run: Run, words: list[str | Path]) -> None:
     done = run(*words, "--sample-every", "3", "--name", "three", "--cache", "kept", "--json")
     assert set(rows(done)["losses"]) == {"pixels", "features", "range"}
-    assert "results has results of 1 of 2 contents" in done.err
+    assert "results has results for 1 of 2 contents" in done.err
     network = nets.loaded("out/network.safetensors", precision="float32")
     assert (network.name, network.styles) == ("three", ("scream", "style", "results"))
     assert [path.name for path in Path("out/samples").iterdir()] == ["step-000003.png"]
@@ -60,7 +60,7 @@ def test_quiet_is_quiet(run: Run, words: list[str | Path]) -> None:
         (["--teachers", "contents"], 0, ""),
         (["--weights", "1,2"], 2, "3 teachers need as many, or one"),
         (["--contents", "none"], 1, "none is neither a folder nor a .csv file"),
-        (["--many", "all"], 2, "conditional"),
+        (["--multi-style", "all"], 2, "conditional"),
     ],
 )
 def test_mistakes_are_one_line(more: list[str], code: int, said: str, run: Run, words: list[str | Path]) -> None:

@@ -52,9 +52,9 @@ def test_from_pictures_to_styles_by_name(run: Run, words: list[str | Path]) -> N
     assert "tide" in wrong.err
 
 
-@pytest.mark.parametrize("many", ["sum", "average", "alternate"])
-def test_two_pictures_become_one_style(run: Run, words: list[str | Path], many: str) -> None:
-    assert run(*words, "--many", many, "--alpha", "0.25", "--name", "between").code == 0
+@pytest.mark.parametrize("multi_style", ["sum", "average", "alternate"])
+def test_two_pictures_become_one_style(run: Run, words: list[str | Path], multi_style: str) -> None:
+    assert run(*words, "--multi-style", multi_style, "--alpha", "0.25", "--name", "between").code == 0
     card = load(Path("out/network.safetensors")).card
     assert (card.name, card.styles, card.network["styles"]) == ("between", [], 1)
 

@@ -29,7 +29,7 @@ SMALL = {
     "sweep": {"--size": "64"},
     "demo": {"--size": "64"},
     "backbone": {"--steps": "1", "--batch-size": "4", "--crop-px": "64", "--short-side-px": "64"},
-    "adain": {
+    "arbitrary": {
         "--steps": "1",
         "--batch-size": "2",
         "--crop-px": "32",

@@ -16,7 +16,8 @@ from impasto.config.pictures import ColourOptions
 from impasto.config.training import BackboneOptions
 from impasto.encoders import table as encoders
 from impasto.nets.table import VARIANTS, untrained
-from impasto.training.arbitrary_run import FILE
+from impasto.objective.output import Weights
+from impasto.training.run import NETWORK
 
 PAGE = (Path(__file__).parents[2] / "docs" / "train.md").read_text(encoding="utf-8")
 
@@ -46,9 +47,7 @@ def test_every_flag_there_is() -> None:
 
 
 def test_every_part_of_the_loss_and_every_file() -> None:
-    from impasto.training.arbitrary import Weights
-
     for field in dataclasses.fields(Weights):
         assert f"| {field.name} |" in PAGE
-    assert f"| range | {Weights(content=1, style=1).range:g}, fixed |" in PAGE
-    assert f"`{FILE}`" in PAGE
+    assert f"| range | {Weights().range:g}, fixed |" in PAGE
+    assert f"`{NETWORK}`" in PAGE

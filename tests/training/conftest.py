@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from teaching import Painters
 
 from impasto.config.arbitrary_training import ArbitraryFitOptions, ArbitraryTrainOptions
 from impasto.config.distil import DistilOptions
 from impasto.config.fast_training import FastFitOptions, FastTrainOptions
-from impasto.training import arbitrary_run, image_dataset
+from impasto.training import arbitrary_run, distil_run, image_dataset
 
 BRIEF = ArbitraryFitOptions(
     steps=4,
@@ -79,7 +80,7 @@ def brief() -> ArbitraryFitOptions:
 
 @pytest.fixture
 def learned_options(there: Path, contents: Path, styles: Path) -> Callable[..., FastTrainOptions]:
-    """`learned_options(many=…)`: two styles, crops of 32 px seen by the small random encoder, a narrow network."""
+    """`learned_options(multi_style=…)`: two styles, crops of 32 px, the small random encoder, a narrow network."""
 
     def made(**options: Any) -> FastTrainOptions:
         given: dict[str, Any] = {
@@ -130,3 +131,11 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.fail(f"{path} was read")
 
     monkeypatch.setattr(image_dataset, "small", small)
+
+
+@pytest.fixture
+def painters(monkeypatch: pytest.MonkeyPatch) -> Painters:
+    """The painters of distillation, which counts what they paint."""
+    made = Painters()
+    monkeypatch.setattr(distil_run, "prepare_style", made)
+    return made

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.core.errors import ImageTooSmall, UnknownName
+from impasto.session.prepared import prepare_style
 from impasto.stylizers.prepared import PreparedStylizer
 from impasto.stylizers.protocol import Mix, Step
 
@@ -49,13 +50,15 @@ CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Painters:
-    """Gives painters by the names of `CHANGES`; `calls` counts what each has painted."""
+    """Gives painters by the names of `CHANGES`, the real ones of files; `calls` counts what each has painted."""
 
     def __init__(self) -> None:
         self.calls: dict[str, list[int]] = {}
 
     def __call__(self, source: str, **options: Any) -> PreparedStylizer:
         name = Path(source).name
+        if Path(source).is_file():
+            return prepare_style(source, **options)
         if name not in CHANGES:
             raise UnknownName.of("trained style", name, CHANGES)
         stylizer = Painting(CHANGES[name], self.calls.setdefault(name, []))

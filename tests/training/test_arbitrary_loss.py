@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.losses.table import STYLE_LOSSES
 from impasto.nets.table import VARIANTS, untrained
-from impasto.training.arbitrary import ArbitraryStyle, Weights, tempered
+from impasto.objective.output import Weights
+from impasto.training.arbitrary import ArbitraryStyle, tempered
 from impasto.training.microbatch import part_of
 from impasto.training.pairs import Pair
 
@@ -231,3 +233,24 @@ def test_a_sample_shows_every_content_in_every_style(encoder: Encoder, pair: Pai
     assert float(greys.std()) > 1e-3  # the law can fail
     with pytest.raises(OptionError, match="no pictures to show"):
         task(network, encoder).sample(network)
+
+
+def test_normalised_content_leaves_contrast_free(encoder: Encoder) -> None:
+    feats = encoder(torch.rand(2, 3, 32, 32), ["relu3_3"])["relu3_3"]
+    flatter = 0.5 * feats + 0.1
+    for normalise, equal in ((True, True), (False, False)):
+        made = task(Stub(lambda image: image), encoder, normalise_content=normalise)
+        distance = made._content_distance(flatter, feats).item()
+        assert (distance < 1e-2) is equal
+        assert made._content_distance(feats.flip(-1), feats).item() > 0.05
+
+
+def test_the_style_at_several_sizes_is_the_mean(encoder: Encoder, pair: Pair) -> None:
+    layers: dict[str, Any] = {"style_layers": {"relu1_1": 0.3, "relu2_1": 1.0}}
+    found = losses(Stub(lambda image: image), encoder, pair, only("style"), sizes=2, **layers)["style"]
+    each = []
+    for level in range(2):
+        small = Pair(*(F.avg_pool2d(images, 2**level) for images in (pair.contents, pair.styles)))
+        each.append(losses(Stub(lambda image: image), encoder, small, only("style"), **layers)["style"])
+    assert found == pytest.approx(sum(each) / 2, rel=1e-5)
+    assert each[0] != pytest.approx(each[1], rel=1e-3)

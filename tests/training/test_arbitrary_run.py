@@ -83,7 +83,7 @@ def test_training_lowers_the_loss(
     variant: str, adain_options: Options, brief: ArbitraryFitOptions, tmp_path: Path
 ) -> None:
     prepared = prepare(adain_options(variant=variant), brief)
-    batch = prepared.pairs(0)
+    batch = prepared.batches(0)
     options = dataclasses.replace(brief, steps=12, learning_rate=1e-3)
     totals = [
         sum(row.losses.values()) for row in fit(prepared.task, lambda step: batch, options, folder=tmp_path / "o")
@@ -178,6 +178,7 @@ def test_pictures_that_cannot_be_read_are_told_and_change_no_resuming(
         ({"content_weight": 0.0, "style_weight": 0.0}, OptionError, "are all 0"),
         ({"contents": ()}, OptionError, "--contents is missing"),
         ({"styles": ()}, OptionError, "--styles is missing"),
+        ({"sizes": 3}, OptionError, "--crop-px is 32; 64 or more"),
         ({"crop_px": 44}, OptionError, "a multiple of 8, is needed. Use --crop-px 48"),
         ({"variant": "predicted", "crop_px": 46}, OptionError, "--crop-px 48"),
         ({"encoder": "nowhere.safetensors"}, Exception, "there is no weight file nowhere.safetensors"),
@@ -231,7 +232,7 @@ def test_an_encoder_that_does_not_serve(
     tmp_path: Path,
 ) -> None:
     shallow = encoder_of(((4, 2), (6, 2), (8, 1)))
-    with pytest.raises(OptionError, match=f"does not serve --variant {variant}: unknown layer 'relu[45]_1'"):
+    with pytest.raises(OptionError, match=f"does not fit --variant {variant}: unknown layer 'relu[45]_1'"):
         trained(adain_options(variant=variant, encoder=shallow), brief, tmp_path / "out")
 
 
@@ -244,9 +245,9 @@ def test_an_encoder_that_is_no_vgg(
     card = Card(kind="encoder", name="squeezenet", network=network, preprocess="squeezenet-bgr")
     net = SqueezeNet(matrix=((1, 0, 0), (0, 1, 0), (0, 0, 1)), offset=(0, 0, 0))
     save(path := tmp_path / "squeezenet.safetensors", net.state_dict(), card)
-    with pytest.raises(OptionError, match="squeezenet is no VGG"):
+    with pytest.raises(OptionError, match="squeezenet is no plain sequence"):
         trained(adain_options(encoder=str(path)), brief, tmp_path / "out")
-    with pytest.raises(OptionError, match="does not serve --variant predicted: unknown layer 'relu1_1'"):
+    with pytest.raises(OptionError, match="does not fit --variant predicted: unknown layer 'relu1_1'"):
         trained(adain_options(encoder=str(path), variant="predicted"), brief, tmp_path / "out")
 
 
@@ -277,7 +278,7 @@ def test_preparing_is_repeatable_and_leaves_the_callers_random_numbers(
     assert torch.equal(torch.get_rng_state(), before)
     first, second = (prepared.task.network.state_dict() for prepared in (one, other))
     assert all(torch.equal(first[name], second[name]) for name in first)
-    a, b = one.pairs(3), other.pairs(3)
+    a, b = one.batches(3), other.batches(3)
     assert isinstance(a, Pair)
     assert torch.equal(a.contents, b.contents)
     assert torch.equal(a.styles, b.styles)
@@ -286,12 +287,12 @@ def test_preparing_is_repeatable_and_leaves_the_callers_random_numbers(
 def test_contents_and_styles_are_drawn_apart(
     adain_options: Options, brief: ArbitraryFitOptions, contents: Path
 ) -> None:
-    pair = prepare(adain_options(styles=(contents,)), brief).pairs(0)
+    pair = prepare(adain_options(styles=(contents,)), brief).batches(0)
     assert not torch.equal(pair.contents, pair.styles)
 
 
 def test_a_source_named_twice_counts_twice(adain_options: Options, brief: ArbitraryFitOptions, contents: Path) -> None:
-    assert len(prepare(adain_options(contents=(contents, contents)), brief).contents) == 10
+    assert len(prepare(adain_options(contents=(contents, contents)), brief).datasets[0]) == 10
 
 
 def test_samples(adain_options: Options, brief: ArbitraryFitOptions, tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
-from impasto.config.training import BackboneOptions, FitOptions
+from impasto.config.training import ENCODERS, BackboneOptions, FitOptions
 from impasto.core.errors import DataError, OptionError, StateError
 from impasto.core.paths import sha256_of
 from impasto.encoders.scaling import channel_means
 from impasto.encoders.table import Encoder, load_encoder
 from impasto.encoders.vgg import STAGES, Vgg
-from impasto.training import run
+from impasto.training import backbone_run as run
+from impasto.training import image_dataset
 from impasto.training.backbone import Student
 from impasto.training.fit import averaged, fit
 from impasto.weights.card import save
@@ -98,6 +99,9 @@ def test_distillation_from_options_to_a_file(distil: BackboneOptions, teacher: P
     told = card.training
     assert told["fit"] == json.loads(json.dumps(FIT.to_dict()))
     assert (told["pictures"], told["unreadable"], told["classes"]) == (4, 0, 2)
+    assert (
+        f"Distilled from teacher.safetensors, whose licence applies: {load_encoder(teacher).card.licence}" in card.notes
+    )
     assert told["teacher_sha256"] == sha256_of(teacher)
     assert told["options"]["teacher"] == "teacher.safetensors"
     assert told["options"]["data"] == ["data"]
@@ -114,7 +118,7 @@ def test_the_file_is_the_trained_student(distil: BackboneOptions, tmp_path: Path
     assert isinstance(student, Student)
     student.load_state_dict(averaged(tmp_path / "out" / "checkpoint.pt"))
     student.eval()
-    sample = run.sampled(prepared.crops)
+    sample = run.sampled(prepared.batches)
     layers = [name for name in encoder.layers if name.startswith("relu")]
     assert isinstance(encoder.net, Vgg)
     with torch.no_grad():
@@ -163,13 +167,13 @@ def test_a_folder_belongs_to_one_training(options: BackboneOptions, data: Path, 
 
 def test_what_is_measured_is_not_trained_on(options: BackboneOptions) -> None:
     prepared = run.prepare(options, FIT)
-    assert prepared.held_out is not None
-    kept = {picture.tobytes() for picture in prepared.held_out.pictures}
+    train, held_out = prepared.datasets
+    kept = {picture.tobytes() for picture in held_out}
     assert len(kept) == 2
-    assert not kept & {picture.tobytes() for picture in prepared.train.pictures}
-    assert len(prepared.train.pictures) == 4
-    without = run.prepare(dataclasses.replace(options, validation=None), FIT)
-    assert len(without.train.pictures) == 6
+    assert not kept & {picture.tobytes() for picture in train}
+    assert len(train) == 4
+    (everything,) = run.prepare(dataclasses.replace(options, validation=None), FIT).datasets
+    assert len(everything) == 6
 
 
 def test_preparing_leaves_the_callers_random_numbers(options: BackboneOptions) -> None:
@@ -179,7 +183,7 @@ def test_preparing_leaves_the_callers_random_numbers(options: BackboneOptions) -
 
 
 def test_the_sample_is_of_the_training_pictures_and_always_the_same(options: BackboneOptions) -> None:
-    one, other = (run.sampled(run.prepare(options, FIT).crops) for _ in range(2))
+    one, other = (run.sampled(run.prepare(options, FIT).batches) for _ in range(2))
     assert one.shape == (run.SAMPLE, 3, 32, 32)
     assert torch.equal(one, other)
 
@@ -209,13 +213,13 @@ def test_starting_from_an_encoder_begins_where_it_was(
 ) -> None:
     path = small_vgg(STAGES["compact-vgg"], make_encoder, tmp_path / "start.safetensors")
     prepared = run.prepare(dataclasses.replace(options, start_from=str(path)), FIT)
-    sample = run.sampled(prepared.crops)
+    sample = run.sampled(prepared.batches)
     start = load_encoder(path, precision="float32")
     with torch.no_grad():
-        found, expected = prepared.encoder.eval()(sample, ["relu5_1"]), start(sample, ["relu5_1"])
+        found, expected = prepared.task.encoder.eval()(sample, ["relu5_1"]), start(sample, ["relu5_1"])
     torch.testing.assert_close(found["relu5_1"], expected["relu5_1"], rtol=1e-3, atol=1e-3)
-    assert prepared.encoder.norms
-    plain = run.prepare(options, FIT).encoder.eval()
+    assert prepared.task.encoder.norms
+    plain = run.prepare(options, FIT).task.encoder.eval()
     with torch.no_grad():
         assert not torch.allclose(plain(sample, ["relu5_1"])["relu5_1"], expected["relu5_1"], rtol=0.1, atol=0.1)
 
@@ -223,7 +227,7 @@ def test_starting_from_an_encoder_begins_where_it_was(
 def test_encoders_that_do_not_serve(
     options: BackboneOptions, make_encoder: Callable[..., Encoder], teacher: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(OptionError, match="is not a compact VGG"):
+    with pytest.raises(OptionError, match="does not have the layers of compact-vgg"):
         run.prepare(dataclasses.replace(options, start_from=str(teacher)), FIT)
     shallow = small_vgg(((4, 1), (6, 1)), make_encoder, tmp_path / "shallow.safetensors")
     with pytest.raises(OptionError, match="has no layers to match relu2_2"):
@@ -233,6 +237,42 @@ def test_encoders_that_do_not_serve(
 def listing(path: Path, *rows: str) -> Path:
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return path
+
+
+@pytest.mark.parametrize("arch", ["vgg16-bn", "vgg19-bn"])
+def test_architectures_with_batch_norm(
+    arch: str, options: BackboneOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(run.ARCHITECTURES[arch], "stages", ((4, 2), (6, 2), (8, 3)))
+    given = dataclasses.replace(options, arch=arch, epochs=1.5)
+    assert [step.step for step in run.train_backbone(given, FIT, tmp_path / "out")] == [1, 2, 3]  # 4 pictures by 2
+    encoder = load_encoder(tmp_path / "out" / "encoder.safetensors", precision="float32")
+    assert isinstance(encoder.net, Vgg)
+    assert (encoder.name, encoder.net.padding, encoder.net.pooling) == (arch, "zeros", "max")
+    assert encoder.net.stages == ((4, 2), (6, 2), (8, 3))
+    assert not encoder.net.norms
+
+
+def test_architectures_are_those_of_the_options() -> None:
+    assert tuple(run.ARCHITECTURES) == ENCODERS
+    assert run.ARCHITECTURES["vgg16-bn"]["stages"] == STAGES["vgg16"]
+
+
+def test_pictures_are_read_when_they_are_drawn(
+    options: BackboneOptions, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    plain = image_dataset.small
+
+    def small(path: Path, short_side_px: int) -> Any:
+        read.append(path)
+        return plain(path, short_side_px)
+
+    monkeypatch.setattr(image_dataset, "small", small)
+    monkeypatch.setattr(run, "SAMPLE", 2)
+    prepared = run.prepare(dataclasses.replace(options, memory_gb=0), FIT)
+    assert len(read) == 2  # those of the sample
+    assert [dataset.cached_bytes for dataset in prepared.datasets] == [0, 0]
 
 
 def test_data_that_does_not_serve(options: BackboneOptions, data: Path, tmp_path: Path) -> None:
@@ -251,23 +291,22 @@ def test_data_that_does_not_serve(options: BackboneOptions, data: Path, tmp_path
 def test_distillation_needs_no_classes(distil: BackboneOptions, data: Path, tmp_path: Path) -> None:
     nameless = listing(tmp_path / "nameless.csv", "path", "data/dark/0.png")
     prepared = run.prepare(dataclasses.replace(distil, validation=nameless), FIT)
-    assert prepared.held_out is not None
-    assert prepared.held_out.labels is None
-    student = prepared.task.build().eval()
-    assert set(run._measured(student, prepared, distil)) == {"pictures", "teacher"}
+    _, card = prepared.export(prepared.task.build().state_dict())
+    assert set(card.measures) == {"pictures", "teacher"}
     flat = dataclasses.replace(distil, data=(data / "dark",), validation=None)
-    assert run.prepare(flat, FIT).crops.labels is None
+    assert run.prepare(flat, FIT).batches.labels is None
 
 
 def test_unreadable_pictures_are_counted(distil: BackboneOptions, data: Path) -> None:
     (data / "dark" / "9.png").write_bytes(b"no picture")
     prepared = run.prepare(distil, FIT)
-    assert run._told(distil, prepared)["unreadable"] == 1
-    assert "9.png" in prepared.train.skipped[0]
+    _, card = prepared.export(prepared.task.build().state_dict())
+    assert card.training["unreadable"] == 1
+    assert "9.png" in prepared.unreadable[0]
 
 
 def test_batches_made_ahead_are_the_same(options: BackboneOptions, tmp_path: Path) -> None:
     prepared = run.prepare(options, FIT)
-    plain = [step.losses for step in fit(prepared.task, prepared.crops, FIT, folder=tmp_path / "plain")]
+    plain = [step.losses for step in fit(prepared.task, prepared.batches, FIT, folder=tmp_path / "plain")]
     ahead = [step.losses for step in run.train_backbone(options, FIT, tmp_path / "ahead")]
     assert ahead == plain

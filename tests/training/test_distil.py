@@ -13,28 +13,27 @@ from teaching import Painters, invert
 from impasto.config.distil import DistilOptions
 from impasto.config.fast_training import FastFitOptions
 from impasto.core.errors import DataError
-from impasto.training.distil import DistillBatch, Weights
-from impasto.training.distil_run import Prepared, prepare
+from impasto.objective.output import Weights
+from impasto.training.distil import Distillation, DistillBatch
+from impasto.training.distil_run import prepare
 from impasto.training.fit import fit
 from impasto.training.microbatch import part_of
+from impasto.training.run import Run
 
 LEVEL = 0.51 / 255
 
 Options = Callable[..., DistilOptions]
 
-
-@pytest.fixture
-def painters() -> Painters:
-    return Painters()
+pytestmark = pytest.mark.usefixtures("painters")
 
 
 @pytest.fixture
-def prepared(distil_options: Options, short: FastFitOptions, painters: Painters) -> Callable[..., Prepared]:
-    """`prepared(many=…)`: the task of a training, and its batches."""
-    return lambda **options: prepare(distil_options(**options), short, painters=painters)
+def prepared(distil_options: Options, short: FastFitOptions, painters: Painters) -> Callable[..., Run[Distillation]]:
+    """`prepared(multi_style=…)`: the task of a training, and its batches."""
+    return lambda **options: prepare(distil_options(**options), short)
 
 
-def painted(ready: Prepared, batch: DistillBatch) -> torch.Tensor:
+def painted(ready: Run[Distillation], batch: DistillBatch) -> torch.Tensor:
     """What the teachers make of the batch, in the order of contents."""
     rows, teachers = batch.weights.nonzero(as_tuple=True)
     return ready.task.painted(batch, rows.tolist(), teachers.tolist(), place=torch.device("cpu"))
@@ -44,7 +43,7 @@ def painted(ready: Prepared, batch: DistillBatch) -> torch.Tensor:
 
 
 def test_a_result_is_cut_where_its_content_is(
-    prepared: Callable[..., Prepared], contents: Path, tmp_path: Path
+    prepared: Callable[..., Run[Distillation]], contents: Path, tmp_path: Path
 ) -> None:
     folder = invert(contents, tmp_path / "results")
     lessons = prepared(teachers=(folder,), short_side_px=64).batches  # nothing is scaled before it is cut
@@ -55,7 +54,9 @@ def test_a_result_is_cut_where_its_content_is(
     assert not torch.allclose(lessons(0).contents, lessons(1).contents)
 
 
-def test_a_result_of_another_size_is_scaled(prepared: Callable[..., Prepared], contents: Path, tmp_path: Path) -> None:
+def test_a_result_of_another_size_is_scaled(
+    prepared: Callable[..., Run[Distillation]], contents: Path, tmp_path: Path
+) -> None:
     folder = invert(contents, tmp_path / "results", scale=2)
     batch = prepared(teachers=(folder,), short_side_px=64).batches(0)
     error = (batch.painted[0] - (1 - batch.contents)).abs()
@@ -64,12 +65,12 @@ def test_a_result_of_another_size_is_scaled(prepared: Callable[..., Prepared], c
 
 
 def test_contents_without_a_result_are_left_out_for_that_teacher(
-    prepared: Callable[..., Prepared], contents: Path, tmp_path: Path
+    prepared: Callable[..., Run[Distillation]], contents: Path, tmp_path: Path
 ) -> None:
     folder = invert(contents, tmp_path / "results", but=("0", "1", "3"))
     alone = prepared(teachers=(folder,)).batches
-    both = prepared(teachers=(folder, Path("same")), many="average", weights=(1.0, 3.0)).batches
-    turns = prepared(teachers=(folder, Path("same")), many="alternate").batches
+    both = prepared(teachers=(folder, Path("same")), multi_style="average", weights=(1.0, 3.0)).batches
+    turns = prepared(teachers=(folder, Path("same")), multi_style="alternate").batches
     seen = set()
     for step in range(12):
         assert bool(alone(step).given.all())
@@ -81,7 +82,7 @@ def test_contents_without_a_result_are_left_out_for_that_teacher(
 
 
 def test_a_broken_or_alien_result_is_passed_over(
-    prepared: Callable[..., Prepared], contents: Path, tmp_path: Path
+    prepared: Callable[..., Run[Distillation]], contents: Path, tmp_path: Path
 ) -> None:
     from PIL import Image
 
@@ -96,11 +97,11 @@ def test_a_broken_or_alien_result_is_passed_over(
     assert {text.partition(".png")[0][-1] for text in ready.unreadable} == {"0", "1"}
     for path in folder.iterdir():
         path.write_bytes(b"")
-    with pytest.raises(DataError, match="none can be read that results can teach"):
+    with pytest.raises(DataError, match="none of 5 contents is readable and painted by results"):
         prepared(teachers=(folder,)).batches(0)
 
 
-def test_lessons_follow_from_seed_and_step(prepared: Callable[..., Prepared]) -> None:
+def test_lessons_follow_from_seed_and_step(prepared: Callable[..., Run[Distillation]]) -> None:
     one, other = (prepared(teachers=(Path("same"), Path("dark"))).batches for _ in range(2))
     for step in (0, 3):
         assert torch.equal(one(step).contents, other(step).contents)
@@ -108,9 +109,11 @@ def test_lessons_follow_from_seed_and_step(prepared: Callable[..., Prepared]) ->
     assert not torch.equal(one(0).contents, one(1).contents)
 
 
-def test_a_part_of_a_lesson_is_a_lesson(prepared: Callable[..., Prepared], contents: Path, tmp_path: Path) -> None:
+def test_a_part_of_a_lesson_is_a_lesson(
+    prepared: Callable[..., Run[Distillation]], contents: Path, tmp_path: Path
+) -> None:
     folder = invert(contents, tmp_path / "results")
-    batch = prepared(teachers=(folder, Path("same")), many="sum", short_side_px=64).batches(0)
+    batch = prepared(teachers=(folder, Path("same")), multi_style="sum", short_side_px=64).batches(0)
     for index in range(2):
         part = part_of(batch, index, count=2)
         assert part.contents.shape[0] == 1
@@ -121,7 +124,7 @@ def test_a_part_of_a_lesson_is_a_lesson(prepared: Callable[..., Prepared], conte
 
 
 def test_what_is_kept_is_what_would_be_painted(
-    prepared: Callable[..., Prepared], painters: Painters, tmp_path: Path
+    prepared: Callable[..., Run[Distillation]], painters: Painters, tmp_path: Path
 ) -> None:
     ready = prepared(teachers=(Path("inverted"), Path("dark")), cache=tmp_path / "kept")
     painters.calls["dark"].clear()
@@ -138,7 +141,9 @@ def test_what_is_kept_is_what_would_be_painted(
     torch.testing.assert_close(paintings[0], painted(ready, ready.batches(0)), atol=0, rtol=0)
 
 
-def test_a_content_has_one_crop_where_paintings_are_kept(prepared: Callable[..., Prepared], tmp_path: Path) -> None:
+def test_a_content_has_one_crop_where_paintings_are_kept(
+    prepared: Callable[..., Run[Distillation]], tmp_path: Path
+) -> None:
     for cache, most in ((tmp_path / "kept", 5), (None, 40)):
         lessons = prepared(teachers=(Path("same"),), cache=cache).batches
         crops = {tuple(crop.flatten().tolist()) for step in range(20) for crop in lessons(step).contents}
@@ -146,7 +151,7 @@ def test_a_content_has_one_crop_where_paintings_are_kept(prepared: Callable[...,
         assert (len(crops) <= 5) == (cache is not None)  # the law can fail
 
 
-def test_paintings_of_others_are_not_taken(prepared: Callable[..., Prepared], tmp_path: Path) -> None:
+def test_paintings_of_others_are_not_taken(prepared: Callable[..., Run[Distillation]], tmp_path: Path) -> None:
     first = prepared(teachers=(Path("dark"),), cache=tmp_path / "kept")
     painted(first, first.batches(0))
     for other in ({"teachers": (Path("inverted"),)}, {"teacher_strength": 0.5}, {"crop_px": 40}):
@@ -156,7 +161,7 @@ def test_paintings_of_others_are_not_taken(prepared: Callable[..., Prepared], tm
 
 
 def test_a_damaged_painting_is_made_again(
-    prepared: Callable[..., Prepared], painters: Painters, tmp_path: Path
+    prepared: Callable[..., Run[Distillation]], painters: Painters, tmp_path: Path
 ) -> None:
     ready = prepared(teachers=(Path("dark"),), cache=tmp_path / "kept")
     before = painted(ready, ready.batches(0))
@@ -171,7 +176,7 @@ def test_a_damaged_painting_is_made_again(
 # The loss
 
 
-def test_parts_and_their_weights(prepared: Callable[..., Prepared]) -> None:
+def test_parts_and_their_weights(prepared: Callable[..., Run[Distillation]]) -> None:
     ready = prepared(teachers=(Path("dark"),), smoothness_weight=1.0, noise_weight=1.0)
     batch, module = ready.batches(0), ready.task.build()
 
@@ -182,7 +187,7 @@ def test_parts_and_their_weights(prepared: Callable[..., Prepared]) -> None:
         return task.loss(module, batch)
 
     once = parts()
-    assert list(once) == ["pixels", "features", "smoothness", "noise", "range"]
+    assert list(once) == ["features", "pixels", "smoothness", "noise", "range"]
     for name in once:
         assert name not in parts(**{name: 0.0})
         torch.testing.assert_close(parts(**{name: 3.0})[name], 3 * once[name])
@@ -191,8 +196,8 @@ def test_parts_and_their_weights(prepared: Callable[..., Prepared]) -> None:
     torch.testing.assert_close(once["pixels"], (output - batch.contents / 4).square().mean())
 
 
-def test_the_loss_is_the_weighted_sum_over_the_teachers(prepared: Callable[..., Prepared]) -> None:
-    pair = {"teachers": (Path("dark"), Path("inverted")), "many": "sum"}
+def test_the_loss_is_the_weighted_sum_over_the_teachers(prepared: Callable[..., Run[Distillation]]) -> None:
+    pair = {"teachers": (Path("dark"), Path("inverted")), "multi_style": "sum"}
     both = prepared(**pair, weights=(2.0, 0.5))
     module, batch = both.task.build(), both.batches(0)
     found = both.task.loss(module, batch)
@@ -201,7 +206,7 @@ def test_the_loss_is_the_weighted_sum_over_the_teachers(prepared: Callable[..., 
         apart = [both.task.loss(module, one)[name] for one in alone]
         torch.testing.assert_close(found[name], apart[0] + apart[1])
         assert bool(apart[0] > 0)
-    average = prepared(**(pair | {"many": "average"}), weights=(2.0, 0.5))
+    average = prepared(**(pair | {"multi_style": "average"}), weights=(2.0, 0.5))
     scaled = average.task.loss(module, average.batches(0))
     torch.testing.assert_close(scaled["pixels"], found["pixels"] / 2.5)
 
@@ -209,9 +214,8 @@ def test_the_loss_is_the_weighted_sum_over_the_teachers(prepared: Callable[..., 
 def test_teachers_get_no_gradient(
     distil_options: Options, short: FastFitOptions, learned_file: Path, tmp_path: Path
 ) -> None:
-    from impasto.session.prepared import prepare_style
 
-    ready = prepare(distil_options(teachers=(learned_file,)), short, painters=prepare_style)
+    ready = prepare(distil_options(teachers=(learned_file,)), short)
     painter = ready.task.teachers[0].painter
     assert painter is not None
     (net,) = [network.net for network in painter.stylizer.networks.values()]  # type: ignore[attr-defined]
@@ -224,7 +228,7 @@ def test_teachers_get_no_gradient(
 
 
 def test_the_rows_of_a_network_follow_their_teachers(
-    prepared: Callable[..., Prepared], short: FastFitOptions, tmp_path: Path
+    prepared: Callable[..., Run[Distillation]], short: FastFitOptions, tmp_path: Path
 ) -> None:
     """A dark teacher and one that inverts: each row ends near its own, and between them lies what is between."""
     ready = prepared(teachers=(Path("dark"), Path("inverted")), widths=(8,), blocks=0, feature_weight=0.0)
@@ -245,13 +249,13 @@ def test_a_sample_shows_teachers_beside_the_network(
 ) -> None:
     watching = dataclasses.replace(short, sample_every=2)
     folder = invert(contents, tmp_path / "results", but=("0", "1", "2", "3"))
-    for many, columns in (("conditional", 1 + 2 * 2), ("sum", 1 + 2 + 1)):
-        options = distil_options(teachers=(folder, Path("dark")), many=many, short_side_px=64)
-        task = prepare(options, watching, painters=painters).task
+    for multi_style, columns in (("conditional", 1 + 2 * 2), ("sum", 1 + 2 + 1)):
+        options = distil_options(teachers=(folder, Path("dark")), multi_style=multi_style, short_side_px=64)
+        task = prepare(options, watching).task
         with torch.no_grad():
             cells = task.sample(task.build())
         assert cells.shape == (5, columns, 3, 32, 32)
-        content, result, dark = cells[4, 0], cells[4, 1], cells[4, 3 if many == "conditional" else 2]
+        content, result, dark = cells[4, 0], cells[4, 1], cells[4, 3 if multi_style == "conditional" else 2]
         torch.testing.assert_close(result, 1 - content, atol=1e-6, rtol=0)
         torch.testing.assert_close(dark, content / 4, atol=1e-6, rtol=0)
         assert bool((cells[0, 1] == 1).all())  # no result of this one

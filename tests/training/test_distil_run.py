@@ -12,18 +12,19 @@ from typing import Any
 
 import pytest
 import torch
-from teaching import Painters, invert
+from teaching import invert
 
 from impasto.config.distil import DistilOptions
 from impasto.config.fast_training import FastFitOptions
 from impasto.core.errors import DataError, NotFinite, OptionError, StateError, UnknownName, WeightsMismatch
 from impasto.nets import fast as nets
-from impasto.session.prepared import prepare_style
 from impasto.training.distil_run import prepare, train_distil
 from impasto.training.fit import Progress, averaged, fit
 from impasto.weights.card import load, save
 
 Options = Callable[..., DistilOptions]
+
+pytestmark = pytest.mark.usefixtures("painters")
 
 PAIR = (Path("dark"), Path("inverted"))
 
@@ -34,11 +35,10 @@ def trained(
     folder: Path,
     *,
     steps: int | None = None,
-    painters: Any = None,
     tell: Callable[[str], object] = print,
 ) -> list[Progress]:
     """The steps of a training that is stopped after `steps`."""
-    rows, running = [], train_distil(options, fitting, folder, painters=painters or Painters(), tell=tell)
+    rows, running = [], train_distil(options, fitting, folder, tell=tell)
     for progress in running:
         rows.append(progress)
         if progress.step == steps:
@@ -46,19 +46,19 @@ def trained(
     return rows
 
 
-@pytest.mark.parametrize("many", ["conditional", "sum", "average", "alternate"])
+@pytest.mark.parametrize("multi_style", ["conditional", "sum", "average", "alternate"])
 def test_every_way_trains_and_is_loaded(
-    many: str, distil_options: Options, short: FastFitOptions, tmp_path: Path
+    multi_style: str, distil_options: Options, short: FastFitOptions, tmp_path: Path
 ) -> None:
-    options = distil_options(teachers=PAIR, many=many, name="mine", licence="MIT", about="drawn by code")
+    options = distil_options(teachers=PAIR, multi_style=multi_style, name="mine", licence="MIT", about="drawn by code")
     rows = trained(options, dataclasses.replace(short, steps=2), tmp_path / "out")
     assert [row.step for row in rows] == [1, 2]
-    assert list(rows[-1].losses) == ["pixels", "features", "range"]
+    assert list(rows[-1].losses) == ["features", "pixels", "range"]
     card = load(tmp_path / "out" / "network.safetensors").card
     assert (card.kind, card.name, card.licence, card.source) == ("fast", "mine", "MIT", "drawn by code")
     names = [style["name"] for style in card.styles]
-    assert names == (["dark", "inverted"] if many == "conditional" else [])
-    assert card.training["options"]["many"] == many
+    assert names == (["dark", "inverted"] if multi_style == "conditional" else [])
+    assert card.training["options"]["multi_style"] == multi_style
     assert [teacher["name"] for teacher in card.training["taught_by"]] == ["dark", "inverted"]
     assert card.training["fit"]["steps"] == 2
     assert str(tmp_path) not in json.dumps(card.training)
@@ -105,12 +105,19 @@ def test_a_student_that_begins_as_its_teacher_has_nothing_to_learn(
     file = load(learned_file)
     file.tensors["last.conv.weight"].mul_(0.05)  # so that it paints within [0, 1], where teachers stay
     save(learned_file, file.tensors, file.card)
-    numbers = {"widths": (4, 4, 4), "blocks": 1, "outer_px": 9, "skips": False, "recolours": False}
+    numbers = {
+        "widths": (4, 4, 4),
+        "blocks": 1,
+        "outer_px": 9,
+        "skips": False,
+        "recolours": False,
+        "upsampling": "nearest",
+    }
     one = dataclasses.replace(short, steps=1)
     found = {}
     for start in (str(learned_file), None):
         options = distil_options(teachers=(learned_file,), start_from=start, **numbers)
-        (row,) = trained(options, one, tmp_path / f"{start is None}", painters=prepare_style)
+        (row,) = trained(options, one, tmp_path / f"{start is None}")
         found[start is None] = row.losses
     for part in ("pixels", "features"):
         assert found[False][part] < 1e-8
@@ -121,12 +128,12 @@ def test_a_network_that_recolours_begins_in_the_colours_of_its_teachers(
     distil_options: Options, short: FastFitOptions, contents: Path, tmp_path: Path
 ) -> None:
     folder = invert(contents, tmp_path / "results", but=("0",))
-    for many in ("conditional", "sum"):
-        options = distil_options(teachers=(Path("dark"), folder), many=many, weights=(3.0, 1.0))
-        ready = prepare(options, short, painters=Painters())
+    for multi_style in ("conditional", "sum"):
+        options = distil_options(teachers=(Path("dark"), folder), multi_style=multi_style, weights=(3.0, 1.0))
+        ready = prepare(options, short)
         crops = torch.cat([ready.batches(step).contents for step in range(40)])
         means = torch.stack([crops.mean((0, 2, 3)) / 4, 1 - crops.mean((0, 2, 3))])
-        wanted = means if many == "conditional" else 0.75 * means[:1] + 0.25 * means[1:]
+        wanted = means if multi_style == "conditional" else 0.75 * means[:1] + 0.25 * means[1:]
         found = ready.task.network.get_buffer("palette").reshape(-1, 12)[:, :3]
         torch.testing.assert_close(found, wanted, atol=0.1, rtol=0)
 
@@ -139,13 +146,13 @@ def test_styles_that_it_began_with_keep_their_colours(
     start = tmp_path / "out" / "network.safetensors"
     before = load(start).tensors["palette"]
     options = distil_options(teachers=(Path("dark"), Path("inverted")), start_from=str(start))
-    after = prepare(options, dataclasses.replace(short, seed=5), painters=Painters()).task.network.get_buffer("palette")
+    after = prepare(options, dataclasses.replace(short, seed=5)).task.network.get_buffer("palette")
     assert torch.equal(after[0], before[1].float())
     assert not torch.allclose(after[1], before.float().mean(0), atol=1e-3)
 
 
 def test_training_lowers_the_loss(distil_options: Options, short: FastFitOptions, tmp_path: Path) -> None:
-    prepared = prepare(distil_options(teachers=PAIR), short, painters=Painters())
+    prepared = prepare(distil_options(teachers=PAIR), short)
     batch = prepared.batches(0)
     options = dataclasses.replace(short, steps=8, learning_rate=1e-2)
     totals = [
@@ -164,13 +171,16 @@ def test_pictures_and_learned_styles_teach_together(
 ) -> None:
     teachers = (learned_file, there / "style.png")
     options = distil_options(teachers=teachers, network=str(network_file))
-    rows = trained(
-        options, dataclasses.replace(short, steps=2, sample_every=2), tmp_path / "out", painters=prepare_style
-    )
+    rows = trained(options, dataclasses.replace(short, steps=2, sample_every=2), tmp_path / "out")
     assert rows[-1].skipped == 0
     assert rows[-1].sample == tmp_path / "out" / "samples" / "step-000002.png"
     card = load(tmp_path / "out" / "network.safetensors").card
     assert [style["name"] for style in card.styles] == ["learned", "style"]
+    licences = [load(path).card.licence for path in (learned_file, network_file)]
+    assert [teacher["licence"] for teacher in card.training["taught_by"]] == licences
+    stated = [licence for licence in licences if licence != "not stated"]
+    assert all(licence in card.notes for licence in stated)
+    assert ("whose licences apply" in card.notes) is bool(stated)
 
 
 def test_epochs_count_contents(distil_options: Options, short: FastFitOptions, tmp_path: Path) -> None:
@@ -184,7 +194,7 @@ def test_what_lacks_results_is_told(
     folder, lines = invert(contents, tmp_path / "results", but=("0", "3")), list[str]()
     one = dataclasses.replace(short, steps=1)
     trained(distil_options(teachers=(folder, *PAIR)), one, tmp_path / "out", tell=lines.append)
-    assert lines == ["results has results of 3 of 5 contents; it does not teach others"]
+    assert lines == ["results has results for 3 of 5 contents; it teaches those only"]
     whole = invert(contents, tmp_path / "all")
     trained(distil_options(teachers=(whole,)), one, tmp_path / "other", tell=lines.append)
     assert len(lines) == 1
@@ -232,7 +242,7 @@ def test_a_folder_belongs_to_one_training(distil_options: Options, short: FastFi
         ({"feature_layers": ("relu1_1", "relu1_1")}, OptionError, "--feature-layers names a layer twice"),
         ({"pixel_weight": 0.0, "feature_weight": 0.0}, OptionError, "are both 0"),
         ({"crop_px": 33}, OptionError, "a multiple of 2, is needed"),
-        ({"start_from": "tiny"}, WeightsMismatch, "--start-from does not serve"),
+        ({"start_from": "tiny"}, WeightsMismatch, "--start-from does not fit"),
     ],
 )
 def test_mistakes_are_told_before_a_content_is_read(
@@ -277,7 +287,7 @@ def test_preparing_is_repeatable_and_leaves_the_callers_random_numbers(
     distil_options: Options, short: FastFitOptions
 ) -> None:
     before = torch.get_rng_state()
-    one, other = (prepare(distil_options(teachers=PAIR), short, painters=Painters()) for _ in range(2))
+    one, other = (prepare(distil_options(teachers=PAIR), short) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), before)
     first, second = (ready.task.network.state_dict() for ready in (one, other))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -311,14 +321,14 @@ def test_two_processes_train_as_one(
         "1",
     ]
     words += ["--steps", "3", "--batch-size", "4", "--precision", "float32", "--device", "cpu", "--log-every", "1"]
-    words += ["--smoothness-weight", "1", "--sample-every", "2", "--threads", "1", "--json"]
+    words += ["--no-texture-noise", "--smoothness-weight", "1", "--sample-every", "2", "--threads", "1", "--json"]
     two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
     for name, start in (("one", [sys.executable, "-m"]), ("two", two)):
         command = [*start, "impasto", *words, "-o", str(tmp_path / name)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["steps"] == 3  # the first process alone speaks
-        assert done.stderr.count("results has results of 4 of 5 contents") == 1
+        assert done.stderr.count("results has results for 4 of 5 contents") == 1
     one, two_ = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("one", "two"))
     for part in ("module", "average"):
         for key, value in one[part].items():

@@ -20,16 +20,16 @@ from impasto.nets import table
 from impasto.nets.layers import PALETTE, is_style_param
 from impasto.nets.predicted import Predicted
 from impasto.stylizers.codes import code_of
-from impasto.training.fast_run import train_learned
+from impasto.training.fast_run import train_fast
 from impasto.training.fit import Progress
-from impasto.training.new_style import begin, nearest, train_style
+from impasto.training.new_style import begin, learning_as, nearest, train_style
 from impasto.weights.card import Card, load, save
 
 
 @pytest.fixture
 def network(learned_options: Callable[..., FastTrainOptions], short: FastFitOptions, tmp_path: Path) -> Path:
     """A network of two styles that was trained for some steps."""
-    list(train_learned(learned_options(name="two"), dataclasses.replace(short, learning_rate=1e-2), tmp_path / "two"))
+    list(train_fast(learned_options(name="two"), dataclasses.replace(short, learning_rate=1e-2), tmp_path / "two"))
     return tmp_path / "two" / "network.safetensors"
 
 
@@ -121,7 +121,7 @@ def test_a_network_of_any_style_begins_with_what_it_predicts(
     assert isinstance(any_style.net, Predicted)
     params = any_style.net.style_params(code_of(resized(files.read(large).pixels, (80, 96)), any_style))
     row = {key: value[0] for key, value in params.items()}
-    state = begun.prepared.task.network.state_dict()
+    state = begun.task.network.state_dict()
     for key, value in row.items():
         torch.testing.assert_close(state[key], value, rtol=1e-4, atol=1e-5)
     taught(large, options, quick, tmp_path / "out")
@@ -174,19 +174,20 @@ def test_it_begins_with_the_nearest_style(
     options: NewStyleOptions, quick: NewStyleFitOptions, there: Path, large: Path
 ) -> None:
     begun = begin(large, options, quick)
-    colours = {PALETTE: begun.prepared.task.network.get_buffer(PALETTE).clone()}
+    base = load(Path(options.network))
+    colours = {PALETTE: begun.task.network.get_buffer(PALETTE).clone()}
     rows = [
-        {key: value[i] if is_style_param(key) else value for key, value in begun.base.tensors.items()} | colours
+        {key: value[i] if is_style_param(key) else value for key, value in base.tensors.items()} | colours
         for i in range(2)
     ]
-    batch = begun.prepared.batches(2**40)
+    batch = begun.batches(2**40)
     losses = []
     for row in rows:
-        begun.prepared.task.network.load_state_dict({key: value.float() for key, value in row.items()})
+        begun.task.network.load_state_dict({key: value.float() for key, value in row.items()})
         with torch.no_grad():
-            losses.append(begun.prepared.task.loss(begun.prepared.task.network, batch)["style"].item())
+            losses.append(begun.task.loss(begun.task.network.eval(), batch)["style"].item())
     wanted = rows[losses.index(min(losses))]
-    found = nearest(begun.base.tensors, begun.prepared)
+    found = nearest(base.tensors, begun)
     assert all(torch.equal(found[key], wanted[key]) for key in found)
     assert losses[0] != losses[1]
     pixels = files.read(large).pixels  # 96 × 80, and the short side is to be 64
@@ -197,9 +198,9 @@ def test_it_begins_with_the_nearest_style(
 def test_options_are_those_of_the_network_but_for_what_is_given(
     large: Path, options: NewStyleOptions, quick: NewStyleFitOptions
 ) -> None:
-    plain = begin(large, options, quick).options
+    plain = learning_as(load(Path(options.network)), large, options)
     assert (plain.crop_px, plain.style_weight, plain.widths) == (32, 2.0, (4, 6))
-    other = begin(large, dataclasses.replace(options, style_weight=9.0, crop_px=48), quick).options
+    other = learning_as(load(Path(options.network)), large, dataclasses.replace(options, style_weight=9.0, crop_px=48))
     assert (other.crop_px, other.style_weight, other.content_weight) == (48, 9.0, 1.0)
 
 
@@ -207,7 +208,7 @@ def test_photographs_of_a_library_serve_where_no_contents_are_given(
     large: Path, options: NewStyleOptions, quick: NewStyleFitOptions
 ) -> None:
     begun = begin(large, dataclasses.replace(options, contents=()), quick)
-    assert len(begun.prepared.contents) >= 4
+    assert len(begun.datasets[0]) >= 4
 
 
 def test_networks_that_cannot_learn(
@@ -221,7 +222,7 @@ def test_networks_that_cannot_learn(
     file, foreign = load(network), tmp_path / "foreign.safetensors"
     card = Card(kind="fast", name="foreign", network=file.card.network, preprocess="bgr-255-mean")
     save(foreign, file.tensors, card)
-    with pytest.raises(WeightsError, match="colours of its own"):
+    with pytest.raises(WeightsError, match="does not work in RGB"):
         taught(large, dataclasses.replace(options, network=str(foreign)), quick, tmp_path / "out")
     shutil.rmtree(tmp_path / "two")
     with pytest.raises(ImpastoError, match=r"network\.safetensors"):

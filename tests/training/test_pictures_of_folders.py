@@ -10,7 +10,9 @@ from PIL import Image
 
 from impasto.core.errors import DataError
 from impasto.training import pictures
-from impasto.training.pictures import Listed, decoded, listed
+from impasto.training.data import Crops
+from impasto.training.labels import labelled_set
+from impasto.training.pictures import Listed, listed
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
 
@@ -82,27 +84,27 @@ def test_nothing_to_list(tmp_path: Path) -> None:
         listed(tmp_path / "empty")
     with pytest.raises(DataError, match="neither a folder nor"):
         listed(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="is not there"):
+    with pytest.raises(DataError, match="does not exist"):
         listed(tmp_path / "nowhere.csv")
 
 
-# Decoding
+# Reading
 
 
 def test_classes_are_counted_and_named(classes: Path) -> None:
-    found = decoded(listed(classes), short_side_px=32)
+    found = labelled_set(listed(classes), short_side_px=32, memory_gb=1)
     assert found.classes == ("blue", "green", "red")
     assert found.labels == [0, 0, 1, 1, 2, 2]
     assert found.all_labelled
-    assert found.skipped == ()
     for picture, label in zip(found.pictures, found.labels, strict=True):
         assert picture.dtype == np.uint8
         assert picture.shape == (32, 38, 3)
         assert tuple(picture[0, 0]) == COLOURS[found.classes[label]]
+    assert found.pictures.skipped == ()
 
 
 def test_small_pictures_are_not_enlarged(classes: Path) -> None:
-    assert decoded(listed(classes), short_side_px=500).pictures[0].shape == (40, 48, 3)
+    assert labelled_set(listed(classes), short_side_px=500, memory_gb=1).pictures[0].shape == (40, 48, 3)
 
 
 @pytest.mark.parametrize(("size_hw", "kept"), [((20, 200), (20, 40)), ((201, 20), (40, 20)), ((20, 41), (20, 40))])
@@ -113,75 +115,73 @@ def test_panoramas_are_cut_to_their_middle(size_hw: tuple[int, int], kept: tuple
     )
     long[middle] = 200
     Image.fromarray(long).save(tmp_path / "long.png")
-    (picture,) = decoded([Listed(tmp_path / "long.png")], short_side_px=20).pictures
+    picture = pictures.small(tmp_path / "long.png", 20)
+    assert not isinstance(picture, str)
     assert picture.shape[:2] == kept
     assert bool((picture == 200).all())
 
 
-def test_broken_files_are_counted_and_named(classes: Path) -> None:
+def test_broken_files_are_replaced_with_their_class(classes: Path) -> None:
     (classes / "red" / "0.png").write_bytes(b"no picture")
     (classes / "blue" / "1.png").write_bytes((classes / "blue" / "0.png").read_bytes()[:60])
-    found = decoded([*listed(classes), Listed(classes / "gone.png", "red")], short_side_px=32)
-    assert len(found.pictures) == 4
-    assert found.labels == [0, 1, 1, 2]
-    assert len(found.skipped) == 3
-    for name, line in zip(("blue/1.png", "red/0.png", "gone.png"), found.skipped, strict=True):
+    found = labelled_set([*listed(classes), Listed(classes / "gone.png", "red")], short_side_px=32, memory_gb=1)
+    crops = Crops(found.pictures, 64, 8, 0, labels=found.labels)(0)
+    assert set(crops.indices.tolist()) == {0, 2, 3, 5}
+    assert crops.labels is not None
+    for image, label in zip(crops.images, crops.labels.tolist(), strict=True):
+        colour = tuple((image[:, 0, 0] * 255).round().int().tolist())
+        assert colour == COLOURS[found.classes[label]]
+    assert len(found.pictures.skipped) == 3
+    for name, line in zip(("blue/1.png", "red/0.png", "gone.png"), found.pictures.skipped, strict=True):
         assert name in line
+    chosen, labels = found.readable()
+    assert labels == [0, 1, 1, 2]
+    assert [tuple(picture[0, 0]) for picture in chosen] == [COLOURS[found.classes[label]] for label in labels]
+    assert [tuple(picture[0, 0]) for picture in chosen[1::2]] == [COLOURS["green"], COLOURS["red"]]
 
 
 def test_a_format_that_needs_another_package_is_left_out(classes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
     (classes / "red" / "2.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
-    found = decoded(listed(classes), short_side_px=32)
-    assert len(found.pictures) == 6
-    assert "impasto[heic]" in found.skipped[0]
+    found = labelled_set(listed(classes), short_side_px=32, memory_gb=1)
+    assert len(found.readable()[0]) == 6
+    assert "impasto[heic]" in found.pictures.skipped[0]
 
 
 def test_none_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"none of 1 pictures can be used; the first: .*a\.png"):
-        decoded(listed(tmp_path), short_side_px=32)
-
-
-def test_odds_stay_with_their_pictures(classes: Path) -> None:
-    (classes / "blue" / "0.png").write_bytes(b"no picture")
-    items = listed(classes)
-    found = decoded(items, short_side_px=32, odds=[float(i) for i in range(6)])
-    assert found.odds == [1.0, 2.0, 3.0, 4.0, 5.0]
+    found = labelled_set(listed(tmp_path), short_side_px=32, memory_gb=1)
+    with pytest.raises(DataError, match=r"none of 1 pictures can be read; the first: .*a\.png"):
+        found.pictures.readable(0)
 
 
 def test_given_classes_leave_others_out(classes: Path) -> None:
     drawn(classes / "stray.png")
-    found = decoded(listed(classes), short_side_px=32, classes=("red", "blue", "purple"))
+    found = labelled_set(listed(classes), short_side_px=32, memory_gb=1, classes=("red", "blue", "purple"))
     assert found.classes == ("red", "blue", "purple")
     assert found.labels == [1, 1, 0, 0]
-    with pytest.raises(DataError, match="no class is known"):
-        decoded(listed(classes), short_side_px=32, classes=("purple",))
+    with pytest.raises(DataError, match="none of 7 pictures has a known class: purple"):
+        labelled_set(listed(classes), short_side_px=32, memory_gb=1, classes=("purple",))
 
 
 def test_a_set_without_classes_is_kept_whatever_the_classes(tmp_path: Path) -> None:
     drawn(tmp_path / "a.png")
     for classes in (None, ("red",)):
-        found = decoded(listed(tmp_path), short_side_px=32, classes=classes)
+        found = labelled_set(listed(tmp_path), short_side_px=32, memory_gb=1, classes=classes)
         assert (len(found.pictures), found.labels, found.classes) == (1, None, ())
         assert not found.all_labelled
-        assert found.labelled() == ([], [])
+        assert len(found.readable(labelled=True)[0]) == 0
+        assert len(found.readable()[0]) == 1
 
 
 def test_some_have_classes(classes: Path) -> None:
     drawn(classes / "stray.png")
-    found = decoded(listed(classes), short_side_px=32)
+    found = labelled_set(listed(classes), short_side_px=32, memory_gb=1)
     assert found.labels == [0, 0, 1, 1, 2, 2, -1]
     assert not found.all_labelled
-    pictures, labels = found.labelled()
+    chosen, labels = found.readable(labelled=True)
     assert labels == [0, 0, 1, 1, 2, 2]
-    assert len(pictures) == 6
-
-
-def test_progress_is_told(classes: Path) -> None:
-    told: list[tuple[int, int]] = []
-    decoded(listed(classes), short_side_px=32, progress=lambda *at: told.append(at))
-    assert told == [(i, 6) for i in range(1, 7)]
+    assert len(chosen) == 6
 
 
 def test_transparent_pixels_are_white(tmp_path: Path) -> None:

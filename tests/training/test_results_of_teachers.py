@@ -49,7 +49,7 @@ def test_the_very_name_comes_first(tmp_path: Path) -> None:
     (place,) = found(folder, "a.jpg").places
     assert place == 0
     Image.new("RGB", (40, 40)).save(folder / "a-wave.png")
-    picture = found(folder, "a.jpg").shelf.at(0)
+    picture = found(folder, "a.jpg").dataset.at(0)
     assert picture is not None
     assert picture.max() > 0  # the coloured one
 
@@ -70,5 +70,5 @@ def test_one_result_of_two_contents(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_other_pictures(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none of the 1 pictures in .* The first content is a\.jpg, .* result x\.png"):
+    with pytest.raises(DataError, match=r"none of the 1 pictures in .* The first content is a\.jpg, .* picture x\.png"):
         found(drawn(tmp_path, "x.png"), "a.jpg")

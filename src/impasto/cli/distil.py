@@ -35,11 +35,10 @@ def distil(
     fit: FastFitFlags = _FIT,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
-    """Train a fast network to paint as its teachers do: trained networks, pictures, or folders of results.
+    """Train a fast network to paint like its teachers: trained styles, pictures, or folders of results.
 
-    Ctrl-C stops after the running step. The same command goes on from the last checkpoint, exactly.
+    Ctrl-C stops after the current step; the same command resumes exactly there.
     """
-    from impasto.session.prepared import prepare_style
     from impasto.training.distil_run import train_distil
     from impasto.training.processes import is_first
 
@@ -48,6 +47,6 @@ def distil(
             print(line, file=sys.stderr)
 
     def started() -> Iterator[Progress]:
-        return train_distil(plain(distil), plain(fit), output, painters=prepare_style, tell=tell)  # type: ignore[type-var]
+        return train_distil(plain(distil), plain(fit), output, tell=tell)  # type: ignore[type-var]
 
     return _trained(started, output, fit=fit, console=console)

@@ -138,9 +138,9 @@ def sweep(
 
 
 def _trainer() -> Train:
-    from impasto.training.fast_run import train_learned
+    from impasto.training.fast_run import train_fast
 
-    return train_learned
+    return train_fast
 
 
 def _shown(events: Generator[RunEvent[Progress], None, None], bar: Bar) -> tuple[list[RunEvent[Progress]], bool]:

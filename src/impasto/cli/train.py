@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 app = App(name="train", help="Train networks.", version_flags=())
 app.command("impasto.cli.experiments:sweep")
 app.command("impasto.cli.distil:distil")
-NAMED = 3  # pictures that could not be read, by name
+NAMED = 3  # unreadable pictures that are named
 
 
 @flagged("Encoder")
@@ -84,11 +84,11 @@ def backbone(
     fit: FitFlags = _FIT,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
-    """Train an encoder: by distillation with --teacher, by classification without.
+    """Train an encoder by distillation (with --teacher) or by classification.
 
-    Ctrl-C stops after the running step. The same command goes on from the last checkpoint, exactly.
+    Ctrl-C stops after the current step; the same command resumes exactly there.
     """
-    from impasto.training.run import train_backbone
+    from impasto.training.backbone_run import train_backbone
 
     return _trained(lambda: train_backbone(plain(backbone), plain(fit), output), output, fit=fit, console=console)  # type: ignore[type-var]
 
@@ -103,9 +103,9 @@ def arbitrary(
     fit: ArbitraryFitFlags = _ARBITRARY_FIT,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
-    """Train a network that paints in any style in one pass (Huang & Belongie 2017).
+    """Train an arbitrary network, which paints any style in one pass (Huang & Belongie 2017).
 
-    Ctrl-C stops after the running step. The same command goes on from the last checkpoint, exactly.
+    Ctrl-C stops after the current step; the same command resumes exactly there.
     """
     from impasto.training.arbitrary_run import train_arbitrary
 
@@ -118,50 +118,50 @@ def fast(
     output: Annotated[
         Path, Parameter(name=("--output", "-o"), help="Folder for network.safetensors, checkpoints, samples and log.")
     ],
-    learned: FastTrainFlags = _FAST,
+    training: FastTrainFlags = _FAST,
     fit: FastFitFlags = _FAST_FIT,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
-    """Train a fast network: one style, or many (Johnson et al. 2016; Dumoulin et al. 2017).
+    """Train a fast network of one or several styles (Johnson et al. 2016; Dumoulin et al. 2017).
 
-    Ctrl-C stops after the running step. The same command goes on from the last checkpoint, exactly.
+    Ctrl-C stops after the current step; the same command resumes exactly there.
     """
-    from impasto.training.fast_run import train_learned
+    from impasto.training.fast_run import train_fast
 
-    return _trained(lambda: train_learned(plain(learned), plain(fit), output), output, fit=fit, console=console)  # type: ignore[type-var]
+    return _trained(lambda: train_fast(plain(training), plain(fit), output), output, fit=fit, console=console)  # type: ignore[type-var]
 
 
 @app.command
 def style(
-    picture: Annotated[Path, Parameter(help="The painting, or whatever shows the style.")],
+    picture: Annotated[Path, Parameter(help="Picture of the style.")],
     /,
     *,
     output: Annotated[
         Path | None,
         Parameter(
-            name=("--output", "-o"), help="Folder for network, checkpoints, samples and log; without, NAME-training."
+            name=("--output", "-o"), help="Folder for network, checkpoints, samples and log. Without: NAME-training."
         ),
     ] = None,
     style: NewStyleFlags = _STYLE,
     fit: NewStyleFitFlags = _STYLE_FIT,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
-    """Learn the style of a picture in minutes, to paint with by its name from then on.
+    """Train one more style of a fast network, in minutes; afterwards it is available by its name.
 
-    A network that knows many styles learns one more: only its scales and shifts (Dumoulin et al. 2017). Ctrl-C stops
-    after the running step. The same command goes on from the last checkpoint, exactly.
+    Only norm parameters are trained (Dumoulin et al. 2017). Ctrl-C stops after the current step; the same command
+    resumes exactly there.
     """
     from impasto.styles.catalogue import StyleCatalogue
     from impasto.training.new_style import train_style
-    from impasto.training.students import FILE
+    from impasto.training.run import NETWORK
     from impasto.weights.readers import import_weights
 
     name = style.name or picture.stem
-    folder = output if output is not None else Path(f"{name}-training")  # a folder NAME would hide the style
-    StyleCatalogue().check_new(name, replace=style.replace or _was_imported(folder / FILE, name))
+    folder = output if output is not None else Path(f"{name}-training")  # a folder NAME would shadow the style
+    StyleCatalogue().check_new(name, replace=style.replace or _was_imported(folder / NETWORK, name))
     code = _trained(lambda: train_style(picture, plain(style), plain(fit), folder), folder, fit=fit, console=console)  # type: ignore[type-var]
     if code == 0:
-        import_weights(folder / FILE, name=name, replace=True)
+        import_weights(folder / NETWORK, name=name, replace=True)
         print(f"impasto stylize photo.jpg --style {name} -o out.png", file=sys.stderr)
     return code
 
@@ -175,8 +175,8 @@ def _was_imported(path: Path, name: str) -> bool:
     return path.is_file() and stored.is_file() and load(stored).card.training == load(path).card.training
 
 
-def _trained(begun: Callable[[], Iterator[Progress]], output: Path, *, fit: FitOptions, console: ConsoleOptions) -> int:
-    """Train to the end, or until Ctrl-C; the exit code."""
+def _trained(start: Callable[[], Iterator[Progress]], output: Path, *, fit: FitOptions, console: ConsoleOptions) -> int:
+    """Train to the end, or until a signal; the exit code."""
     from impasto.analysis.curves import LossPicture
     from impasto.cli import batch
     from impasto.cli.bars import Bar, TimeLeft, as_time
@@ -188,14 +188,14 @@ def _trained(begun: Callable[[], Iterator[Progress]], output: Path, *, fit: FitO
     left: TimeLeft | None = None
     with Bar(quiet=console.quiet or not is_first()) as bar, on_interrupt(bar.note) as stop:
         losses = LossPicture(output, bar.tell_error)
-        # closed here, so that what training holds open is let go when it is stopped
-        with contextlib.closing(begun()) as steps:  # type: ignore[type-var]
+        # closing writes a checkpoint
+        with contextlib.closing(start()) as steps:  # type: ignore[type-var]
             for progress in steps:
                 if not stop.worth_keeping:
                     bar.note(f"training on {progress.device}")
                 stop.worth_keeping, left = True, left or TimeLeft(progress.steps)
                 if progress.sample is not None:
-                    bar.note(f"{progress.sample} shows what it has learned")
+                    bar.note(f"sample: {progress.sample}")
                     losses.draw()
                 bar.show(progress.step, progress.steps, _described(progress, as_time(left.after(progress.step))))
                 stopped = stop.asked and progress.step < progress.steps

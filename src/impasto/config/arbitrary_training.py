@@ -1,4 +1,4 @@
-"""Options of training a network that paints in any style."""
+"""Options of training arbitrary networks."""
 
 from __future__ import annotations
 
@@ -23,59 +23,55 @@ VARIANTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class ArbitraryFitOptions(FitOptions):
-    """How it is trained: as any network, with other defaults."""
+    """The training loop, with defaults for arbitrary networks."""
 
-    steps: Annotated[int, Doc("Number of optimiser steps."), Range(1)] = 20_000
-    batch_size: Annotated[int, Doc("Pairs of pictures a step."), Range(1, 4096)] = 8
+    steps: Annotated[int, Doc("Number of optimiser steps; may be raised when a run is resumed."), Range(1)] = 20_000
+    batch_size: Annotated[int, Doc("Batch size, in pairs of content and style."), Range(1, 4096)] = 8
     optimizer: Annotated[str, Doc("Optimiser."), Choice(("adamw", "adam", "sgd"))] = "adam"
-    learning_rate: Annotated[float, Doc("Highest learning rate, reached after the warm-up."), Range(0)] = 1e-3
+    learning_rate: Annotated[float, Doc("Peak learning rate, reached after the warm-up."), Range(0)] = 1e-3
     weight_decay: Annotated[float, Doc("Weight decay; not applied to biases and norms."), Range(0, 1)] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArbitraryTrainOptions(Options):
-    """Training of a one-pass network for any style: contents painted in the manner of styles, drawn apart."""
+    """Training of an arbitrary network: random pairs of contents and styles."""
 
-    contents: Annotated[tuple[Path, ...], Doc("Folders of content pictures, or CSVs with a column path.")] = ()
-    styles: Annotated[tuple[Path, ...], Doc("Folders of style pictures, or CSVs with a column path.")] = ()
-    variant: Annotated[str, Doc("Network to train."), Choice(VARIANTS)] = "predicted"
-    encoder: Annotated[str, Doc("Encoder that sees content and style: a name or a file.")] = "compact-vgg"
+    contents: Annotated[tuple[Path, ...], Doc("Folders of content pictures, or CSVs with the column path.")] = ()
+    styles: Annotated[tuple[Path, ...], Doc("Folders of style pictures, or CSVs with the column path.")] = ()
+    variant: Annotated[str, Doc("Variant of the network."), Choice(VARIANTS)] = "predicted"
+    encoder: Annotated[str, Doc("Encoder of the losses and of the style: a name or a file.")] = "compact-vgg"
     start_from: Annotated[
         str | None,
         Doc(
-            "Trained network whose weights to begin with: a name or a file; none for random ones. Without, --variant "
-            "predicted begins with the painter of compact-styles, all others with random ones."
+            "Network to initialise the weights from: a name or a file; none for random weights. Without, the predicted "
+            "variants start with the painter of compact-styles, all others with random weights."
         ),
     ] = None
-    keep_painter: Annotated[
-        bool, Doc("Train only what predicts; the painter stays that of --start-from, bit for bit.")
-    ] = False
-    short_side_px: Annotated[int, Doc("Pictures are scaled down to this short side."), Range(32, 4096)] = 512
-    crop_px: Annotated[int, Doc("Side of the square that the network sees."), Range(32, 1024)] = 256
-    smallest_crop: Annotated[float, Doc("Smallest crop, as a part of the short side."), Range(0.05, 1)] = 0.5
-    memory_gb: Annotated[float, Doc("Pictures that fit into so much memory are kept there."), Range(0)] = 4
-    content_weight: Annotated[float, Doc("Weight of the content."), Range(0)] = 1.0
-    style_weight: Annotated[float, Doc("Weight of the style."), Range(0)] = 4.0
-    identity_weight: Annotated[float, Doc("Weight of a content in its own style staying itself."), Range(0)] = 0.0
-    smoothness_weight: Annotated[float, Doc("Weight of total variation."), Range(0)] = 0.0
-    noise_weight: Annotated[float, Doc("Weight of steadiness under noise, for video."), Range(0)] = 0.0
+    keep_painter: Annotated[bool, Doc("Train the predictor only; the painter of --start-from stays unchanged.")] = False
+    short_side_px: Annotated[int, Doc("Short side that pictures are scaled down to."), Range(32, 4096)] = 512
+    crop_px: Annotated[int, Doc("Side of the training crops in pixels."), Range(32, 1024)] = 256
+    smallest_crop: Annotated[float, Doc("Smallest crop, relative to the short side."), Range(0.05, 1)] = 0.5
+    memory_gb: Annotated[float, Doc("Size of the cache of decoded pictures."), Range(0)] = 4
+    content_weight: Annotated[float, Doc("Weight of the content loss."), Range(0)] = 1.0
+    style_weight: Annotated[float, Doc("Weight of the style loss."), Range(0)] = 4.0
+    identity_weight: Annotated[float, Doc("Weight of the identity loss."), Range(0)] = 0.0
+    smoothness_weight: Annotated[float, Doc("Weight of the total variation loss."), Range(0)] = 0.0
+    noise_weight: Annotated[float, Doc("Weight of the stability loss under input noise, for video."), Range(0)] = 0.0
     content_layers: Annotated[tuple[str, ...], Doc("Layers of the content loss.")] = ("relu3_3", "relu4_2")
     normalise_content: Annotated[
-        bool, Doc("Compare content features after an instance norm, which leaves the contrast of the output free.")
+        bool, Doc("Compare content features after instance normalisation, so that the contrast of the output is free.")
     ] = False
-    sizes: Annotated[
-        int, Doc("Sizes at which the style is compared: the crop, half of it, and so on."), Range(1, 4)
-    ] = 1
+    sizes: Annotated[int, Doc("Number of scales of the style loss: the crop, half of it, and so on."), Range(1, 4)] = 1
     style_layers: Annotated[tuple[str, ...], Doc("Layers of the style loss.")] = (
         "relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1",
     )  # fmt: skip
-    style_layer_weights: Annotated[tuple[float, ...], Doc("Their weights; one number serves all."), Range(0)] = (
+    style_layer_weights: Annotated[tuple[float, ...], Doc("Weights of the style layers."), Range(0)] = (
         0.3, 0.6, 1.0, 1.0, 1.0,
     )  # fmt: skip
-    style_losses: Annotated[tuple[str, ...], Doc("Style losses, added: mean-std, gram, covariance, ….")] = (
+    style_losses: Annotated[tuple[str, ...], Doc("Style losses, which are added: mean-std, gram, covariance, ….")] = (
         "mean-std",
         "gram",
     )
-    name: Annotated[str, Doc("Name of the network, for its card.")] = "adain"
-    licence: Annotated[str, Doc("Licence of the trained weights, for their card.")] = "not stated"
-    about: Annotated[str, Doc("Where the data are from, for the card.")] = ""
+    name: Annotated[str, Doc("Name of the network, for the card.")] = "arbitrary"
+    licence: Annotated[str, Doc("Licence of the trained weights, for the card.")] = "not stated"
+    about: Annotated[str, Doc("Origin of the data, for the card.")] = ""

@@ -1,4 +1,4 @@
-"""Options of teaching a network of many styles one more."""
+"""Options of training one more style of a fast network."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from impasto.core.options import Doc, Options, Range
 
 @dataclass(frozen=True, kw_only=True)
 class NewStyleFitOptions(FastFitOptions):
-    """How it is trained: as a fast network, with other defaults."""
+    """The training loop, with defaults for norm parameters."""
 
-    steps: Annotated[int, Doc("Number of optimiser steps of the scales and shifts."), Range(1)] = 250
-    learning_rate: Annotated[float, Doc("Highest learning rate, reached after the warm-up."), Range(0)] = 3e-2
-    warmup_steps: Annotated[int, Doc("Steps in which the learning rate climbs from zero."), Range(0)] = 20
-    average_decay: Annotated[float, Doc("Decay of the averaged weights (EMA); 0 keeps none."), Range(0, 0.99999)] = 0.98
+    steps: Annotated[int, Doc("Number of optimiser steps of the norm parameters."), Range(1)] = 250
+    learning_rate: Annotated[float, Doc("Peak learning rate, reached after the warm-up."), Range(0)] = 3e-2
+    warmup_steps: Annotated[int, Doc("Steps of linear warm-up."), Range(0)] = 20
+    average_decay: Annotated[
+        float, Doc("Decay of the exponential moving average of the weights; 0 disables it."), Range(0, 0.99999)
+    ] = 0.98
     checkpoint_every: Annotated[int, Doc("Steps between checkpoints."), Range(1)] = 50
-    sample_every: Annotated[int, Doc("Steps between pictures that the network makes; 0 makes none."), Range(0)] = 20
+    sample_every: Annotated[int, Doc("Steps between sample pictures; 0 disables them."), Range(0)] = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewStyleOptions(Options):
-    """A new style for a network that knows some: scales and shifts are learned, its convolutions stay.
+    """A new style of a network: its norm parameters are trained, the convolutions stay unchanged.
 
-    What is left out is as the network was trained.
+    Options that are None keep the values that the network was trained with.
     """
 
-    network: Annotated[str, Doc("Network that is to learn the style: a name or a file.")] = "compact-styles"
-    name: Annotated[str | None, Doc("Name of the style. Without: the picture's.")] = None
-    replace: Annotated[bool, Doc("Take the place of a style that has this name already.")] = False
+    network: Annotated[str, Doc("Network that learns the style: a name or a file.")] = "compact-styles"
+    name: Annotated[str | None, Doc("Name of the style. Without: the file name of the picture.")] = None
+    replace: Annotated[bool, Doc("Replace an existing style of this name.")] = False
     contents: Annotated[
         tuple[Path, ...],
-        Doc("Folders of content pictures, or CSVs with a column path. Without: photographs of scikit-image."),
+        Doc("Folders of content pictures, or CSVs with the column path. Without: photographs of scikit-image."),
     ] = ()
-    content_weight: Annotated[float | None, Doc("Weight of the content."), Range(0)] = None
-    style_weight: Annotated[float | None, Doc("Weight of the style."), Range(0)] = None
+    content_weight: Annotated[float | None, Doc("Weight of the content loss."), Range(0)] = None
+    style_weight: Annotated[float | None, Doc("Weight of the style loss."), Range(0)] = None
     style_px: Annotated[
         int | None,
-        Doc("Short side that the picture is scaled down to: larger ones give larger strokes."),
+        Doc("Short side that the picture is scaled down to; larger means larger strokes."),
         Range(32, 4096),
     ] = None
-    crop_px: Annotated[int | None, Doc("Side of the square that the network sees."), Range(32, 1024)] = None
-    whole_steps: Annotated[
-        int, Doc("Steps in which the whole network is trained afterwards, for this style alone."), Range(0)
-    ] = 0
-    whole_learning_rate: Annotated[float, Doc("Their highest learning rate."), Range(0)] = 1e-3
-    licence: Annotated[str, Doc("Licence of the trained weights, for their card.")] = "not stated"
-    about: Annotated[str, Doc("Whose picture it is, for the card.")] = ""
+    crop_px: Annotated[int | None, Doc("Side of the training crops in pixels."), Range(32, 1024)] = None
+    whole_steps: Annotated[int, Doc("Further steps that train the whole network for this style alone."), Range(0)] = 0
+    whole_learning_rate: Annotated[float, Doc("Peak learning rate of the further steps."), Range(0)] = 1e-3
+    licence: Annotated[str, Doc("Licence of the trained weights, for the card.")] = "not stated"
+    about: Annotated[str, Doc("Origin of the picture, for the card.")] = ""

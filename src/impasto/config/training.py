@@ -8,10 +8,12 @@ from typing import Annotated
 
 from impasto.core.options import Choice, Doc, Options, Range
 
+ENCODERS = ("compact-vgg", "vgg16-bn", "vgg19-bn")
+
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions(Options):
-    """How a network is trained, whatever the task."""
+    """The training loop, for any task."""
 
     steps: Annotated[int, Doc("Number of optimiser steps; may be raised when a run is resumed."), Range(1)] = 6000
     batch_size: Annotated[int, Doc("Batch size."), Range(1, 4096)] = 32
@@ -46,22 +48,35 @@ class FitOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneOptions(Options):
-    """Training of an encoder: classification on labelled pictures, or distillation from a teacher."""
+    """Training of an encoder: classification of labelled pictures, or distillation from a teacher."""
 
     data: Annotated[
         tuple[Path, ...],
-        Doc("Folders of pictures (classification: a folder a class, or a CSV with the columns path and class)."),
+        Doc(
+            "Folders of pictures, or CSVs with the columns path and class. For classification, one sub-folder a class."
+        ),
     ] = ()
     data_weights: Annotated[
-        tuple[float, ...], Doc("How often pictures of each source are drawn; one number serves all."), Range(0)
+        tuple[float, ...], Doc("Relative frequency of the pictures of each source; one number for all."), Range(0)
     ] = (1.0,)
-    validation: Annotated[Path | None, Doc("CSV or folder that is measured and never trained on.")] = None
-    teacher: Annotated[str | None, Doc("Encoder to distil from: a name or a file. None: classification.")] = None
-    start_from: Annotated[str | None, Doc("Encoder whose weights to begin with: a name or a file.")] = None
-    crop_px: Annotated[int, Doc("Side of the square that the network sees."), Range(32, 1024)] = 128
-    short_side_px: Annotated[int, Doc("Pictures are kept at this short side."), Range(32, 2048)] = 160
-    smallest_crop: Annotated[float, Doc("Smallest crop, as a part of the short side."), Range(0.1, 1)] = 0.5
-    score_weight: Annotated[float, Doc("Weight of the teacher's class scores against its features."), Range(0)] = 0.2
+    validation: Annotated[Path | None, Doc("Folder or CSV to measure on; not trained on.")] = None
+    arch: Annotated[
+        str,
+        Doc("Architecture. Batch norms are folded into the convolutions of the weight file."),
+        Choice(ENCODERS),
+    ] = "compact-vgg"
+    teacher: Annotated[
+        str | None, Doc("Teacher encoder for distillation: a name or a file. Without: classification.")
+    ] = None
+    start_from: Annotated[str | None, Doc("Encoder to initialise the weights from: a name or a file.")] = None
+    epochs: Annotated[float | None, Doc("Passes over the pictures; sets --steps."), Range(0)] = None
+    crop_px: Annotated[int, Doc("Side of the training crops in pixels."), Range(32, 1024)] = 128
+    short_side_px: Annotated[int, Doc("Short side that pictures are scaled down to."), Range(32, 2048)] = 160
+    smallest_crop: Annotated[float, Doc("Smallest crop, relative to the short side."), Range(0.1, 1)] = 0.5
+    memory_gb: Annotated[float, Doc("Size of the cache of decoded pictures."), Range(0)] = 4
+    score_weight: Annotated[float, Doc("Weight of the teacher's class scores, relative to its features."), Range(0)] = (
+        0.2
+    )
     temperature: Annotated[float, Doc("Temperature of the class scores (Hinton 2015)."), Range(0.1, 100)] = 2.0
-    licence: Annotated[str, Doc("Licence of the trained weights, for their card.")] = "not stated"
-    about: Annotated[str, Doc("Where data and teacher are from, for the card.")] = ""
+    licence: Annotated[str, Doc("Licence of the trained weights, for the card.")] = "not stated"
+    about: Annotated[str, Doc("Origin of data and teacher, for the card.")] = ""

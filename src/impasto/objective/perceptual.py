@@ -1,4 +1,4 @@
-"""The perceptual objective: content and style of a picture as an encoder sees them, and its smoothness."""
+"""The perceptual objective: a weighted sum of losses of an image's features in an encoder, and of its pixels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Terms:
-    """A scalar `total` to be minimised, and the weighted `parts` that add up to it."""
+    """A scalar `total` to minimise, and its weighted `parts`."""
 
     total: Tensor
     parts: dict[str, Tensor]
@@ -33,7 +33,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class ContentTerm:
-    """The features of one layer are to stay near `target`."""
+    """The distance of one layer's features from `target`."""
 
     layer: str
     target: Tensor
@@ -47,7 +47,7 @@ class ContentTerm:
 
 @dataclass(frozen=True)
 class StyleTerm:
-    """The statistic of one layer is to come near `target`, in the region that `mask` `(1, 1, h, w)` gives."""
+    """The distance of one layer's statistic from `target`, within the region `mask` `(1, 1, h, w)`."""
 
     layer: str
     target: Statistic
@@ -61,8 +61,22 @@ class StyleTerm:
 
 
 @dataclass(frozen=True)
+class FeatureTerm:
+    """A loss of one layer's features, of the part `name`: `function(features) -> scalar`."""
+
+    name: str
+    layer: str
+    weight: float
+    function: Callable[[Tensor], Tensor]
+
+    def __call__(self, feats: Features) -> Tensor:
+        """The weighted loss."""
+        return self.weight * self.function(feats[self.layer])
+
+
+@dataclass(frozen=True)
 class PixelTerm:
-    """A loss of the picture's pixels: `function(image) -> scalar`."""
+    """A loss of the image's pixels, of the part `name`: `function(image) -> scalar`."""
 
     name: str
     weight: float
@@ -75,25 +89,31 @@ class PixelTerm:
 
 @dataclass(frozen=True)
 class Perceptual:
-    """`objective(image) -> Terms`, with the parts `content`, `style` and one for each pixel term."""
+    """`objective(image) -> Terms`, with the parts `content`, `style` and those that feature and pixel terms name.
+
+    Terms of weight 0 are not computed.
+    """
 
     encoder: Encoder
     content: tuple[ContentTerm, ...] = ()
     style: tuple[StyleTerm, ...] = ()
     pixels: tuple[PixelTerm, ...] = ()
+    features: tuple[FeatureTerm, ...] = ()
 
     @property
     def layers(self) -> frozenset[str]:
-        """The layers that the encoder is asked for."""
-        return frozenset([*(term.layer for term in self.content), *(term.layer for term in self.style)])
+        """The layers that the encoder computes."""
+        terms: list[ContentTerm | StyleTerm | FeatureTerm] = [*self.content, *self.style, *self.features]
+        return frozenset(term.layer for term in terms if term.weight)
 
     def __call__(self, image: Tensor) -> Terms:
-        """The losses of `image` `(b, 3, h, w)`; no deeper layer is computed than a term needs."""
+        """The losses of `image` `(b, 3, h, w)`."""
         feats = self.encoder(image, self.layers) if self.layers else {}
         losses = [
-            *(("content", term(feats)) for term in self.content),
-            *(("style", term(feats)) for term in self.style),
-            *((term.name, term(image)) for term in self.pixels),
+            *(("content", term(feats)) for term in self.content if term.weight),
+            *(("style", term(feats)) for term in self.style if term.weight),
+            *((term.name, term(feats)) for term in self.features if term.weight),
+            *((term.name, term(image)) for term in self.pixels if term.weight),
         ]
         parts: dict[str, Tensor] = {}
         for name, loss in losses:
@@ -104,5 +124,5 @@ class Perceptual:
 
 
 def out_of_range(image: Tensor) -> Tensor:
-    """Mean squared distance of pixel values from `[0, 1]`: what saving would clip."""
+    """Mean squared distance of pixel values from `[0, 1]`, which saving would clip to."""
     return ((-image).clamp(min=0) + (image - 1).clamp(min=0)).square().mean()

@@ -14,6 +14,7 @@ from impasto.config.job import Job, PaintOptions, StyleSource
 from impasto.core.paths import sha256_of
 from impasto.encoders.table import Progress
 from impasto.image.files import Picture
+from impasto.methods.arbitrary import LoadedNetwork
 from impasto.methods.fast import LoadedStyles, load_trained
 from impasto.methods.protocol import LoadedMethod
 from impasto.session.inputs import read_inputs
@@ -44,9 +45,11 @@ def prepare_style(
     if isinstance(style, TrainedStyle):
         networks = load_trained([style], precision=precision, device=device, progress=progress)
         loaded, name = LoadedStyles(networks), networks[source].styles[0]
+        licence = networks[source].card.licence
     else:
         plan = dataclasses.replace(plan, job=dataclasses.replace(plan.job, arbitrary=ArbitraryOptions(network=network)))
         loaded, name = plan.method.load(plan.job, plan.styles, device=device, progress=progress), style.stem
+        licence = loaded.network.card.licence if isinstance(loaded, LoadedNetwork) else "not stated"
     stylizer = loaded.stylizer(plan.job)
     code = stylizer.prepare(read_inputs(plan).mix)
     decisive = {
@@ -57,4 +60,4 @@ def prepare_style(
         "precision": str(loaded.dtype),
     }
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-    return PreparedStylizer(name, digest, stylizer, code, strength)
+    return PreparedStylizer(name, digest, stylizer, code, strength, licence)

@@ -23,6 +23,7 @@ class PreparedStylizer:
     stylizer: Stylizer[Any]
     code: Any
     strength: float = 1.0
+    licence: str = "not stated"
 
     def __post_init__(self) -> None:
         check_strength(self.strength)

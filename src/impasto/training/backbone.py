@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from impasto.encoders.protocol import EncoderNet
 from impasto.encoders.vgg import Vgg
-from impasto.training.data import Batch
+from impasto.training.data import Batch, placed
 
 MATCHED = ("relu2_2", "relu3_3", "relu4_2", "relu5_1")
 """Layers of the student whose features are compared with the teacher's."""
@@ -73,7 +73,7 @@ class Classification:
 
     def loss(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Mean cross-entropy in nats."""
-        _, scores = module(_placed(batch.images, module))
+        _, scores = module(placed(batch.images, module))
         assert batch.labels is not None
         return {"classes": F.cross_entropy(scores.float(), batch.labels.to(scores.device))}
 
@@ -127,7 +127,7 @@ class Distillation:
 
     def loss(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """One part for each layer and one for the scores."""
-        images = _placed(batch.images, module)
+        images = placed(batch.images, module)
         targets = self.targets(images)
         mapped, scores = module(images)
         parts = {ours: feature_error(mapped[ours], self.norms[t](targets[t])) for ours, t in self.pairs.items()}
@@ -140,11 +140,6 @@ class Distillation:
         t = self.temperature
         found, target = F.log_softmax(scores / t, dim=1), F.log_softmax(wanted / t, dim=1)
         return F.kl_div(found, target, reduction="batchmean", log_target=True) * t**2
-
-
-def _placed(images: Tensor, module: nn.Module) -> Tensor:
-    """The pictures where the module is, in the memory format that convolutions are fastest in."""
-    return images.to(next(module.parameters()).device, memory_format=torch.channels_last)
 
 
 def feature_error(found: Tensor, target: Tensor) -> Tensor:

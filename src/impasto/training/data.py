@@ -1,4 +1,4 @@
-"""Training pictures: a set in memory, and crops of it that are a pure function of seed and step."""
+"""Training pictures: random crops as a pure function of seed and step."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from typing import Generic, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from impasto.core.errors import DataError
 from impasto.image.pixels import from_bytes
 from impasto.image.resize import resized
-
-Bytes = NDArray[np.uint8]
+from impasto.training.image_dataset import ImageDataset
+from impasto.training.pictures import Bytes as Bytes
 
 NEVER = 2**40
-"""A step that no training reaches: its batch is for measuring."""
+"""A step that no training reaches: its batch serves measurements."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures `(b, 3, px, px)` in `[0, 1]`, which of the set they are, and their classes where there are any."""
+    """Pictures `(b, 3, px, px)` in `[0, 1]`, their indices in the set, and their classes if known."""
 
     images: Tensor
     indices: Tensor
@@ -34,7 +33,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Place:
-    """A square of a picture: its corner at the top left and its side in pixels, and whether it is mirrored."""
+    """A square of a picture: top left corner and side in pixels, and whether it is mirrored."""
 
     top: int
     left: int
@@ -43,7 +42,7 @@ class Place:
 
     @classmethod
     def drawn(cls, picture: Bytes, draw: np.random.Generator, *, smallest: float) -> Place:
-        """A square of `picture` at random; its side is `smallest` of the picture's short side or more."""
+        """A random square of `picture` whose side is at least `smallest` of the picture's short side."""
         h, w = picture.shape[:2]
         side = max(1, round(min(h, w) * draw.uniform(smallest, 1.0)))
         top, left = draw.integers(0, h - side + 1), draw.integers(0, w - side + 1)
@@ -51,7 +50,7 @@ class Place:
 
     @classmethod
     def middle(cls, picture: Bytes) -> Place:
-        """The largest square in the middle of `picture`."""
+        """The largest centred square of `picture`."""
         h, w = picture.shape[:2]
         side = min(h, w)
         return cls((h - side) // 2, (w - side) // 2, side, False)
@@ -66,10 +65,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Crops:
-    """Random square crops, scaled to one size and mirrored half of the time.
+    """Random square crops, scaled to one size; half of them are mirrored.
 
-    `crops(step)` depends on `seed` and `step` only, so a training run that is stopped and resumed sees the same
-    pictures as one that is not. `pictures` are `(h, w, 3)` bytes; `odds` says how often each is drawn.
+    `crops(step)` depends on `seed` and `step` only, so that a resumed training sees the same pictures as an
+    uninterrupted one. `pictures` are `(h, w, 3)` bytes; `odds` are their relative frequencies.
     """
 
     pictures: Sequence[Bytes]
@@ -94,17 +93,28 @@ class Crops:
         draw = np.random.default_rng((self.seed, step))
         p = None if self.odds is None else np.asarray(self.odds) / np.sum(self.odds)
         chosen = draw.choice(len(self.pictures), self.batch_size, p=p)
-        images = torch.cat([self._crop(self.pictures[i], draw) for i in chosen])
-        labels = None if self.labels is None else torch.tensor([self.labels[i] for i in chosen])
-        return Batch(images, torch.from_numpy(chosen), labels)
+        places, pictures = zip(*(self._picture(int(i)) for i in chosen), strict=True)
+        images = torch.cat([self._crop(picture, draw) for picture in pictures])
+        labels = None if self.labels is None else torch.tensor([self.labels[i] for i in places])
+        return Batch(images, torch.tensor(places), labels)
+
+    def _picture(self, index: int) -> tuple[int, Bytes]:
+        if isinstance(self.pictures, ImageDataset):
+            return self.pictures.readable(index)
+        return index, self.pictures[index]
 
     def _crop(self, picture: Bytes, draw: np.random.Generator) -> Tensor:
         return Place.drawn(picture, draw, smallest=self.smallest_crop).of(picture, self.crop_px)
 
 
 def centre_crop(picture: Bytes, side_px: int) -> Tensor:
-    """The middle square of a picture, scaled to `side_px`: what is measured. `(1, 3, side_px, side_px)`."""
+    """The largest centred square of a picture, scaled: `(1, 3, side_px, side_px)`."""
     return Place.middle(picture).of(picture, side_px)
+
+
+def placed(images: Tensor, module: nn.Module) -> Tensor:
+    """The pictures on the module's device, channels last, in which convolutions are fastest."""
+    return images.to(next(module.parameters()).device, memory_format=torch.channels_last)
 
 
 Batches = Callable[[int], Batch]
@@ -113,7 +123,7 @@ T = TypeVar("T")
 
 
 class Ahead(Generic[T]):
-    """Batches by step, those of the next steps made in other threads while one is trained on."""
+    """Batches by step, with the next `depth` ones prepared in other threads."""
 
     def __init__(self, batches: Callable[[int], T], pool: Executor, *, depth: int = 1) -> None:
         self._batches, self._pool, self._depth = batches, pool, depth

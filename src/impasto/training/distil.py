@@ -1,32 +1,34 @@
-"""Training of a fast network by teachers: the same contents painted alike, in pixels and as an encoder sees them.
+"""Distillation of a fast network: its output against the teachers', in pixels and in an encoder's features.
 
-Instead of a style's picture there are those who paint in it already, so that nothing has to be balanced against the
-content (arXiv 1911.06464, there with the features of trained networks of one style each).
+Teachers replace style pictures, so that content and style need no balancing (arXiv 1911.06464, there with the features
+of several networks of one style each).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.losses.distances import Distance, l2, relative_l2
 from impasto.nets.residual import Residual
+from impasto.objective.output import NOISE_STD, Weights, output_terms
+from impasto.objective.perceptual import FeatureTerm, Perceptual, PixelTerm
 from impasto.stylizers.prepared import PreparedStylizer
-from impasto.training.fast import shares_of
-from impasto.training.output_losses import Parts, of_output, weighted
+from impasto.training import sampling
+from impasto.training.data import placed
+from impasto.training.fast import each_style, painted_styles
 from impasto.training.results import Results
 from impasto.training.teacher_cache import TeacherCache
 
 
 @dataclass(frozen=True, kw_only=True)
 class Teacher:
-    """Who teaches a style: a painter, or the results that one has left."""
+    """The teacher of a style: a prepared stylizer, or the finished results of one."""
 
     name: str
     painter: PreparedStylizer | None = None
@@ -35,10 +37,10 @@ class Teacher:
 
 @dataclass(frozen=True)
 class DistillBatch:
-    """Contents `(b, 3, px, px)` in `[0, 1]`, and how much each teacher counts for each of them `(b, teachers)`.
+    """Contents `(b, 3, px, px)` in `[0, 1]`, and the weight of each teacher for each of them `(b, teachers)`.
 
-    `painted` holds, by the teachers' numbers, the paintings `(b, 3, px, px)` that need not be made any more; which of
-    them there are says `given` `(b, teachers)`.
+    `painted` holds paintings `(b, 3, px, px)` that are known already, by the teachers' numbers; `given`
+    `(b, teachers)` says which rows of them are.
     """
 
     contents: Tensor
@@ -47,23 +49,25 @@ class DistillBatch:
     painted: Mapping[int, Tensor]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Weights:
-    """Weights of the parts of the loss; a part of weight 0 is not computed."""
+@dataclass(frozen=True)
+class Lesson:
+    """Teachers' paintings `(n, 3, px, px)` of the contents `rows` `(n,)` of a batch, and their weights `(n,)`."""
 
-    pixels: float
-    features: float
-    smoothness: float = 0.0
-    noise: float = 0.0
-    range: float = 10.0
+    rows: Tensor
+    paintings: Tensor
+    weights: Tensor
+
+    def distance(self, output: Tensor, *, target: Tensor, by: Distance) -> Tensor:
+        """The weighted sum of distances of the batch's `output` `(b, …)` from `target` `(n, …)`."""
+        return (by(output.index_select(0, self.rows), target, reduction="each") * self.weights).sum()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Distillation:
-    """Pixel, feature, smoothness, noise and range losses of a fast network of one style or of many.
+    """Pixel, feature, smoothness, noise and range losses of a fast network of one or several styles.
 
-    A network of one style is to paint as all its teachers do at once; one of many paints each content in the style of
-    the teacher that counts for it. Teachers get no gradient. `kept` is where their paintings go.
+    A network of one style learns from all its teachers at once; one of several paints each content in the style of the
+    teacher that counts for it. Teachers get no gradient. `cache` stores their paintings.
     """
 
     network: Residual
@@ -71,10 +75,10 @@ class Distillation:
     teachers: Sequence[Teacher]
     weights: Weights
     layers: Mapping[str, float]
-    kept: TeacherCache | None = None
-    noise_std: float = 0.02
+    cache: TeacherCache | None = None
+    noise_std: float = NOISE_STD
     shown: tuple[Tensor, Tensor] | None = None
-    """Contents `(n, 3, px, px)` that a sample paints, and what the teachers make of them `(n, teachers, 3, px, px)`."""
+    """Contents `(n, 3, px, px)` of the samples, and the teachers' paintings of them `(n, teachers, 3, px, px)`."""
 
     def build(self) -> nn.Module:
         """The task's own network, which training changes."""
@@ -82,75 +86,65 @@ class Distillation:
 
     def loss(self, module: nn.Module, batch: DistillBatch) -> dict[str, Tensor]:
         """The weighted parts, each a mean over the contents of the batch."""
-        place = next(module.parameters()).device
-        contents = batch.contents.to(place, memory_format=torch.channels_last)
-        shares = shares_of(batch.weights).to(place) if self.network.styles > 1 else None
-        output: Tensor = module(contents, shares)
-        parts = {
-            **self._taught(output, batch),
-            **of_output(output, contents, paint=lambda noisy: module(noisy, shares), noise_std=self.noise_std),
-        }
-        return weighted(parts, vars(self.weights))
+        contents = placed(batch.contents, module)
+        styles = painted_styles(batch.weights).to(contents.device) if self.network.styles > 1 else None
+        output: Tensor = module(contents, styles)
+        lessons = list(self._lessons(batch, contents.device))
+        pixels = (
+            PixelTerm("pixels", self.weights.pixels, partial(lesson.distance, target=lesson.paintings, by=l2))
+            for lesson in lessons
+        )
+        rest = output_terms(
+            self.weights, output, contents=contents, paint=lambda noisy: module(noisy, styles), noise_std=self.noise_std
+        )
+        features = (term for lesson in lessons for term in self._feature_terms(lesson))
+        return Perceptual(self.encoder, features=tuple(features), pixels=(*pixels, *rest))(output).parts
 
     def sample(self, module: nn.Module) -> Tensor:
-        """Every shown content with what the teachers and the network make of it, `(contents, columns, 3, px, px)`.
+        """Every shown content with its paintings, `(contents, columns, 3, px, px)`.
 
-        The network's painting of each style stands right of its teacher's; that of one style for all at the right end.
+        The network's painting of each style is on the right of its teacher's; that of one style for all at the end.
         """
-        if self.shown is None:
-            raise OptionError("there are no pictures to show.")
-        place = next(module.parameters()).device
-        contents = self.shown[0].to(place, memory_format=torch.channels_last)
-        half, many = self.encoder.dtype == torch.bfloat16, self.network.styles
-        columns = [contents.float()]
-        with torch.autocast(place.type, torch.bfloat16, enabled=half):
-            for index, painting in enumerate(self.shown[1].unbind(1)):
-                columns.append(painting.to(place))
-                if many > 1:
-                    shares = F.one_hot(torch.tensor(index), many).float().expand(len(contents), -1).to(place)
-                    columns.append(module(contents, shares).float())
-            if many == 1:
-                columns.append(module(contents).float())
-        return torch.stack(columns, 1).clamp(0, 1)
+        shown, paintings = sampling.required(self.shown)
+        contents = placed(shown, module)
+        columns = list(paintings.unbind(1))
+        with sampling.precision_of(self.encoder, contents):
+            own = [module(contents, chosen).float().cpu() for chosen in each_style(self.network.styles, contents)]
+        columns = [*columns, *own] if len(own) == 1 else [column for pair in zip(columns, own) for column in pair]  # noqa: B905
+        return sampling.table(contents, torch.stack([column.cpu() for column in columns], 1))
 
-    def _taught(self, output: Tensor, batch: DistillBatch) -> Parts:
-        """How far `output` `(b, 3, px, px)` is from the teachers' paintings: the weighted sum over the teachers."""
-        layers = self.layers if self.weights.features else {}
-        found = self.encoder(output, layers) if layers else {}
+    def _feature_terms(self, lesson: Lesson) -> Iterator[FeatureTerm]:
+        if not self.weights.features:
+            return
+        with torch.no_grad():
+            targets = self.encoder(lesson.paintings, self.layers)
+        for layer, share in self.layers.items():
+            distance = partial(lesson.distance, target=targets[layer], by=relative_l2)
+            yield FeatureTerm("features", layer, self.weights.features * share, distance)
+
+    def _lessons(self, batch: DistillBatch, device: torch.device) -> Iterator[Lesson]:
+        """All paintings of a batch, as many at once as there are contents."""
         rows, teachers = (numbers.tolist() for numbers in batch.weights.nonzero(as_tuple=True))
-        pixels, features = [], []
-        for start in range(0, len(rows), len(output)):  # as many paintings at once as there are contents
-            some = slice(start, start + len(output))
-            mine = torch.tensor(rows[some], device=output.device)
-            painted = self.painted(batch, rows[some], teachers[some], place=output.device)
-            share = batch.weights[rows[some], teachers[some]].to(output.device) / len(output)
-            if self.weights.pixels:
-                pixels.append(_weighted(l2, output.index_select(0, mine), painted, share))
-            with torch.no_grad():
-                wanted = self.encoder(painted, layers) if layers else {}
-            for name, weight in layers.items():
-                features.append(weight * _weighted(relative_l2, found[name].index_select(0, mine), wanted[name], share))
-        parts = {"pixels": pixels, "features": features}
-        return {name: torch.stack(values).sum for name, values in parts.items() if values}
+        count = len(batch.contents)
+        for start in range(0, len(rows), count):
+            some = slice(start, start + count)
+            paintings = self.painted(batch, rows[some], teachers[some], place=device)
+            weights = batch.weights[rows[some], teachers[some]].to(device) / count
+            yield Lesson(torch.tensor(rows[some], device=device), paintings, weights)
 
     @torch.no_grad()
     def painted(
         self, batch: DistillBatch, rows: Sequence[int], teachers: Sequence[int], *, place: torch.device
     ) -> Tensor:
-        """What each of `teachers` makes of the content in its row, `(n, 3, px, px)` on `place`."""
-        found = [self._painting(batch, row, number, place) for row, number in zip(rows, teachers, strict=True)]
-        return torch.cat(found).contiguous(memory_format=torch.channels_last)
+        """The painting of each of `teachers` of the content in its row, `(n, 3, px, px)` on `place`."""
+        paintings = [self._painting(batch, row, number, place) for row, number in zip(rows, teachers, strict=True)]
+        return torch.cat(paintings).contiguous(memory_format=torch.channels_last)
 
     def _painting(self, batch: DistillBatch, row: int, number: int, place: torch.device) -> Tensor:
         if batch.given[row, number]:
             return batch.painted[number][row : row + 1].to(place)
         painter, content = self.teachers[number].painter, batch.contents[row : row + 1]
-        assert painter is not None, "what results lie on disk is given"
-        with torch.autocast(place.type, enabled=False):  # as it paints outside a training
+        assert painter is not None, "results on disk are given"
+        with torch.autocast(place.type, enabled=False):  # as outside a training
             painting = painter(content)
-        return painting if self.kept is None else self.kept.added(painter, content, painting).to(place)
-
-
-def _weighted(distance: Distance, found: Tensor, target: Tensor, shares: Tensor) -> Tensor:
-    """The distances of pairs, each times its share, added up."""
-    return (distance(found, target, reduction="each") * shares).sum()
+        return painting if self.cache is None else self.cache.store(painter, content, painting).to(place)

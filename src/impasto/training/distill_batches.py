@@ -1,4 +1,4 @@
-"""Batches of contents with the teachers that paint them, and what is there of their paintings."""
+"""Batches of contents with their teachers and the paintings that exist already."""
 
 from __future__ import annotations
 
@@ -13,39 +13,40 @@ from torch import Tensor
 from impasto.core.errors import DataError
 from impasto.training.data import Bytes, Place
 from impasto.training.distil import DistillBatch, Teacher
-from impasto.training.fast import shared_out
+from impasto.training.fast import style_weights_at
 from impasto.training.image_dataset import ImageDataset
 from impasto.training.teacher_cache import TeacherCache
 
 Item = tuple[Tensor, Tensor, dict[int, Tensor]]
-"""A content's crop `(1, 3, px, px)`, its teachers' weights `(teachers,)`, and paintings of the same place."""
+"""A content's crop `(1, 3, px, px)`, its teachers' weights `(teachers,)`, and existing paintings of the crop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DistillBatches:
-    """Batches by step: a pure function of seed and step, as `learned.Assignment` is, whose `many` and `every` it has.
+    """Batches by step: a pure function of seed and step. `multi_style` and `every` are as in `fast.StyleBatches`.
 
-    `names` are those of the contents. A content counts for those teachers only that have a result of it or can paint
-    it; where that is none, or where it cannot be read, the next one that serves stands in for it. The weights of an
-    average add up to 1 for every content. With `kept`, the crop of a content follows from its name alone, and what is
-    found there is given.
+    `names` are those of the contents. A content counts for the teachers that have a result of it or can paint it; if
+    there are none, or it is unreadable, it is replaced by the next usable one. The weights of an average add up to 1
+    for every content. With a `cache`, the crop of a content follows from its name alone.
     """
 
     contents: ImageDataset
     names: tuple[str, ...]
     teachers: Sequence[Teacher]
     weights: tuple[float, ...]
-    many: str
+    multi_style: str
     every: int
     batch_size: int
     crop_px: int
     seed: int
     smallest_crop: float
-    kept: TeacherCache | None = None
+    cache: TeacherCache | None = None
 
     def __call__(self, step: int) -> DistillBatch:
         """The batch of this step."""
-        rows = shared_out(step, self.batch_size, self.weights, many=self.many, every=self.every, seed=self.seed)
+        rows = style_weights_at(
+            step, self.batch_size, self.weights, multi_style=self.multi_style, every=self.every, seed=self.seed
+        )
         chosen = np.random.default_rng((self.seed, step)).choice(len(self.names), self.batch_size)
         items = [self._item(int(i), row, (step, n)) for n, (i, row) in enumerate(zip(chosen, rows, strict=True))]
         contents = torch.cat([content for content, _, _ in items])
@@ -58,8 +59,8 @@ class DistillBatches:
         return DistillBatch(contents, torch.stack([weights for _, weights, _ in items]), given, painted)
 
     def _item(self, wanted: int, row: Tensor, at: tuple[int, int]) -> Item:
-        index, content, results = self._served(wanted, row)
-        seed = (self.seed, *at) if self.kept is None else _number(self.names[index])
+        index, content, results = self._usable(wanted, row)
+        seed = (self.seed, *at) if self.cache is None else _number(self.names[index])
         place = Place.drawn(content, np.random.default_rng(seed), smallest=self.smallest_crop)
         crop = place.of(content, self.crop_px)
         paintings = {number: place.of(result, self.crop_px) for number, result in results.items()}
@@ -67,12 +68,12 @@ class DistillBatches:
         for number, teacher in enumerate(self.teachers):
             if row[number] and (teacher.painter is not None or number in results):
                 weights[number] = row[number]
-                found = self.kept.found(teacher.painter, crop) if self.kept and teacher.painter else None
-                paintings |= {} if found is None else {number: found}
-        return crop, weights / weights.sum() if self.many == "average" else weights, paintings
+                cached = self.cache.load(teacher.painter, crop) if self.cache and teacher.painter else None
+                paintings |= {} if cached is None else {number: cached}
+        return crop, weights / weights.sum() if self.multi_style == "average" else weights, paintings
 
-    def _served(self, wanted: int, row: Tensor) -> tuple[int, Bytes, dict[int, Bytes]]:
-        """The first content from `wanted` on that a teacher which counts has something to say of, and the results."""
+    def _usable(self, wanted: int, row: Tensor) -> tuple[int, Bytes, dict[int, Bytes]]:
+        """The first content from `wanted` on that one of its teachers has painted or can paint, with the results."""
         counting = [number for number in range(len(self.teachers)) if row[number]]
         paints = any(self.teachers[number].painter is not None for number in counting)
         for ahead in range(len(self.names)):
@@ -87,7 +88,7 @@ class DistillBatches:
             if there or paints:
                 return index, content, there
         names = " and ".join(self.teachers[number].name for number in counting)
-        raise DataError(f"of {len(self.names)} contents none can be read that {names} can teach.")
+        raise DataError(f"none of {len(self.names)} contents is readable and painted by {names}.")
 
     def _result(self, number: int, index: int, content: Bytes) -> Bytes | None:
         results = self.teachers[number].results

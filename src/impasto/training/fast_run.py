@@ -1,4 +1,4 @@
-"""From options to the weight file of a fast network."""
+"""Training of fast networks, from options to a weight file."""
 
 from __future__ import annotations
 
@@ -13,73 +13,55 @@ from torch import Tensor
 
 from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.core.errors import DataError, ImageError, ImageTooSmall, OptionError
+from impasto.core.paths import sha256_of
 from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder
 from impasto.image import files
 from impasto.image.resize import fit, resized
 from impasto.nets.residual import Residual
+from impasto.objective.output import Weights
 from impasto.training import sources
 from impasto.training.data import Crops, centre_crop
-from impasto.training.fast import Assignment, LearnedStyles, Targets, Weights, targets_of
-from impasto.training.fit import Progress, averaged
-from impasto.training.image_dataset import ImageDataset
-from impasto.training.processes import is_first
-from impasto.training.run_config import lock_run_config
-from impasto.training.students import (
+from impasto.training.fast import StyleBatches, TrainedStyles, targets_of
+from impasto.training.fast_networks import (
+    card_of,
     halved,
-    held_apart,
     init_palette,
     numbers_of,
+    style_weights,
     timed,
     untrained,
-    weights_of,
-    write_network,
 )
+from impasto.training.fit import Progress, resolved
+from impasto.training.image_dataset import ImageDataset
+from impasto.training.run import Run, training_metadata
+from impasto.weights.card import Card
 
-SMALLEST_STYLE_PX = 64  # with fewer the statistics of deep layers are of a few places only
+SMALLEST_STYLE_PX = 64  # smaller pictures leave too few places in deep layers for statistics
 
-USUAL_WEIGHTS = (0.3, 0.6, 1.0, 1.0, 1.0)  # as the network in the package was trained
+USUAL_WEIGHTS = (0.3, 0.6, 1.0, 1.0, 1.0)  # of style layers, as for the network in the package
 
 
 @dataclass(frozen=True)
 class StylePicture:
-    """A picture of a style, with what the card says of it."""
+    """The picture of a style, with its name and description for the card."""
 
     path: Path
     name: str
     about: str = ""
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A task with its batches; `lists` is the digest of the contents' names in the order in which they are drawn."""
-
-    task: LearnedStyles
-    batches: Assignment
-    contents: ImageDataset
-    styles: tuple[StylePicture, ...]
-    fitting: FastFitOptions
-    lists: str
-
-
-def train_learned(options: FastTrainOptions, fitting: FastFitOptions, folder: Path) -> Iterator[Progress]:
+def train_fast(options: FastTrainOptions, fitting: FastFitOptions, folder: Path) -> Iterator[Progress]:
     """Train a network and write `network.safetensors` with its card into `folder`.
 
-    Stopped and called again with the same folder, it goes on from the last checkpoint, exactly; `StateError` where
-    that is of other options or other pictures. A content that cannot be read is left out: the next one stands in for
-    it, and `Progress.unreadable` names it. Raises `DataError`, `ImageError`, `OptionError`, `UnknownName`,
-    `WeightsError` and its kinds before anything is trained, and `NotFinite`.
+    Called again with the same folder after a stop, it resumes exactly; `StateError` if the folder is of other options
+    or pictures. An unreadable content is replaced by the next readable one and listed in `Progress.unreadable`. Raises
+    `DataError`, `ImageError`, `OptionError`, `UnknownName`, `WeightsError` and its kinds before training starts, and
+    `NotFinite`.
     Johnson, Alahi & Fei-Fei 2016, "Perceptual losses for real-time style transfer and super-resolution"; Dumoulin,
-    Shlens & Kudlur 2017, "A learned representation for artistic style" (many styles in one network).
+    Shlens & Kudlur 2017, "A learned representation for artistic style" (several styles in one network).
     """
-    prepared = prepare(options, fitting)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock_run_config(folder, training_metadata(options, prepared))
-    yield from sources.steps(
-        prepared.task, prepared.batches, prepared.fitting, folder=folder, unreadable=lambda: prepared.contents.skipped
-    )
-    if is_first():
-        export(prepared, options, folder=folder)
+    yield from prepare(options, fitting).train(folder)
 
 
 def prepare(
@@ -88,65 +70,114 @@ def prepare(
     *,
     network: Residual | None = None,
     contents: Sequence[sources.Named] | None = None,
-) -> Prepared:
-    """Build the task. What is wrong with the options is said before a content is read.
-
-    `network` and `contents` stand in for those of the options.
-    """
+) -> Run[TrainedStyles]:
+    """The training. Options are checked before a content is read; `network` and `contents` replace theirs."""
+    fitting = resolved(fitting)
     check_objective(options)
     styles = styles_in(options.styles)
     weights = _style_weights(options, len(styles))
-    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not affected
         encoder = encoders.load_encoder(options.encoder, pooling=options.pooling, precision=fitting.precision)
         net = untrained(options, [style.name for style in styles], seed=fitting.seed) if network is None else network
     content_layers, style_layers = _layers(options, encoder)
-    seen_layers = [*content_layers, *style_layers]
-    sources.check_size(options.crop_px, encoder, seen_layers, stride=net.stride, smallest_px=net.smallest_px)
-    pictures = [read(style, options.style_px) for style in styles]
+    sources.check_size(
+        options.crop_px, encoder, [*content_layers, *style_layers], stride=net.stride, smallest_px=net.smallest_px
+    )
+    pictures = [style_pixels(style, options.style_px) for style in styles]
     init_palette(net, pictures, weights)
-    found = sources.listed_in("contents", options.contents) if contents is None else contents
-    held, seen = held_apart(found, options.validation)
-    shelf = sources.shelf(seen, short_side_px=options.short_side_px, memory_gb=options.memory_gb)
-    crops = Crops(shelf, fitting.batch_size, options.crop_px, fitting.seed, smallest_crop=options.smallest_crop)
-    task = LearnedStyles(
+    listed = sources.listed_in("contents", options.contents) if contents is None else contents
+    shown, used = sources.held_out(listed, options.validation)
+    fitting = timed(options, fitting, contents=len(used))
+    dataset = sources.dataset(used, short_side_px=options.short_side_px, memory_gb=options.memory_gb)
+    shown_pictures = _shown(shown, pictures, options) if fitting.sample_every else None
+    task = _task(options, net, encoder=encoder, pictures=pictures, shown=shown_pictures)
+    metadata = _metadata(options, styles, encoder=encoder, used=used)
+    card = _card(options, styles, count=net.styles, training=metadata | {"fit": fitting.to_dict()})
+    return Run(
+        task=task,
+        batches=_batches(dataset, options, fitting=fitting, weights=weights),
+        fitting=fitting,
+        metadata=metadata,
+        export=lambda tensors: (halved(tensors), card),
+        frozen=(encoder.net,),
+        datasets=(dataset,),
+    )
+
+
+def _batches(
+    dataset: ImageDataset, options: FastTrainOptions, *, fitting: FastFitOptions, weights: tuple[float, ...]
+) -> StyleBatches:
+    crops = Crops(dataset, fitting.batch_size, options.crop_px, fitting.seed, smallest_crop=options.smallest_crop)
+    return StyleBatches(contents=crops, weights=weights, multi_style=options.multi_style, every=options.alternate_every)
+
+
+def _task(
+    options: FastTrainOptions,
+    net: Residual,
+    *,
+    encoder: Encoder,
+    pictures: Sequence[Tensor],
+    shown: tuple[Tensor, Sequence[Tensor]] | None,
+) -> TrainedStyles:
+    content_layers, style_layers = _layers(options, encoder)
+    return TrainedStyles(
         network=net,
         encoder=encoder,
-        targets=_targets(options, pictures, encoder, tuple(style_layers)),
+        targets=targets_of(pictures, encoder, layers=tuple(style_layers), losses=losses_of(options)),
         weights=_weights(options),
         content_layers=content_layers,
         style_layers=style_layers,
         scale=options.loss_scale,
-        shown=_shown(held, pictures, options) if fitting.sample_every else None,
+        shown=shown,
     )
-    batches = Assignment(contents=crops, weights=weights, many=options.many, every=options.alternate_every)
-    return Prepared(task, batches, shelf, styles, timed(options, fitting, len(seen)), sources.digest(seen))
+
+
+def _metadata(
+    options: FastTrainOptions, styles: Sequence[StylePicture], *, encoder: Encoder, used: Sequence[sources.Named]
+) -> dict[str, Any]:
+    counts = {
+        "pictures": {"contents": len(used), "names_sha256": sources.digest(used)},
+        "styles_sha256": [sha256_of(style.path) for style in styles],
+        "encoder_sha256": encoder.sha256,
+    }
+    return training_metadata(options, counts=counts, styles=[style.name for style in styles], encoder=encoder.name)
+
+
+def _card(options: FastTrainOptions, styles: Sequence[StylePicture], *, count: int, training: dict[str, Any]) -> Card:
+    return card_of(
+        options,
+        numbers=numbers_of(options) | {"styles": count},
+        styles=[{"name": style.name} | ({"about": style.about} if style.about else {}) for style in styles],
+        command="impasto train fast",
+        training=training,
+    )
 
 
 def styles_in(given: Sequence[Path]) -> tuple[StylePicture, ...]:
-    """The style pictures of files, folders and CSVs (columns path, and if there are, name and about).
+    """The style pictures of files, folders and CSVs (columns path and, optionally, name and about).
 
-    Raises `OptionError` where there is none or two have one name, `DataError` for what is neither.
+    Raises `OptionError` for no styles or two of the same name, `DataError` for other sources.
     """
     if not given:
         raise OptionError("--styles is missing: name a picture, a folder of pictures, or a CSV.")
-    found = list[StylePicture]()
+    styles = list[StylePicture]()
     for source in given:
         if source.suffix.lower() == ".csv":
-            found += _from_csv(source)
+            styles += _styles_in_csv(source)
         elif source.is_dir():
-            found += [StylePicture(item.path, item.path.stem) for item in sources.listed_in("styles", [source])]
+            styles += [StylePicture(item.path, item.path.stem) for item in sources.listed_in("styles", [source])]
         elif source.is_file():
-            found.append(StylePicture(source, source.stem))
+            styles.append(StylePicture(source, source.stem))
         else:
-            raise DataError(f"there is no style {source}: a picture, a folder of pictures or a CSV is needed.")
-    names = [style.name for style in found]
+            raise DataError(f"{source} does not exist: a style is a picture, a folder of pictures or a CSV.")
+    names = [style.name for style in styles]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise OptionError(f"two styles are named {', '.join(twice)}. Give each file another name, or a CSV with names.")
-    return tuple(found)
+    return tuple(styles)
 
 
-def _from_csv(source: Path) -> list[StylePicture]:
-    pictures = sources.listed_in("styles", [source])  # which says what is wrong with the file
+def _styles_in_csv(source: Path) -> list[StylePicture]:
+    pictures = sources.listed_in("styles", [source])  # which checks the file
     with source.open(newline="", encoding="utf-8-sig") as file:
         rows = [row for row in csv.DictReader(file) if row["path"]]
     return [
@@ -159,7 +190,7 @@ def check_objective(options: FastTrainOptions) -> None:
     """Raise `OptionError` for options of the losses that contradict each other."""
     sources.check_losses(options.style_losses)
     if options.loss_scale == "papers" and losses_of(options) != ("gram",):
-        raise OptionError("--loss-scale papers knows Gram matrices only. Leave --style-losses out.")
+        raise OptionError("--loss-scale papers supports Gram matrices only. Leave --style-losses out.")
     if not (options.content_weight or options.style_weight):
         raise OptionError("the weights of content and style are both 0. Give one that is above 0.")
 
@@ -176,23 +207,23 @@ def _layers(options: FastTrainOptions, encoder: Encoder) -> tuple[dict[str, floa
 
 
 def losses_of(options: FastTrainOptions) -> tuple[str, ...]:
-    """The style losses that are added."""
+    """The style losses, which are added."""
     return options.style_losses or (("gram",) if options.loss_scale == "papers" else ("mean-std", "gram"))
 
 
 def _style_weights(options: FastTrainOptions, count: int) -> tuple[float, ...]:
     """A weight for each style."""
     if options.alpha is None:
-        return weights_of(options, count)
+        return style_weights(options, count)
     if count != 2 or options.weights != (1.0,):
         raise OptionError(
-            f"--alpha shares out two styles; there are {count}, and --weights is {options.weights}. Give two "
+            f"--alpha weights two styles; there are {count}, and --weights is {options.weights}. Give two "
             "styles and no --weights, or a weight for each style by --weights."
         )
     return (options.alpha, 1 - options.alpha)
 
 
-def read(style: StylePicture, style_px: int) -> Tensor:
+def style_pixels(style: StylePicture, style_px: int) -> Tensor:
     """The style's picture `(1, 3, h, w)`, scaled down to a short side of `style_px`."""
     try:
         pixels = files.read(style.path).opaque
@@ -202,12 +233,6 @@ def read(style: StylePicture, style_px: int) -> Tensor:
     if min(height, width) < SMALLEST_STYLE_PX:
         raise ImageTooSmall(f"the style {style.name} is {width}×{height} px; {SMALLEST_STYLE_PX} px a side are needed.")
     return resized(pixels, fit((height, width), short_side_px=style_px, enlarge=False))
-
-
-def _targets(
-    options: FastTrainOptions, pictures: Sequence[Tensor], encoder: Encoder, layers: tuple[str, ...]
-) -> Targets:
-    return targets_of(pictures, encoder, layers=layers, losses=losses_of(options))
 
 
 def _weights(options: FastTrainOptions) -> Weights:
@@ -224,8 +249,8 @@ def _shown(
     held: Sequence[sources.Named], pictures: Sequence[Tensor], options: FastTrainOptions
 ) -> tuple[Tensor, list[Tensor]]:
     """Contents and styles as squares, for samples."""
-    shelf = sources.shelf(held, short_side_px=options.short_side_px, memory_gb=1)
-    contents = torch.cat([centre_crop(picture, options.crop_px) for picture in shelf])
+    pictures_shown = sources.dataset(held, short_side_px=options.short_side_px, memory_gb=1)
+    contents = torch.cat([centre_crop(picture, options.crop_px) for picture in pictures_shown])
     return contents, [_square(picture, options.crop_px) for picture in pictures]
 
 
@@ -233,30 +258,3 @@ def _square(picture: Tensor, side_px: int) -> Tensor:
     side = min(picture.shape[-2:])
     top, left = ((length - side) // 2 for length in picture.shape[-2:])
     return resized(picture[..., top : top + side, left : left + side], (side_px, side_px))
-
-
-def export(prepared: Prepared, options: FastTrainOptions, *, folder: Path) -> Path:
-    """Write the averaged weights in half precision, with their card."""
-    return write_network(
-        halved(averaged(folder / "checkpoint.pt")),
-        folder,
-        options=options,
-        numbers=numbers_of(options) | {"styles": prepared.task.network.styles},
-        styles=[{"name": style.name} | ({"about": style.about} if style.about else {}) for style in prepared.styles],
-        command="impasto train fast",
-        training=training_metadata(options, prepared) | {"fit": prepared.fitting.to_dict()},
-    )
-
-
-def training_metadata(options: FastTrainOptions, prepared: Prepared) -> dict[str, Any]:
-    """What a card says of the training: options without folders, which mean nothing elsewhere, counts and digests."""
-    named = options.to_dict() | {
-        "contents": [Path(source).resolve().name for source in options.contents],
-        "styles": [style.name for style in prepared.styles],
-        "validation": options.validation and options.validation.name,
-        "encoder": prepared.task.encoder.name,
-        "start_from": options.start_from and Path(options.start_from).name,
-    }
-    named.pop("memory_gb")
-    pictures = {"contents": len(prepared.contents), "names_sha256": prepared.lists}
-    return {"options": named, "pictures": pictures, "encoder_sha256": prepared.task.encoder.sha256}

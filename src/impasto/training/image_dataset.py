@@ -1,4 +1,4 @@
-"""Training pictures that need not all fit into memory."""
+"""Training pictures read on demand, with a cache in memory."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import overload
 
 from impasto.core.errors import DataError
-from impasto.training.data import Bytes
-from impasto.training.pictures import small
+from impasto.training.pictures import Bytes, small
 
 
 class ImageDataset(Sequence[Bytes]):
-    """Pictures `(h, w, 3)` of files, scaled down to a short side, read when they are asked for.
+    """Pictures `(h, w, 3)` of files, scaled down to a short side, read on demand.
 
-    Pictures are kept as they come, until `memory_bytes` are full. In the place of a file that cannot be read stands the
-    next one that can, and `skipped` says why: so what is seen at a step follows from the files alone, and neither from
-    the memory nor from the order of reading. Safe to read from several threads.
+    They are cached until `memory_bytes` are full. An unreadable file is replaced by the next readable one, and
+    `skipped` gives the reason. The pictures of a step therefore depend on the files alone, neither on the memory nor on
+    the order of reading. Thread-safe.
     """
 
     def __init__(self, paths: Sequence[Path], *, short_side_px: int, memory_bytes: int) -> None:
         self._paths, self._short_side_px, self._room = list(paths), short_side_px, memory_bytes
-        self._kept: dict[int, Bytes] = {}
+        self._cached: dict[int, Bytes] = {}
         self._broken: dict[int, str] = {}
         self._lock = threading.Lock()
 
@@ -36,41 +35,68 @@ class ImageDataset(Sequence[Bytes]):
     def __getitem__(self, index: slice) -> Sequence[Bytes]: ...
 
     def __getitem__(self, index: int | slice) -> Bytes | Sequence[Bytes]:
-        """The picture at `index`, or the next that can be read; `DataError` where none can."""
+        """The picture at `index`, or the next readable one. Raises `DataError` if there is none."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
+        return self.readable(index)[1]
+
+    def readable(self, index: int) -> tuple[int, Bytes]:
+        """The first readable picture from `index` on, with its index. Raises `DataError` if there is none."""
         first = range(len(self))[index]  # raises IndexError, which ends a loop over all
         for ahead in range(len(self)):
-            picture = self.at((first + ahead) % len(self))
+            place = (first + ahead) % len(self)
+            picture = self.at(place)
             if picture is not None:
-                return picture
+                return place, picture
         raise DataError(f"none of {len(self)} pictures can be read; the first: {self.skipped[0]}")
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """Which files could not be read so far, and why, in the order of the files."""
+        """The reasons why files could not be read so far, in the order of the files."""
         with self._lock:
             return tuple(self._broken[i] for i in sorted(self._broken))
 
     @property
-    def kept_bytes(self) -> int:
-        """Size of the pictures that are kept."""
+    def cached_bytes(self) -> int:
+        """Size of the cached pictures."""
         with self._lock:
-            return sum(picture.nbytes for picture in self._kept.values())
+            return sum(picture.nbytes for picture in self._cached.values())
 
     def at(self, index: int) -> Bytes | None:
-        """The picture at `index`, None where it cannot be read."""
+        """The picture at `index`, None if it is unreadable."""
         with self._lock:
             if index in self._broken:
                 return None
-            if index in self._kept:
-                return self._kept[index]
-        read = small(self._paths[index], self._short_side_px)  # outside the lock, so that several are read at once
+            if index in self._cached:
+                return self._cached[index]
+        read = small(self._paths[index], self._short_side_px)  # outside the lock: several at once
         with self._lock:
             if isinstance(read, str):
                 self._broken[index] = read
                 return None
-            if read.nbytes <= self._room and index not in self._kept:
+            if read.nbytes <= self._room and index not in self._cached:
                 self._room -= read.nbytes
-                self._kept[index] = read
+                self._cached[index] = read
         return read
+
+
+class Selection(Sequence[Bytes]):
+    """Some pictures of a dataset, by their indices."""
+
+    def __init__(self, pictures: ImageDataset, indices: Sequence[int]) -> None:
+        self._pictures, self._indices = pictures, list(indices)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> Bytes: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Bytes]: ...
+
+    def __getitem__(self, index: int | slice) -> Bytes | Sequence[Bytes]:
+        """The picture at a place of the selection."""
+        if isinstance(index, slice):
+            return Selection(self._pictures, self._indices[index])
+        return self._pictures[self._indices[index]]

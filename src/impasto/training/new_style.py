@@ -1,11 +1,10 @@
-"""Teaching a network of many styles one more: its scales and shifts alone, in minutes (Dumoulin et al. 2017, 3.2)."""
+"""Training of one more style of a fast network: its norm parameters alone (Dumoulin et al. 2017, section 3.2)."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,76 +24,85 @@ from impasto.nets.predicted import PAINTER, Predicted
 from impasto.nets.residual import Residual
 from impasto.training import sources
 from impasto.training.data import NEVER
-from impasto.training.fast import Assigned
-from impasto.training.fast_run import Prepared, StylePicture, prepare, read, training_metadata
-from impasto.training.fit import Progress, averaged
-from impasto.training.processes import is_first
+from impasto.training.fast import StyledContents, TrainedStyles
+from impasto.training.fast_networks import card_of, halved
+from impasto.training.fast_run import StylePicture, prepare, style_pixels
+from impasto.training.fit import CHECKPOINT, Progress, averaged
+from impasto.training.run import Run
 from impasto.training.run_config import lock_run_config
-from impasto.training.students import halved, write_network
 from impasto.weights import readers
-from impasto.weights.card import Loaded, fill
+from impasto.weights.card import Card, Loaded, fill
 
 WHOLE = "whole"  # folder of the second part of the training
-
-
-@dataclass(frozen=True)
-class Session:
-    """A network that is to learn the style of a picture, and what it was."""
-
-    base: Loaded
-    prepared: Prepared
-    options: FastTrainOptions
 
 
 def train_style(
     picture: Path, options: NewStyleOptions, fitting: NewStyleFitOptions, folder: Path
 ) -> Iterator[Progress]:
-    """Teach a network the style of `picture` and write `network.safetensors`, of this style alone, into `folder`.
+    """Teach a network the style of `picture`; `network.safetensors` in `folder` receives this style alone.
 
-    It begins with the style of the network that is nearest, or with what a network of any style predicts, and learns
-    scales and shifts only, so that the result blends with the network's own styles in one pass; `whole_steps` more
-    train all of it. It stops and goes on as `train_learned` does. Raises as that does, and `WeightsError` for a network
-    of another kind.
+    Training starts with the network's most similar style, or with the style that an arbitrary network predicts. It
+    changes norm parameters only, so that the result blends with the network's own styles in one pass; `whole_steps`
+    more steps change the whole network. Stopping, resuming and errors are as for `train_fast`, with `WeightsError` for
+    a network of another kind.
     """
-    begun = begin(picture, options, fitting)
-    _freeze(begun.prepared.task.network)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock_run_config(folder, _told(begun, options))
+    run = begin(picture, options, fitting)
+    for key, parameter in run.task.network.named_parameters():
+        parameter.requires_grad_(is_style_param(key))
+    lock_run_config(folder, run.metadata)
     total = fitting.steps + options.whole_steps
-    yield from _steps(begun.prepared, fitting, folder, before=0, total=total)
+    yield from _counted(run.steps(folder), before=0, total=total)
     if options.whole_steps:
-        second = dataclasses.replace(fitting, steps=options.whole_steps, learning_rate=options.whole_learning_rate)
-        begun.prepared.task.network.requires_grad_(True)
-        fill(begun.prepared.task.network, averaged(folder / "checkpoint.pt"), "the first part")
+        second = dataclasses.replace(run.fitting, steps=options.whole_steps, learning_rate=options.whole_learning_rate)
+        run.task.network.requires_grad_(True)
+        fill(run.task.network, averaged(folder / CHECKPOINT), "the first part")
         (folder / WHOLE).mkdir(exist_ok=True)
-        yield from _steps(begun.prepared, second, folder / WHOLE, before=fitting.steps, total=total)
-    if is_first():
-        _export(begun, options, fitting, folder=folder)
+        whole = dataclasses.replace(run, fitting=second)
+        yield from _counted(whole.steps(folder / WHOLE), before=fitting.steps, total=total)
+    run.write(folder, checkpoint=folder / WHOLE / CHECKPOINT if options.whole_steps else None)
 
 
-def begin(picture: Path, options: NewStyleOptions, fitting: FastFitOptions) -> Session:
-    """Build the task: the network with the scales and shifts of its style that is nearest to the picture's."""
+def begin(picture: Path, options: NewStyleOptions, fitting: FastFitOptions) -> Run[TrainedStyles]:
+    """The training of the first part: a network with the norm parameters of the style most similar to the picture's."""
     if options.style_weight == 0:
-        raise OptionError("--style-weight is 0: the style is not learned so. Give a larger one, or leave it out.")
+        raise OptionError("--style-weight is 0, with which no style is learned. Give a larger one, or leave it out.")
     base = _base(options, picture)
-    numbers = _numbers(base)
     learning = learning_as(base, picture, options)
-    net = Residual(**numbers)
     contents = None if options.contents else [sources.Named(sample_path(name), name) for name in SAMPLES]
-    prepared = prepare(learning, fitting, network=net, contents=contents)
-    fill(net, nearest(base.tensors, prepared), base.card.name)
-    return Session(base, prepared, learning)
+    run = prepare(learning, fitting, network=Residual(**_numbers(base)), contents=contents)
+    fill(run.task.network, nearest(base.tensors, run), base.card.name)
+    whole = {"whole_steps": options.whole_steps, "whole_learning_rate": options.whole_learning_rate}
+    metadata = run.metadata | {
+        "network": {"name": base.card.name, "sha256": base.sha256},
+        "options": run.metadata["options"] | whole,
+    }
+    card = card_of(
+        learning,
+        numbers=_numbers(base),
+        styles=[{"name": learning.name or picture.stem}],
+        command="impasto train style",
+        training=metadata | {"fit": run.fitting.to_dict()},
+        notes=f"Derived from {base.card.name}, whose licence applies: {base.card.licence}",
+    )
+
+    def export(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], Card]:
+        if options.whole_steps:
+            return halved(tensors), card
+        # The convolutions stay equal to the last bit, so that the style blends with those of its network.
+        return {key: value if is_style_param(key) else base.tensors[key] for key, value in tensors.items()}, card
+
+    return dataclasses.replace(run, metadata=metadata, export=export)
 
 
 def _base(options: NewStyleOptions, picture: Path) -> Loaded:
-    """The network that is to learn; one that predicts rows is the one of the row that it predicts for the picture."""
+    """The network that learns the style. An arbitrary network becomes the fast one that it predicts for the picture."""
     base = readers.load_weights(options.network)
     if base.card.network.get("architecture") != "predicted":
         return base
     network = nets.built(base, nets.encoder_for(base.card, precision="float32"), precision="float32")
     net = network.net
     assert isinstance(net, Predicted)
-    pixels = read(StylePicture(picture, picture.stem), options.style_px or FastTrainOptions().style_px)
+    pixels = style_pixels(StylePicture(picture, picture.stem), options.style_px or FastTrainOptions().style_px)
     with torch.no_grad():
         params = net.style_params(code_from(network.encoder(pixels, net.code_layers), pixels, net=net))
     painter = {key.removeprefix(PAINTER): value for key, value in base.tensors.items() if key.startswith(PAINTER)}
@@ -103,10 +111,20 @@ def _base(options: NewStyleOptions, picture: Path) -> Loaded:
 
 
 def learning_as(base: Loaded, picture: Path, options: NewStyleOptions) -> FastTrainOptions:
-    """The options that the network was trained with, but for what is given."""
+    """The options that the network was trained with, updated by `options`."""
     known = {field.name for field in dataclasses.fields(FastTrainOptions)}
     before = {name: value for name, value in base.card.training.get("options", {}).items() if name in known}
-    for other in ("contents", "styles", "validation", "start_from", "weights", "alpha", "epochs", "many", "name"):
+    for other in (
+        "contents",
+        "styles",
+        "validation",
+        "start_from",
+        "weights",
+        "alpha",
+        "epochs",
+        "multi_style",
+        "name",
+    ):
         before.pop(other, None)
     given = {name: getattr(options, name) for name in ("content_weight", "style_weight", "style_px", "crop_px")}
     changed = {name: value for name, value in given.items() if value is not None}
@@ -124,78 +142,42 @@ def learning_as(base: Loaded, picture: Path, options: NewStyleOptions) -> FastTr
     )
 
 
-def nearest(tensors: dict[str, Tensor], prepared: Prepared) -> dict[str, Tensor]:
-    """The network's tensors with the row of the style whose paintings are nearest to the new one's target.
+def nearest(tensors: dict[str, Tensor], run: Run[TrainedStyles]) -> dict[str, Tensor]:
+    """The network's tensors with the style whose paintings have the smallest style loss for the new picture.
 
-    Its colours are those of the new one.
+    The palette is that of the new style.
     """
-    colours = {key: value.clone() for key, value in prepared.task.network.state_dict().items() if key == PALETTE}
+    colours = {key: value.clone() for key, value in run.task.network.state_dict().items() if key == PALETTE}
     many = max(value.shape[0] if is_style_param(key) and value.ndim == 2 else 1 for key, value in tensors.items())
-    batch = prepared.batches(NEVER)
-    rows = [_row(tensors, index) | colours for index in range(many)]
-    losses = [_style_loss(prepared, row, batch) for row in rows]
-    return rows[min(range(many), key=losses.__getitem__)]
+    batch = run.batches(NEVER)
+    candidates = [_style(tensors, index) | colours for index in range(many)]
+    losses = [_style_loss(run, candidate, batch) for candidate in candidates]
+    return candidates[min(range(many), key=losses.__getitem__)]
 
 
 @torch.no_grad()
-def _style_loss(prepared: Prepared, row: dict[str, Tensor], batch: Assigned) -> float:
-    net = prepared.task.network
-    fill(net, row, "the network")
-    return float(prepared.task.loss(net.to(memory_format=torch.channels_last), batch)["style"])  # type: ignore[call-overload]
+def _style_loss(run: Run[TrainedStyles], tensors: dict[str, Tensor], batch: StyledContents) -> float:
+    net = run.task.network.eval()  # with the same noise each time
+    fill(net, tensors, "the network")
+    return float(run.task.loss(net.to(memory_format=torch.channels_last), batch)["style"])  # type: ignore[call-overload]
 
 
-def _row(tensors: dict[str, Tensor], index: int) -> dict[str, Tensor]:
+def _style(tensors: dict[str, Tensor], index: int) -> dict[str, Tensor]:
     return {key: value[index] if is_style_param(key) and value.ndim == 2 else value for key, value in tensors.items()}
 
 
-def _freeze(net: Residual) -> None:
-    for key, parameter in net.named_parameters():
-        parameter.requires_grad_(is_style_param(key))
-
-
 def _numbers(base: Loaded) -> dict[str, Any]:
-    """The numbers of the network, for one style."""
+    """The hyperparameters of the network, for one style."""
     if base.card.kind != KIND or base.card.network.get("architecture") != "residual":
         raise WeightsError(f"{base.card.name} is of kind {base.card.kind}; a network of trained styles is needed.")
     if base.card.preprocess not in ("", "rgb") or base.card.network.get("output", "rgb") != "rgb":
-        raise WeightsError(
-            f"{base.card.name} works in colours of its own; a network that impasto has trained is needed."
-        )
+        raise WeightsError(f"{base.card.name} does not work in RGB; a network trained by impasto is needed.")
     unused = ("architecture", "output", "styles")
     return {name: value for name, value in base.card.network.items() if name not in unused}
 
 
-def _steps(prepared: Prepared, fitting: FastFitOptions, folder: Path, *, before: int, total: int) -> Iterator[Progress]:
-    """One part of the training, counted within the whole."""
-    running = sources.steps(
-        prepared.task, prepared.batches, fitting, folder=folder, unreadable=lambda: prepared.contents.skipped
-    )
-    with contextlib.closing(running):  # type: ignore[type-var]
-        for progress in running:
+def _counted(steps: Iterator[Progress], *, before: int, total: int) -> Iterator[Progress]:
+    """The steps of one part of the training, counted within the whole."""
+    with contextlib.closing(steps):  # type: ignore[type-var]
+        for progress in steps:
             yield dataclasses.replace(progress, step=before + progress.step, steps=total)
-
-
-def _told(begun: Session, options: NewStyleOptions) -> dict[str, Any]:
-    base = {"name": begun.base.card.name, "sha256": begun.base.sha256}
-    more = {"whole_steps": options.whole_steps, "whole_learning_rate": options.whole_learning_rate}
-    found = training_metadata(begun.options, begun.prepared)
-    return found | {"network": base, "options": found["options"] | more}
-
-
-def _export(begun: Session, options: NewStyleOptions, fitting: NewStyleFitOptions, *, folder: Path) -> None:
-    part = folder / WHOLE if options.whole_steps else folder
-    tensors = averaged(part / "checkpoint.pt")
-    if options.whole_steps:
-        tensors = halved(tensors)
-    else:  # the convolutions as they were, to the last bit: so it blends with its network
-        tensors = {key: value if is_style_param(key) else begun.base.tensors[key] for key, value in tensors.items()}
-    write_network(
-        tensors,
-        folder,
-        options=begun.options,
-        numbers=_numbers(begun.base),
-        styles=[{"name": style.name} for style in begun.prepared.styles],
-        command="impasto train style",
-        training=_told(begun, options) | {"fit": fitting.to_dict()},
-        notes=f"learned by {begun.base.card.name}, which its licence ({begun.base.card.licence}) goes back to",
-    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from PIL import Image
@@ -14,10 +15,12 @@ from torch import Tensor, nn
 from impasto.config.training import FitOptions
 from impasto.core.errors import OptionError
 from impasto.core.paths import written_whole
+from impasto.encoders.table import Encoder
 from impasto.image import files
 from impasto.training.checkpoints import Trained
 from impasto.training.determinism import seeded
 
+P = TypeVar("P")
 GAP_PX = 4
 ANIMATION_PX = 800  # long side: a GIF is held in memory
 
@@ -39,6 +42,31 @@ def check(task: object, options: FitOptions) -> None:
         )
     if options.animation and not options.sample_every:
         raise OptionError("--animation needs sample pictures. Give --sample-every, such as --sample-every 100.")
+
+
+def required(shown: P | None) -> P:
+    """The pictures that a task shows. Raises `OptionError` if there are none."""
+    if shown is None:
+        raise OptionError("there are no pictures to show.")
+    return shown
+
+
+def precision_of(encoder: Encoder, images: Tensor) -> AbstractContextManager[Any]:
+    """Computation as in training: bfloat16 if the encoder does."""
+    return torch.autocast(images.device.type, torch.bfloat16, enabled=encoder.dtype == torch.bfloat16)
+
+
+def table(contents: Tensor, painted: Tensor, *, styles: Tensor | None = None) -> Tensor:
+    """Contents `(n, 3, px, px)` with their paintings `(n, columns, 3, px, px)` on the right, in `[0, 1]`.
+
+    `styles` `(m, 3, px, px)` become a first row; paintings that are fewer are followed by white.
+    """
+    rows = torch.cat([contents[:, None], painted.to(contents)], 1)
+    if styles is not None:
+        blank = torch.ones_like(rows[:, :1]).expand(-1, max(0, 1 + len(styles) - rows.shape[1]), -1, -1, -1)
+        header = torch.cat([torch.ones_like(contents[:1]), styles.to(contents)])
+        rows = torch.cat([header[None], torch.cat([rows, blank], 1)])
+    return rows.float().clamp(0, 1)
 
 
 def written(task: Sampled, state: Trained, folder: Path, *, seed: int) -> Path:

@@ -1,70 +1,52 @@
-"""What a run reads, by its options: lists of pictures, layers with weights, batches made ahead."""
+"""The inputs of a training by its options: lists of pictures, and layers with weights."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
-from impasto.config.training import FitOptions
 from impasto.core.errors import OptionError, UnknownName
 from impasto.encoders.table import Encoder
 from impasto.losses.table import STYLE_LOSSES
-from impasto.training.data import Ahead
-from impasto.training.fit import Progress, Task, fit
 from impasto.training.image_dataset import ImageDataset
 from impasto.training.pictures import listed
-from impasto.training.processes import device_for
 
-READERS, DEPTH = 2, 3  # threads that read pictures, and batches that they are ahead
-
-T = TypeVar("T", contravariant=True)
+HELD_OUT = 8  # contents for samples
+ENOUGH = 10  # times as many contents are needed to keep those out of the training
 
 
 class Named(NamedTuple):
-    """A picture file, and the name that it has within its source."""
+    """A picture file and its name within its source."""
 
     path: Path
     name: str
 
 
-class Seeing(Task[T], Protocol[T]):
-    """A task that sees pictures through an encoder."""
-
-    @property
-    def encoder(self) -> Encoder:
-        """The encoder, which is not trained."""
-        ...
-
-
 def listed_in(flag: str, sources: Sequence[Path]) -> list[Named]:
-    """The pictures of all sources in order, and the name that each has within its source.
-
-    Raises `OptionError` where there is no source, `DataError` where one has no picture.
-    """
+    """The pictures of all sources, in order. Raises `OptionError` without sources, `DataError` for an empty one."""
     if not sources:
         raise OptionError(f"--{flag} is missing: name at least one folder of pictures, or a CSV.")
-    found = list[Named]()
+    pictures = list[Named]()
     for source in sources:
         folder = source if source.is_dir() else source.parent
-        found += [Named(item.path, os.path.relpath(item.path, folder)) for item in listed(source)]
-    return found
+        pictures += [Named(item.path, os.path.relpath(item.path, folder)) for item in listed(source)]
+    return pictures
 
 
 def digest(*lists: Sequence[Named]) -> str:
-    """The sha256 of the names, in the order in which they are drawn from."""
-    names = "\0\0".join("\0".join(Path(item.name).as_posix() for item in found) for found in lists)
+    """The SHA-256 of all names, in order."""
+    names = "\0\0".join("\0".join(Path(item.name).as_posix() for item in pictures) for pictures in lists)
     return hashlib.sha256(os.fsencode(names)).hexdigest()
 
 
-def shelf(found: Sequence[Named], *, short_side_px: int, memory_gb: float) -> ImageDataset:
-    """The pictures, read when they are asked for."""
-    return ImageDataset([item.path for item in found], short_side_px=short_side_px, memory_bytes=int(memory_gb * 1e9))
+def dataset(pictures: Sequence[Named], *, short_side_px: int, memory_gb: float) -> ImageDataset:
+    """The pictures, read on demand."""
+    return ImageDataset(
+        [item.path for item in pictures], short_side_px=short_side_px, memory_bytes=int(memory_gb * 1e9)
+    )
 
 
 def evenly(flag: str, layers: Sequence[str]) -> dict[str, float]:
@@ -74,7 +56,7 @@ def evenly(flag: str, layers: Sequence[str]) -> dict[str, float]:
 
 
 def weighted(flag: str, layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
-    """Layers with their weights, of which one serves all. Raises `OptionError`."""
+    """Layers with their weights; a single weight applies to all. Raises `OptionError`."""
     _check_once(flag, layers)
     if len(weights) not in (1, len(layers)):
         single = flag.removesuffix("s")
@@ -84,16 +66,16 @@ def weighted(flag: str, layers: Sequence[str], weights: Sequence[float]) -> dict
 
 
 def check_losses(names: Sequence[str]) -> None:
-    """Raise `UnknownName` for a style loss that there is not."""
+    """Raise `UnknownName` for an unknown style loss."""
     for name in names:
         if name not in STYLE_LOSSES:
             raise UnknownName.of("style loss", name, STYLE_LOSSES)
 
 
 def check_size(crop_px: int, encoder: Encoder, layers: Sequence[str], *, stride: int, smallest_px: int) -> None:
-    """Raise `UnknownName` for a layer that the encoder has not, `OptionError` for crops that do not suit.
+    """Raise `UnknownName` for an unknown layer, `OptionError` for crops of an unsuitable size.
 
-    The network's sides are multiples of `stride`, and of `smallest_px` at least.
+    The network needs multiples of `stride`, at least `smallest_px`.
     """
     need = max(encoder.smallest_px(layers), 2 * stride, smallest_px)
     if crop_px < need or crop_px % stride:
@@ -103,28 +85,15 @@ def check_size(crop_px: int, encoder: Encoder, layers: Sequence[str], *, stride:
         )
 
 
-def steps(
-    task: Seeing[T],
-    batches: Callable[[int], T],
-    fitting: FitOptions,
-    *,
-    folder: Path,
-    unreadable: Callable[[], tuple[str, ...]],
-) -> Iterator[Progress]:
-    """Train; batches are made in other threads ahead of their step, and the encoder is where training computes.
-
-    `unreadable` tells which pictures could not be read so far; every `Progress` says so.
-    """
-    pool = ThreadPoolExecutor(READERS)
-    task.encoder.net.to(device_for(fitting.device))
-    running = fit(task, Ahead(batches, pool, depth=DEPTH), fitting, folder=folder)
-    try:
-        with contextlib.closing(running):  # type: ignore[type-var]
-            for progress in running:
-                yield dataclasses.replace(progress, unreadable=unreadable())
-    finally:
-        pool.shutdown(cancel_futures=True)
-        task.encoder.net.to("cpu")
+def held_out(contents: Sequence[Named], validation: Path | None) -> tuple[list[Named], list[Named]]:
+    """Contents for samples, and those for training: disjoint if there are enough. Raises `DataError`."""
+    if validation is not None:
+        return listed_in("validation", [validation])[:HELD_OUT], list(contents)
+    count = min(HELD_OUT, len(contents))
+    shown = [contents[i * len(contents) // count] for i in range(count)]
+    if len(contents) < ENOUGH * HELD_OUT:
+        return shown, list(contents)
+    return shown, [item for item in contents if item not in shown]
 
 
 def _check_once(flag: str, layers: Sequence[str]) -> None:

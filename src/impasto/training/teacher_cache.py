@@ -1,4 +1,4 @@
-"""Teachers' paintings in a folder, so that each is painted once."""
+"""A cache of teachers' paintings on disk."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from impasto.stylizers.prepared import PreparedStylizer
 
 @dataclass(frozen=True)
 class TeacherCache:
-    """Paintings as PNGs, found by who painted and by the levels of what was painted.
+    """Paintings as PNGs, keyed by the teacher and by the pixels of the content.
 
-    So a painting of another teacher, content or size is never taken for it, and several trainings may share a folder.
+    Several trainings may share a folder.
     """
 
     folder: Path
 
     def path(self, painter: PreparedStylizer, content: Tensor) -> Path:
-        """Where the painting of `content` `(1, 3, h, w)` belongs."""
+        """The file of the painting of `content` `(1, 3, h, w)`."""
         height, width = content.shape[-2:]
         digest = hashlib.sha256(to_bytes(content).tobytes()).hexdigest()
         by = f"{re.sub(r'[^A-Za-z0-9._+-]', '_', painter.name)[:40]}-{painter.sha256[:16]}"
         return self.folder / by / f"{width}x{height}-{digest[:32]}.png"
 
-    def found(self, painter: PreparedStylizer, content: Tensor) -> Tensor | None:
-        """The painting `(1, 3, h, w)`; None where there is none that can be read."""
+    def load(self, painter: PreparedStylizer, content: Tensor) -> Tensor | None:
+        """The painting `(1, 3, h, w)`; None if it is missing or unreadable."""
         path = self.path(painter, content)
         if not path.is_file():
             return None
@@ -42,8 +42,8 @@ class TeacherCache:
             return None
         return pixels if pixels.shape == content.shape else None
 
-    def added(self, painter: PreparedStylizer, content: Tensor, painting: Tensor) -> Tensor:
-        """Keep a painting, and give it back as it will be found: of 8 bits. Raises `ImageUnwritable`."""
+    def store(self, painter: PreparedStylizer, content: Tensor, painting: Tensor) -> Tensor:
+        """Write a painting, and return it as it will be read: with 8 bits. Raises `ImageUnwritable`."""
         path = self.path(painter, content)
         files.write(path, painting)
         return files.read(path).pixels

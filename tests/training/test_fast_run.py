@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from impasto.config.fast_training import LOSS_SCALES, MANY, FastFitOptions, FastTrainOptions
+from impasto.config.fast_training import LOSS_SCALES, MULTI_STYLE, FastFitOptions, FastTrainOptions
 from impasto.core.errors import (
     DataError,
     ImageTooSmall,
@@ -25,8 +25,8 @@ from impasto.core.errors import (
 )
 from impasto.image import files
 from impasto.nets.layers import PALETTE, is_style_param
-from impasto.training import fast, sources, students
-from impasto.training.fast_run import prepare, styles_in, train_learned
+from impasto.training import fast, sources
+from impasto.training.fast_run import prepare, styles_in, train_fast
 from impasto.training.fit import Progress, averaged, fit
 from impasto.weights.card import load
 
@@ -37,7 +37,7 @@ def trained(
     options: FastTrainOptions, fitting: FastFitOptions, folder: Path, *, steps: int | None = None
 ) -> list[Progress]:
     """The steps of a training that is stopped after `steps`."""
-    rows, running = [], train_learned(options, fitting, folder)
+    rows, running = [], train_fast(options, fitting, folder)
     for progress in running:
         rows.append(progress)
         if progress.step == steps:
@@ -46,22 +46,24 @@ def trained(
 
 
 def test_the_names_of_the_options_are_those_of_the_task() -> None:
-    assert (fast.MANY, fast.SCALES) == (MANY, LOSS_SCALES)
+    assert (fast.MULTI_STYLE, fast.SCALES) == (MULTI_STYLE, LOSS_SCALES)
 
 
-@pytest.mark.parametrize("many", MANY)
+@pytest.mark.parametrize("multi_style", MULTI_STYLE)
 @pytest.mark.parametrize("scale", fast.SCALES)
 def test_every_way_trains(
-    many: str, scale: str, learned_options: Options, short: FastFitOptions, tmp_path: Path
+    multi_style: str, scale: str, learned_options: Options, short: FastFitOptions, tmp_path: Path
 ) -> None:
-    options = learned_options(many=many, loss_scale=scale, noise_weight=1.0, name="mine")
+    options = learned_options(multi_style=multi_style, loss_scale=scale, noise_weight=1.0, name="mine")
     rows = trained(options, dataclasses.replace(short, steps=2, sample_every=2), tmp_path / "out")
     assert [row.step for row in rows] == [1, 2]
     assert set(rows[-1].losses) == {"content", "style", "smoothness", "noise", "range"}
     file = load(tmp_path / "out" / "network.safetensors")
     assert (file.card.kind, file.card.name) == ("fast", "mine")
-    assert [style["name"] for style in file.card.styles] == (["style", "content"] if many == "conditional" else [])
-    assert file.card.network["styles"] == (2 if many == "conditional" else 1)
+    assert [style["name"] for style in file.card.styles] == (
+        ["style", "content"] if multi_style == "conditional" else []
+    )
+    assert file.card.network["styles"] == (2 if multi_style == "conditional" else 1)
     kept = averaged(tmp_path / "out" / "checkpoint.pt")
     for key, value in file.tensors.items():
         assert value.dtype == (torch.float16 if value.ndim == 4 else torch.float32)
@@ -91,9 +93,38 @@ def test_another_style_is_refused(learned_options: Options, short: FastFitOption
         trained(learned_options(style_weight=3.0), short, tmp_path / "out")
 
 
-@pytest.mark.parametrize("many", ["conditional", "average"])
-def test_training_lowers_the_loss(many: str, learned_options: Options, short: FastFitOptions, tmp_path: Path) -> None:
-    prepared = prepare(learned_options(many=many), short)
+def test_another_picture_of_the_same_name_is_refused(
+    learned_options: Options, short: FastFitOptions, there: Path, tmp_path: Path
+) -> None:
+    trained(learned_options(), short, tmp_path / "out", steps=2)
+    files.write(there / "style.png", torch.rand(1, 3, 80, 90))
+    with pytest.raises(StateError, match="another styles_sha256"):
+        trained(learned_options(), short, tmp_path / "out")
+
+
+def test_huge_style_weights_train(learned_options: Options, short: FastFitOptions, tmp_path: Path) -> None:
+    rows = trained(
+        learned_options(loss_scale="papers", style_weight=10e20, content_weight=10e3), short, tmp_path / "out"
+    )
+    assert rows[-1].skipped == 0
+    start, end = prepare(learned_options(), short).task.network.state_dict(), averaged(tmp_path / "out/checkpoint.pt")
+    assert any(not torch.equal(start[key], value) for key, value in end.items())
+
+
+def test_new_networks_have_no_weave_by_default(learned_options: Options, short: FastFitOptions) -> None:
+    net = prepare(learned_options(), short).task.network
+    assert {key for key in net.state_dict() if key.endswith(".noise")}
+    plain = prepare(learned_options(texture_noise=False, upsampling="nearest"), short).task.network
+    assert not {key for key in plain.state_dict() if key.endswith(".noise")}
+    assert [layer.conv.doubles for layer in net.up] == ["bilinear"]  # type: ignore[union-attr]
+    assert [layer.conv.doubles for layer in plain.up] == ["nearest"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("multi_style", ["conditional", "average"])
+def test_training_lowers_the_loss(
+    multi_style: str, learned_options: Options, short: FastFitOptions, tmp_path: Path
+) -> None:
+    prepared = prepare(learned_options(multi_style=multi_style), short)
     batch = prepared.batches(0)
     longer = dataclasses.replace(short, steps=15, learning_rate=3e-3)
     totals = [sum(row.losses.values()) for row in fit(prepared.task, lambda step: batch, longer, folder=tmp_path / "o")]
@@ -108,9 +139,9 @@ def test_epochs_set_the_steps(learned_options: Options, short: FastFitOptions, t
 
 def test_many_contents_keep_the_shown_ones_out(learned_options: Options, short: FastFitOptions) -> None:
     few = prepare(learned_options(), short)
-    assert len(few.contents) == 5
+    assert len(few.datasets[0]) == 5
     names = [sources.Named(Path(f"{i}.png"), f"{i}.png") for i in range(100)]
-    held, seen = students.held_apart(names, None)
+    held, seen = sources.held_out(names, None)
     assert len(held) == 8
     assert len(seen) == 92
     assert not set(held) & set(seen)
@@ -125,7 +156,7 @@ def test_validation_pictures_are_shown(
     prepared = prepare(learned_options(validation=folder), dataclasses.replace(short, sample_every=1))
     assert prepared.task.shown is not None
     assert len(prepared.task.shown[0]) == 1
-    assert len(prepared.contents) == 5
+    assert len(prepared.datasets[0]) == 5
 
 
 def test_a_start_keeps_known_styles_and_begins_others_with_the_mean(
@@ -157,6 +188,7 @@ def test_the_sample_shows_each_style(learned_options: Options, short: FastFitOpt
     task, net = prepared.task, prepared.task.network
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter)
+    net.eval()  # as for a sample of a training
     with torch.no_grad():
         cells = task.sample(net)
         contents = task.shown[0]  # type: ignore[index]
@@ -175,7 +207,7 @@ def test_styles_by_file_folder_and_list(there: Path, styles: Path, tmp_path: Pat
     assert [(style.name, style.about) for style in found] == [("wave", "by somebody"), ("content", "")]
     with pytest.raises(OptionError, match="two styles are named style"):
         styles_in([there / "style.png", there / "style.png"])
-    with pytest.raises(DataError, match="there is no style"):
+    with pytest.raises(DataError, match=r"none\.png does not exist"):
         styles_in([there / "none.png"])
 
 
@@ -186,8 +218,8 @@ def test_styles_by_file_folder_and_list(there: Path, styles: Path, tmp_path: Pat
         ({"contents": ()}, OptionError, "--contents is missing"),
         ({"weights": (1.0, 2.0, 3.0)}, OptionError, "3 numbers; 2 styles"),
         ({"weights": (1.0, 0.0)}, OptionError, "weight 0 is not learned"),
-        ({"weights": (0.0,), "many": "sum"}, OptionError, "weight 0 is not learned"),
-        ({"alpha": 0.5, "weights": (1.0, 2.0), "many": "sum"}, OptionError, "--alpha"),
+        ({"weights": (0.0,), "multi_style": "sum"}, OptionError, "weight 0 is not learned"),
+        ({"alpha": 0.5, "weights": (1.0, 2.0), "multi_style": "sum"}, OptionError, "--alpha"),
         ({"content_weight": 0.0, "style_weight": 0.0}, OptionError, "both 0"),
         ({"style_losses": ("grams",)}, UnknownName, "gram"),
         ({"style_losses": ("mean-std",), "loss_scale": "papers"}, OptionError, "papers"),
@@ -221,7 +253,7 @@ def test_what_is_left_out_is_what_suits(learned_options: Options, short: FastFit
 
 
 def test_alpha_shares_out_two_styles(learned_options: Options, short: FastFitOptions) -> None:
-    assert prepare(learned_options(alpha=0.25, many="sum"), short).batches.weights == (0.25, 0.75)
+    assert prepare(learned_options(alpha=0.25, multi_style="sum"), short).batches.weights == (0.25, 0.75)
 
 
 def test_a_style_that_is_too_small_or_no_picture(

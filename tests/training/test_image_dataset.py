@@ -61,10 +61,10 @@ def test_memory_changes_nothing_but_how_often_is_read(room: int, paths: list[Pat
         for i in (3, 0, 5, 1, 2, 4):
             assert found[i].shape == (SIDE, SIDE, 3)
             assert same(found[i], shelf(paths)[i])
-            assert found.kept_bytes <= room
+            assert found.cached_bytes <= room
     reads.clear()
     list(found)
-    assert found.kept_bytes == min(room // ONE, 6) * ONE
+    assert found.cached_bytes == min(room // ONE, 6) * ONE
     assert len(reads) == 6 - min(room // ONE, 6)
 
 
@@ -124,7 +124,7 @@ def test_many_threads(room: int, paths: list[Path]) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(all_of_them, range(4)))
     assert found.skipped == alone.skipped
-    assert found.kept_bytes <= room
+    assert found.cached_bytes <= room
 
 
 def crops(paths: list[Path], room: int) -> Crops:

@@ -14,14 +14,14 @@ from torch.nn import functional as F
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.losses.statistics import gram
+from impasto.objective.output import Weights
 from impasto.training.data import Crops
 from impasto.training.fast import (
-    MANY,
+    MULTI_STYLE,
     SCALES,
-    Assigned,
-    Assignment,
-    LearnedStyles,
-    Weights,
+    StyleBatches,
+    StyledContents,
+    TrainedStyles,
     papers_gram,
     targets_of,
 )
@@ -65,9 +65,9 @@ def losses(
         "content_layers": CONTENT,
         "style_layers": STYLE,
     }
-    task = LearnedStyles(**(given | options))
+    task = TrainedStyles(**(given | options))
     rows = torch.tensor(shares)
-    found = task.loss(net, Assigned(torch.zeros(len(rows), 3, 32, 32) + 0.5, rows))
+    found = task.loss(net, StyledContents(torch.zeros(len(rows), 3, 32, 32) + 0.5, rows))
     return {name: value.item() for name, value in found.items()}
 
 
@@ -112,7 +112,7 @@ def test_networks_of_many_styles_are_told_which(encoder: Encoder, two: tuple[Ten
     net = Stub(torch.cat(two), 2)
     weights = Weights(content=0, style=1, range=0)
     targets = targets_of(two, encoder, layers=tuple(STYLE), losses=("gram",))
-    task = LearnedStyles(
+    task = TrainedStyles(
         network=net,  # type: ignore[arg-type]
         encoder=encoder,
         targets=targets,
@@ -120,23 +120,25 @@ def test_networks_of_many_styles_are_told_which(encoder: Encoder, two: tuple[Ten
         content_layers={},
         style_layers=STYLE,
     )
-    task.loss(net, Assigned(torch.rand(2, 3, 32, 32), torch.tensor([[0, 0.5], [2, 0]])))
+    task.loss(net, StyledContents(torch.rand(2, 3, 32, 32), torch.tensor([[0, 0.5], [2, 0]])))
     assert net.shares is not None
     assert net.shares.tolist() == [[0, 1], [1, 0]]
     with pytest.raises(OptionError, match="no pictures"):
         task.sample(net)
 
 
-def assignment(many: str, weights: tuple[float, ...], *, batch: int = 4, every: int = 1) -> Assignment:
+def assignment(multi_style: str, weights: tuple[float, ...], *, batch: int = 4, every: int = 1) -> StyleBatches:
     pictures = [np.full((8, 8, 3), i, np.uint8) for i in range(3)]
-    return Assignment(contents=Crops(pictures, batch, 8, seed=5), weights=weights, many=many, every=every)
+    return StyleBatches(
+        contents=Crops(pictures, batch, 8, seed=5), weights=weights, multi_style=multi_style, every=every
+    )
 
 
-@pytest.mark.parametrize("many", MANY)
-def test_a_batch_follows_from_its_step(many: str) -> None:
-    made = assignment(many, (1.0, 2.0, 3.0))
+@pytest.mark.parametrize("multi_style", MULTI_STYLE)
+def test_a_batch_follows_from_its_step(multi_style: str) -> None:
+    made = assignment(multi_style, (1.0, 2.0, 3.0))
     for step in (0, 7):
-        first, again = made(step), assignment(many, (1.0, 2.0, 3.0))(step)
+        first, again = made(step), assignment(multi_style, (1.0, 2.0, 3.0))(step)
         assert torch.equal(first.weights, again.weights)
         assert torch.equal(first.contents, again.contents)
         assert first.weights.shape == (4, 3)

@@ -1,0 +1,65 @@
+"""Losses of a network's output: what the trainings of one-pass networks have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.losses.smoothness import total_variation
+from impasto.objective.perceptual import FeatureTerm, PixelTerm, out_of_range
+
+NOISE_STD = 0.02
+"""Standard deviation of the noise of the stability loss, in pixel values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Weights of the losses by part; a part of weight 0 is not computed.
+
+    Content, style and features are relative to their targets (0 is equal, 1 the distance of all-zero features) unless
+    a task says otherwise. The other parts are mean squares of pixel values.
+    """
+
+    content: float = 0.0
+    style: float = 0.0
+    pixels: float = 0.0
+    features: float = 0.0
+    identity: float = 0.0
+    smoothness: float = 0.0
+    noise: float = 0.0
+    range: float = 10.0
+
+
+def content_terms(
+    layers: Mapping[str, float],
+    targets: Mapping[str, Tensor],
+    *,
+    weight: float,
+    distance: Callable[[Tensor, Tensor], Tensor],
+) -> Iterable[FeatureTerm]:
+    """The part `content`: the distance of features from `targets`, `(b, c, h, w)` by layer; layers have weights."""
+    for layer, share in layers.items() if weight else ():
+        yield FeatureTerm("content", layer, weight * share, lambda feats, at=layer: distance(feats, targets[at]))  # type: ignore[misc]
+
+
+def output_terms(
+    weights: Weights, output: Tensor, *, contents: Tensor, paint: Callable[[Tensor], Tensor], noise_std: float
+) -> tuple[PixelTerm, ...]:
+    """The parts `smoothness`, `noise` and `range` of the `output` of `paint` for `contents`, both `(b, 3, h, w)`.
+
+    `noise`: the output should not change with a little noise on the content (Gao et al. 2020, for stable video).
+    `range`: the mean squared distance of pixels from `[0, 1]`.
+    """
+
+    def noise(image: Tensor) -> Tensor:
+        return F.mse_loss(paint(contents + noise_std * torch.randn_like(contents)), image)
+
+    return (
+        PixelTerm("smoothness", weights.smoothness, total_variation),
+        PixelTerm("noise", weights.noise, noise),
+        PixelTerm("range", weights.range, out_of_range),
+    )

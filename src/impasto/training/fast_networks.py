@@ -1,0 +1,132 @@
+"""Fast networks before and after training."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.config.fast_training import FastFitOptions, FastNetworkOptions
+from impasto.core.errors import OptionError, WeightsMismatch
+from impasto.nets.fast import KIND
+from impasto.nets.layers import PALETTE, is_style_param
+from impasto.nets.moments import moments
+from impasto.nets.residual import Residual
+from impasto.nets.table import with_noise_strengths
+from impasto.weights import readers
+from impasto.weights.card import Card, Loaded, fill
+
+
+def style_weights(options: FastNetworkOptions, count: int, *, kind: str = "styles") -> tuple[float, ...]:
+    """A weight for each of `count` styles or teachers (`kind`). Raises `OptionError`."""
+    if len(options.weights) not in (1, count):
+        raise OptionError(f"--weights has {len(options.weights)} numbers; {count} {kind} need as many, or one.")
+    weights = options.weights * count if len(options.weights) == 1 else options.weights
+    if not all(weights) and (options.multi_style == "conditional" or not any(weights)):
+        given = ",".join(f"{weight:g}" for weight in weights)
+        raise OptionError(f"--weights is {given}: a {kind.removesuffix('s')} of weight 0 is not learned. Leave it out.")
+    return weights
+
+
+def untrained(options: FastNetworkOptions, names: Sequence[str], *, seed: int) -> Residual:
+    """The untrained network, or that of `--start-from`, with the styles `names`.
+
+    It has one style unless `--multi-style` is conditional. Draws from torch's global random numbers.
+    """
+    torch.manual_seed(seed)
+    learned = names if options.multi_style == "conditional" else names[:1]
+    net = Residual(**numbers_of(options), styles=len(learned))
+    if options.start_from is not None:
+        start(net, readers.load_weights(options.start_from), learned)
+    return net
+
+
+def numbers_of(options: FastNetworkOptions) -> dict[str, Any]:
+    """The hyperparameters of the network, without its styles."""
+    return {
+        "widths": list(options.widths),
+        "blocks": options.blocks,
+        "outer_px": options.outer_px,
+        "skips": options.skips,
+        "recolours": options.recolours,
+        "upsampling": options.upsampling,
+        "noise": options.texture_noise,
+    }
+
+
+def start(net: Residual, file: Loaded, names: Sequence[str]) -> None:
+    """Load the weights of a trained network with the same hyperparameters into `net`.
+
+    Styles that it knows by name keep their norm parameters; other styles start with the mean of all. Noise strengths
+    that the file lacks stay zero. Raises `WeightsMismatch` with every tensor that differs.
+    """
+    known = styles_of(file)
+    tensors = {k: _started(value, known, names) if is_style_param(k) else value for k, value in file.tensors.items()}
+    try:
+        fill(net, with_noise_strengths(net, tensors), file.card.name)
+    except WeightsMismatch as error:
+        raise WeightsMismatch(f"--start-from does not fit a network with these options: {error}") from error
+
+
+def styles_of(file: Loaded) -> list[str]:
+    """The names of a network's styles, in order; the network's own name if it has a single one."""
+    return [style["name"] for style in file.card.styles] or [file.card.name]
+
+
+def _started(value: Tensor, known: Sequence[str], names: Sequence[str]) -> Tensor:
+    """Norm parameters `(known, c)`, or `(c,)` of one style, for the styles `names`."""
+    table = value.float() if value.ndim == 2 else value.float()[None]
+    mean = table.mean(0)
+    params = torch.stack([table[known.index(name)] if name in known else mean for name in names])
+    return params[0] if len(names) == 1 else params
+
+
+def timed(options: FastNetworkOptions, fitting: FastFitOptions, *, contents: int) -> FastFitOptions:
+    """`fitting` with the steps of --epochs."""
+    if options.epochs is None:
+        return fitting
+    return dataclasses.replace(fitting, steps=max(1, math.ceil(options.epochs * contents / fitting.batch_size)))
+
+
+@torch.no_grad()
+def init_palette(net: Residual, pictures: Sequence[Tensor], weights: Sequence[float]) -> None:
+    """Set the palette of a network that recolours to the colours of the style pictures `(1, 3, h, w)`.
+
+    A network of one style gets their weighted mean.
+    """
+    if not net.recolours:
+        return
+    palettes = torch.cat([moments(picture, covariances=True).flatten(1) for picture in pictures])
+    mean = torch.tensor(weights) / sum(weights) @ palettes
+    net.get_buffer(PALETTE).copy_(mean if net.styles == 1 else palettes)
+
+
+def card_of(
+    options: FastNetworkOptions,
+    *,
+    numbers: Mapping[str, Any],
+    styles: Sequence[Mapping[str, str]],
+    command: str,
+    training: dict[str, Any],
+    notes: str = "",
+) -> Card:
+    """The card of a trained network. It lists the `styles`, with their `name`, if the network has several."""
+    return Card(
+        kind=KIND,
+        name=options.name or styles[0]["name"],
+        network={"architecture": "residual", **numbers},
+        licence=options.licence,
+        source=options.about or command,
+        training=training,
+        styles=[dict(style) for style in styles] if numbers.get("styles", 1) > 1 else [],
+        notes=notes,
+    )
+
+
+def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convolutions in half precision; the few norm parameters unchanged."""
+    return {key: value.half() if value.ndim == 4 else value for key, value in tensors.items()}
