@@ -14,6 +14,7 @@ from PIL import Image
 
 from impasto.cli.main import main
 from impasto.config.training import BackboneOptions, FitOptions
+from impasto.video.animation import written
 from impasto.weights.card import Card, save
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,7 @@ FENCE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 
 SMALL = {
     "stylize": {"--size": "64"},
+    "video": {"--size": "64"},
     "reconstruct": {"--size": "64", "--steps": "2"},
     "layers": {"--size": "64", "--steps": "1"},
     "gram": {"--size": "64"},
@@ -107,6 +109,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             coarse = Image.fromarray(draw.integers(0, 256, (8, 8, 3), dtype=np.uint8))
             coarse.resize((80, 80), Image.Resampling.BICUBIC).save(tmp_path / folder / f"{index}.jpg")
     _teacher(tmp_path / "teacher.safetensors")
+    with written(tmp_path / "film.mp4", (72, 96)) as add:
+        for shade in (0.4, 0.5, 0.6):
+            add(torch.full((1, 3, 72, 96), shade))
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("IMPASTO_OFFLINE", "1")
     monkeypatch.setattr("impasto.training.arbitrary_run.MEASURED", 2)

@@ -236,3 +236,27 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
         write(parts, noise)
     parts.abandon()
     assert parts.frames == 0
+
+
+def test_subtitles_are_copied(tmp_path: Path) -> None:
+    (tmp_path / "a.srt").write_text(
+        "1\n00:00:00,200 --> 00:00:00,600\nHello\n\n2\n00:00:00,800 --> 00:00:01,200\nagain\n"
+    )
+    bare = film(tmp_path / "bare.mkv", plain((9, 9, 9), 50))
+    source = tmp_path / "in.mkv"
+    with av.open(str(bare)) as one, av.open(str(tmp_path / "a.srt")) as two, av.open(str(source), "w") as file:
+        targets = [file.add_stream_from_template(read.streams[0], opaque=True) for read in (one, two)]
+        for read, target in zip((one, two), targets, strict=True):
+            for packet in read.demux(read.streams[0]):
+                if packet.pts is not None:
+                    packet.stream = target
+                    file.mux(packet)
+    parts = parts_in(tmp_path / "p")
+    parts.open()
+    write(parts, plain((200, 30, 90), 50))
+    parts.finish()
+    assembled(parts.done, tmp_path / "out.mkv", rate=RATE, companions=Companions(source))
+    assert packets(tmp_path / "out.mkv", "subtitle") == packets(source, "subtitle")
+    assert [text for text, _ in packets(source, "subtitle")] == [b"Hello", b"again"]
+    with pytest.raises(VideoUnwritable, match=r"subtitle is subrip, which \.mp4 cannot hold"):
+        Companions(source).check(tmp_path / "out.mp4")

@@ -4,6 +4,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from clips import film, panned, plain, tensor
@@ -11,6 +12,7 @@ from PIL import Image
 
 from impasto.core.errors import OptionError, VideoUnreadable
 from impasto.video.frames import Frame, Selection, Stored
+from impasto.video.planes import HDR, to_tensor
 from impasto.video.source import natural_key, opened
 
 RATE = Fraction(25)
@@ -127,7 +129,6 @@ def test_what_is_no_film_is_told(tmp_path: Path) -> None:
 
 
 def test_a_file_with_sound_only_is_told(tmp_path: Path) -> None:
-    import av
     from clips import write_sound
 
     with av.open(str(tmp_path / "a.m4a"), "w") as file:
@@ -238,3 +239,11 @@ def test_the_number_of_frames_is_foretold() -> None:
     assert Selection().count(250, 10.0) == 250
     assert Selection(start_s=2, end_s=4, every=5).count(250, 10.0) == 10
     assert Selection(rate=Fraction(12)).count(250, 10.0) == 120
+
+
+@pytest.mark.parametrize("transfer", HDR)
+def test_hdr_is_refused(transfer: int) -> None:
+    frame = av.VideoFrame.from_ndarray(plain((9, 9, 9), 1)[0], format="rgb24").reformat(format="yuv420p")
+    frame.color_trc = transfer
+    with pytest.raises(VideoUnreadable, match="is HDR"):
+        to_tensor(frame)

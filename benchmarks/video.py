@@ -1,0 +1,174 @@
+"""What a film costs beside the sum of its parts, its memory by length, and the animated sample of the docs.
+
+`python benchmarks/video.py` paints a 720p film of the trained style `wave` and prints the seconds a frame of each stage
+by itself, their sum, and those of the whole, whose stages run beside each other. `--memory` compares the greatest memory
+of a short and a long film. `--sample FILE` makes the picture in docs/pictures: a camera that moves over a photograph,
+the source on the left and the painting on the right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from impasto.config.job import Job, StyleSource
+from impasto.config.video import FilmSizeOptions, VideoOptions
+from impasto.core.memory import keep_freed_memory
+from impasto.flow.warping import warped
+from impasto.image.resize import SizeHW, resized
+from impasto.image.samples import sample
+from impasto.video.assembly import assembled
+from impasto.video.codecs import CODECS
+from impasto.video.film_session import open_film
+from impasto.video.frames import Frame
+from impasto.video.parts import Layout, Parts
+
+RATE = Fraction(25)
+STYLE = "wave"
+
+
+def camera(count: int, size_hw: SizeHW, *, name: str = "chelsea") -> Iterator[Tensor]:
+    """Frames of a slow pan with a zoom over a photograph, there and back, so that the film can repeat."""
+    picture = sample(name).pixels
+    height, width = size_hw
+    scale = 1.25 * max(height / picture.shape[-2], width / picture.shape[-1])
+    wide = resized(picture, (round(picture.shape[-2] * scale), round(picture.shape[-1] * scale)))
+    y, x = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
+    for index in range(count):
+        angle = torch.tensor(2 * torch.pi * index / count)
+        zoom = 1 - 0.05 * (1 - torch.cos(angle))
+        left = (wide.shape[-1] - width) / 2 * (1 + 0.8 * torch.sin(angle))
+        top = (wide.shape[-2] - height) / 2 * (1 + 0.5 * torch.cos(angle))
+        aims = [(x - width / 2) * zoom + width / 2 + left, (y - height / 2) * zoom + height / 2 + top]
+        flow = torch.stack([aims[0] - x, aims[1] - y])
+        yield warped(wide, flow[None])
+
+
+def film(path: Path, count: int, size_hw: SizeHW) -> Path:
+    """Write the camera's film."""
+    parts = Parts(path.with_name(f"{path.stem}-parts"), "benchmark", Layout(CODECS["h264"], size_hw, RATE, 1 / RATE))
+    parts.open()
+    for index, pixels in enumerate(camera(count, size_hw)):
+        parts.add(Frame(pixels.clamp(0, 1), index / RATE), duration_s=1 / RATE, state={})
+    parts.finish()
+    assembled(parts.done, path, rate=RATE)
+    parts.remove()
+    return path
+
+
+def painted(source: Path, output: Path, *, steady: float = 0.9, style: str = STYLE, size: int = 0) -> float:
+    """Seconds that painting takes, the weights being loaded."""
+    job = Job(content=str(source), styles=(StyleSource(source=style),), size=FilmSizeOptions(size=size))
+    session = open_film(job, output, options=VideoOptions(steady=steady))
+    begun = time.perf_counter()
+    session.record()
+    return time.perf_counter() - begun
+
+
+def stages(folder: Path, count: int, size_hw: SizeHW) -> None:
+    """Print seconds a frame: each stage alone, their sum, and all of them beside each other."""
+    from impasto.video.motion import Tracker
+    from impasto.video.source import opened
+    from impasto.video.steady import Steadier
+
+    source = film(folder / "in.mp4", count, size_hw)
+    job = Job(content=str(source), styles=(StyleSource(source=STYLE),), size=FilmSizeOptions())
+    session = open_film(job, folder / "out.mp4")
+    paint = session.painter()
+    assert not hasattr(paint, "paint")
+    seconds: dict[str, float] = {}
+
+    def timed(name: str, begun: float) -> None:
+        seconds[name] = (time.perf_counter() - begun) / count
+
+    begun = time.perf_counter()
+    frames = [stored.open() for stored in opened(source).stored()]
+    timed("decode", begun)
+    begun = time.perf_counter()
+    tracker = Tracker.named()
+    motions = [tracker(now.pixels, then.pixels) for then, now in zip(frames, frames[1:], strict=False)]
+    timed("motion", begun)
+    begun = time.perf_counter()
+    paintings = [paint(frame, index) for index, frame in enumerate(frames)]
+    timed("network", begun)
+    begun, steadier, last = time.perf_counter(), Steadier(), paintings[0]
+    for painting, motion in zip(paintings[1:], motions, strict=True):
+        last = steadier(painting, last, motion)
+    timed("steadying", begun)
+    begun = time.perf_counter()
+    film_of = Parts(folder / "e", "e", Layout(CODECS["h264"], size_hw, RATE, 1 / RATE))
+    film_of.open()
+    for index, painting in enumerate(paintings):
+        film_of.add(Frame(painting, index / RATE), duration_s=1 / RATE, state={})
+    film_of.finish()
+    timed("encode", begun)
+    whole = painted(source, folder / "whole.mp4") / count
+    print(f"{size_hw[1]}×{size_hw[0]}, {count} frames, {torch.get_num_threads()} threads; seconds a frame")
+    for name, value in seconds.items():
+        print(f"{name:>10} {value:7.3f}")
+    print(f"{'sum':>10} {sum(seconds.values()):7.3f}")
+    print(f"{'whole':>10} {whole:7.3f}   {seconds['network'] / whole:.0%} of the network's own frames a second")
+
+
+def memory(folder: Path, counts: list[int], size_hw: SizeHW) -> None:
+    """Print the greatest memory of painting films of several lengths, each in a process of its own."""
+    for count in counts:
+        source = film(folder / f"{count}.mp4", count, size_hw)
+        words = [sys.executable, __file__, "--paint", str(source), str(folder / f"{count}-out.mp4")]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        print(f"{count} frames of {size_hw[1]}×{size_hw[0]}: {int(done.stdout.split()[-1]) / 1024:.0f} MiB")
+
+
+def animated_sample(output: Path, folder: Path) -> None:
+    """The picture of the docs: source and painting side by side."""
+    from impasto.video.animated import animated
+    from impasto.video.source import opened
+
+    source = film(folder / "in.mp4", 48, (240, 320))
+    painted(source, folder / "out.mkv")
+    parts = Parts(folder / "p", "p", Layout(CODECS["ffv1"], (240, 640), RATE, 1 / RATE))
+    parts.open()
+    pairs = zip(opened(source).stored(), opened(folder / "out.mkv").stored(), strict=True)
+    for one, other in pairs:
+        both = torch.cat([one.open().pixels, other.open().pixels], dim=-1)
+        parts.add(Frame(both, 2 * one.time_s), duration_s=2 / RATE, state={})
+    parts.finish()
+    animated(parts.done, output, alpha=False)
+
+
+def main() -> None:
+    """Run what the flags ask for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--height", type=int, default=720)
+    parser.add_argument("--memory", type=int, nargs="*", help="lengths in frames to compare")
+    parser.add_argument("--sample", type=Path, help="write the animated picture of the docs")
+    parser.add_argument("--paint", type=Path, nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    keep_freed_memory()
+    size_hw = (given.height, given.height * 16 // 9 // 2 * 2)
+    if given.paint:
+        painted(*given.paint)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        if given.sample:
+            animated_sample(given.sample, Path(name))
+        elif given.memory is not None:
+            memory(Path(name), given.memory or [250, 1500], size_hw)
+        else:
+            stages(Path(name), given.frames, size_hw)
+
+
+if __name__ == "__main__":
+    main()
