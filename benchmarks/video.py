@@ -1,8 +1,8 @@
 """What a film costs beside the sum of its parts, its memory by length, and the animated sample of the docs.
 
 `python benchmarks/video.py` paints a 720p film of the trained style `wave` and prints the seconds a frame of each stage
-by itself, their sum, and those of the whole, whose stages run beside each other. `--memory` compares the greatest memory
-of a short and a long film. `--sample FILE` makes the picture in docs/pictures: a camera that moves over a photograph,
+by itself, their sum, and those of the whole, whose stages run beside each other. `--memory` compares the greatest
+memory of a short and a long film. `--sample FILE` makes the picture in docs/pictures: a camera that moves over a photograph,
 the source on the left and the painting on the right.
 """
 
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -96,7 +97,7 @@ def stages(folder: Path, count: int, size_hw: SizeHW) -> None:
     timed("decode", begun)
     begun = time.perf_counter()
     tracker = Tracker.named()
-    motions = [tracker(now.pixels, then.pixels) for then, now in zip(frames, frames[1:], strict=False)]
+    motions = [tracker(now.pixels, then.pixels) for then, now in pairwise(frames)]
     timed("motion", begun)
     begun = time.perf_counter()
     paintings = [paint(frame, index) for index, frame in enumerate(frames)]

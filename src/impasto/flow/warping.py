@@ -18,14 +18,20 @@ def warped(image: Tensor, flow: Tensor, *, mode: str = "cubic") -> Tensor:
     """`image` `(1, c, h, w)` sampled at `p + flow(p)` for every pixel `p`; `flow` `(1, 2, h, w)` in pixels.
 
     With the flow from frame B to frame A and A's pixels, this is A brought to where B has its things. `mode` is
-    `cubic` (keeps more detail over many warps; overshoots at edges), `linear` or `nearest`. Beyond the border the
+    `lanczos` (8 × 8 pixels; keeps the most detail over many warps), `cubic`, `linear` or `nearest`; the first two
+    overshoot at edges. Beyond the border the
     border's pixels are repeated.
     """
     cv2 = opencv()
     height, width = flow.shape[-2:]
     x = flow[0, 0].numpy() + np.arange(width, dtype=np.float32)
     y = flow[0, 1].numpy() + np.arange(height, dtype=np.float32)[:, None]
-    interpolation = {"cubic": cv2.INTER_CUBIC, "linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}[mode]
+    interpolation = {
+        "lanczos": cv2.INTER_LANCZOS4,
+        "cubic": cv2.INTER_CUBIC,
+        "linear": cv2.INTER_LINEAR,
+        "nearest": cv2.INTER_NEAREST,
+    }[mode]
     planes = image[0].permute(1, 2, 0).float().contiguous().numpy()
     sampled = cv2.remap(planes, x, y, interpolation, borderMode=cv2.BORDER_REPLICATE)
     return _tensor(sampled.reshape(height, width, -1))

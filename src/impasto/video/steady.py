@@ -55,7 +55,7 @@ class Steadier:
         if motion is None:
             return painted
         trust: Planes = motion.trust[0, 0].numpy()[..., None]
-        new, old = _planes(painted), _planes(warped(carried, motion.flow))
+        new, old = _planes(painted), _planes(warped(carried, motion.flow, mode="lanczos"))
         result = np.zeros_like(new)
         for sigma in BANDS_PX:
             coarse_new, coarse_old = _blurred(new, sigma), _blurred(old, sigma)
