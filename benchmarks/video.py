@@ -2,8 +2,8 @@
 
 `python benchmarks/video.py` paints a 720p film of the trained style `wave` and prints the seconds a frame of each stage
 by itself, their sum, and those of the whole, whose stages run beside each other. `--memory` compares the greatest
-memory of a short and a long film. `--sample FILE` makes the picture in docs/pictures: a camera that moves over a photograph,
-the source on the left and the painting on the right.
+memory of a short and a long film. `--sample FILE` makes the picture in docs/pictures: a camera that moves over a
+photograph, the source on the left and the painting on the right.
 """
 
 from __future__ import annotations
@@ -135,9 +135,9 @@ def animated_sample(output: Path, folder: Path) -> None:
     from impasto.video.animated import animated
     from impasto.video.source import opened
 
-    source = film(folder / "in.mp4", 48, (240, 320))
-    painted(source, folder / "out.mkv")
-    parts = Parts(folder / "p", "p", Layout(CODECS["ffv1"], (240, 640), RATE, 1 / RATE))
+    source = film(folder / "in.mp4", 32, (192, 256))
+    painted(source, folder / "out.mkv", style="starry-night")
+    parts = Parts(folder / "p", "p", Layout(CODECS["ffv1"], (192, 512), RATE, 1 / RATE))
     parts.open()
     pairs = zip(opened(source).stored(), opened(folder / "out.mkv").stored(), strict=True)
     for one, other in pairs:
