@@ -17,7 +17,7 @@ import pytest
 from in_process import Run
 from skimage import data, transform
 
-from impasto.core.errors import OptionError, StateError
+from impasto.core.errors import StateError
 from impasto.video.film_session import film_again, film_options
 from impasto.video.source import opened
 
@@ -190,8 +190,7 @@ def test_films_without_recipe_and_wrong_evaluations_are_told(run: Run, here: Pat
     with pytest.raises(StateError, match="carries no recipe"):
         film_options(here / "in.mp4")
     assert "carries no recipe" in run("redo", "in.mp4", "-o", "again.mp4").err
-    assert "--style is missing" in run("evaluate", "content.png", "--content", "content.png").err
+    assert "--content is missing" in run("evaluate", "--video", "in.mp4").err
     assert "more frames than" in run("evaluate", "--video", "long.mp4", "--content", "in.mp4").err
     words = ["--content", "content.png", "--style", "style.png", "--frame-by-frame", "in.mp4"]
     assert "--frame-by-frame is for a film" in run("evaluate", "content.png", *words).err
-    assert OptionError.exit_code == 2
