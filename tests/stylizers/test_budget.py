@@ -43,22 +43,33 @@ def test_a_large_budget_is_not_used_up() -> None:
 
 
 def test_the_time_of_a_step_is_measured_small_and_grows_with_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that an evaluation moves by 1 s and 1 ms for each 100 pixels."""
+    """A clock that an evaluation moves by 0.1 s and 1 ms for each 100 pixels."""
     now, probed = [0.0], list[tuple[int, int]]()
     monkeypatch.setattr(budget.time, "perf_counter", lambda: now[0])
 
     def objective_at(content: Tensor) -> object:
         def objective(image: Tensor) -> Terms:
             probed.append((image.shape[-2], image.shape[-1]))
-            now[0] += 1 + 1e-5 * image[0, 0].numel()
+            now[0] += 0.1 + 1e-5 * image[0, 0].numel()
             return Terms(image.square().sum(), {})
 
         return objective
 
     sizes = [(200, 400), (400, 800)]
     found = seconds_a_step(torch.rand(1, 3, 400, 800), objective_at, sizes, smallest_px=32)  # type: ignore[arg-type]
-    assert found == pytest.approx([1 + 0.8, 1 + 3.2])
+    assert found == pytest.approx([0.1 + 0.8, 0.1 + 3.2])
     assert max(probed) == (128, 256)
+
+
+def test_noise_cannot_make_large_steps_as_quick_as_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter(range(100))  # every evaluation takes one second
+    monkeypatch.setattr(budget.time, "perf_counter", lambda: next(ticks))
+    sizes = [(256, 256), (512, 512)]
+    small, large = seconds_a_step(
+        torch.rand(1, 3, 512, 512), lambda content: lambda image: Terms(image.sum(), {}), sizes, smallest_px=32
+    )
+    assert small == pytest.approx(1)
+    assert large == pytest.approx(0.5 + 0.5 * 4)
 
 
 def test_a_tiny_content_is_timed_at_its_own_size(encoder: Encoder, painting: Tensor) -> None:

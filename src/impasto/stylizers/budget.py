@@ -12,6 +12,7 @@ from impasto.stylizers.minimise import Objective, evaluated, leaf
 
 PROBE_PX = 128  # long side at which a step is timed first
 LARGEST_FACTOR = 4.0  # of the default steps; more would change nothing
+SMALLEST_SHARE = 0.5  # of the time of a step that grows with the pixels, at least
 TARGETS = 2  # the features of content and style at the start of a scale take about as long as so many steps
 
 
@@ -24,7 +25,9 @@ def seconds_a_step(
     _timed(content, objective_at, probes[0])  # the first evaluation also pays for what happens once
     times = [_timed(content, objective_at, probe) for probe in dict.fromkeys(probes)]
     (small, large), pixels = (times[0], times[-1]), [height * width for height, width in probes]
-    slope = max(0.0, (large - small) / (pixels[1] - pixels[0])) if pixels[1] > pixels[0] else large / pixels[0]
+    slope = SMALLEST_SHARE * large / pixels[1]  # where noise hides the difference
+    if pixels[1] > pixels[0]:
+        slope = max(slope, (large - small) / (pixels[1] - pixels[0]))
     constant = max(0.0, large - slope * pixels[1])
     return [constant + slope * height * width for height, width in sizes]
 
