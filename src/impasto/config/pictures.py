@@ -49,6 +49,9 @@ class OutputOptions(Options):
 
     bits: Annotated[int, Doc("Bits a channel: 8, or 16 for PNG and TIFF."), Range(8, 16)] = 8
     quality: Annotated[int, Doc("Quality of JPEG, WebP and AVIF."), Range(1, 100)] = 95
+    strip: Annotated[
+        bool, Doc("Write no metadata: neither date, camera and copyright of the content, nor the recipe.")
+    ] = False
     sidecar: Annotated[bool, Doc("Write the recipe beside the output as JSON, too.")] = False
     snapshots: Annotated[int, Doc("Keep a picture every so many steps; 0 keeps none."), Range(0)] = 0
     animation: Annotated[Path | None, Doc("Write the painting as it grows: a .gif or .mp4 file.")] = None

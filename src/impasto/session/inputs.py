@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -31,13 +32,15 @@ SMALLEST_SIDE_PX = 2  # of an input: below it there is nothing to see
 class Inputs:
     """What a stylizer is given.
 
-    `content` `(1, 3, h, w)` and `alpha` `(1, 1, h, w)` have the output's size; `cover` is the union of the masks.
+    `content` `(1, 3, h, w)` and `alpha` `(1, 1, h, w)` have the output's size; `exif` is the
+    content's date, camera and copyright; `cover` is the union of the masks.
     """
 
     content: Tensor
     alpha: Tensor | None
     bits: int
     mix: Mix
+    exif: Mapping[str, str] = field(default_factory=dict)
     cover: Tensor | None = None
     init_picture: Tensor | None = None
 
@@ -62,7 +65,15 @@ def read_inputs(plan: Plan, *, cache: JobCache | None = None, progress: Progress
     mix = Mix(tuple(read_style(style) for style in plan.styles))
     start = job.optimise.init_picture
     begins = files.read(start).pixels if start is not None and job.optimise.init == "picture" else None
-    return Inputs(content.pixels, content.alpha, content.bits, mix, _cover(mix), begins)
+    return Inputs(
+        content.pixels,
+        content.alpha,
+        content.bits,
+        mix,
+        exif=content.exif,
+        cover=_cover(mix),
+        init_picture=begins,
+    )
 
 
 def _sized_content(picture: Picture, job: Job) -> Picture:
@@ -73,7 +84,7 @@ def _sized_content(picture: Picture, job: Job) -> Picture:
     alpha = None if picture.alpha is None else resized(picture.alpha, size, mode="bilinear")
     if alpha is not None and job.paint.alpha == "drop":
         pixels, alpha = over_white(pixels, alpha), None
-    return Picture(pixels, alpha, picture.bits)
+    return Picture(pixels, alpha, picture.bits, exif=picture.exif)
 
 
 def output_size(size_hw: SizeHW, size: SizeOptions) -> SizeHW:

@@ -78,7 +78,8 @@ class Session:
 
     def painting(self, step: Step) -> Painting:
         """The picture at `step`, at the output's size."""
-        return Painting(resized(step.picture(), self.inputs.size_hw), self.inputs.alpha, self.recipe, self.folder)
+        pixels, inputs = resized(step.picture(), self.inputs.size_hw), self.inputs
+        return Painting(pixels, inputs.alpha, self.recipe, self.folder, exif=inputs.exif)
 
     def pause(self, step: Step, output: Path) -> Path | None:
         """Keep the state after `step` beside `output`, for `open_session(…, resume=True)`; None where there is none."""

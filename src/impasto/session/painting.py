@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -24,16 +25,21 @@ class Painting:
     """A finished picture.
 
     `pixels` `(1, 3, h, w)` in `[0, 1]`; `alpha` `(1, 1, h, w)` or None; `recipe` is None for pictures that came from
-    memory, since what is not a file cannot be found again; `folder` is what its paths are relative to.
+    memory, since what is not a file cannot be found again; `folder` is what its paths are relative to; `exif` has the
+    content's date, camera and copyright (`image.metadata.EXIF_TAGS`).
     """
 
     pixels: Tensor
     alpha: Tensor | None = None
     recipe: recipe.Recipe | None = None
     folder: Path | None = None
+    exif: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, path: str | Path, options: OutputOptions | None = None) -> None:
         """Write a picture file; its metadata says how it was made, or a sidecar where it cannot or options ask.
+
+        The content's date, camera and copyright are kept. With `strip` there is no metadata, and a sidecar only where
+        options ask for it.
 
         Paths in the recipe become relative to the file's folder. Where the picture has no recipe, one that lies beside
         `path` is of another picture, and is removed.
@@ -44,10 +50,19 @@ class Painting:
             made = made.moved(self.folder, path.parent)
         made = made if made is None else made.written_with(options)
         notes = {recipe.KEY: made.to_json()} if made is not None else {}
-        beside = options.sidecar or not files.carries_notes(path)
+        beside = options.sidecar or not (options.strip or files.carries_notes(path))
         with folder_lock(path.parent) if beside else contextlib.nullcontext():  # of two saves, one writes both files
-            files.write(path, self.pixels, alpha=self.alpha, bits=options.bits, quality=options.quality, notes=notes)
-            if made is None:
+            files.write(
+                path,
+                self.pixels,
+                alpha=self.alpha,
+                bits=options.bits,
+                quality=options.quality,
+                notes=notes,
+                exif=self.exif,
+                strip=options.strip,
+            )
+            if made is None or (options.strip and not beside):
                 _remove_sidecar(sidecar_path(path))
             elif beside:
                 with written_whole(sidecar_path(path)) as temporary:

@@ -26,7 +26,7 @@ from impasto.session.request import with_given
 from impasto.styles.text import SIGN, is_weight_file
 
 KEY = "impasto"  # name of the note in a picture's metadata
-WRITTEN = ("bits", "quality")  # options of the file that change its samples
+WRITTEN = ("bits", "quality", "strip")  # options that change the file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Recipe:
         return dataclasses.replace(self, job=_with_files(self.job, names), inputs=inputs)
 
     def written_with(self, options: OutputOptions) -> Recipe:
-        """The recipe of a file with these bits and this quality, where they are not the default."""
+        """The recipe of a file written with `options`, where they are not the default."""
         changed = {name: getattr(options, name) for name in WRITTEN if name in changed_options(options)}
         return dataclasses.replace(self, made_with={**self.painted_with, **changed})
 
