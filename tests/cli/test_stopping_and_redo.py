@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -17,13 +18,13 @@ from impasto.cli import painting
 from impasto.cli.stopping import on_interrupt
 
 
-def interrupt_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def interrupt_at(number: int, monkeypatch: pytest.MonkeyPatch, *, by: int = signal.SIGINT) -> None:
     shown = painting.Shown.__call__
 
     def shown_then_stopped(self: painting.Shown, step: Any) -> None:
         shown(self, step)
         if step.index == number:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(by)
 
     monkeypatch.setattr(painting.Shown, "__call__", shown_then_stopped)
 
@@ -81,7 +82,8 @@ def test_resuming_with_other_options_is_refused(
 
 
 @pytest.mark.slow  # starts a process, which loads torch
-def test_a_process_stops_at_ctrl_c(tiny: list[str], here: Path) -> None:
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_process_stops_at_a_signal(by: int, tiny: list[str], here: Path) -> None:
     steps = ["--steps", "5000", "--snapshots", "5", "-o", "o.png"]
     short = [word for i, word in enumerate(tiny) if "--steps" not in tiny[max(0, i - 1) : i + 1]]
     command = [sys.executable, "-m", "impasto", "stylize", "content.png", "--style", "style.png", *short, *steps]
@@ -89,12 +91,120 @@ def test_a_process_stops_at_ctrl_c(tiny: list[str], here: Path) -> None:
         until = time.monotonic() + 60
         while not (here / "o-0005.png").exists() and time.monotonic() < until and process.poll() is None:
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(by)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert out == "o.png\n"
     assert "stopped after step" in err
     assert (here / "o.png.paused").is_file()
+    assert not list(here.glob(".*")), "no temporary file is left"
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_stop_as_ctrl_c_does(
+    by: int, run: Run, tiny: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(1, monkeypatch, by=by)
+    words = ["--animation", "film.mp4", "-o", "o.png"]
+    assert run("stylize", "content.png", "--style", "style.png", *tiny, *words).code == 130
+    written = {"o.png", "o.png.paused", "film.mp4"}
+    assert {path.name for path in here.iterdir()} == written | {"content.png", "style.png"}
+
+
+def test_only_ctrl_c_again_stops_at_once() -> None:
+    with on_interrupt(lambda text: None) as stop:
+        stop.worth_keeping = True
+        for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
+            signal.raise_signal(number)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_closed_terminal_does_not_lose_the_picture(
+    run: Run, tiny: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    interrupt_at(1, monkeypatch, by=signal.SIGHUP)
+    monkeypatch.setattr("rich.console.Console.print", gone)
+    run("stylize", "content.png", "--style", "style.png", *tiny, "-o", "o.png")
+    assert (here / "o.png").is_file()
+    assert (here / "o.png.paused").is_file()
+
+
+def test_ctrl_c_keeps_a_finished_output(run: Run, tiny: list[str], here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["stylize", "content.png", "--style", "style.png", *tiny]
+    assert run(*command, "-o", "whole.png").code == 0
+    assert run(*command, "--strength", "0.5", "-o", "o.png").code == 0
+    finished = (here / "o.png").read_bytes()
+    for more in ([], ["--resume"]):
+        with monkeypatch.context() as patch:
+            interrupt_at(1 if not more else 2, patch)
+            stopped = run(*command, "-o", "o.png", *more)
+        assert (stopped.code, stopped.out) == (130, "o-unfinished.png\n")
+        assert (here / "o.png").read_bytes() == finished
+        assert (here / "o-unfinished.png").is_file()
+    assert run(*command, "-o", "o.png", "--resume").code == 0
+    assert (here / "o.png").read_bytes() == (here / "whole.png").read_bytes()
+
+
+def test_an_unfinished_output_is_replaced(
+    run: Run, tiny: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(1, monkeypatch)
+    for _ in range(2):
+        assert run("stylize", "content.png", "--style", "style.png", *tiny, "-o", "o.png").out == "o.png\n"
+    assert not (here / "o-unfinished.png").exists()
+
+
+def test_an_unfinished_picture_replaces_no_input(
+    run: Run, tiny: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("o.png", "o-unfinished.png"):
+        (here / name).write_bytes((here / "content.png").read_bytes())
+    interrupt_at(1, monkeypatch)
+    assert run("stylize", "o-unfinished.png", "--style", "style.png", *tiny, "-o", "o.png").code == 130
+    for name in ("o.png", "o-unfinished.png"):
+        assert (here / name).read_bytes() == (here / "content.png").read_bytes()
+    assert (here / "o-unfinished2.png").is_file()
+
+
+def fail(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("method", ["add", "close"])
+def test_a_failing_animation_does_not_lose_the_picture(
+    method: str, run: Run, tiny: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"impasto.video.animation._Gif.{method}", fail)
+    words = ["--animation", "film.gif", "-o", "o.png"]
+    done = run("stylize", "content.png", "--style", "style.png", *tiny, *words)
+    assert (done.code, done.out) == (1, "o.png\n")
+    assert done.err.count("film.gif is not written: film.gif cannot be written: No space left") == 1
+    assert {path.name for path in here.iterdir()} == {"content.png", "style.png", "o.png"}
+
+
+def test_a_failing_snapshot_does_not_lose_the_picture(run: Run, tiny: list[str], here: Path) -> None:
+    (here / "o-0001.png").mkdir()
+    done = run("stylize", "content.png", "--style", "style.png", *tiny, "--snapshots", "1", "-o", "o.png")
+    assert done.code == 1
+    assert "o-0001.png is not written" in done.err
+    assert (here / "o.png").is_file()
+    assert (here / "o-0002.png").is_file()
+
+
+def test_a_failing_state_does_not_lose_the_picture(
+    run: Run, tiny: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(1, monkeypatch)
+    name = "o" * 248 + ".png"  # with ".paused" it is longer than file systems allow
+    done = run("stylize", "content.png", "--style", "style.png", *tiny, "-o", name)
+    assert (done.code, done.out) == (130, f"{name}\n")
+    assert "the state is not written" in done.err
+    assert (here / name).is_file()
 
 
 def test_the_first_ctrl_c_asks_and_the_second_stops() -> None:

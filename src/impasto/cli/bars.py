@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -42,7 +44,8 @@ class Bar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._drawn:
-            self._bar.stop()
+            with _closed_terminal_ignored():
+                self._bar.stop()
 
     def show(self, done: float, total: float, text: str) -> None:
         """Draw `done` of `total`, with `text` behind."""
@@ -52,22 +55,34 @@ class Bar:
                 self._told = now
                 self.note(f"{done / total:4.0%} {text}" if total else text)
             return
-        if not self._drawn and now - self._began >= SHOWN_AFTER_S:
-            self._bar.start()
-            self._drawn = True
-        self._bar.update(self._task, completed=done, total=total or None, description=escape(text))
-        if self._drawn:
-            self._bar.refresh()
+        with _closed_terminal_ignored():
+            if not self._drawn and now - self._began >= SHOWN_AFTER_S:
+                self._bar.start()
+                self._drawn = True
+            self._bar.update(self._task, completed=done, total=total or None, description=escape(text))
+            if self._drawn:
+                self._bar.refresh()
 
     def note(self, text: str) -> None:
         """A line that stays, above the bar."""
-        self.console.print(Text(text), soft_wrap=True)
+        with _closed_terminal_ignored():
+            self.console.print(Text(text), soft_wrap=True)
 
     def tell_error(self, text: str) -> None:
         """A line on stderr, also when it is quiet."""
         self.console.quiet, quiet = False, self.console.quiet
         self.note(f"error: {text}")
         self.console.quiet = quiet
+
+
+@contextlib.contextmanager
+def _closed_terminal_ignored() -> Iterator[None]:
+    """After SIGHUP nobody reads stderr, and the picture is still to be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EIO, errno.EPIPE, errno.EBADF):
+            raise
 
 
 class TimeLeft:

@@ -57,7 +57,7 @@ class Batch:
             check_gradual(item.plan.method.gradual, item.options)
         self.items, self._resume, self._several, self._console = items, resume, several, console
         self._cache, self._failed = JobCache(codes=several), list[Item]()
-        self.stopped = False
+        self.stopped, self._complete = False, True
 
     @contextlib.contextmanager
     def attempt(self, item: Item) -> Iterator[Bar]:
@@ -90,8 +90,8 @@ class Batch:
 
     def report(self, number: int, result: Painted, bar: Bar) -> None:
         """Print the result of the item of this number, from 0."""
+        self.stopped, self._complete = result.stopped, self._complete and result.complete
         result.report(bar, as_json=self._console.json)
-        self.stopped = result.stopped
         if self.stopped and len(self.items) > 1:
             bar.note(f"{number} of {len(self.items)} pictures were finished before.")
 
@@ -105,4 +105,4 @@ class Batch:
             names = ", ".join(item.name for item in failed[:LISTED])
             with Bar(quiet=self._console.quiet) as bar:
                 bar.tell_error(f"{count} of {len(self.items)} pictures could not be painted: {names}{more}.")
-        return 1 if failed else 0
+        return 1 if failed or not self._complete else 0

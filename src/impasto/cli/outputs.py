@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ Found = tuple[Path, Path]
 
 PAIRS = ("all", "zip")
 SUFFIX = ".png"  # of outputs in a folder
+LONGEST_STEM_BYTES = 200  # most file systems allow names of 255 bytes
 FILMS = (".gif", ".mp4")
 
 
@@ -85,6 +87,13 @@ def check_film(path: Path, *, inputs: Iterable[str | Path]) -> None:
 def snapshot_path(output: Path, step: int) -> Path:
     """`painting-0020.png` beside `painting.png`."""
     return output.with_name(f"{output.stem}-{step:04}{output.suffix}")
+
+
+def unfinished_path(output: Path, inputs: Iterable[str | Path]) -> Path:
+    """`painting-unfinished.png` beside `painting.png`, numbered where that is one of the inputs."""
+    stem, given = os.fsencode(output.stem)[:LONGEST_STEM_BYTES].decode("utf-8", "ignore"), identities(inputs)
+    paths = (output.with_name(f"{stem}-unfinished{number}{output.suffix}") for number in ("", *range(2, 100)))
+    return next(path for path in paths if _identity(path) not in given)
 
 
 def check_snapshots(output: Path, inputs: Iterable[str | Path]) -> None:

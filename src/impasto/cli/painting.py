@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,20 @@ from torch import Tensor
 from impasto import api
 from impasto.api import OutputOptions, Session, Step
 from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time
+from impasto.cli.failures import described, unexpected
 from impasto.cli.flags import flag
-from impasto.cli.outputs import snapshot_path
-from impasto.cli.stopping import on_interrupt
+from impasto.cli.outputs import snapshot_path, unfinished_path
+from impasto.cli.stopping import INTERRUPTED, on_interrupt
 from impasto.core.errors import OptionError
 from impasto.video import animation
 
 
 @dataclass(frozen=True)
 class Painted:
-    """What came of a painting. `state` is where it can be gone on from, when it was stopped."""
+    """The result of painting. `state` is the file to resume from, if it was stopped.
+
+    `complete` is false where a snapshot, the animation or the state could not be written.
+    """
 
     session: Session
     output: Path
@@ -34,6 +38,12 @@ class Painted:
     seconds: float
     stopped: bool = False
     state: Path | None = None
+    complete: bool = True
+
+    @property
+    def exit_code(self) -> int:
+        """Of a command that paints this picture only."""
+        return INTERRUPTED if self.stopped else 0 if self.complete else 1
 
     def row(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -86,61 +96,94 @@ def check_gradual(gradual: bool, options: OutputOptions) -> None:
 def painted_file(session: Session, output: Path, *, options: OutputOptions, bar: Bar) -> Painted:
     """Paint to the end, or to the first Ctrl-C, and write the picture; then the picture so far and the state are kept.
 
-    Pictures of an unfinished painting carry no recipe: nobody could make them again from it.
+    The picture is written first; a snapshot, an animation or a state that cannot be written is reported. Pictures of
+    an unfinished painting have no recipe, since it would not give them again, and replace no finished picture.
     """
-    started = time.monotonic()
-    with on_interrupt(bar.note) as stop:
-        with _Watcher.of(session, output, options=options, bar=bar) as watch:
-            for step in session.steps():
-                stop.worth_keeping = True
-                watch.progress(step)
-                last = step.index == step.total or stop.asked
-                watch.keep(step, last=last)
-                if last:
-                    break
-        result = session.painting(step)
-        if step.index < step.total:
-            state = session.pause(step, output)
-            dataclasses.replace(result, recipe=None).save(output, options)
-            return Painted(session, output, step, time.monotonic() - started, stopped=True, state=state)
-        result.save(output, options)
-    if session.resume is not None:
+    started, shown, place, state = time.monotonic(), Shown(session, bar, output.name), output, None
+    with on_interrupt(bar.note) as stop, _Extras.of(session, output, options=options, bar=bar) as extras:
+        for step in session.steps():
+            stop.worth_keeping = True
+            shown(step)
+            last = step.index == step.total or stop.asked
+            extras.keep(step, last=last)
+            if last:
+                break
+        result, stopped = session.painting(step), step.index < step.total
+        if stopped:
+            place = _place_of_unfinished(output, session.plan.files)
+            dataclasses.replace(result, recipe=None).save(place, options)
+            with extras.reported("the state"):
+                state = session.pause(step, output)
+        else:
+            result.save(output, options)
+    if session.resume is not None and not stopped:
         session.forget(output)
-    return Painted(session, output, step, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return Painted(session, place, step, seconds, stopped=stopped, state=state, complete=not extras.failed)
 
 
-@dataclass(frozen=True)
-class _Watcher:
-    """What happens after each step: the bar is drawn, and the animation and the snapshots grow."""
+def _place_of_unfinished(output: Path, inputs: Iterable[str]) -> Path:
+    """Where an unfinished picture is written: `output`, unless a picture is there that is not an unfinished one."""
+    beside = unfinished_path(output, inputs)
+    if not output.exists():
+        return output
+    unfinished = api.paused_path(output) is not None and not beside.exists() and not _has_recipe(output)
+    return output if unfinished else beside
 
-    session: Session
-    output: Path
-    options: OutputOptions
-    progress: Shown
-    add: Callable[[Tensor], None] | None
+
+def _has_recipe(path: Path) -> bool:
+    try:
+        api.recipe_of(path)
+    except api.ImpastoError:
+        return False
+    return True
+
+
+class _Extras:
+    """The files that are written beside the picture. One that fails is reported, and painting goes on."""
+
+    def __init__(self, session: Session, output: Path, *, options: OutputOptions, bar: Bar) -> None:
+        self._session, self._output, self._options, self._bar = session, output, options, bar
+        self._animation = contextlib.ExitStack()
+        self._add: Callable[[Tensor], None] | None = None
+        self.failed = False
+        if options.animation is not None:
+            opened = animation.written(options.animation, session.inputs.size_hw)
+            self._add = self._animation.enter_context(opened)
 
     @classmethod
     @contextlib.contextmanager
-    def of(cls, session: Session, output: Path, *, options: OutputOptions, bar: Bar) -> Iterator[_Watcher]:
-        """The animation is closed at the block's end."""
-        with contextlib.ExitStack() as stack:
-            add = None
-            if options.animation is not None:
-                add = stack.enter_context(animation.written(options.animation, session.inputs.size_hw))
-            yield cls(session, output, options, Shown(session, bar, output.name), add)
+    def of(cls, session: Session, output: Path, *, options: OutputOptions, bar: Bar) -> Iterator[_Extras]:
+        """The animation is closed when the block ends, and dropped when the block fails."""
+        extras = cls(session, output, options=options, bar=bar)
+        with extras._animation:
+            yield extras
+            with extras.reported(f"{options.animation}"):
+                extras._animation.close()
 
     def keep(self, step: Step, *, last: bool) -> None:
         """Add a step to the animation and the snapshots; `last` is the one that painting ends with."""
-        if self.add and (step.index % animation.stride(step.total) == 0 or last):
-            self.add(step.picture())
-        if self.options.snapshots and step.index % self.options.snapshots == 0:
-            _keep_snapshot(self.session, step, self.output, self.options)
+        if self._add is not None and (step.index % animation.stride(step.total) == 0 or last):
+            with self.reported(f"{self._options.animation}"):
+                try:
+                    self._add(step.picture())
+                except Exception as error:
+                    self._add = None
+                    self._animation.__exit__(type(error), error, error.__traceback__)
+                    raise
+        if self._options.snapshots and step.index % self._options.snapshots == 0:
+            path = snapshot_path(self._output, step.index)
+            with self.reported(f"{path}"):
+                dataclasses.replace(self._session.painting(step), recipe=None).save(path, self._options)
 
-
-def _keep_snapshot(session: Session, step: Step, output: Path, options: OutputOptions) -> None:
-    """`painting-0020.png` beside `painting.png`."""
-    path = snapshot_path(output, step.index)
-    dataclasses.replace(session.painting(step), recipe=None).save(path, options)
+    @contextlib.contextmanager
+    def reported(self, name: str) -> Iterator[None]:
+        """A block that writes the file `name`, whose failure is reported."""
+        try:
+            yield
+        except Exception as error:
+            self.failed = True
+            self._bar.tell_error(f"{name} is not written: {described(error) or unexpected(error)}")
 
 
 class Shown:

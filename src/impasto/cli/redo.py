@@ -37,7 +37,6 @@ def redo(
     from impasto.cli import batch
     from impasto.cli.bars import Bar
     from impasto.cli.painting import check_gradual, painted_file
-    from impasto.cli.stopping import INTERRUPTED
     from impasto.image.files import check_writable
     from impasto.video.film_session import film_again, is_film
 
@@ -60,4 +59,4 @@ def redo(
             outputs.check_film(written.animation, inputs=[*given, file, to])
         result = painted_file(session, to, options=written, bar=bar)
     result.report(bar, as_json=console.json)
-    return INTERRUPTED if result.stopped else 0
+    return result.exit_code

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks to stop after the current step, the second stops at once."""
+"""Ctrl-C, SIGTERM and SIGHUP ask to stop after the current step; a second Ctrl-C stops at once."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def on_interrupt(tell: Callable[[str], Any]) -> Iterator[Stop]:
     stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
+        if stop.asked and number != signal.SIGINT:
+            return  # a closed terminal sends SIGHUP, and its shell sends it again
         if stop.asked or not stop.worth_keeping:
             raise KeyboardInterrupt
         stop.asked = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,7 @@ class Session:
 def paused_path(output: str | Path) -> Path | None:
     """The state of a stopped painting beside `output`; None where there is none."""
     path = pause.path_for(Path(output))
-    return path if path.is_file() else None
+    return path if os.path.isfile(path) else None  # false for a name that is too long
 
 
 def open_session(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +91,7 @@ def recipe_of(path: str | Path) -> recipe.Recipe:
     if path.suffix.lower() == ".json":
         return recipe.Recipe.from_json(_text_in(path), str(path))
     text = files.read_notes(path).get(recipe.KEY)
-    if text is None and sidecar_path(path).is_file():
+    if text is None and os.path.isfile(sidecar_path(path)):
         text = _text_in(sidecar_path(path))
     if text is None:
         raise StateError(f"{path} carries no recipe: it was not made by impasto, or its metadata was removed.")
@@ -110,7 +111,7 @@ def _text_in(path: Path) -> str:
 
 
 def _remove_sidecar(path: Path) -> None:
-    if path.is_file():
+    if os.path.isfile(path):  # false for a name that is too long
         with contextlib.suppress(StateError):  # no recipe: somebody else's file
             recipe.Recipe.from_json(_text_in(path), str(path))
             path.unlink()
