@@ -128,6 +128,11 @@ def test_out_of_range(value: float) -> None:
         Outer(name="x", weight_px=value)
 
 
+def test_a_whole_number_beyond_all_floats_is_out_of_range() -> None:
+    with pytest.raises(OptionError, match="`n` is a whole number of 1329 bits; it must be 1 or more"):
+        Range(1).check("`n`", 10**400)
+
+
 def test_every_number_of_a_list_is_checked() -> None:
     with pytest.raises(OptionError, match="`many` is 11; it must be between 0 and 10"):
         Outer(name="x", many=(1.0, 11.0))

@@ -7,6 +7,7 @@ import os
 import struct
 import threading
 import tracemalloc
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -228,6 +229,16 @@ def test_c_libraries_print_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[
     captured = capfd.readouterr()
     assert captured.err == "still here\n"
     assert captured.out == ""
+
+
+def test_damaged_exif_is_left_out_without_a_warning(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[306] = "2026:01:02 03:04:05"
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.webp", exif=exif.tobytes()[:-24], lossless=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert read(tmp_path / "a.webp").exif == {}
+    assert caught == []
 
 
 def test_a_process_without_stderr_still_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

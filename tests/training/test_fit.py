@@ -220,6 +220,25 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
             use()
 
 
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        ("step", "3", "is not a checkpoint"),
+        ("step", -1, "is not a checkpoint"),
+        ("skipped", True, "is not a checkpoint"),
+        ("options", None, "is not a checkpoint"),
+        ("module", [1.0], "is not a checkpoint"),
+        ("average", {}, "is of another network"),
+        ("optimizer", {"state": None, "param_groups": []}, "is of another network"),
+    ],
+)
+def test_entries_of_another_type_are_refused(entry: str, value: object, message: str, tmp_path: Path) -> None:
+    run(Regression(), tmp_path)
+    torch.save({**kept(tmp_path), entry: value}, tmp_path / "checkpoint.pt")
+    with pytest.raises(StateError, match=message):
+        run(Regression(), tmp_path)
+
+
 def test_save_and_restore(tmp_path: Path) -> None:
     one, other = (begin(Regression(), replace(QUICK, seed=s)) for s in (0, 1))
     one.step, one.skipped = 7, 2

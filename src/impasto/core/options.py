@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,8 @@ class Range:
         """Raise `OptionError` when `value` lies outside or is no number."""
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise OptionError(f"{name} is {value!r}; a number is needed.")
+        if isinstance(value, int) and value.bit_length() > sys.float_info.max_exp:
+            raise OptionError(f"{name} is a whole number of {value.bit_length()} bits; it must be {self}.")
         below = self.low is not None and value < self.low
         above = self.high is not None and value > self.high
         if not math.isfinite(value) or below or above:

@@ -82,7 +82,8 @@ def _opened(path: Path) -> Iterator[tuple[IO[bytes], bytes]]:
     name = metadata.as_bytes(str(path)).decode()  # names need not be UTF-8
     try:
         _check_regular(path)
-        with path.open("rb") as file:
+        # Pillow warns of damaged metadata, which are then left out
+        with path.open("rb") as file, warnings.catch_warnings(action="ignore", category=UserWarning):
             start = file.read(32)
             file.seek(0)
             if not start:
@@ -125,7 +126,7 @@ def _image(file: IO[bytes], start: bytes) -> Any:
     file.seek(0)
     if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS and b"avif" not in start[8:]:
         return optional("pillow_heif", "heic", "is a HEIC picture and").open_heif(file)
-    with _any_size(), warnings.catch_warnings(action="ignore"):  # about damaged EXIF, which is not needed
+    with _any_size():
         return Image.open(file, formats=_PILLOW_FORMATS)
 
 

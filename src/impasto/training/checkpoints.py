@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,10 @@ from impasto.core.paths import written_whole
 DIGEST_BYTES = 64
 FREE = ("log_every", "checkpoint_every", "sample_every", "animation", "tensorboard", "device")
 """Options that may differ on resume: they change what is reported and where, not what is trained."""
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "module": dict, "optimizer": dict, "average": (dict, type(None)), "step": int, "skipped": int, "options": dict,
+}  # fmt: skip
 
 
 @dataclass
@@ -69,11 +73,10 @@ def restore(state: Trained, path: Path, options: FitOptions) -> None:
     try:
         state.module.load_state_dict(checkpoint["module"])
         state.optimizer.load_state_dict(checkpoint["optimizer"])
-    except (RuntimeError, ValueError) as error:
-        raise StateError(f"{path} is of another network. Give another output folder. ({_first_line(error)})") from error
-    if state.average is not None:
-        for name, value in state.average.items():
+        for name, value in (state.average or {}).items():
             value.copy_(checkpoint["average"][name])
+    except Exception as error:  # PyTorch raises nearly anything for entries of other types
+        raise StateError(f"{path} is of another network. Give another output folder. ({_first_line(error)})") from error
     state.step, state.skipped = checkpoint["step"], checkpoint["skipped"]
 
 
@@ -88,13 +91,22 @@ def _opened(path: Path) -> dict[str, Any]:
     try:
         data = path.read_bytes()
         _verify(data)
-        contents: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, OSError, EOFError, pickle.UnpicklingError) as error:
+        with warnings.catch_warnings(action="ignore"):  # remarks on old pickle protocols
+            contents: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle can raise anything
         raise StateError(f"{path} cannot be read; delete it to start again. ({_first_line(error)})") from error
-    needed = {"module", "optimizer", "average", "step", "skipped", "options"}
-    if not isinstance(contents, dict) or not needed <= contents.keys():
+    if not _is_checkpoint(contents):
         raise StateError(f"{path} is not a checkpoint of impasto; delete it, or give another output folder.")
     return contents
+
+
+def _is_checkpoint(contents: Any) -> bool:
+    """Whether the entries are those that `save` writes, by name and type."""
+    if not isinstance(contents, dict) or not _TYPES.keys() <= contents.keys():
+        return False
+    counts = (contents["step"], contents["skipped"])
+    typed = all(isinstance(contents[name], kind) for name, kind in _TYPES.items())
+    return typed and all(type(count) is int and count >= 0 for count in counts)
 
 
 def _sealed(archive: bytes) -> bytes:
