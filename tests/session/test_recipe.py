@@ -202,6 +202,8 @@ def test_differences_are_named(small_job: MakeJob, tmp_path: Path) -> None:
         "null",
         "{" * 9,
         '{"job": 1, "inputs": {}, "weights": {}, "made_with": {"threads": 1}}',
+        '{"job": {"content": "a", "styles": [{"source": "b", "mask": "m"}]}, "inputs": {}, "weights": {}, '
+        '"made_with": {"threads": 1}}',
         '{"job": {"content": "a", "styles": [], "magic": 1}, "inputs": {}, "weights": {}, "made_with": {"threads": 1}}',
     ],
 )

@@ -20,7 +20,7 @@ from johnsons import of_examples, of_lengstrom
 from safetensors.torch import save_file
 from torch import Tensor
 
-from impasto.core.errors import ImpastoError, WeightsError, WeightsMismatch
+from impasto.core.errors import ImpastoError, UnknownName, WeightsError, WeightsMismatch
 from impasto.encoders.table import build_encoder
 from impasto.nets import fast as nets
 from impasto.weights import arrays
@@ -137,6 +137,12 @@ def test_a_card_of_a_huge_encoder_takes_no_memory(stages: object) -> None:
     with pytest.raises(WeightsError):
         build_encoder(Card(kind="encoder", name="huge", network=network), {"conv1_1.weight": torch.ones(1)})
     assert peak_mb() - before < 100
+
+
+@pytest.mark.parametrize("architecture", [{}, ["vgg"], None, 1])
+def test_an_architecture_that_is_no_name(architecture: object) -> None:
+    with pytest.raises(UnknownName, match="unknown architecture"):
+        build_encoder(Card(kind="encoder", name="odd", network={"architecture": architecture}), {})
 
 
 def fast_card(numbers: dict[str, object]) -> Card:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -108,9 +107,9 @@ def build_encoder(
     """The encoder that a card and its tensors describe; `pooling` is "native", "max" or "average"."""
     if pooling not in ("native", *POOLINGS):
         raise UnknownName.of("pooling", pooling, ("native", *POOLINGS))
-    architecture: Any = card.network.get("architecture")
+    architecture = str(card.network.get("architecture"))
     if architecture not in ARCHITECTURES:
-        raise UnknownName.of("architecture", str(architecture), ARCHITECTURES)
+        raise UnknownName.of("architecture", architecture, ARCHITECTURES)
     net = ARCHITECTURES[architecture](card, tensors, pooling).eval().requires_grad_(False)
     net = net.to(memory_format=torch.channels_last)  # type: ignore[attr-defined]
     return Encoder(net, card, sha256, compute_dtype(precision))

@@ -62,7 +62,9 @@ class Recipe:
         try:
             data = json.loads(text)
             job = from_dict(Job, _of_today(data["job"]), "recipe")
-            return cls(job, _texts(data["inputs"]), _texts(data["weights"]), _circumstances(data["made_with"]))
+            inputs = _texts(data["inputs"])
+            _check_masks(job, inputs)
+            return cls(job, inputs, _texts(data["weights"]), _circumstances(data["made_with"]))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OptionError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise StateError(
@@ -223,6 +225,12 @@ def _texts(values: Any) -> dict[str, str]:
     if not (isinstance(values, dict) and all(isinstance(value, str) for value in values.values())):
         raise TypeError(f"{values!r} is no table of texts")
     return values
+
+
+def _check_masks(job: Job, inputs: Collection[str]) -> None:
+    for style in job.styles:
+        if style.mask is not None and str(style.mask) not in inputs:
+            raise ValueError(f"the mask {style.mask} is not among its inputs")
 
 
 def _circumstances(values: Any) -> dict[str, Any]:
