@@ -1,6 +1,6 @@
 """Run a target's cases in a child process, and report what was found.
 
-    python -m fuzz.campaign TARGET CASES REPORT [FIRST [DEFECT]]
+    python -m fuzz.campaign TARGET CASES REPORT [FIRST [DEFECT [SECONDS]]]
 
 in `tests/` is the child. Case `n` is the same in every run, so `python -m fuzz.campaign pictures 1 report.json 4711`
 repeats case 4711 by itself.
@@ -38,14 +38,18 @@ def run(target: str, cases: int, *, planted: str = "", seconds: float = MOST_SEC
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         command = [sys.executable, "-m", "fuzz.campaign", target, str(cases), str(report), "0", planted, str(seconds)]
-        child = subprocess.run(
-            command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, timeout=CHILD_SECONDS
-        )
+        try:
+            child = subprocess.run(
+                command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, timeout=CHILD_SECONDS
+            )
+            ended = f"the process ended with {child.returncode}: {child.stderr[-2000:]}{child.stdout}"
+            well = not (child.returncode or child.stdout or child.stderr)
+        except subprocess.TimeoutExpired:  # a hang outside Python, which no signal ends
+            ended, well = f"the process had not ended after {CHILD_SECONDS} s", False
         done: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {"findings": []}
-        if child.returncode or child.stdout or child.stderr:
-            last = Path(folder, "report.case").read_text()
-            ended = f"case {last}: the process ended with {child.returncode}: {child.stderr[-2000:]}{child.stdout}"
-            done["findings"].append(ended)
+        if not well:
+            current = report.with_suffix(".case")
+            done["findings"].append(f"case {current.read_text() if current.exists() else 'none'}: {ended}")
         return done
 
 
