@@ -192,3 +192,19 @@ def test_a_sweep_from_style_to_style(run: Run, styles: list[str], tmp_path: Path
         expected = network.of({"wave": 1 - float(mix), "scream": float(mix)}).painted(pixels("content.png"))
         torch.testing.assert_close(pixels(Path("row/cells") / picture), expected, atol=0.6 / 255, rtol=0)
     assert run("analyze", "sweep", "content.png", *words).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "messages"),
+    [
+        (["--style", "wave", "scream"], ["'scream' belongs to no option", "--style A --style B"]),
+        ([], ["--style has no value", "Picture whose style is taken", "impasto stylize --help"]),
+        (["--style", "wave", "--size"], ["--size has no value", "Long side"]),
+        (["--style", "WAVE"], ["there is no file WAVE", "Did you mean 'wave'?"]),
+    ],
+)
+def test_wrong_use_names_the_option(run: Run, words: list[str], messages: list[str]) -> None:
+    done = run("stylize", "content.png", "-o", "o.png", *words)
+    assert done.code == 2
+    for message in messages:
+        assert message in done.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cyclopts import CycloptsError, MissingArgumentError, UnusedCliTokensError
+
 from impasto.cli.flags import with_flags
 from impasto.core.errors import ImpastoError
 
@@ -20,6 +22,19 @@ def described(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.filename is not None and not isinstance(error, ConnectionError):
         return f"{error.filename}: {error.strerror}."
     return None
+
+
+def wrong_use(error: CycloptsError) -> str:
+    """The line for a command line that cannot be parsed."""
+    if isinstance(error, UnusedCliTokensError):
+        words = " ".join(error.unused_tokens or ())
+        return f"{words!r} belongs to no option. An option takes one value; repeat it for several: --style A --style B"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        name = error.keyword or error.argument.name
+        about = (error.argument.parameter.help or "").partition(". ")[0].rstrip(".")
+        command = " ".join(("impasto", *(error.command_chain or ())))
+        return f"{name} has no value; it is needed: {about}. {command} --help shows all options."
+    return with_flags(str(error))
 
 
 def unexpected(error: BaseException) -> str:

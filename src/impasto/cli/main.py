@@ -21,8 +21,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 import impasto
-from impasto.cli.failures import described, unexpected
-from impasto.cli.flags import with_flags
+from impasto.cli.failures import described, unexpected, wrong_use
 from impasto.cli.stopping import INTERRUPTED
 from impasto.core.errors import ImpastoError
 
@@ -108,7 +107,7 @@ def _told(error: BaseException) -> int:
         return FAILED
     line, code = described(error), FAILED
     if isinstance(error, CycloptsError):
-        line, code = with_flags(str(error)), WRONG_USE
+        line, code = wrong_use(error), WRONG_USE
     elif isinstance(error, ImpastoError):
         code = error.exit_code
     elif line is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, ArgumentCollection, Group, Parameter, Token
 
 from impasto.cli import outputs
+from impasto.cli.config_file import from_config
 from impasto.cli.flags import about, as_text, flag, listed, plain
 from impasto.cli.groups import ConsoleFlags, LookFlags, OutputFlags
 from impasto.cli.mixes import mixed
@@ -40,7 +41,7 @@ def from_preset(app: App, commands: tuple[str, ...], arguments: ArgumentCollecti
                     argument.append(Token(keyword=flag(name), value=as_text(value), source=source))
 
 
-app = App(name="stylize", config=(from_preset,))
+app = App(name="stylize", config=(from_preset, from_config, from_preset))  # a file may name a preset
 
 
 @Parameter(name="*", group=PICTURES, negative=(), show_choices=False)
@@ -86,6 +87,13 @@ class PictureFlags:
             choices=tuple(PRESETS),
             help="Where the options start from; flags override it. "
             + " ".join(f"{name}: {preset.about}." for name, preset in PRESETS.items()),
+        ),
+    ] = None
+    config: Annotated[
+        Path | None,
+        Parameter(
+            help="Take options from a TOML file with the names of flags (size = 512), or styles and options from the "
+            "recipe of a picture or JSON file; flags override them.",
         ),
     ] = None
     resume: Annotated[

@@ -30,8 +30,9 @@ class UnknownName(OptionError):
     def of(cls, kind: str, name: str, known: Iterable[str]) -> UnknownName:
         """The error for `name`, with the nearest known name and the list of all."""
         names = sorted(known)
-        near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        by_lower = {known_name.lower(): known_name for known_name in names}
+        near = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.4)
+        hint = f" Did you mean {by_lower[near[0]]!r}?" if near else ""
         return cls(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}.")
 
 
