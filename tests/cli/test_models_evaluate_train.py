@@ -43,6 +43,38 @@ def test_models_get(run: Run, encoder_file: Path) -> None:
     assert (offline.code, "IMPASTO_OFFLINE" in offline.err) == (1, True)
 
 
+def test_models_remove(run: Run, encoder_file: Path) -> None:
+    path = Path(run("models", "import", encoder_file, "--name", "mine").out.strip())
+    removed = run("models", "remove", "mine")
+    assert (removed.code, removed.out) == (0, f"{path}\n")
+    assert not path.exists()
+    assert "mine" not in [row["name"] for row in json.loads(run("models", "list", "--json").out)]
+    again = run("models", "remove", "mine")
+    assert (again.code, "unknown weights" in again.err) == (2, True)
+    bundled = run("models", "remove", "compact-vgg")
+    assert (bundled.code, "part of the package" in bundled.err) == (2, True)
+
+
+def test_a_damaged_file_is_a_row_of_the_list(run: Run, encoder_file: Path) -> None:
+    for name in ("whole", "broken"):
+        path = Path(run("models", "import", encoder_file, "--name", name).out.strip())
+    path.write_bytes(path.read_bytes()[:-100])
+    listed = run("models", "list", "--json")
+    rows = {row["name"]: row for row in json.loads(listed.out)}
+    assert listed.code == 0
+    assert rows["whole"]["kind"] == "encoder"
+    assert rows["broken"]["kind"] == "damaged"
+    assert "impasto models remove broken" in rows["broken"]["about"]
+    assert run("models", "remove", "broken").code == 0
+
+
+def test_a_preset_offline_names_the_ways_out(run: Run) -> None:
+    done = run("stylize", "content.png", "--style", "style.png", "--preset", "gatys", "-o", "o.png")
+    assert done.code == 1
+    for hint in ("IMPASTO_OFFLINE", "impasto models import FILE", "--encoder compact-vgg"):
+        assert hint in done.err
+
+
 def test_an_imported_encoder_paints(run: Run, tiny: list[str], encoder_file: Path) -> None:
     assert run("models", "import", encoder_file, "--name", "mine").code == 0
     words = ["mine" if word == str(encoder_file) else word for word in tiny]

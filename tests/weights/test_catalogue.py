@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import subprocess
 import sys
@@ -9,8 +10,19 @@ import pytest
 
 from impasto.core.errors import ChecksumMismatch, DownloadFailed, OptionError, UnknownName, WeightsError
 from impasto.weights import catalogue
-from impasto.weights.catalogue import CATALOGUE, Entry, entry_of, imported_path, installed, located
+from impasto.weights.catalogue import (
+    CATALOGUE,
+    Entry,
+    check_cached,
+    entry_of,
+    imported_path,
+    installed,
+    located,
+    remove_weights,
+)
+from impasto.weights.readers import load_weights
 
+from .checkpoints import gatys, pth
 from .conftest import Served
 
 BODY = b"weights" * 100
@@ -191,3 +203,38 @@ def test_names_of_the_catalogue_are_taken() -> None:
 def test_the_catalogue_needs_no_torch() -> None:
     code = "import sys, impasto.weights.catalogue; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_cached_file_with_another_digest_is_refused(tiny: Entry, cache: Path) -> None:
+    cache.mkdir()
+    (cache / "tiny.pth").write_bytes(BODY)
+    check_cached("tiny", cache / "tiny.pth")
+    (cache / "tiny.pth").write_bytes(b"?" * len(BODY))
+    with pytest.raises(ChecksumMismatch, match="impasto models remove tiny"):
+        check_cached("tiny", cache / "tiny.pth")
+    check_cached("tiny", cache / "other.pth")
+
+
+def test_another_network_in_the_cached_file_is_refused(
+    tiny: Entry, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.mkdir()
+    pth(tmp_path, gatys()).rename(cache / "tiny.pth")
+    digest = hashlib.sha256((cache / "tiny.pth").read_bytes()).hexdigest()
+    monkeypatch.setitem(CATALOGUE, "tiny", dataclasses.replace(tiny, size_bytes=None, sha256=digest))
+    assert load_weights("tiny").sha256 == digest
+    monkeypatch.setitem(CATALOGUE, "tiny", dataclasses.replace(tiny, size_bytes=None))
+    with pytest.raises(ChecksumMismatch, match="has the sha256"):
+        load_weights("tiny")
+
+
+def test_removed_weights_are_gone(tiny: Entry, cache: Path) -> None:
+    path = located("tiny")
+    assert remove_weights("tiny") == path == cache / "tiny.pth"
+    assert not path.exists()
+    with pytest.raises(WeightsError, match="tiny cannot be removed"):
+        remove_weights("tiny")
+    with pytest.raises(OptionError, match="part of the package"):
+        remove_weights("compact-vgg")
+    with pytest.raises(UnknownName):
+        remove_weights("nothing")

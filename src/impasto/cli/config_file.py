@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cyclopts import App, ArgumentCollection, Token
+from cyclopts import ArgumentCollection, Token
 
 from impasto.cli.flags import flag
 from impasto.core.errors import OptionError, UnknownName
@@ -16,7 +16,7 @@ SIZES = frozenset({"--size", "--short-side", "--megapixels", "--exact"})  # of t
 REPEATED = ("style", "mask")  # flags that are repeated for several values
 
 
-def from_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+def fill_from_config(arguments: ArgumentCollection) -> None:
     """Give the options in the file of `--config` to the flags that are not on the command line.
 
     Raises `OptionError` for a file that is not TOML, and `UnknownName` for another key than the name of a flag;
@@ -34,11 +34,11 @@ def from_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollecti
                 raise UnknownName.of(f"option in {path}", name, known)
             if key in given or (key in SIZES and given & SIZES):
                 continue
-            for text in _texts(name, value, path):
+            for text in _texts(name, value, path=path):
                 by_name[key].append(Token(keyword=key, value=text, source=str(path)))
 
 
-def _texts(name: str, value: Any, path: Path) -> Iterator[str]:
+def _texts(name: str, value: Any, *, path: Path) -> Iterator[str]:
     """The value as it is written after the flag, once for each repetition."""
     items = value if isinstance(value, list | tuple) else [value]
     if not all(isinstance(item, str | int | float | Path) for item in items):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, ArgumentCollection, Group, Parameter, Token
 
 from impasto.cli import outputs
-from impasto.cli.config_file import from_config
+from impasto.cli.config_file import fill_from_config
 from impasto.cli.flags import about, as_text, flag, listed, plain
 from impasto.cli.groups import ConsoleFlags, LookFlags, OutputFlags
 from impasto.cli.mixes import mixed
@@ -41,7 +41,13 @@ def from_preset(app: App, commands: tuple[str, ...], arguments: ArgumentCollecti
                     argument.append(Token(keyword=flag(name), value=as_text(value), source=source))
 
 
-app = App(name="stylize", config=(from_preset, from_config, from_preset))  # a file may name a preset
+def from_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Give the options in the file of `--config`, and of a preset that it names, to the flags that are left."""
+    fill_from_config(arguments)
+    from_preset(app, commands, arguments)
+
+
+app = App(name="stylize", config=(from_preset, from_config))
 
 
 @Parameter(name="*", group=PICTURES, negative=(), show_choices=False)
