@@ -24,7 +24,7 @@ class LossOptions(Options):
     content_layers: Annotated[tuple[str, ...], Doc("Layers of the content loss.")] = ("relu3_2", "relu4_2")
     content_loss: Annotated[str, Doc("Distance of content features."), Choice(("l2", "l1", "huber"))] = "l2"
     content_reduction: Annotated[str, Doc("Sum or mean over features."), Choice(("mean", "sum"))] = "mean"
-    content_weight: Annotated[float, Doc("Weight of the content loss."), Range(0)] = 4.0
+    content_weight: Annotated[float, Doc("Weight of the content loss."), Range(0)] = 1.5
     style_layers: Annotated[tuple[str, ...], Doc("Layers of the style loss.")] = (
         "relu1_1",
         "relu2_1",
