@@ -7,10 +7,12 @@ from itertools import combinations
 import pytest
 import torch
 
+from impasto.api import load_network
 from impasto.image.resize import resized
 from impasto.image.samples import sample
 from impasto.nets import fast as fast_nets
 from impasto.nets.fast import FastNetwork
+from impasto.nets.layers import is_style_param
 from impasto.weights.catalogue import CATALOGUE, located
 
 NAME = "compact-styles"
@@ -29,7 +31,15 @@ def test_it_is_small_and_says_what_it_is(network: FastNetwork) -> None:
     assert "None of these pictures is in the package" in network.card.source
     assert all(style.get("about") for style in network.card.styles)
     assert network.card.training["options"]["encoder"] == "compact-vgg"
-    assert network.card.training["options"]["name"] == network.name == NAME
+    assert network.card.training["options"]["name"] == "compact-any"  # whose convolutions it has
+    assert network.name == NAME
+
+
+def test_its_styles_blend_with_those_of_any_picture(network: FastNetwork) -> None:
+    any_style = load_network("compact-any", precision="float32").net.painter.state_dict()  # type: ignore[union-attr]
+    shared = {key: value for key, value in network.net.state_dict().items() if not is_style_param(key)}
+    assert shared
+    assert all(torch.equal(value, any_style[key]) for key, value in shared.items())
 
 
 def test_its_styles_differ_and_keep_the_content(network: FastNetwork) -> None:
