@@ -40,5 +40,5 @@ def test_damage_gives_errors_of_the_library_only(target: str) -> None:
 )
 def test_a_planted_defect_is_found(target: str, planted: str, message: str) -> None:
     seconds = 0.5 if planted == "hang" else 20
-    cases = {"hang": 2, "memory": 2, "no checksum": 60}.get(planted, 300)
+    cases = {"hang": 2, "memory": 2, "no checksum": 60, "unlimited numbers": 3000}.get(planted, 300)
     assert any(message in finding for finding in run(target, cases, planted=planted, seconds=seconds)["findings"])
