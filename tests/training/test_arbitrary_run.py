@@ -178,7 +178,7 @@ def test_pictures_that_cannot_be_read_are_told_and_change_no_resuming(
         ({"content_weight": 0.0, "style_weight": 0.0}, OptionError, "are all 0"),
         ({"contents": ()}, OptionError, "--contents is missing"),
         ({"styles": ()}, OptionError, "--styles is missing"),
-        ({"sizes": 3}, OptionError, "--crop-px is 32; 64 or more"),
+        ({"sizes": 3}, OptionError, "--crop-px is 32; 128 or more"),
         ({"crop_px": 44}, OptionError, "a multiple of 8, is needed. Use --crop-px 48"),
         ({"variant": "predicted", "crop_px": 46}, OptionError, "--crop-px 48"),
         ({"encoder": "nowhere.safetensors"}, Exception, "there is no weight file nowhere.safetensors"),
