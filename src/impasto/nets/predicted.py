@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from impasto.nets.colours import COLOURS
 from impasto.nets.layers import PALETTE, is_style_param
-from impasto.nets.noise import Noise
+from impasto.nets.noise import Noise, with_noise_strengths
 from impasto.nets.painting import with_params
 from impasto.nets.protocol import Code, Feats, StyleParams
 from impasto.nets.residual import Residual
@@ -101,8 +101,8 @@ class Predicted(nn.Module):
         times `PARAMS_GAIN`. Raises `WeightsMismatch` for a network of another shape.
         """
         tables = {key: value.float() for key, value in tensors.items() if is_style_param(key) and value.ndim == 2}
-        silent = {key: value for key, value in self.painter.state_dict().items() if key.endswith(".noise")}
-        fill(self.painter, {**silent, **tensors, **{key: value.mean(0) for key, value in tables.items()}}, name)
+        means = {key: value.mean(0) for key, value in tables.items()}
+        fill(self.painter, with_noise_strengths(self.painter, {**tensors, **means}), name)
         if tables:
             self.row_unit.copy_(torch.cat([tables[key].std(0, correction=0) for key in self.shapes]) + SMALL)
 

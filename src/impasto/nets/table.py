@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from impasto.core.errors import WeightsError
 from impasto.encoders import table as encoders
@@ -62,12 +61,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "predicted-half": {**PREDICTED, "widths": (24, 48, 96), "unshuffle": 2},
 }
 """What can be trained, by name: an architecture and its numbers. A new variant is a row."""
-
-
-def with_noise_strengths(net: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`tensors`, with the noise strengths of `net` where they have none: weights from before noise was there."""
-    own = {key: value for key, value in net.state_dict().items() if key.endswith(".noise")}
-    return {**own, **tensors}
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from impasto.core.errors import OptionError, WeightsMismatch
 from impasto.nets.fast import KIND
 from impasto.nets.layers import PALETTE, is_style_param
 from impasto.nets.moments import moments
+from impasto.nets.noise import with_noise_strengths
 from impasto.nets.residual import Residual
-from impasto.nets.table import with_noise_strengths
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, fill
 

@@ -115,7 +115,7 @@ def _file_frames(film: Film, on_note: Any) -> Iterator[Stored]:
     with _told(film.path), reading(film.path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        begin, last, mended, stored_hw = None, None, 0, None
+        begin, last, repaired, stored_hw = None, None, 0, None
         for index, frame in enumerate(container.decode(stream)):
             stored_hw = stored_hw or (frame.height, frame.width)
             if (frame.height, frame.width) != stored_hw:
@@ -127,11 +127,13 @@ def _file_frames(film: Film, on_note: Any) -> Iterator[Stored]:
             begin = (at or Fraction(0)) if begin is None else begin
             time_s = Fraction(0) if at is None else at - begin
             if last is not None and (at is None or time_s <= last):
-                time_s, mended = last + 1 / film.rate, mended + 1
+                time_s, repaired = last + 1 / film.rate, repaired + 1
             last = time_s
             yield Stored(time_s, functools.partial(_converted, film, frame, time_s))
-        if mended:
-            on_note(f"{mended} frames of {film.path} have no time, or one that does not rise; they follow each other.")
+        if repaired:
+            on_note(
+                f"{repaired} frames of {film.path} have no time, or one that does not rise; they follow each other."
+            )
         _check_whole(film, last)
 
 

@@ -146,8 +146,8 @@ class JobQueue:
             job.update(state=state, error=last["error"])
         else:
             state = "stopped" if last["stopped"] else "done"
-            told = {name: last[name] for name in ("preview", "seconds", "method")}
-            job.update(state=state, size=tuple(last["size"]), **told)
+            final = {name: last[name] for name in ("preview", "seconds", "method")}
+            job.update(state=state, size=tuple(last["size"]), **final)
         self.counts[state] += 1
 
     def _forget_old(self) -> None:
