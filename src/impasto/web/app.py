@@ -59,7 +59,12 @@ class Studio:
         painter = WorkerProcess(memory_bytes=memory_bytes, threads=options.threads)
         results = options.keep or folder / "results"
         jobs = JobQueue(
-            painter, results, longest=options.queue, of_client=options.client_jobs, timeout_s=options.timeout_s
+            painter,
+            results,
+            longest=options.queue,
+            of_client=options.client_jobs,
+            timeout_s=options.timeout_s,
+            keeps_files=options.keep is not None,
         )
         pictures = PictureStore(folder / "pictures", longest_bytes=int(options.upload_mb * 1e6))
         inspector = WorkerProcess(memory_bytes=memory_bytes, threads=1)

@@ -70,7 +70,10 @@ class PaintJob:
 
 
 class JobQueue:
-    """Jobs in order, painted one at a time by a worker process; the last `most_kept` finished ones are kept."""
+    """Jobs in order, painted one at a time by a worker process; the last `most_kept` finished ones are kept.
+
+    With `keeps_files` the pictures of older jobs stay in `folder`.
+    """
 
     def __init__(
         self,
@@ -81,9 +84,11 @@ class JobQueue:
         of_client: int,
         timeout_s: float,
         most_kept: int = 100,
+        keeps_files: bool = False,
     ) -> None:
         self._worker, self._folder = worker, folder
         self._longest, self._of_client, self._timeout_s, self._most_kept = longest, of_client, timeout_s, most_kept
+        self._keeps_files = keeps_files
         self._jobs: OrderedDict[str, PaintJob] = OrderedDict()
         self._waiting: asyncio.Queue[PaintJob] = asyncio.Queue()
         self.counts: Counter[str] = Counter()
@@ -154,4 +159,5 @@ class JobQueue:
         finished = [job for job in self._jobs.values() if job.state in FINISHED]
         for job in finished[: max(0, len(finished) - self._most_kept)]:
             del self._jobs[job.id]
-            job.output.unlink(missing_ok=True)
+            if not self._keeps_files:
+                job.output.unlink(missing_ok=True)

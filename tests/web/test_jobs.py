@@ -1,0 +1,26 @@
+"""The queue of paintings."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from impasto.web.jobs import JobQueue
+from impasto.web.processes import WorkerProcess
+
+
+@pytest.mark.parametrize("keeps_files", [True, False])
+def test_old_jobs_leave_their_pictures_only_in_a_folder_of_the_user(tmp_path: Path, keeps_files: bool) -> None:
+    async def submitted() -> list[bool]:
+        worker = WorkerProcess(memory_bytes=1, threads=1)
+        queue = JobQueue(worker, tmp_path, longest=9, of_client=9, timeout_s=1, most_kept=1, keeps_files=keeps_files)
+        jobs = []
+        for _ in range(4):
+            jobs.append(queue.submit({}, client="a", title="t"))
+            jobs[-1].output.touch()
+            jobs[-1].state = "done"
+        return [job.output.exists() for job in jobs]
+
+    assert asyncio.run(submitted()) == ([True] * 4 if keeps_files else [False, False, True, True])
