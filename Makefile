@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test test-all test-wheel check bench sheet clean
+.PHONY: demo test test-all test-wheel chromium check bench sheet clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -16,10 +16,14 @@ demo: $(READY)  ## repaint a photograph, and lay a contact sheet beside it, in o
 	$(BIN)/python -m impasto demo --output out
 
 test: $(READY)  ## the checks and every test but the long ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -rs
 
-test-all: $(READY) check test-wheel  ## all of it
-	$(BIN)/python -m pytest
+test-all: $(READY) check test-wheel chromium  ## all of it
+	IMPASTO_CHROMIUM_REQUIRED=1 $(BIN)/python -m pytest
+
+chromium:  ## the browser that some tests drive; `make test` leaves them out where it is missing
+	command -v chromium || command -v chromium-browser || command -v google-chrome \
+		|| $$([ "$$(id -u)" = 0 ] || echo sudo) sh -c "apt-get update && apt-get install --yes chromium"
 
 test-wheel: $(READY)  ## the wheel in a fresh environment, with the README's first three commands
 	rm -rf build/wheel
