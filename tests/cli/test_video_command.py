@@ -8,18 +8,26 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import torch
 from in_process import Run
 from skimage import data, transform
 
+from impasto.config.job import Job
+from impasto.config.video import VideoOptions
 from impasto.core.errors import StateError
-from impasto.video.film_session import film_again, film_options
+from impasto.image import files
+from impasto.video.film_session import film_again, film_options, open_film
+from impasto.video.painting import Following
 from impasto.video.source import opened
+
+Make = Callable[..., Job]
 
 
 def make_film(path: Path, count: int = 6, *, sound: bool = False, size_hw: tuple[int, int] = (48, 64)) -> Path:
@@ -106,6 +114,28 @@ def test_strength_0_gives_the_film_back(run: Run, here: Path, net: list[str]) ->
     assert run("video", "in.mp4", "out.mkv", *net, "--strength", "0", "--steady", "0", "--codec", "ffv1").code == 0
     one, two = next(iter(opened("in.mp4").stored())).open(), next(iter(opened("out.mkv").stored())).open()
     assert (one.pixels - two.pixels).abs().max() < 1.1 / 255
+
+
+def test_a_preview_is_painted_first(run: Run, here: Path, net: list[str]) -> None:
+    make_film(here / "in.mp4", 10)
+    assert run("video", "in.mp4", "out.mkv", *net, "--steady", "0", "--codec", "ffv1", "--preview", "5").code == 0
+    sheet = files.read(here / "out-preview.png").pixels
+    assert sheet.shape[-1] > sheet.shape[-2] > 4 * 240  # two rows of frames of 320 × 240 px, each with its painting
+    assert len(frames_of(here / "out.mkv")) == 10
+    assert run("video", "in.mp4", "out.mkv", *net, "--preview", "0").code == 2
+
+
+@pytest.mark.parametrize("words", [[], ["--method", "optimise"]])
+def test_a_preview_shows_the_films_own_frames(here: Path, quick_job: Make, small_job: Make, words: list[str]) -> None:
+    make_film(here / "in.mp4", 10)
+    job = small_job(content="in.mp4") if words else quick_job(content="in.mp4")
+    session = open_film(job, "out.mp4", options=VideoOptions(start=0.1, end=0.3))
+    samples = list(session.sampled(2))
+    assert [round(frame.time_s * 25) for frame, _ in samples] == [3, 6]
+    if not words:
+        paint = session.painter()
+        assert not isinstance(paint, Following)
+        assert all(torch.equal(paint(frame, 0), painting) for frame, painting in samples)
 
 
 def test_evaluate_compares_with_source_and_frame_by_frame(run: Run, here: Path, net: list[str]) -> None:

@@ -247,3 +247,29 @@ def test_hdr_is_refused(transfer: int) -> None:
     frame.color_trc = transfer
     with pytest.raises(VideoUnreadable, match="is HDR"):
         to_tensor(frame)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".gif", ".webp", ""])
+def test_frames_are_found_by_their_time(tmp_path: Path, suffix: str) -> None:
+    frames = [plain((5 * i, 0, 0), 1)[0] for i in range(40)]
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".webp":
+        first, *rest = (Image.fromarray(levels) for levels in frames)
+        first.save(path, save_all=True, append_images=rest, duration=40, lossless=True)
+    elif suffix == "":
+        path.mkdir()
+        for i, levels in enumerate(frames):
+            Image.fromarray(levels).save(path / f"{i}.png")
+    else:
+        film(
+            path,
+            frames,
+            codec="gif" if suffix == ".gif" else "libx264",
+            layout="rgb8" if suffix == ".gif" else "yuv420p",
+        )
+    found = list(opened(path, folder_rate=RATE).shown_at([0.0, 0.5, 0.51, 1.59, 9.0]))
+    assert [round(item.time_s * RATE) for item in found] == [0, 12, 12, 39, 39]
+    for item in found:
+        index = round(item.time_s * RATE)
+        shade = float(item.open().pixels[:, 0].mean()) * 255
+        assert abs(shade - 5 * index) <= (20 if suffix == ".gif" else 3)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Group, Parameter, validators
 
 from impasto.cli.flags import about, flagged, listed, plain
 from impasto.cli.groups import (
@@ -84,6 +84,14 @@ class FilmFlags:
     resume: Annotated[
         bool, Parameter(show_default=False, help="Go on with a film that Ctrl-C or an error stopped.")
     ] = False
+    preview: Annotated[
+        int | None,
+        Parameter(
+            validator=validators.Number(gte=1, lte=1000),
+            show_default=False,
+            help="First paint so many frames of the film into a contact sheet, OUTPUT-preview.png.",
+        ),
+    ] = None
 
 
 _LOOK, _VIDEO, _CONSOLE = FilmLookFlags(), VideoFlags(), ConsoleFlags()
@@ -115,11 +123,19 @@ def video(
     parts = {entry.name: plain(getattr(look, entry.name)) for entry in dataclasses.fields(look)}
     styles = mixed(film.style, scales=film.style_scale, masks=film.mask)
     job = Job(content=str(content), styles=styles, **parts)
-    return painted(job, output, options=plain(frames), resume=film.resume, console=console)
+    return painted(job, output, options=plain(frames), resume=film.resume, preview=film.preview, console=console)
 
 
-def painted(job: Job, output: Path, *, options: VideoOptions, resume: bool, console: ConsoleOptions) -> int:
-    """Paint the film of `job` with a bar; the exit code."""
+def painted(
+    job: Job,
+    output: Path,
+    *,
+    options: VideoOptions,
+    resume: bool,
+    preview: int | None = None,
+    console: ConsoleOptions,
+) -> int:
+    """Paint the film of `job` with a bar, after a contact sheet of `preview` frames; the exit code."""
     from impasto.cli import batch, outputs
     from impasto.cli.bars import Bar
     from impasto.cli.stopping import INTERRUPTED, on_interrupt
@@ -129,6 +145,8 @@ def painted(job: Job, output: Path, *, options: VideoOptions, resume: bool, cons
     batch.prepare(console)
     with Bar(quiet=console.quiet) as bar, on_interrupt(bar.note) as stop:
         session = open_film(job, output, options=options)
+        if preview is not None:
+            _write_preview(session, preview, bar=bar)
         watch = _Watch(bar)
 
         def shown(item: Painted, done: int, total: int) -> None:
@@ -138,6 +156,20 @@ def painted(job: Job, output: Path, *, options: VideoOptions, resume: bool, cons
         whole = session.record(resume=resume, on_frame=shown, on_note=bar.note, stopping=lambda: stop.asked)
         _report(session, watch, whole=whole, bar=bar, as_json=console.json)
     return 0 if whole else INTERRUPTED
+
+
+def _write_preview(session: FilmSession, count: int, *, bar: Bar) -> None:
+    """Write the contact sheet of a film beside its output."""
+    from impasto.analysis.film_sheet import Sample, film_sheet
+    from impasto.image import files
+
+    path, samples = session.recording.path, list[Sample]()
+    for frame, painting in session.sampled(count):
+        samples.append((float(frame.time_s), frame.pixels, painting))
+        bar.show(len(samples), count, f"preview: frame {len(samples)} of {count}")
+    sheet = path.with_name(f"{path.stem}-preview.png")
+    files.write(sheet, film_sheet(samples))
+    bar.note(f"{sheet} shows {len(samples)} frames")
 
 
 @dataclass

@@ -29,7 +29,7 @@ from impasto.video.codecs import CONTAINERS
 from impasto.video.containers import reading
 from impasto.video.frames import Frame, Selection
 from impasto.video.motion import Tracker
-from impasto.video.painting import Following, Paint
+from impasto.video.painting import Following, Paint, sized
 from impasto.video.recording import OnFrame, Recording
 from impasto.video.source import FOLDER_RATE, Film, opened
 from impasto.video.steady import Steadier
@@ -81,6 +81,15 @@ class FilmSession:
             return _last(self._from(start).paint(self._content(frame), code, strength=strength))
 
         return Following(paint_from) if session.plan.method.gradual and self.options.steady else paint
+
+    def sampled(self, count: int) -> Iterator[tuple[Frame, Tensor]]:
+        """`count` frames at even distances, each with its painting `(1, 3, h, w)`, which is not steadied."""
+        made, paint = self.recording, self.painter()
+        first_s, last_s = made.selection.span_s(made.film.duration_s)
+        times = [first_s + (last_s - first_s) * (index + 0.5) / count for index in range(count)]
+        for index, stored in enumerate(made.film.shown_at(times)):
+            frame = sized(stored, made.output_hw)
+            yield frame, paint.paint(frame, index, None) if isinstance(paint, Following) else paint(frame, index)
 
     def _content(self, frame: Frame) -> Tensor:
         if frame.alpha is not None and self.session.job.paint.alpha == "drop":

@@ -73,10 +73,15 @@ class Selection:
             if frame.time_s >= start:
                 yield Stored(frame.time_s - start, frame.open)
 
+    def span_s(self, duration_s: float) -> tuple[float, float]:
+        """Beginning and end of what is taken of a film of `duration_s`."""
+        end_s = duration_s if self.end_s is None else min(self.end_s, duration_s)
+        return min(self.start_s, end_s), end_s
+
     def count(self, frames: int, duration_s: float) -> int:
         """About how many of a film's `frames` are taken."""
-        end_s = duration_s if self.end_s is None else min(self.end_s, duration_s)
-        length_s = max(0.0, end_s - self.start_s)
+        begin_s, end_s = self.span_s(duration_s)
+        length_s = end_s - begin_s
         if self.rate is not None:
             return max(1, round(length_s * self.rate))
         return max(1, round(frames * length_s / duration_s / self.every)) if duration_s > 0 else frames

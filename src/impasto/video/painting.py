@@ -80,7 +80,7 @@ def painted_film(
     steadied; `before` is what came before the first frame, whose index is `first`, when a job is resumed. Closing the
     iterator stops all threads.
     """
-    frames: Iterator[Frame] = (_sized(item, size_hw) for item in stored)
+    frames: Iterator[Frame] = (sized(item, size_hw) for item in stored)
     content = None if before is None else before.content
     with (
         Ahead(frames) as decoded,
@@ -94,7 +94,8 @@ def painted_film(
         yield from stack.enter_context(Ahead(_steadied(painted, steadier, before)))
 
 
-def _sized(stored: Stored, size_hw: SizeHW) -> Frame:
+def sized(stored: Stored, size_hw: SizeHW) -> Frame:
+    """The frame at the output's size."""
     frame = stored.open()
     alpha = None if frame.alpha is None else resized(frame.alpha, size_hw, mode="bilinear")
     return Frame(resized(frame.pixels, size_hw), stored.time_s, alpha)

@@ -7,7 +7,7 @@ import functools
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -58,6 +58,14 @@ class Film:
         """
         reader = {"file": _file_frames, "webp": _webp_frames, "folder": _folder_frames}[self.kind]
         return reader(self, on_note or (lambda note: None))
+
+    def shown_at(self, times_s: Sequence[float]) -> Iterator[Stored]:
+        """The frame that is shown at each of the rising `times_s`; the last one after the end.
+
+        Files are sought in, so that a few frames of a long film come quickly. Raises `VideoUnreadable`.
+        """
+        seekable = self.kind == "file" and self.path.suffix.lower() != ".gif"
+        return _sought(self, times_s) if seekable else _held(self.stored(), times_s)
 
 
 def opened(path: str | Path, *, folder_rate: Fraction = FOLDER_RATE) -> Film:
@@ -135,6 +143,31 @@ def _file_frames(film: Film, on_note: Any) -> Iterator[Stored]:
                 f"{repaired} frames of {film.path} have no time, or one that does not rise; they follow each other."
             )
         _check_whole(film, last)
+
+
+def _sought(film: Film, times_s: Sequence[float]) -> Iterator[Stored]:
+    with _told(film.path), reading(film.path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        for wanted_s in times_s:
+            container.seek(round((Fraction(wanted_s) + film.begin_s) / stream.time_base), stream=stream)
+            frames = (frame for frame in container.decode(stream) if frame.pts is not None)
+            yield from _held((_stored(film, frame) for frame in frames), [wanted_s])
+
+
+def _stored(film: Film, frame: Any) -> Stored:
+    time_s = frame.pts * Fraction(frame.time_base) - film.begin_s
+    return Stored(time_s, functools.partial(_converted, film, frame, time_s))
+
+
+def _held(frames: Iterator[Stored], times_s: Sequence[float]) -> Iterator[Stored]:
+    """For each time the last frame that has begun, the first before it begins, and the last after the end."""
+    shown, following = next(frames, None), next(frames, None)
+    for wanted_s in times_s if shown is not None else ():
+        while following is not None and following.time_s <= wanted_s:
+            shown, following = following, next(frames, None)
+        assert shown is not None
+        yield shown
 
 
 def _check_whole(film: Film, last: Fraction | None) -> None:
