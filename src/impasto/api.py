@@ -29,8 +29,8 @@ from impasto.image.files import Picture, read
 from impasto.image.pixels import over_white
 from impasto.image.resize import resized
 from impasto.image.samples import sample
-from impasto.methods.fast import load_trained
 from impasto.methods.table import METHODS
+from impasto.methods.trained import load_trained
 from impasto.nets.fast import FastNetwork
 from impasto.nets.fast import loaded as load_learned
 from impasto.nets.table import Network

@@ -208,3 +208,14 @@ def test_wrong_use_names_the_option(run: Run, words: list[str], messages: list[s
     assert done.code == 2
     for message in messages:
         assert message in done.err
+
+
+def test_a_trained_style_with_a_picture_and_a_saved_one(run: Run, here: Path) -> None:
+    assert run("style", "save", "style.png", "-o", "saved.safetensors").code == 0
+    words = ["--style", "wave:0.6", "--style", "saved.safetensors:0.4", "--size", "48"]
+    done = run("stylize", "content.png", *words, "-o", "out.png", "--json")
+    assert done.code == 0, done.err
+    row = json.loads(done.out)
+    assert (row["method"], list(row["weights"])) == ("arbitrary", ["compact-vgg", "compact-any", "compact-styles"])
+    assert run("redo", "out.png", "-o", "again.png").code == 0
+    assert Path("out.png").read_bytes() == Path("again.png").read_bytes()

@@ -11,7 +11,7 @@ import torch
 
 from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.fast import FastOptions
-from impasto.config.job import DEFAULT_METHOD, METHODS, OF_PICTURES, Job, PaintOptions, StyleSource
+from impasto.config.job import DEFAULT_METHOD, METHODS, Job, PaintOptions, StyleSource
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import ColourOptions
 from impasto.config.presets import PRESETS
@@ -227,16 +227,19 @@ def test_what_is_a_file_is_not_a_name(names: list[str], tmp_path: Path, monkeypa
     assert plan_job(of_styles("mosaic")).method.name == "fast"
 
 
-@pytest.mark.parametrize("method", ["auto", "fast"])
-def test_learned_styles_and_pictures_do_not_mix(names: list[str], method: str) -> None:
-    with pytest.raises(OptionError, match=r"s\.png is not a trained style, .* cannot be mixed with pictures"):
-        planned(of_styles("candy", "s.png", method=method))
+def test_fast_networks_paint_no_pictures(names: list[str]) -> None:
+    with pytest.raises(OptionError, match=r"s\.png is not a trained style, and `method=fast` paints trained"):
+        planned(of_styles("candy", "s.png", method="fast"))
 
 
-@pytest.mark.parametrize("method", OF_PICTURES)
-def test_pictures_are_needed_by_the_others(names: list[str], method: str) -> None:
-    with pytest.raises(OptionError, match=f"candy is a trained style, .*, and `method={method}`"):
-        planned(of_styles("candy", method=method))
+def test_pictures_are_needed_by_optimisation(names: list[str]) -> None:
+    with pytest.raises(OptionError, match=r"candy is a trained style, .*, and `method=optimise`"):
+        planned(of_styles("candy", method="optimise"))
+
+
+def test_trained_styles_with_pictures_are_for_arbitrary_networks(names: list[str]) -> None:
+    plan = plan_job(of_styles("candy", "s.png"))
+    assert (plan.method.name, plan.weights) == ("arbitrary", ("compact-any", "candy"))
 
 
 def test_unknown_names_are_told_the_nearest(names: list[str], there: Path) -> None:

@@ -47,7 +47,7 @@ class PaintOptions(Options):
         str,
         Doc(
             "arbitrary paints any style in one pass of a network, fast paints trained styles by name, optimise moves "
-            "the pixels themselves for a minute; auto is fast for trained styles, and else arbitrary."
+            "the pixels themselves for a minute; auto is fast for trained styles alone, and else arbitrary."
         ),
         Choice(("auto", *METHODS)),
     ] = "auto"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,15 +15,17 @@ from impasto.config.job import Job
 from impasto.encoders.table import Progress
 from impasto.image.resize import SizeHW
 from impasto.methods.protocol import Work
-from impasto.methods.style_checks import check_code_style, check_not_trained
+from impasto.methods.style_checks import check_code_style, check_trained_options
+from impasto.methods.trained import digests_of, load_trained, trained_among, trained_weights
 from impasto.nets import table as nets
+from impasto.nets.fast import FastNetwork
 from impasto.nets.noise import SeededNoise
-from impasto.nets.protocol import Code
+from impasto.nets.protocol import Code, StyleParams
 from impasto.nets.table import Network
 from impasto.styles.code_file import code_for
-from impasto.styles.resolved import CodeStyle, ResolvedStyle
+from impasto.styles.resolved import CodeStyle, ResolvedStyle, TrainedStyle
 from impasto.stylizers.any_style import any_style
-from impasto.stylizers.arbitrary import Arbitrary
+from impasto.stylizers.arbitrary import Arbitrary, trained_params
 from impasto.stylizers.codes import code_of
 from impasto.stylizers.optimised import Paused
 from impasto.stylizers.protocol import Mix, Stylizer
@@ -31,15 +33,18 @@ from impasto.stylizers.protocol import Mix, Stylizer
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """An arbitrary network with its encoder."""
+    """An arbitrary network with its encoder, and trained styles of one style each by the text of the style."""
 
     network: Network
+    trained: Mapping[str, FastNetwork] = field(default_factory=dict)
+    trained_params: Mapping[str, StyleParams] = field(default_factory=dict)
 
     @property
     def weights(self) -> Mapping[str, str]:
-        """The digests of encoder and network."""
+        """The digests of encoder and networks."""
         encoder = self.network.encoder
-        return {encoder.name: encoder.sha256, self.network.name: self.network.sha256}
+        own = {encoder.name: encoder.sha256, self.network.name: self.network.sha256}
+        return digests_of(self.trained.values(), beside=own)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -68,7 +73,8 @@ class LoadedNetwork:
 
     def _stylizer(self, job: Job) -> Arbitrary:
         memory_bytes = round(job.fast.memory_gb * 1e9)
-        return any_style(self.network, memory_bytes=memory_bytes, noise=SeededNoise(job.fast.noise_seed))
+        noise = SeededNoise(job.fast.noise_seed)
+        return any_style(self.network, memory_bytes=memory_bytes, noise=noise, trained=self.trained_params)
 
 
 @dataclass(frozen=True)
@@ -82,15 +88,16 @@ class ArbitraryStyle:
     style_short_side_px: Final = 64  # with fewer the statistics of deep layers are of a few places only
 
     def check_styles(self, job: Job, styles: Sequence[ResolvedStyle]) -> None:
-        """Raise `OptionError` for a trained style, and for a saved one with options that need its picture."""
+        """Raise `OptionError` for a trained or saved style with options that need its picture."""
         for style in styles:
-            check_not_trained(style, self.name)
+            if isinstance(style, TrainedStyle):
+                check_trained_options(style, job)
             if isinstance(style, CodeStyle):
                 check_code_style(style, job)
 
     def weights_of(self, job: Job, styles: Sequence[ResolvedStyle]) -> tuple[str, ...]:
-        """The network."""
-        return (job.arbitrary.network,)
+        """The network, and those of the trained styles."""
+        return (job.arbitrary.network, *trained_weights(styles))
 
     def with_weights(self, job: Job, weights: str) -> Job:
         """The job with another network."""
@@ -99,12 +106,14 @@ class ArbitraryStyle:
     def load(
         self, job: Job, styles: Sequence[ResolvedStyle], *, device: torch.device, progress: Progress | None = None
     ) -> LoadedNetwork:
-        """The network and its encoder on `device`."""
+        """The network and its encoder on `device`, and the trained styles, which must have the same convolutions."""
         network = nets.loaded(job.arbitrary.network, precision=job.paint.precision, progress=progress)
         parts: list[Any] = [network.net, network.encoder.net]
         for part in parts:
             part.to(device)
-        return LoadedNetwork(network)
+        precision = str(network.dtype).removeprefix("torch.")
+        trained = load_trained(trained_among(styles), precision=precision, device=device, progress=progress)
+        return LoadedNetwork(network, trained, {text: trained_params(fast, network) for text, fast in trained.items()})
 
 
 METHOD = ArbitraryStyle()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +11,16 @@ import torch
 from torch import Tensor
 
 from impasto.config.job import Job
-from impasto.core.errors import OptionError, WeightsError
+from impasto.core.errors import OptionError
 from impasto.encoders.table import Progress
 from impasto.image.resize import SizeHW
 from impasto.methods.protocol import Work
 from impasto.methods.style_checks import check_trained
-from impasto.nets import fast as nets
-from impasto.nets.fast import FastNetwork, several
+from impasto.methods.trained import digests_of, load_trained, trained_among, trained_weights
+from impasto.nets.fast import FastNetwork
 from impasto.nets.noise import SeededNoise
 from impasto.nets.protocol import Code
-from impasto.styles.resolved import ResolvedStyle, TrainedStyle
-from impasto.styles.text import StyleName, is_weight_file
+from impasto.styles.resolved import ResolvedStyle
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.optimised import Paused
 from impasto.stylizers.protocol import Mix, Stylizer
@@ -37,14 +35,7 @@ class LoadedStyles:
     @property
     def weights(self) -> Mapping[str, str]:
         """The digests by the networks' names; a name that another network has already is numbered."""
-        digests: dict[str, str] = {}
-        for network in self.networks.values():
-            name, number = network.name, 1
-            while digests.get(name, network.sha256) != network.sha256:
-                number += 1
-                name = f"{network.name}-{number}"
-            digests[name] = network.sha256
-        return digests
+        return digests_of(self.networks.values())
 
     @property
     def dtype(self) -> torch.dtype:
@@ -89,7 +80,7 @@ class FastStyles:
 
     def weights_of(self, job: Job, styles: Sequence[ResolvedStyle]) -> tuple[str, ...]:
         """The styles' networks."""
-        return tuple(dict.fromkeys(style.at.network for style in styles if isinstance(style, TrainedStyle)))
+        return trained_weights(styles)
 
     def with_weights(self, job: Job, weights: str) -> Job:
         """The job itself: its styles name the weights."""
@@ -99,45 +90,8 @@ class FastStyles:
         self, job: Job, styles: Sequence[ResolvedStyle], *, device: torch.device, progress: Progress | None = None
     ) -> LoadedStyles:
         """The styles' networks on `device`."""
-        trained = [style for style in styles if isinstance(style, TrainedStyle)]
+        trained = trained_among(styles)
         return LoadedStyles(load_trained(trained, precision=job.paint.precision, device=device, progress=progress))
-
-
-def load_trained(
-    styles: Sequence[TrainedStyle],
-    *,
-    precision: str,
-    device: torch.device | None = None,
-    progress: Progress | None = None,
-) -> dict[str, FastNetwork]:
-    """A network of one style by each style's text; those of one file share its convolutions.
-
-    Raises `WeightsError` and its kinds, and `OptionError` for a network that turns out to have several styles.
-    """
-    whole: dict[str, FastNetwork] = {}
-    single: dict[StyleName, FastNetwork] = {}
-    for style in styles:
-        if style.at in single:
-            continue
-        if style.at.network not in whole:
-            whole[style.at.network] = _read_network(style.at.network, precision=precision, progress=progress)
-            whole[style.at.network].net.to(device)
-        single[style.at] = _single_style(whole[style.at.network], style.at)
-    return {style.source.source: single[style.at] for style in styles}
-
-
-def _read_network(network: str, *, precision: str, progress: Progress | None) -> FastNetwork:
-    if is_weight_file(network) and not os.path.exists(os.path.expanduser(network)):
-        raise WeightsError(f"{network} does not exist; the weight file of a trained style is needed.")
-    return nets.loaded(network, precision=precision, progress=progress)
-
-
-def _single_style(network: FastNetwork, name: StyleName) -> FastNetwork:
-    if name.style:
-        return network.of({name.style: 1.0})
-    if len(network.styles) > 1:  # its styles became known when it was downloaded
-        raise OptionError(several(name.network, network.styles))
-    return network
 
 
 METHOD = FastStyles()

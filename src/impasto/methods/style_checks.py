@@ -12,9 +12,15 @@ def check_trained(style: ResolvedStyle, job: Job) -> None:
     text = style.source.source
     if not isinstance(style, TrainedStyle):
         raise OptionError(
-            f"{text} is not a trained style, and `method=fast` paints trained styles only; they cannot be mixed with "
-            "pictures. Name a trained style (impasto models list), or leave `method=fast` out and mix pictures alone."
+            f"{text} is not a trained style, and `method=fast` paints trained styles only. Name a trained style "
+            "(impasto models list), or leave `method=fast` out."
         )
+    check_trained_options(style, job)
+
+
+def check_trained_options(style: TrainedStyle, job: Job) -> None:
+    """Raise `OptionError` for options that need the picture of a trained style."""
+    text = style.source.source
     if job.colour.match_style != "no":
         raise OptionError(
             f"{text} is a trained style, and `match_style` changes the style's picture. Use `match_output`."

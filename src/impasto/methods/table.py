@@ -21,10 +21,10 @@ METHODS: dict[str, Method] = {name: _method_in(name) for name in jobs.METHODS}
 
 
 def method_for(job: Job, styles: Sequence[ResolvedStyle]) -> Method:
-    """The method that the job names; with `auto`, `fast` where there is a trained style and the default elsewhere."""
+    """The method that the job names; with `auto`, `fast` where all styles are trained and else the default."""
     if job.paint.method != "auto":
         return METHODS[job.paint.method]
-    return METHODS["fast" if any(isinstance(style, TrainedStyle) for style in styles) else DEFAULT_METHOD]
+    return METHODS["fast" if styles and all(isinstance(style, TrainedStyle) for style in styles) else DEFAULT_METHOD]
 
 
 def own_groups(values: Mapping[str, Any], method: str) -> dict[str, Any]:

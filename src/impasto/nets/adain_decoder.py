@@ -32,6 +32,8 @@ class AdaINDecoder(nn.Module):
     `code` has in its entry "rgb". Satisfies `protocol.AnyStyle`; the parameters of a style are its code.
     """
 
+    fast_network = None
+
     def __init__(
         self,
         encoder: Encoder,

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import inspect
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +16,7 @@ from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.encoders.precision import compute_dtype
 from impasto.encoders.table import Progress
 from impasto.image.pixels import Preprocess, preprocess_from
-from impasto.nets.architectures import untrained
+from impasto.nets.architectures import base_of, untrained
 from impasto.nets.layers import is_style_param
 from impasto.nets.noise import Noise
 from impasto.nets.painting import MEMORY_BYTES, RGB, Painter, with_params
@@ -70,17 +67,8 @@ class FastNetwork:
         Networks with the same digest can be blended, in whichever files they lie.
         """
         options, output = _options(self.card)
-        architecture = ARCHITECTURES[options["architecture"]]
-        complete = {name: entry.default for name, entry in inspect.signature(architecture).parameters.items()}
-        complete = {name: value for name, value in complete.items() if value is not inspect.Parameter.empty} | options
-        complete.pop("styles", None)
-        described = [complete, self.card.preprocess or RGB, output, str(self.dtype)]
-        digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-        for key, value in sorted(self.net.state_dict().items()):
-            if not is_style_param(key):
-                digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
-                digest.update(value.cpu().numpy().tobytes())
-        return digest.hexdigest()
+        more = [self.card.preprocess or RGB, output, str(self.dtype)]
+        return base_of(self.net, options, builder=ARCHITECTURES[options["architecture"]], more=more)
 
     def style_params(self, style: str) -> dict[str, Tensor]:
         """The norm parameters and colours of one style, each `(c,)`, by their keys. Raises `UnknownName`."""

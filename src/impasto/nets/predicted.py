@@ -86,6 +86,11 @@ class Predicted(nn.Module):
         self.spread = EqualizedLinear(rank, sum(self.shapes.values()), gain=PARAMS_GAIN)
         self.register_buffer("row_unit", torch.ones(sum(self.shapes.values())))
 
+    @property
+    def fast_network(self) -> tuple[nn.Module, Mapping[str, Any]]:
+        """See `protocol.AnyStyle`."""
+        return self.painter, {"architecture": "residual", **self.numbers}
+
     @torch.no_grad()
     def measure(self, codes: Code) -> None:
         """Set the mean and deviation by which codes are normalised, from the codes `(b, …)` of many styles."""

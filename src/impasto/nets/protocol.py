@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from impasto.image.resize import SizeHW
 from impasto.nets.noise import Noise
@@ -72,6 +72,14 @@ class Coded(Protocol):
 
 class AnyStyle(Coded, Protocol):
     """A network that paints in any style, in one pass. A new one is a file with this protocol and a row in `table`."""
+
+    @property
+    def fast_network(self) -> tuple[nn.Module, Mapping[str, Any]] | None:
+        """The fast network that paints, and its options as a card has them; None where there is none.
+
+        Trained styles of a network with the same convolutions have the same style parameters, and mix with pictures.
+        """
+        ...
 
     def style_params(self, code: Code) -> StyleParams:
         """The parameters `(b, …)` of the styles of `code` `(b, …)`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from impasto.image.pixels import preprocess_from
 from impasto.nets import architectures
 from impasto.nets.adain_decoder import AdaINDecoder
 from impasto.nets.colours import COLOURS
+from impasto.nets.fast import ARCHITECTURES as FAST_ARCHITECTURES
 from impasto.nets.painting import RGB, Painter
 from impasto.nets.predicted import Predicted
 from impasto.nets.protocol import AnyStyle, StyleParams
@@ -85,6 +87,15 @@ class Network:
         heights = {name: 1 + width if self.net.covariances else 2 for name, width in widths.items()}
         shapes: dict[str, tuple[int, ...]] = {name: (1, heights[name], width) for name, width in widths.items()}
         return shapes | ({COLOURS: (1, 4, 3)} if self.net.recolours else {})
+
+    @cached_property
+    def base(self) -> str | None:
+        """As `FastNetwork.base` of the fast network that paints: equal where trained styles mix with pictures."""
+        if self.net.fast_network is None:
+            return None
+        net, options = self.net.fast_network
+        more = [RGB, RGB, str(self.dtype)]
+        return architectures.base_of(net, options, builder=FAST_ARCHITECTURES[options["architecture"]], more=more)
 
     @property
     def device(self) -> torch.device:

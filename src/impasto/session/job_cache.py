@@ -15,7 +15,7 @@ from impasto.methods.protocol import LoadedMethod
 from impasto.nets.protocol import Code
 from impasto.session.device import painting_device
 from impasto.session.plan import Plan, is_path
-from impasto.styles.resolved import CodeStyle, PictureStyle
+from impasto.styles.resolved import CodeStyle, PictureStyle, TrainedStyle
 from impasto.weights.catalogue import installed
 
 CODES_BYTES = 128 * 2**20  # for the codes of styles: tens of thousands of means, some hundred covariances
@@ -40,7 +40,7 @@ class JobCache:
         job, weights = plan.job, plan.weights
         here = {row.name: row.path for row in installed()}
         stamps = [_stamp(name if is_path(name) else str(here.get(name, ""))) for name in weights]
-        sources = [style.source.source for style in plan.styles] if not plan.method.weights_of(job, ()) else []
+        sources = [style.source.source for style in plan.styles if isinstance(style, TrainedStyle)]
         device = painting_device(job.paint.device)
         options = (job.paint.precision, job.losses.pooling, job.optimise.init)
         key = (plan.method.name, weights, stamps, sources, device, options)

@@ -184,11 +184,10 @@ def _with_files(job: Job, names: Mapping[str, str]) -> Job:
     """The job with its files named anew; what is not in `names` is found by name and stays."""
 
     def source(text: str) -> str:
-        if job.paint.method != "fast":
-            return names.get(text, text)
-        network, sign, style = text.rpartition(SIGN) if text not in names else (text, "", "")
-        network, sign, style = (network, sign, style) if network in names else (text, "", "")
-        return f"{names.get(network, network)}{sign}{style}" if is_weight_file(network) else text
+        if text in names:
+            return names[text] if is_weight_file(text) or job.paint.method != "fast" else text
+        network, sign, style = text.rpartition(SIGN)
+        return f"{names[network]}{sign}{style}" if network in names and is_weight_file(network) else text
 
     styles = tuple(
         dataclasses.replace(

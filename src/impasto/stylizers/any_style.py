@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from impasto.nets.noise import Noise
 from impasto.nets.painting import MEMORY_BYTES
+from impasto.nets.protocol import StyleParams
 from impasto.nets.table import Network
 from impasto.stylizers.arbitrary import Arbitrary
 
 
-def any_style(network: Network, *, memory_bytes: int = MEMORY_BYTES, noise: Noise | None = None) -> Arbitrary:
-    """The stylizer of `network`; a pass over a large picture uses about `memory_bytes`."""
-    return Arbitrary(network, memory_bytes, noise)
+def any_style(
+    network: Network,
+    *,
+    memory_bytes: int = MEMORY_BYTES,
+    noise: Noise | None = None,
+    trained: Mapping[str, StyleParams] | None = None,
+) -> Arbitrary:
+    """The stylizer of `network`; a pass over a large picture uses about `memory_bytes`.
+
+    `trained` are the parameters of trained styles, as `arbitrary.trained_params` gives them.
+    """
+    return Arbitrary(network, memory_bytes, noise, trained or {})

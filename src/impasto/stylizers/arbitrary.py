@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from impasto.core.errors import OptionError
 from impasto.image.resize import SizeHW
 from impasto.image.strips import by_strips
 from impasto.nets.colours import COLOURS, HUES, tinted_grey
+from impasto.nets.fast import FastNetwork
 from impasto.nets.layers import PALETTE
 from impasto.nets.noise import Noise
 from impasto.nets.painting import MEMORY_BYTES
@@ -37,13 +39,15 @@ class Region:
 class Arbitrary:
     """A stylizer that paints any style in one pass of a network.
 
-    Style parameters mix linearly, by any weights. A pass over a large picture uses about `memory_bytes`, with the same
-    result as painting it whole. `noise` is by default that of seed 0.
+    Style parameters mix linearly, by any weights; so do those of `trained` styles, by the names in the mix, of a fast
+    network with the same convolutions. A pass over a large picture uses about `memory_bytes`, with the same result as
+    painting it whole. `noise` is by default that of seed 0.
     """
 
     network: Network
     memory_bytes: int = MEMORY_BYTES
     noise: Noise | None = None
+    trained: Mapping[str, StyleParams] = field(default_factory=dict)
 
     def prepare(self, mix: Mix) -> tuple[Region, ...]:
         """The parameters of the styles; without masks mixed into one. Raises `ImageTooSmall`, `OptionError`."""
@@ -55,6 +59,8 @@ class Arbitrary:
 
     @torch.no_grad()
     def _params(self, style: Style) -> StyleParams:
+        if style.learned in self.trained:
+            return self.trained[style.learned]
         if style.code is not None:
             code = checked(style.code, self.network, name=style.name)
         else:
@@ -130,6 +136,20 @@ class Faded:
             return (styled + (1 - self.strength) * (content - plain)).clamp_(0, 1)
 
         return by_strips(faded, painted.to(image.dtype), self.plain.to(image.dtype), image)
+
+
+def trained_params(fast: FastNetwork, network: Network) -> StyleParams:
+    """The parameters `(1, …)` of a fast network of one style, which `network` paints with.
+
+    Raises `OptionError` where the two do not have the same convolutions.
+    """
+    if network.base != fast.base:
+        raise OptionError(
+            f"{fast.styles[0]} of {fast.name} has other convolutions than {network.name}, so it cannot be "
+            "mixed with pictures in one pass. Mix pictures alone, or trained styles alone, or name the network for "
+            "pictures that has the same convolutions: `network`."
+        )
+    return {key: value[None].to(network.device) for key, value in fast.style_params(fast.styles[0]).items()}
 
 
 def params_of(code: Code, network: Network) -> StyleParams:

@@ -1,0 +1,74 @@
+"""The networks of trained styles that a job names: which, loaded, and their digests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+
+from impasto.core.errors import OptionError, WeightsError
+from impasto.encoders.table import Progress
+from impasto.nets import fast as nets
+from impasto.nets.fast import FastNetwork, several
+from impasto.styles.resolved import ResolvedStyle, TrainedStyle
+from impasto.styles.text import StyleName, is_weight_file
+
+
+def trained_among(styles: Sequence[ResolvedStyle]) -> list[TrainedStyle]:
+    """The trained styles of a mix."""
+    return [style for style in styles if isinstance(style, TrainedStyle)]
+
+
+def trained_weights(styles: Sequence[ResolvedStyle]) -> tuple[str, ...]:
+    """The names or files of their networks."""
+    return tuple(dict.fromkeys(style.at.network for style in trained_among(styles)))
+
+
+def digests_of(networks: Iterable[FastNetwork], *, beside: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The digests by the networks' names, after those `beside`; a name that another network has is numbered."""
+    digests = dict(beside or {})
+    for network in networks:
+        name, number = network.name, 1
+        while digests.get(name, network.sha256) != network.sha256:
+            number += 1
+            name = f"{network.name}-{number}"
+        digests[name] = network.sha256
+    return digests
+
+
+def load_trained(
+    styles: Sequence[TrainedStyle],
+    *,
+    precision: str,
+    device: torch.device | None = None,
+    progress: Progress | None = None,
+) -> dict[str, FastNetwork]:
+    """A network of one style by each style's text; those of one file share its convolutions.
+
+    Raises `WeightsError` and its kinds, and `OptionError` for a network that turns out to have several styles.
+    """
+    whole: dict[str, FastNetwork] = {}
+    single: dict[StyleName, FastNetwork] = {}
+    for style in styles:
+        if style.at in single:
+            continue
+        if style.at.network not in whole:
+            whole[style.at.network] = _read_network(style.at.network, precision=precision, progress=progress)
+            whole[style.at.network].net.to(device)
+        single[style.at] = _single_style(whole[style.at.network], style.at)
+    return {style.source.source: single[style.at] for style in styles}
+
+
+def _read_network(network: str, *, precision: str, progress: Progress | None) -> FastNetwork:
+    if is_weight_file(network) and not os.path.exists(os.path.expanduser(network)):
+        raise WeightsError(f"{network} does not exist; the weight file of a trained style is needed.")
+    return nets.loaded(network, precision=precision, progress=progress)
+
+
+def _single_style(network: FastNetwork, name: StyleName) -> FastNetwork:
+    if name.style:
+        return network.of({name.style: 1.0})
+    if len(network.styles) > 1:  # its styles became known when it was downloaded
+        raise OptionError(several(name.network, network.styles))
+    return network
