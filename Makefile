@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test test-all test-wheel chromium check bench sheet clean
+.PHONY: demo test test-all test-wheel chromium ray check bench sheet clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,12 +18,15 @@ demo: $(READY)  ## repaint a photograph, and lay a contact sheet beside it, in o
 test: $(READY)  ## the checks and every test but the long ones
 	$(BIN)/python -m pytest -m "not slow" -rs
 
-test-all: $(READY) check test-wheel chromium  ## all of it
-	IMPASTO_CHROMIUM_REQUIRED=1 $(BIN)/python -m pytest
+test-all: $(READY) check test-wheel chromium ray  ## all of it
+	IMPASTO_CHROMIUM_REQUIRED=1 IMPASTO_RAY_REQUIRED=1 $(BIN)/python -m pytest
 
 chromium:  ## the browser that some tests drive; `make test` leaves them out where it is missing
 	command -v chromium || command -v chromium-browser || command -v google-chrome \
 		|| $$([ "$$(id -u)" = 0 ] || echo sudo) sh -c "apt-get update && apt-get install --yes chromium"
+
+ray: $(READY)  ## Ray Data; `make test` leaves its tests out where it is missing
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[ray]"
 
 test-wheel: $(READY)  ## the wheel in a fresh environment, with the README's first three commands
 	rm -rf build/wheel

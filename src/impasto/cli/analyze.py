@@ -205,14 +205,14 @@ class _Analysis:
     ) -> _Analysis:
         """Check the outputs, read the picture, load the encoder."""
         from impasto.analysis.encoder_view import encoder_of, view_pixels
-        from impasto.cli import batch
+        from impasto.cli import processor
         from impasto.image import files
 
         files.check_writable(output, 8)
         outputs.check_no_input(output, [picture])
         if film is not None:
             outputs.check_film(film, inputs=[picture, output])
-        batch.prepare(console)
+        processor.prepare(console)
         pixels = view_pixels(files.read(picture), view)
         encoder = encoder_of(view, precision=precision, progress=fetched(bar, view.encoder))
         return cls(picture, output, pixels, encoder, console.json)

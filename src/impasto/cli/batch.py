@@ -7,17 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from impasto import api
 from impasto.api import JobCache, OutputOptions, Plan, Session
+from impasto.cli import processor
 from impasto.cli.bars import Bar, fetched
 from impasto.cli.failures import described, unexpected
 from impasto.cli.painting import Painted, check_gradual, done_already
 from impasto.cli.stopping import INTERRUPTED
 from impasto.config.console import ConsoleOptions
 from impasto.core.errors import OptionError
-from impasto.core.memory import keep_freed_memory
 
 LISTED = 10  # failures that the last line names
 
@@ -36,13 +34,6 @@ class Item:
         return f"{self.plan.job.content} in {' + '.join(style.name for style in self.plan.styles)}"
 
 
-def prepare(console: ConsoleOptions) -> None:
-    """Threads and memory, as computing wants them."""
-    keep_freed_memory()
-    if console.threads is not None:
-        torch.set_num_threads(console.threads)
-
-
 class Batch:
     """The items of one command, painted one after another.
 
@@ -52,7 +43,7 @@ class Batch:
 
     def __init__(self, items: Sequence[Item], *, resume: bool, several: bool, console: ConsoleOptions) -> None:
         """Raises `OptionError` for an animation of a method that is not gradual."""
-        prepare(console)
+        processor.prepare(console)
         for item in items:
             check_gradual(item.plan.method.gradual, item.options)
         self.items, self._resume, self._several, self._console = items, resume, several, console

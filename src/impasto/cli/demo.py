@@ -67,12 +67,12 @@ def demo(
     again, it keeps what is painted already, and goes on where Ctrl-C stopped it.
     """
     from impasto import api
-    from impasto.cli import batch
+    from impasto.cli import processor
 
     chosen = plain(options)
     _check(output, chosen)
     large = chosen.sheet is not None
-    batch.prepare(console)
+    processor.prepare(console)
     count = GRADUAL_SHEET if chosen.method == "optimise" else None
     files = _written(
         output,

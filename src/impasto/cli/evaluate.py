@@ -58,10 +58,10 @@ def evaluate(
     if frame_by_frame is not None:
         raise OptionError("--frame-by-frame is for a film. Add --video, or leave it out.")
     from impasto import api
-    from impasto.cli import batch
+    from impasto.cli import processor
     from impasto.cli.bars import Bar, fetched
 
-    batch.prepare(console)
+    processor.prepare(console)
     with Bar(quiet=console.quiet) as bar:
         features = api.load_encoder(encoder, precision="float32", progress=fetched(bar, encoder))
         rows = api.evaluate(
@@ -76,11 +76,11 @@ def evaluate(
 
 
 def _evaluate_film(output: Path, content: Path, *, frame_by_frame: Path | None, console: ConsoleFlags) -> int:
-    from impasto.cli import batch
+    from impasto.cli import processor
     from impasto.cli.bars import Bar
     from impasto.video.scoring import as_numbers, film_rows
 
-    batch.prepare(console)
+    processor.prepare(console)
     with Bar(quiet=console.quiet) as bar:
         rows = film_rows(output, content, frame_by_frame=frame_by_frame, progress=bar.show)
     measures = {name: as_numbers(row) for name, row in rows.items()}

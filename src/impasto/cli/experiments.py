@@ -82,9 +82,9 @@ def paint_sweep(
         from impasto import api
         from impasto.analysis.report import DATA, PAGE
         from impasto.analysis.sweep_report import SHEET, summary
-        from impasto.cli import batch
+        from impasto.cli import processor
 
-        batch.prepare(console)
+        processor.prepare(console)
         try:
             runs = api.sweep(job, vary, folder=output, options=plain(sweep), progress=RunProgress(bar))
         except KeyboardInterrupt:
@@ -114,12 +114,12 @@ def sweep(
     """
     from impasto.analysis.report import PAGE
     from impasto.analysis.runs import state_counts
-    from impasto.cli import batch
+    from impasto.cli import processor
     from impasto.jobs.experiments import run_experiments
     from impasto.jobs.grid import experiments
 
     planned = experiments(grid)
-    batch.prepare(console)
+    processor.prepare(console)
     title = f"{grid.stem}: {len(planned)} experiment{'s' if len(planned) > 1 else ''}"
     with Bar(quiet=console.quiet) as bar:
         with closing(

@@ -34,7 +34,7 @@ def redo(
     number of threads are those of the first time unless flags change them. Inputs that have moved can be named.
     """
     from impasto import api
-    from impasto.cli import batch
+    from impasto.cli import processor
     from impasto.cli.bars import Bar
     from impasto.cli.painting import check_gradual, painted_file
     from impasto.image.files import check_writable
@@ -49,7 +49,7 @@ def redo(
     written = api.recipe_of(file).output_options(plain(output))
     check_writable(to, written.bits)
     outputs.check_no_input(to, [file])
-    batch.prepare(console)
+    processor.prepare(console)
     with Bar(quiet=console.quiet) as bar:
         session = api.redo(file, output=to, threads=console.threads, content=content, styles=style)
         given = session.plan.files

@@ -38,10 +38,10 @@ def save(
     outputs.check_no_input(output, [picture])
     Range(1, 100_000).check("--size", size)
     from impasto import api
-    from impasto.cli import batch
+    from impasto.cli import processor
     from impasto.cli.bars import Bar, fetched
 
-    batch.prepare(console)
+    processor.prepare(console)
     with Bar(quiet=console.quiet) as bar:
         card = api.save_style(
             picture, output, scale=style_scale, size=size, network=network, progress=fetched(bar, network)

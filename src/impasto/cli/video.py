@@ -136,13 +136,13 @@ def painted(
     console: ConsoleOptions,
 ) -> int:
     """Paint the film of `job` with a bar, after a contact sheet of `preview` frames; the exit code."""
-    from impasto.cli import batch, outputs
+    from impasto.cli import outputs, processor
     from impasto.cli.bars import Bar
     from impasto.cli.stopping import INTERRUPTED, on_interrupt
     from impasto.video.film_session import open_film
 
     outputs.check_no_input(output, [job.content, *(style.source for style in job.styles)])
-    batch.prepare(console)
+    processor.prepare(console)
     with Bar(quiet=console.quiet) as bar, on_interrupt(bar.note) as stop:
         session = open_film(job, output, options=options)
         if preview is not None:
