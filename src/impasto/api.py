@@ -275,7 +275,7 @@ def sweep(
     encoder = load_encoder(options.measure_with or job.losses.encoder, precision="float32")
     if options.style_picture and len(options.style_picture) != len(job.styles):
         raise OptionError(
-            f"{len(options.style_picture)} --style-picture for {len(job.styles)} styles; one for each style is needed."
+            f"{len(options.style_picture)} `style_picture` for {len(job.styles)} styles; one for each style is needed."
         )
     metrics = SweepMetrics(encoder, losses.content_layers, losses.style_layers, options.style_picture)
 

@@ -160,7 +160,7 @@ def test_pictures_with_nothing_to_see(stylize: Stylize, photo: Tensor, options: 
         stylize(dot, photo)
     with pytest.raises(ImageTooSmall, match="1×1 px"):
         stylize(photo, dot)
-    with pytest.raises(ImageTooSmall, match="Use a larger --size"):
+    with pytest.raises(ImageTooSmall, match="Use a larger `size`"):
         stylize(photo, photo, size=2)
     with pytest.raises(ImageUnreadable, match="does not exist"):
         stylize("nowhere.png", photo)

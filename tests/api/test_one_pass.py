@@ -152,7 +152,7 @@ def test_a_picture_named_for_a_saved_style_gives_its_measures(
     (from_picture,) = api.sweep(quick_job(), ["strength=1"], folder=there / "t")
     assert from_code.record.note == ""
     assert from_code.record.measures == pytest.approx(from_picture.record.measures)
-    with pytest.raises(OptionError, match="2 --style-picture for 1 styles"):
+    with pytest.raises(OptionError, match="2 `style_picture` for 1 styles"):
         api.sweep(
             saved,
             ["strength=1"],

@@ -27,8 +27,8 @@ def styles(run: Run, here: Path) -> list[str]:
     assert "candy is of kind fast" in done.err
     assert "read as pytorch-examples" in done.err
     asked = run("models", "import", "mosaic.model")
-    assert (asked.code, "--format rrmina|rrmina-tanh" in asked.err) == (1, True)
-    assert run("models", "import", "mosaic.model", "--format", "rrmina-tanh").code == 0
+    assert (asked.code, "--checkpoint-format rrmina|rrmina-tanh" in asked.err) == (1, True)
+    assert run("models", "import", "mosaic.model", "--checkpoint-format", "rrmina-tanh").code == 0
     return ["candy", "mosaic"]
 
 

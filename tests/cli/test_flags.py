@@ -132,6 +132,8 @@ def test_a_preset_sets_what_flags_leave_open(name: str) -> None:
     ("message", "shown"),
     [
         ("`style_scale` is 2", "--style-scale is 2"),
+        ("leave it out with `audio=False`", "leave it out with --no-audio"),
+        ("give `exact_grid=True`", "give --exact-grid"),
         ("use `method=optimise`, or `method=arbitrary`.", "use --method optimise, or --method arbitrary."),
         ("a file of `impasto style save`, not `Loud`", "a file of `impasto style save`, not `Loud`"),
     ],

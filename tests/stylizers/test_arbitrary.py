@@ -197,7 +197,7 @@ def test_codes_mix_linearly_and_by_any_weights(make_network: Make, painting: Ten
 def test_the_mix_itself_is_checked(make_network: Make, photo: Tensor, painting: Tensor, encoder: Encoder) -> None:
     negative = Mix((Style(painting, 2.0), Style(painting, -1.0, name="b.png")))
     losses = LossOptions(content_layers=("relu2_1",), style_layers=("relu1_1",))
-    with pytest.raises(OptionError, match=r"style 'b\.png' is -1; --method optimise needs 0 or more"):
+    with pytest.raises(OptionError, match=r"style 'b\.png' is -1; `method=optimise` needs 0 or more"):
         Optimised(encoder, losses).prepare(negative)
     mask = torch.ones(1, 1, 72, 80)
     masked = Mix((Style(painting, 2.0, mask=mask), Style(painting, -1.0, mask=mask, name="b.png")))
@@ -343,7 +343,7 @@ def test_a_saved_style_of_another_network(code: Mapping[str, Tensor], message: s
 
 def test_optimising_needs_the_picture(encoder: Encoder, painting: Tensor) -> None:
     losses = LossOptions(content_layers=("relu2_1",), style_layers=("relu1_1",))
-    with pytest.raises(OptionError, match="--method optimise needs the style's picture; 'a' is a saved style"):
+    with pytest.raises(OptionError, match="`method=optimise` needs the style's picture; 'a' is a saved style"):
         Optimised(encoder, losses).prepare(Mix((Style(code={}, name="a"),)))
 
 

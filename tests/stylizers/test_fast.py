@@ -115,7 +115,7 @@ def test_sizes_that_cannot_be_painted(networks: Networks, photo: Tensor) -> None
 def test_other_styles_are_refused(networks: Networks, photo: Tensor, make_network: Callable[..., object]) -> None:
     with pytest.raises(OptionError, match="'p' is no trained style"):
         Fast(networks).prepare(Mix((Style(photo, name="p"),)))
-    with pytest.raises(OptionError, match="--method arbitrary needs the style's picture; 'a' is a trained style"):
+    with pytest.raises(OptionError, match="`method=arbitrary` needs the style's picture; 'a' is a trained style"):
         Arbitrary(make_network("adain")).prepare(Mix((Style(learned="a", name="a"),)))  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="both a picture and a network"):
         Style(photo, learned="a")

@@ -58,7 +58,7 @@ def test_it_gives_up_after_five_retries(start: Start, quadratic: Objective, targ
         _, note = minimiser.step()
         assert "not finite" in note, retry
         assert f"steps of {minimiser._rate:g}" in note  # type: ignore[attr-defined]
-    with pytest.raises(NotFinite, match=r"not finite 6 times in a row.*--precision float32"):
+    with pytest.raises(NotFinite, match=r"not finite 6 times in a row.*`precision=float32`"):
         minimiser.step()
     assert bool(torch.isfinite(before).all())
 

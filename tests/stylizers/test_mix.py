@@ -114,12 +114,12 @@ def test_a_style_that_does_not_count_is_no_start(photo: Tensor, painting: Tensor
 
 
 def test_a_missing_picture(photo: Tensor) -> None:
-    with pytest.raises(OptionError, match="--init picture needs --init-picture"):
+    with pytest.raises(OptionError, match="`init=picture` needs `init_picture=FILE`"):
         start("picture", photo, photo)
 
 
 def test_a_picture_is_needed_to_start_from_one(photo: Tensor, painting: Tensor) -> None:
-    with pytest.raises(OptionError, match="--init-picture FILE"):
+    with pytest.raises(OptionError, match="`init_picture=FILE`"):
         start("picture", photo, painting)
 
 

@@ -303,7 +303,7 @@ def test_a_wide_style(encoder: Encoder, photo: Tensor) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (31, 400), (400, 31)])
 def test_a_content_that_is_too_small(size: tuple[int, int], encoder: Encoder, painting: Tensor) -> None:
     h, w = size
-    with pytest.raises(ImageTooSmall, match=f"content is {w}×{h} px; relu5_1 needs 32 px a side. Use a larger --size"):
+    with pytest.raises(ImageTooSmall, match=f"content is {w}×{h} px; relu5_1 needs 32 px a side. Use a larger `size`"):
         painted(stylizer(encoder), torch.rand(1, 3, h, w), painting)
 
 

@@ -232,7 +232,7 @@ def test_an_encoder_that_does_not_serve(
     tmp_path: Path,
 ) -> None:
     shallow = encoder_of(((4, 2), (6, 2), (8, 1)))
-    with pytest.raises(OptionError, match=f"does not fit --variant {variant}: unknown layer 'relu[45]_1'"):
+    with pytest.raises(OptionError, match=f"does not fit `variant={variant}`: unknown layer 'relu[45]_1'"):
         trained(adain_options(variant=variant, encoder=shallow), brief, tmp_path / "out")
 
 
@@ -247,7 +247,7 @@ def test_an_encoder_that_is_no_vgg(
     save(path := tmp_path / "squeezenet.safetensors", net.state_dict(), card)
     with pytest.raises(OptionError, match="squeezenet is no plain sequence"):
         trained(adain_options(encoder=str(path)), brief, tmp_path / "out")
-    with pytest.raises(OptionError, match="does not fit --variant predicted: unknown layer 'relu1_1'"):
+    with pytest.raises(OptionError, match="does not fit `variant=predicted`: unknown layer 'relu1_1'"):
         trained(adain_options(encoder=str(path), variant="predicted"), brief, tmp_path / "out")
 
 

@@ -63,9 +63,9 @@ def test_a_painter_that_there_is_not_is_not_kept(
     adain_options: Options, brief: ArbitraryFitOptions, unread: None, learned_file: Path
 ) -> None:
     for options in ({"variant": "predicted", "start_from": "none"}, {"variant": "adain"}):
-        with pytest.raises(OptionError, match="--keep-painter needs --variant predicted and weights to start from"):
+        with pytest.raises(OptionError, match="`keep_painter` needs `variant=predicted` and weights to start from"):
             prepare(adain_options(**options, keep_painter=True), brief)
-    with pytest.raises(WeightsMismatch, match=r"does not fit --variant predicted: .*down\.0"):
+    with pytest.raises(WeightsMismatch, match=r"does not fit `variant=predicted`: .*down\.0"):
         prepare(adain_options(variant="predicted", start_from=str(learned_file)), brief)
 
 
@@ -73,7 +73,7 @@ def test_starting_from_another_network_names_every_key(
     adain_options: Options, brief: ArbitraryFitOptions, unread: None, save_network: Callable[..., Path], there: Path
 ) -> None:
     path = save_network(there / "res.safetensors", encoder=there / "tiny.safetensors", variant="adain-residual")
-    with pytest.raises(WeightsMismatch, match=r"res\.safetensors does not fit --variant adain") as caught:
+    with pytest.raises(WeightsMismatch, match=r"res\.safetensors does not fit `variant=adain`") as caught:
         prepare(adain_options(start_from=str(path)), brief)
     names = [name for name in load(path).tensors if name.startswith("blocks.")]
     assert len(names) == 12

@@ -242,7 +242,7 @@ def test_a_folder_belongs_to_one_training(distil_options: Options, short: FastFi
         ({"feature_layers": ("relu1_1", "relu1_1")}, OptionError, "--feature-layers names a layer twice"),
         ({"pixel_weight": 0.0, "feature_weight": 0.0}, OptionError, "are both 0"),
         ({"crop_px": 33}, OptionError, "a multiple of 2, is needed"),
-        ({"start_from": "tiny"}, WeightsMismatch, "--start-from does not fit"),
+        ({"start_from": "tiny"}, WeightsMismatch, "`start_from` does not fit"),
     ],
 )
 def test_mistakes_are_told_before_a_content_is_read(

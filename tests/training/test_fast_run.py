@@ -179,7 +179,7 @@ def test_a_start_keeps_known_styles_and_begins_others_with_the_mean(
     ).task.network
     for key, value in one.state_dict().items():
         torch.testing.assert_close(value, file.tensors[key][0] if is_style_param(key) else file.tensors[key].float())
-    with pytest.raises(WeightsMismatch, match=r"--start-from.*blocks\.1"):
+    with pytest.raises(WeightsMismatch, match=r"`start_from`.*blocks\.1"):
         prepare(learned_options(blocks=2, start_from=str(tmp_path / "first" / "network.safetensors")), short)
 
 

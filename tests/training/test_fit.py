@@ -294,7 +294,7 @@ def test_statistics_of_batch_norms_do_not_keep_what_was_not_finite(tmp_path: Pat
 def test_it_gives_up_after_twenty_in_a_row(tmp_path: Path) -> None:
     rows: list[Progress] = []
     going = fit(Regression(spoil=spoiled_at(*range(7, 90))), batches, replace(QUICK, steps=100), folder=tmp_path)
-    with pytest.raises(NotFinite, match=r"20 consecutive steps, at step 26.*smaller --learning-rate"):
+    with pytest.raises(NotFinite, match=r"20 consecutive steps, at step 26.*smaller `learning_rate`"):
         rows.extend(going)
     assert rows[-1].step == 26
     assert rows[-1].skipped == 19

@@ -204,7 +204,7 @@ def test_samples_of_a_resumed_run_are_the_same(tmp_path: Path) -> None:
 def test_samples_of_a_task_that_has_none(tmp_path: Path) -> None:
     assert isinstance(PreparedStylizer(), Sampled)
     assert not isinstance(Regression(), Sampled)
-    with pytest.raises(OptionError, match="--sample-every is 4, but this network makes no pictures"):
+    with pytest.raises(OptionError, match="`sample_every` is 4, but this network makes no pictures"):
         run(Regression(), tmp_path, WATCHED)
     assert list(tmp_path.iterdir()) == []
 
@@ -233,7 +233,7 @@ def test_the_animation_shows_every_sample(tmp_path: Path) -> None:
             sample = Image.open(tmp_path / f"parts/samples/step-{step:06d}.png").convert("RGB")
             assert np.array_equal(np.asarray(film.convert("RGB")), np.asarray(sample))
     assert path.read_bytes() == (tmp_path / "whole" / "samples.gif").read_bytes()
-    with pytest.raises(OptionError, match="--animation needs sample pictures"):
+    with pytest.raises(OptionError, match="`animation` needs sample pictures"):
         run(Regression(), tmp_path / "none", replace(QUICK, animation=True))
 
 
@@ -331,7 +331,7 @@ def test_what_is_not_finite_is_left_out(tmp_path: Path) -> None:
 
 def test_tensorboard_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(MissingExtra, match=r"--tensorboard needs tensorboardX: pip install 'impasto\[train\]'"):
+    with pytest.raises(MissingExtra, match=r"`tensorboard` needs tensorboardX: pip install 'impasto\[train\]'"):
         run(Regression(), tmp_path, BOARD)
 
 

@@ -214,7 +214,7 @@ def test_photographs_of_a_library_serve_where_no_contents_are_given(
 def test_networks_that_cannot_learn(
     large: Path, options: NewStyleOptions, quick: NewStyleFitOptions, network: Path, there: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(OptionError, match="--style-weight is 0"):
+    with pytest.raises(OptionError, match="`style_weight` is 0"):
         taught(large, dataclasses.replace(options, style_weight=0.0), quick, tmp_path / "out")
     encoder = dataclasses.replace(options, network=str(there / "tiny.safetensors"))
     with pytest.raises(WeightsError, match="kind encoder"):

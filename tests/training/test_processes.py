@@ -253,7 +253,7 @@ def test_a_device_that_is_not_there(alone: pytest.MonkeyPatch) -> None:
     alone.setattr(torch.cuda, "is_available", lambda: False)
     alone.setattr(torch.backends.mps, "is_available", lambda: False)
     for name in ("cuda", "mps"):
-        with pytest.raises(OptionError, match=f"--device {name} needs .* --device cpu"):
+        with pytest.raises(OptionError, match=f"`device={name}` needs .* `device=cpu`"):
             device_for(name)
     alone.setattr(torch.backends.mps, "is_available", lambda: True)
     assert device_for("mps") == torch.device("mps")

@@ -185,7 +185,7 @@ def test_sound_of_a_part_begins_with_it(tmp_path: Path) -> None:
 
 def test_a_stream_that_does_not_fit_is_told_before_painting(tmp_path: Path) -> None:
     source = film(tmp_path / "in.mp4", plain((9, 9, 9), 5), sound_s=0.2)
-    with pytest.raises(VideoUnwritable, match=r"audio is aac, which \.webm cannot hold.*--no-audio"):
+    with pytest.raises(VideoUnwritable, match=r"audio is aac, which \.webm cannot hold.*`audio=False`"):
         Companions(source).check(tmp_path / "out.webm")
     Companions(source).check(tmp_path / "out.mkv")
     Companions(source, kinds=("subtitle",)).check(tmp_path / "out.webm")

@@ -207,7 +207,7 @@ def test_a_full_disk_keeps_the_pieces(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_selection_without_frames_is_told(tmp_path: Path) -> None:
     source = film(tmp_path / "in.mp4", plain((200, 30, 90), 5))
-    with pytest.raises(VideoUnreadable, match="no frames between --start and --end"):
+    with pytest.raises(VideoUnreadable, match="no frames between `start` and `end`"):
         recording(source, tmp_path / "out.mp4", selection=Selection(start_s=9.0)).record(swapped, job={})
     assert not (tmp_path / "out.mp4").exists()
 

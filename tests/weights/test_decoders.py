@@ -230,7 +230,7 @@ def test_near_misses_name_every_key(state: dict[str, Tensor], said: list[str], t
 
 
 def test_a_decoder_needs_its_encoder(published: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"impasto models import vgg_normalised\.pth.*--encoder vgg_normalised"):
+    with pytest.raises(OptionError, match=r"impasto models import vgg_normalised\.pth.*`encoder=vgg_normalised`"):
         import_weights(published["decoder"])
     with pytest.raises(OptionError, match=r"is of no use for vgg_normalised\.pth, which is no decoder"):
         import_weights(published["vgg_normalised"], encoder=str(published["vgg_normalised"]))

@@ -136,7 +136,9 @@ def test_second_copies_must_be_the_same(tmp_path: Path) -> None:
 
 
 def test_what_keys_leave_open_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"may be rrmina or .* --format rrmina\|rrmina-tanh\|rrmina-tanh-rgb"):
+    with pytest.raises(
+        WeightsError, match=r"may be rrmina or .* `checkpoint_format=rrmina\|rrmina-tanh\|rrmina-tanh-rgb"
+    ):
         read_checkpoint(file_of(tmp_path, of_rrmina()))
 
 

@@ -172,7 +172,7 @@ def test_squeezenet_keys_stay(classifier: bool, tmp_path: Path) -> None:
 
 
 def test_features_are_not_guessed(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"--format torchvision-vgg\|caffe-vgg"):
+    with pytest.raises(WeightsError, match=r"`checkpoint_format=torchvision-vgg\|caffe-vgg"):
         read_checkpoint(pth(tmp_path, features()))
 
 

@@ -51,9 +51,9 @@ def axis_from(text: str, job: Job) -> Axis:
     name, sign, values = text.partition("=")
     texts = tuple(value.strip() for value in values.split(","))
     if not sign or not name.strip() or not all(texts):
-        raise OptionError(f"--vary {text!r} is not an axis; NAME=VALUE,VALUE is needed, as in strength=0.5,1,2.")
+        raise OptionError(f"`vary` {text!r} is not an axis; NAME=VALUE,VALUE is needed, as in strength=0.5,1,2.")
     if repeated := sorted({value for value in texts if texts.count(value) > 1}):
-        raise OptionError(f"--vary {text!r} has {', '.join(repeated)} twice; once is enough.")
+        raise OptionError(f"`vary` {text!r} has {', '.join(repeated)} twice; once is enough.")
     path, hint = path_of(name.strip(), job)
     return Axis(path, texts, tuple(value_from(hint, value, where=path) for value in texts))
 
@@ -68,7 +68,7 @@ def path_of(name: str, job: Job) -> tuple[str, Any]:
     if len(ends) == 1:
         return ends[0], known[ends[0]]
     if wanted == MIX:
-        raise OptionError(f"{MIX} blends two styles; the job has {len(job.styles)}. Name a second: --style picture.jpg")
+        raise OptionError(f"{MIX} blends two styles; the job has {len(job.styles)}. Name a second: `style=picture.jpg`")
     if ends:
         raise OptionError(f"{name!r} is ambiguous: {' or '.join(ends)}. Write the full path.")
     short = {path.rsplit(".", 1)[-1] for path in known if not path.startswith("styles.")}
@@ -125,7 +125,7 @@ def points(job: Job, axes: Sequence[Axis]) -> list[Point]:
     """Every combination, the last axis changing fastest. Raises `OptionError` for a value out of range."""
     paths = [axis.path for axis in axes]
     if repeated := sorted({path for path in paths if paths.count(path) > 1}):
-        raise OptionError(f"{', '.join(repeated)} has two axes; give all its values in one --vary.")
+        raise OptionError(f"{', '.join(repeated)} has two axes; give all its values in one `vary`.")
     return list(_points(job, axes))
 
 

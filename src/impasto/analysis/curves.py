@@ -78,7 +78,7 @@ def read_curves(source: Path, *, name: str | None = None) -> Curves:
     logged = [{key: _number(value) for key, value in row.items() if key not in NO_LOSSES} for row in rows]
     names = dict.fromkeys(key for losses in logged for key in losses)
     if not names:
-        raise DataError(f"{path} has no losses yet. Train for --log-every steps or more.")
+        raise DataError(f"{path} has no losses yet. Train for `log_every` steps or more.")
     parts = {key: np.asarray([losses.get(key, math.nan) for losses in logged]) for key in names}
     total = np.asarray([sum(losses.values()) for losses in logged])
     steps = np.asarray([float(row["step"]) for row in rows])

@@ -42,7 +42,7 @@ def gram_matrices(
     `order` is one of `ORDERS`. Raises `UnknownName` for a layer or order, `ImageTooSmall`.
     """
     if not layers:
-        raise OptionError("no layer is named; name one or more: --layers relu1_1 --layers relu3_1")
+        raise OptionError("no layer is named; name one or more: `layers=relu1_1` `layers=relu3_1`")
     feats = encoder(picture, layers)
     matrices = []
     for layer in layers:

@@ -65,14 +65,14 @@ def check_target(target: RebuildTarget, picture: Tensor, *, encoder: Encoder) ->
     if (target.content_layer is None) == (not target.style_layer):
         count = "both" if target.style_layer else "neither"
         raise OptionError(
-            f"{count} of --content-layer and --style-layer given; name one: a picture is reconstructed from the "
+            f"{count} of `content_layer` and `style_layer` given; name one: a picture is reconstructed from the "
             "features of one layer, or from the style of one or several."
         )
     layers = layers_of(target)
     h, w = picture.shape[-2:]
     if min(h, w) < (need := encoder.smallest_px(layers)):
         deepest = max(layers, key=encoder.stride)
-        raise ImageTooSmall(f"the picture is {w}×{h} px; {deepest} needs {need} px a side. Use a larger --size.")
+        raise ImageTooSmall(f"the picture is {w}×{h} px; {deepest} needs {need} px a side. Use a larger `size`.")
 
 
 def layers_of(target: RebuildTarget) -> Sequence[str]:

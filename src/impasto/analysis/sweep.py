@@ -119,7 +119,7 @@ def paint_runs(job: Job, axes: Sequence[Axis], *, folder: Path, painter: Painter
     that is refused, before anything is painted.
     """
     if not axes:
-        raise OptionError("no option varies. Name one with its values: --vary strength=0.5,1,2.")
+        raise OptionError("no option varies. Name one with its values: `vary=strength=0.5,1,2`.")
 
     def stem(point: Point) -> str:
         return file_stem("_".join(f"{path}={text}" for path, text in point.texts.items()))

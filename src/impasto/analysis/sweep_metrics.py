@@ -66,7 +66,7 @@ class SweepMetrics:
             else:
                 rows |= {f"{metric}{TOWARDS}{name}": value for name, value in values.items()}
         unknown = ", ".join(name for name, picture in zip(names, pictures, strict=True) if picture is None)
-        return rows, f"no style measures for {unknown}: name its picture with --style-picture" if unknown else ""
+        return rows, f"no style measures for {unknown}: name its picture with `style_picture`" if unknown else ""
 
     def _style_pictures(self, inputs: Inputs) -> list[Tensor | None]:
         """The picture of each style; None where it is not known."""

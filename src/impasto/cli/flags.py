@@ -31,8 +31,14 @@ def flag(name: str) -> str:
 
 
 def with_flags(message: str) -> str:
-    """An error's message with its options as flags: `method=optimise` in backquotes is `--method optimise`."""
-    return _OPTION.sub(lambda found: f"{flag(found[1])}{'' if found[2] is None else f' {found[2]}'}", message)
+    """A message with its options as flags: `method=optimise` is `--method optimise`, `audio=False` `--no-audio`."""
+    return _OPTION.sub(lambda match: _with_value(*match.groups()), message)
+
+
+def _with_value(name: str, value: str | None) -> str:
+    if value == "False":
+        return f"--no-{flag(name)[2:]}"
+    return flag(name) if value in (None, "True") else f"{flag(name)} {value}"
 
 
 def flagged(title: str) -> Callable[[type[O]], type[O]]:
@@ -95,7 +101,7 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> Parameter:
 
 
 def _help(hint: Any) -> str:
-    return help_text(hint).replace("`", "")  # the help is plain text: reading it as Markdown takes 0.06 s
+    return with_flags(help_text(hint)).replace("`", "")  # the help is plain text: reading it as Markdown takes 0.06 s
 
 
 def _reading(name: str, kind: Any) -> dict[str, Any]:

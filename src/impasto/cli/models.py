@@ -118,9 +118,7 @@ def import_model(
     /,
     *,
     name: Annotated[str | None, Parameter(help="Name to store it under; without, the name of the file.")] = None,
-    checkpoint_format: Annotated[
-        str | None, Parameter(name="--format", help="Checkpoint format, where a file fits several.")
-    ] = None,
+    checkpoint_format: Annotated[str | None, Parameter(help="Checkpoint format, where a file fits several.")] = None,
     encoder: Annotated[str | None, Parameter(help="Encoder that a decoder was trained with: a name or a file.")] = None,
     replace: Annotated[bool, Parameter(negative=(), help="Replace an earlier import of this name.")] = False,
 ) -> int:

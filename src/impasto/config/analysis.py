@@ -97,9 +97,9 @@ class SweepOptions(Options):
     columns: Annotated[int, Doc("Pictures in a row of the sheet if only one option varies."), Range(1, 100)] = 6
     again: Annotated[bool, Doc("Paint finished pictures again.")] = False
     measure_with: Annotated[
-        str | None, Doc("Encoder of the measures, the same for every run; by default that of --encoder.")
+        str | None, Doc("Encoder of the measures, the same for every run; by default that of `encoder`.")
     ] = None
     style_picture: Annotated[
         tuple[Path, ...],
-        Doc("Picture of a style, for the measures of trained and saved styles; one for each --style, in their order."),
+        Doc("Picture of a style, for the measures of trained and saved styles; one for each `style`, in their order."),
     ] = ()

@@ -47,7 +47,7 @@ class ArbitraryTrainOptions(Options):
             "variants start with the painter of compact-styles, all others with random weights."
         ),
     ] = None
-    keep_painter: Annotated[bool, Doc("Train the predictor only; the painter of --start-from stays unchanged.")] = False
+    keep_painter: Annotated[bool, Doc("Train the predictor only; the painter of `start_from` stays unchanged.")] = False
     short_side_px: Annotated[int, Doc("Short side that pictures are scaled down to."), Range(32, 4096)] = 512
     crop_px: Annotated[int, Doc("Side of the training crops in pixels."), Range(32, 1024)] = 256
     smallest_crop: Annotated[float, Doc("Smallest crop, relative to the short side."), Range(0.05, 1)] = 0.5

@@ -17,7 +17,7 @@ class DistilOptions(FastNetworkOptions):
     teachers: Annotated[
         tuple[Path, ...],
         Doc(
-            "Teachers, one a style: names or files of trained styles, pictures, whose style --network paints, or "
+            "Teachers, one a style: names or files of trained styles, pictures, whose style `network` paints, or "
             "folders of finished results with the names of their contents."
         ),
     ] = ()

@@ -38,8 +38,8 @@ class FastNetworkOptions(Options):
         Choice(MULTI_STYLE),
     ] = "conditional"
     weights: Annotated[tuple[float, ...], Doc("Weights of the styles; one number for all."), Range(0)] = (1.0,)
-    alternate_every: Annotated[int, Doc("Steps of each turn, with --multi-style alternate."), Range(1)] = 1
-    epochs: Annotated[float | None, Doc("Passes over the content set; sets --steps."), Range(0)] = None
+    alternate_every: Annotated[int, Doc("Steps of each turn, with `multi_style=alternate`."), Range(1)] = 1
+    epochs: Annotated[float | None, Doc("Passes over the content set; sets `steps`."), Range(0)] = None
     encoder: Annotated[str, Doc("Encoder of the losses: a name or a file.")] = "compact-vgg"
     pooling: Annotated[str, Doc("Pooling of the encoder."), Choice(("native", "max", "average"))] = "native"
     smoothness_weight: Annotated[float, Doc("Weight of the total variation loss."), Range(0)] = 1.0
@@ -101,7 +101,7 @@ class FastTrainOptions(FastNetworkOptions):
     ] = ()
     style_losses: Annotated[
         tuple[str, ...],
-        Doc("Style losses, which are added. Without: mean-std and gram, or gram with --loss-scale papers."),
+        Doc("Style losses, which are added. Without: mean-std and gram, or gram with `loss_scale=papers`."),
     ] = ()
     loss_scale: Annotated[
         str,

@@ -64,7 +64,7 @@ class OptimiseOptions(Options):
         Doc("Start of painting. one-pass: the painting of an arbitrary network; recoloured: content in style colours."),
         Choice(INITS),
     ] = "one-pass"
-    init_picture: Annotated[Path | None, Doc("Picture that `--init picture` starts from.")] = None
+    init_picture: Annotated[Path | None, Doc("Picture that `init=picture` starts from.")] = None
     optimizer: Annotated[str, Doc("Optimiser of the pixels."), Choice(("lbfgs", "adam"))] = "lbfgs"
     learning_rate: Annotated[float, Doc("Step size of Adam in pixel values; L-BFGS finds its own."), Range(1e-5, 1)] = (
         0.02
@@ -76,7 +76,7 @@ class OptimiseOptions(Options):
     ] = (40, 10)
     seconds: Annotated[
         float,
-        Doc("Time budget in seconds: the steps are planned from measured speed. 0: no budget, --steps as given."),
+        Doc("Time budget in seconds: the steps are planned from measured speed. 0: no budget, `steps` as given."),
         Range(0, 86400),
     ] = 0.0
     scales: Annotated[

@@ -69,7 +69,7 @@ class BackboneOptions(Options):
         str | None, Doc("Teacher encoder for distillation: a name or a file. Without: classification.")
     ] = None
     start_from: Annotated[str | None, Doc("Encoder to initialise the weights from: a name or a file.")] = None
-    epochs: Annotated[float | None, Doc("Passes over the pictures; sets --steps."), Range(0)] = None
+    epochs: Annotated[float | None, Doc("Passes over the pictures; sets `steps`."), Range(0)] = None
     crop_px: Annotated[int, Doc("Side of the training crops in pixels."), Range(32, 1024)] = 128
     short_side_px: Annotated[int, Doc("Short side that pictures are scaled down to."), Range(32, 2048)] = 160
     smallest_crop: Annotated[float, Doc("Smallest crop, relative to the short side."), Range(0.1, 1)] = 0.5

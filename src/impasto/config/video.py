@@ -34,7 +34,7 @@ class VideoOptions(Options):
     ] = 0.9
     next_steps: Annotated[
         int,
-        Doc("Steps of --method optimise for each frame but the first of a shot; they begin with the frame before."),
+        Doc("Steps of `method=optimise` for each frame but the first of a shot; they begin with the frame before."),
         Range(1, 10_000),
     ] = 8
     flow: Annotated[

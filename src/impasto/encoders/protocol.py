@@ -102,7 +102,7 @@ def unknown_layer(layer: str, layers: Sequence[str], defaults: DefaultLayers) ->
     """The error for a layer that the encoder does not have, with the options that set layers."""
     error = UnknownName.of("layer", layer, layers)
     content, style = (
-        " ".join(f"--{kind}-layers {name}" for name in names)
+        " ".join(f"`{kind}_layers={name}`" for name in names)
         for kind, names in (("content", defaults.content), ("style", defaults.style))
     )
-    return UnknownName(f"{error} Layers are set by --content-layers and --style-layers, for example {content} {style}.")
+    return UnknownName(f"{error} Layers are set by `content_layers` and `style_layers`, for example {content} {style}.")

@@ -150,7 +150,7 @@ class SqueezeNet(nn.Module):
 def build_squeezenet(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> SqueezeNet:
     """The network of a card; `pooling` is "native" or "max"."""
     if pooling not in ("native", "max"):
-        raise OptionError(f"--pooling is {pooling}; {card.name} is a SqueezeNet, which has max pooling only.")
+        raise OptionError(f"`pooling` is {pooling}; {card.name} is a SqueezeNet, which has max pooling only.")
     colour = preprocess_from(card.preprocess or "rgb")
     net = SqueezeNet(matrix=colour.matrix, offset=colour.offset, conv1_padding=card.network.get("conv1_padding", 0))
     fill(net, tensors, card.name)

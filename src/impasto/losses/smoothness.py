@@ -37,7 +37,7 @@ def laplacian_match(image: Tensor, content: Tensor, *, pool_px: int = 4) -> Tens
         raise ValueError(f"image is {_size(image)} and content {_size(content)}; one size is needed.")
     if min(image.shape[-2:]) < 3 * pool_px:
         raise ImageTooSmall(
-            f"image is {_size(image)} px; the Laplacian loss needs {3 * pool_px} px a side. Use a larger --size."
+            f"image is {_size(image)} px; the Laplacian loss needs {3 * pool_px} px a side. Use a larger `size`."
         )
     return l2(_laplacian(image, pool_px), _laplacian(content, pool_px))
 

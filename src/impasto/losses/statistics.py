@@ -131,7 +131,7 @@ def _flattened(feats: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | 
         size = f"{feats.shape[3]}×{feats.shape[2]}"
         raise ImageError(
             f"a mask keeps nothing of a {size} feature map, or has negative or infinite values; "
-            "it needs one positive pixel there. Widen the mask or use a larger --size."
+            "it needs one positive pixel there. Widen the mask or use a larger `size`."
         )
     return pixels, mass / total
 

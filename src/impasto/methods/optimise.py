@@ -33,7 +33,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class LoadedEncoder:
-    """The encoder of the losses, and the network of `--init one-pass`, on `device`."""
+    """The encoder of the losses, and the network of `init=one-pass`, on `device`."""
 
     encoder: Encoder
     network: Network | None = None

@@ -54,7 +54,7 @@ class Painter:
         if min(height, width) < self.net.smallest_px:
             raise ImageTooSmall(
                 f"the content is {width}×{height} px here; {self.name} needs {self.net.smallest_px} px a side. "
-                "Use a larger --size."
+                "Use a larger `size`."
             )
         half = self.dtype == torch.bfloat16
         fits = half and height * width <= min(HALF_PX, memory_bytes // self.net.whole_bytes)

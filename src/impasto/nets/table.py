@@ -135,7 +135,7 @@ def encoder_for(card: Card, *, precision: str = "auto", progress: Progress | Non
     if not isinstance(wanted, dict) or not {"name", "sha256"} <= wanted.keys():
         raise WeightsError(
             f"the card of {card.name} does not say which encoder it needs. Weights of other projects are imported with "
-            "it first: impasto models import decoder.pth --encoder vgg_normalised"
+            "it first: impasto models import decoder.pth `encoder=vgg_normalised`"
         )
     encoder = encoders.load_encoder(wanted["name"], precision=precision, progress=progress)
     if encoder.sha256 != wanted["sha256"]:

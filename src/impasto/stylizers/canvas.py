@@ -31,7 +31,7 @@ def first_canvas(init: str, content: Tensor, *, mix: Mix, generator: torch.Gener
         coarse = torch.randn(1, 3, max(1, size[0] // 16), max(1, size[1] // 16), generator=generator)
         noise = 0.5 + 0.1 * resized(coarse, size, clamp=False) + 0.05 * torch.randn(content.shape, generator=generator)
         return matched_covariance(noise.clamp(0, 1), mix.first.seen()).to(content)
-    raise OptionError("--init picture needs --init-picture FILE.")
+    raise OptionError("`init=picture` needs `init_picture=FILE`.")
 
 
 def recoloured(content: Tensor, mix: Mix) -> Tensor:

@@ -26,7 +26,7 @@ class Coloured(Generic[Code]):
     def prepare(self, mix: Mix) -> Code:
         """As `inner` does."""
         if self.options.keep_colours != "no" and self.options.keep_luminance != "no":
-            raise OptionError("--keep-colours and --keep-luminance together give the content back. Use one of them.")
+            raise OptionError("`keep_colours` and `keep_luminance` together give the content back. Use one of them.")
         return self.inner.prepare(mix)
 
     def paint(self, content: Tensor, code: Code, *, strength: float = 1.0) -> Iterator[Step]:

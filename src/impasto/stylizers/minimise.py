@@ -19,7 +19,7 @@ State = dict[str, Any]
 RETRIES = 5  # failures in a row before painting is given up
 GIVEN_UP = (
     f"the loss was not finite {RETRIES + 1} times in a row, even with shorter steps. "
-    "Use --precision float32, or smaller weights."
+    "Use `precision=float32`, or smaller weights."
 )
 FIRST_MOVE = 0.002
 """Root mean square of the first step without a memory, in pixel values. With 0.01 the loss after equal steps was 0.6 %

@@ -46,7 +46,7 @@ class PaintedStep(Step):
 class Optimised:
     """A stylizer that optimises the pixels themselves; slow, and the most faithful to the style.
 
-    `one_pass` paints the start of `--init one-pass`; without it painting starts from the recoloured content.
+    `one_pass` paints the start of `init=one-pass`; without it painting starts from the recoloured content.
     """
 
     encoder: Encoder
@@ -59,7 +59,7 @@ class Optimised:
     def prepare(self, mix: Mix) -> Mix:
         """The mix itself, after a check of options and pictures: targets depend on the size of the canvas."""
         checked(self.losses, self.encoder)
-        mix.check_no_negative(by="--method optimise")
+        mix.check_no_negative(by="`method=optimise`")
         need = self.encoder.smallest_px(self.losses.style_layers)
         for style in mix.styles:
             h, w = style.seen().shape[-2:]
@@ -76,7 +76,7 @@ class Optimised:
         if min(size_hw) < need:
             h, w = size_hw
             deepest = max(layers, key=self.encoder.stride)
-            raise ImageTooSmall(f"content is {w}×{h} px; {deepest} needs {need} px a side. Use a larger --size.")
+            raise ImageTooSmall(f"content is {w}×{h} px; {deepest} needs {need} px a side. Use a larger `size`.")
         factor = self.options.scale_factor
         about = round(self.options.smallest_px / math.sqrt(factor))  # the coarsest is the one nearest to smallest_px
         sizes = pyramid_sizes(size_hw, smallest_px=max(1, about), factor=factor)

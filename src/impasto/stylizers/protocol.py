@@ -46,7 +46,7 @@ class Style:
         mask = None if self.mask is None else self.mask.to(device)
         return replace(self, picture=picture, mask=mask)
 
-    def seen(self, *, by: str = "--method optimise") -> Tensor:
+    def seen(self, *, by: str = "`method=optimise`") -> Tensor:
         """The picture; `OptionError` for a style without one, saying that `by` needs it."""
         if self.learned:
             raise OptionError(f"{by} needs the style's picture; {self.name!r} is a trained style, which has none.")
@@ -69,7 +69,7 @@ class Mix:
 
     def __post_init__(self) -> None:
         if not self.styles:
-            raise OptionError("no style is given. Name at least one: --style picture.jpg")
+            raise OptionError("no style is given. Name at least one: `style=picture.jpg`")
         for style in self.styles:
             if not math.isfinite(style.weight):
                 raise OptionError(f"the weight of style {style.name!r} is {style.weight:g}; a number is needed.")

@@ -35,8 +35,8 @@ def checked(losses: LossOptions, encoder: Encoder) -> None:
     keeps = losses.content_weight > 0 and bool(losses.content_layers)
     if not keeps and not (losses.style_weight > 0 and losses.style_layers):
         raise OptionError(
-            "there is nothing to paint after: --content-weight or --content-layers is 0 or empty, and so is "
-            "--style-weight or --style-layers. Give one pair."
+            "there is nothing to paint after: `content_weight` or `content_layers` is 0 or empty, and so is "
+            "`style_weight` or `style_layers`. Give one pair."
         )
 
 
@@ -59,12 +59,12 @@ def layer_weights(losses: LossOptions, encoder: Encoder) -> tuple[float, ...]:
     if len(given) == 1:
         given = given * count
     if len(given) != count:
-        raise OptionError(f"--style-layer-weights has {len(given)} numbers; {count} style layers need {count}, or one.")
+        raise OptionError(f"`style_layer_weights` has {len(given)} numbers; {count} style layers need {count}, or one.")
     if losses.balance == "absolute":
         return given
     total = sum(given)
     if total <= 0:
-        raise OptionError("--style-layer-weights add up to 0; at least one layer must count.")
+        raise OptionError("`style_layer_weights` add up to 0; at least one layer must count.")
     return tuple(weight / total for weight in given)
 
 

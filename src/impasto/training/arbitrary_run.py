@@ -50,8 +50,8 @@ def train_arbitrary(options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions
 def prepare(options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions) -> Run[ArbitraryStyle]:
     """The training. Options are checked before a picture is read."""
     fitting = resolved(fitting)
-    content_layers = sources.evenly("content-layers", options.content_layers)
-    style_layers = sources.weighted("style-layers", options.style_layers, options.style_layer_weights)
+    content_layers = sources.evenly("content_layers", options.content_layers)
+    style_layers = sources.weighted("style_layers", options.style_layers, options.style_layer_weights)
     _check_losses(options)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not affected
         encoder = encoders.load_encoder(options.encoder, precision=fitting.precision)
@@ -90,8 +90,8 @@ def _task(
         network=net,
         encoder=encoder,
         weights=_weights(options),
-        content_layers=sources.evenly("content-layers", options.content_layers),
-        style_layers=sources.weighted("style-layers", options.style_layers, options.style_layer_weights),
+        content_layers=sources.evenly("content_layers", options.content_layers),
+        style_layers=sources.weighted("style_layers", options.style_layers, options.style_layer_weights),
         style_losses=options.style_losses,
         normalise_content=options.normalise_content,
         sizes=options.sizes,
@@ -141,9 +141,9 @@ def _check_losses(options: ArbitraryTrainOptions) -> None:
     """Raise `OptionError` for unknown losses, losses without layers, and no loss at all."""
     sources.check_losses(options.style_losses)
     if options.content_weight and not options.content_layers:
-        raise OptionError("--content-layers is empty. Name a layer, or give --content-weight 0.")
+        raise OptionError("`content_layers` is empty. Name a layer, or give `content_weight=0`.")
     if options.style_weight and not (options.style_layers and options.style_losses):
-        raise OptionError("--style-layers or --style-losses is empty. Name some, or give --style-weight 0.")
+        raise OptionError("`style_layers` or `style_losses` is empty. Name some, or give `style_weight=0`.")
     if not (options.content_weight or options.style_weight or options.identity_weight):
         raise OptionError("the weights of content, style and identity are all 0. Give one that is above 0.")
 
@@ -153,13 +153,13 @@ def _network(options: ArbitraryTrainOptions, encoder: Encoder, *, seed: int) -> 
     try:
         net: nn.Module = nets.untrained(encoder, nets.VARIANTS[options.variant])
     except UnknownName as error:
-        raise OptionError(f"--encoder {options.encoder} does not fit --variant {options.variant}: {error}") from error
+        raise OptionError(f"`encoder={options.encoder}` does not fit `variant={options.variant}`: {error}") from error
     source = _start_from(options)
     if source is not None:
         _start(net, source, options)
     if options.keep_painter:
         if not isinstance(net, Predicted) or source is None:
-            raise OptionError("--keep-painter needs --variant predicted and weights to start from. Leave it out.")
+            raise OptionError("`keep_painter` needs `variant=predicted` and weights to start from. Leave it out.")
         net.painter.requires_grad_(False)
     return net
 
@@ -180,7 +180,7 @@ def _start(net: nn.Module, source: str, options: ArbitraryTrainOptions) -> None:
             return
         fill(net, with_noise_strengths(net, file.tensors), file.card.name)
     except WeightsMismatch as error:
-        raise WeightsMismatch(f"--start-from {source} does not fit --variant {options.variant}: {error}") from error
+        raise WeightsMismatch(f"`start_from={source}` does not fit `variant={options.variant}`: {error}") from error
 
 
 def _crops(

@@ -101,7 +101,7 @@ def _crops(train: LabelledSet, options: BackboneOptions, *, fitting: FitOptions,
 
 
 def _timed(options: BackboneOptions, fitting: FitOptions, *, pictures: int) -> FitOptions:
-    """`fitting` with the steps of --epochs."""
+    """`fitting` with the steps of `epochs`."""
     if options.epochs is None:
         return fitting
     return dataclasses.replace(fitting, steps=max(1, math.ceil(options.epochs * pictures / fitting.batch_size)))
@@ -110,7 +110,7 @@ def _timed(options: BackboneOptions, fitting: FitOptions, *, pictures: int) -> F
 def _sets(options: BackboneOptions) -> tuple[LabelledSet, LabelledSet | None, list[float]]:
     """Pictures for training and validation, and how often each of the former is drawn."""
     if not options.data:
-        raise OptionError("--data is missing: name at least one folder of pictures, or a CSV.")
+        raise OptionError("`data` is missing: name at least one folder of pictures, or a CSV.")
     validation = listed(options.validation) if options.validation is not None else []
     items, odds = _items(options, without={item.path.resolve() for item in validation})
     reading = {"short_side_px": options.short_side_px, "memory_gb": options.memory_gb / (2 if validation else 1)}
@@ -124,13 +124,13 @@ def _items(options: BackboneOptions, *, without: set[Path]) -> tuple[list[Listed
     weights = options.data_weights * len(options.data) if len(options.data_weights) == 1 else options.data_weights
     if len(weights) != len(options.data):
         raise OptionError(
-            f"--data-weights has {len(weights)} numbers; {len(options.data)} sources need as many, or one."
+            f"`data_weights` has {len(weights)} numbers; {len(options.data)} sources need as many, or one."
         )
     items, odds = [], []
     for source, weight in zip(options.data, weights, strict=True):
         here = [item for item in listed(source) if item.path.resolve() not in without]
         if not here:
-            raise DataError(f"every picture of {source} is in --validation, which is never trained on. Name others.")
+            raise DataError(f"every picture of {source} is in `validation`, which is never trained on. Name others.")
         items += here
         odds += [weight] * len(here)
     return items, odds
@@ -149,7 +149,7 @@ def _encoder(options: BackboneOptions, fitting: FitOptions, sample: Tensor) -> V
     if options.start_from is not None:
         start = table.load_encoder(options.start_from, precision="float32")
         if not isinstance(start.net, Vgg) or start.net.stages != encoder.stages:
-            raise OptionError(f"--start-from {options.start_from} does not have the layers of {options.arch}.")
+            raise OptionError(f"`start_from={options.start_from}` does not have the layers of {options.arch}.")
         encoder.load_convs(start.net.convs_folded())
         give_batch_norm(encoder, sample)
     return encoder
@@ -157,7 +157,7 @@ def _encoder(options: BackboneOptions, fitting: FitOptions, sample: Tensor) -> V
 
 def _classification(encoder: Vgg, train: LabelledSet, held_out: LabelledSet | None) -> backbone.Classification:
     if held_out is not None and train.labels is not None and held_out.labels is None:
-        raise DataError("the pictures of --validation have no classes: a folder a class, or a CSV with them is needed.")
+        raise DataError("the pictures of `validation` have no classes: a folder a class, or a CSV with them is needed.")
     if not train.all_labelled or len(train.classes) < 2:
         raise DataError("classification needs pictures of at least two classes: a folder a class, or a CSV with them.")
     return backbone.Classification(encoder, len(train.classes))
@@ -169,7 +169,7 @@ def _distillation(encoder: Vgg, options: BackboneOptions, sample: Tensor) -> bac
     teacher.net.align_borders()
     pairs = backbone.layer_pairs(encoder, teacher.net)
     if not pairs:
-        raise OptionError(f"--teacher {options.teacher} has no layers to match {', '.join(backbone.MATCHED)}.")
+        raise OptionError(f"`teacher={options.teacher}` has no layers to match {', '.join(backbone.MATCHED)}.")
     norms = backbone.channel_norms(teacher, sample, list(pairs.values()))
     weighting = {"score_weight": options.score_weight, "temperature": options.temperature}
     return backbone.Distillation(encoder, teacher, norms, pairs, teacher.net.score_layer, **weighting)

@@ -68,7 +68,7 @@ def restore(state: Trained, path: Path, options: FitOptions) -> None:
         raise StateError(f"{path} was trained with another {', '.join(differing)}. "
                          "Give the same options, or another output folder.")  # fmt: skip
     if options.steps < checkpoint["step"]:
-        raise StateError(f"{path} has been trained for {checkpoint['step']} steps; --steps is {options.steps}. "
+        raise StateError(f"{path} has been trained for {checkpoint['step']} steps; `steps` is {options.steps}. "
                          "Use at least as many, or another output folder.")  # fmt: skip
     try:
         state.module.load_state_dict(checkpoint["module"])

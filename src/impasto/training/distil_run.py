@@ -208,7 +208,7 @@ def _init_palette(task: Distillation, batches: DistillBatches, *, options: Disti
 def check_objective(options: DistilOptions) -> None:
     """Raise `OptionError` without teachers or losses."""
     if not options.teachers:
-        raise OptionError("--teachers is missing: name a trained style, a picture, or a folder of results; repeat it.")
+        raise OptionError("`teachers` is missing: name a trained style, a picture, or a folder of results; repeat it.")
     if not (options.pixel_weight or options.feature_weight):
         raise OptionError("the weights of pixels and features are both 0. Give one that is above 0.")
 
@@ -272,7 +272,7 @@ def _check(teacher: Teacher, crop_px: int, *, tell: Callable[[str], object], con
     except ImageTooSmall as error:
         reason = str(error).partition(". ")[0]
         raise OptionError(
-            f"--crop-px is {crop_px}, too small for the teacher {teacher.name} ({reason}). Use a larger --crop-px."
+            f"`crop_px` is {crop_px}, too small for the teacher {teacher.name} ({reason}). Use a larger `crop_px`."
         ) from error
     if not bool(torch.isfinite(painting).all()):
         raise NotFinite(f"the teacher {teacher.name} paints NaN or infinite values. Leave it out, or train it again.")

@@ -24,18 +24,18 @@ from impasto.weights.card import Card, Loaded, fill
 def style_weights(options: FastNetworkOptions, count: int, *, kind: str = "styles") -> tuple[float, ...]:
     """A weight for each of `count` styles or teachers (`kind`). Raises `OptionError`."""
     if len(options.weights) not in (1, count):
-        raise OptionError(f"--weights has {len(options.weights)} numbers; {count} {kind} need as many, or one.")
+        raise OptionError(f"`weights` has {len(options.weights)} numbers; {count} {kind} need as many, or one.")
     weights = options.weights * count if len(options.weights) == 1 else options.weights
     if not all(weights) and (options.multi_style == "conditional" or not any(weights)):
         given = ",".join(f"{weight:g}" for weight in weights)
-        raise OptionError(f"--weights is {given}: a {kind.removesuffix('s')} of weight 0 is not learned. Leave it out.")
+        raise OptionError(f"`weights` is {given}: a {kind.removesuffix('s')} of weight 0 is not learned. Leave it out.")
     return weights
 
 
 def untrained(options: FastNetworkOptions, names: Sequence[str], *, seed: int) -> Residual:
-    """The untrained network, or that of `--start-from`, with the styles `names`.
+    """The untrained network, or that of `start_from`, with the styles `names`.
 
-    It has one style unless `--multi-style` is conditional. Draws from torch's global random numbers.
+    It has one style unless `multi_style` is conditional. Draws from torch's global random numbers.
     """
     torch.manual_seed(seed)
     learned = names if options.multi_style == "conditional" else names[:1]
@@ -69,7 +69,7 @@ def start(net: Residual, file: Loaded, names: Sequence[str]) -> None:
     try:
         fill(net, with_noise_strengths(net, tensors), file.card.name)
     except WeightsMismatch as error:
-        raise WeightsMismatch(f"--start-from does not fit a network with these options: {error}") from error
+        raise WeightsMismatch(f"`start_from` does not fit a network with these options: {error}") from error
 
 
 def styles_of(file: Loaded) -> list[str]:
@@ -86,7 +86,7 @@ def _started(value: Tensor, known: Sequence[str], names: Sequence[str]) -> Tenso
 
 
 def timed(options: FastNetworkOptions, fitting: FastFitOptions, *, contents: int) -> FastFitOptions:
-    """`fitting` with the steps of --epochs."""
+    """`fitting` with the steps of `epochs`."""
     if options.epochs is None:
         return fitting
     return dataclasses.replace(fitting, steps=max(1, math.ceil(options.epochs * contents / fitting.batch_size)))

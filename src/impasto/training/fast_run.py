@@ -159,7 +159,7 @@ def styles_in(given: Sequence[Path]) -> tuple[StylePicture, ...]:
     Raises `OptionError` for no styles or two of the same name, `DataError` for other sources.
     """
     if not given:
-        raise OptionError("--styles is missing: name a picture, a folder of pictures, or a CSV.")
+        raise OptionError("`styles` is missing: name a picture, a folder of pictures, or a CSV.")
     styles = list[StylePicture]()
     for source in given:
         if source.suffix.lower() == ".csv":
@@ -190,7 +190,7 @@ def check_objective(options: FastTrainOptions) -> None:
     """Raise `OptionError` for options of the losses that contradict each other."""
     sources.check_losses(options.style_losses)
     if options.loss_scale == "papers" and losses_of(options) != ("gram",):
-        raise OptionError("--loss-scale papers supports Gram matrices only. Leave --style-losses out.")
+        raise OptionError("`loss_scale=papers` supports Gram matrices only. Leave `style_losses` out.")
     if not (options.content_weight or options.style_weight):
         raise OptionError("the weights of content and style are both 0. Give one that is above 0.")
 
@@ -201,8 +201,8 @@ def _layers(options: FastTrainOptions, encoder: Encoder) -> tuple[dict[str, floa
     style_layers = options.style_layers or encoder.defaults.style
     usual = USUAL_WEIGHTS if options.loss_scale == "relative" and len(style_layers) == len(USUAL_WEIGHTS) else (1.0,)
     return (
-        sources.evenly("content-layers", content_layers),
-        sources.weighted("style-layers", style_layers, options.style_layer_weights or usual),
+        sources.evenly("content_layers", content_layers),
+        sources.weighted("style_layers", style_layers, options.style_layer_weights or usual),
     )
 
 
@@ -217,8 +217,8 @@ def _style_weights(options: FastTrainOptions, count: int) -> tuple[float, ...]:
         return style_weights(options, count)
     if count != 2 or options.weights != (1.0,):
         raise OptionError(
-            f"--alpha weights two styles; there are {count}, and --weights is {options.weights}. Give two "
-            "styles and no --weights, or a weight for each style by --weights."
+            f"`alpha` weights two styles; there are {count}, and `weights` is {options.weights}. Give two "
+            "styles and no `weights`, or a weight for each style by `weights`."
         )
     return (options.alpha, 1 - options.alpha)
 

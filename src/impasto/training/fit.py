@@ -156,7 +156,7 @@ def fit(task: Task[B], batches: Callable[[int], B], options: FitOptions, *, fold
             state.skipped += not taken.finite
             if consecutive >= PATIENCE:
                 raise NotFinite(f"the loss was not finite in {PATIENCE} consecutive steps, at step {state.step}. "
-                                "Use a smaller --learning-rate; the last checkpoint is kept.")  # fmt: skip
+                                "Use a smaller `learning_rate`; the last checkpoint is kept.")  # fmt: skip
             state.step += 1
             sample = (
                 _written(task, state, reported, options=options, folder=folder, taken=taken) if team.first else None
@@ -169,7 +169,7 @@ def fit(task: Task[B], batches: Callable[[int], B], options: FitOptions, *, fold
                 raise
     if state.skipped >= state.step:
         raise NotFinite(f"the loss was not finite in any of {state.step} steps: nothing was learned. "
-                        "Use a smaller --learning-rate or smaller weights, and another output folder.")  # fmt: skip
+                        "Use a smaller `learning_rate` or smaller weights, and another output folder.")  # fmt: skip
     team.wait()  # until the first process has written the last checkpoint
 
 

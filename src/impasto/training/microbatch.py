@@ -43,5 +43,5 @@ def _rows(value: Any, index: int, count: int) -> Any:
     size, rest = divmod(len(value), count)
     if rest or not size:
         raise OptionError(f"a batch of {len(value)} does not divide into {count} equal parts, one for each process "
-                          f"and turn of --accumulate. Use a --batch-size that is a multiple of {count}.")  # fmt: skip
+                          f"and turn of `accumulate`. Use a `batch_size` that is a multiple of {count}.")  # fmt: skip
     return value[index * size : (index + 1) * size]

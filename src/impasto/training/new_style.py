@@ -65,7 +65,7 @@ def train_style(
 def begin(picture: Path, options: NewStyleOptions, fitting: FastFitOptions) -> Run[TrainedStyles]:
     """The training of the first part: a network with the norm parameters of the style most similar to the picture's."""
     if options.style_weight == 0:
-        raise OptionError("--style-weight is 0, with which no style is learned. Give a larger one, or leave it out.")
+        raise OptionError("`style_weight` is 0, with which no style is learned. Give a larger one, or leave it out.")
     base = _base(options, picture)
     learning = learning_as(base, picture, options)
     contents = None if options.contents else [sources.Named(sample_path(name), name) for name in SAMPLES]

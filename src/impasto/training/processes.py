@@ -136,14 +136,14 @@ def device_for(name: str) -> torch.device:
     if name == "cuda":
         seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if local >= seen:
-            raise OptionError(f"--device cuda needs {local + 1} CUDA devices here, and PyTorch sees {seen}. "
-                              "Start fewer processes, or use --device cpu.")  # fmt: skip
+            raise OptionError(f"`device=cuda` needs {local + 1} CUDA devices here, and PyTorch sees {seen}. "
+                              "Start fewer processes, or use `device=cpu`.")  # fmt: skip
         return torch.device("cuda", local)
     if name == "mps":
         if not torch.backends.mps.is_available():
-            raise OptionError("--device mps needs a Mac with Metal, and PyTorch sees none. Use --device cpu.")
+            raise OptionError("`device=mps` needs a Mac with Metal, and PyTorch sees none. Use `device=cpu`.")
         if _number("WORLD_SIZE", 1) > 1:
-            raise OptionError("--device mps trains in one process. Start one, or use --device cpu.")
+            raise OptionError("`device=mps` trains in one process. Start one, or use `device=cpu`.")
     return torch.device(name)
 
 

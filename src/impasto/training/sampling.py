@@ -38,10 +38,10 @@ def check(task: object, options: FitOptions) -> None:
     """Raise `OptionError` for samples of a task that has none, and for an animation without samples."""
     if options.sample_every and not isinstance(task, Sampled):
         raise OptionError(
-            f"--sample-every is {options.sample_every}, but this network makes no pictures. Leave it at 0."
+            f"`sample_every` is {options.sample_every}, but this network makes no pictures. Leave it at 0."
         )
     if options.animation and not options.sample_every:
-        raise OptionError("--animation needs sample pictures. Give --sample-every, such as --sample-every 100.")
+        raise OptionError("`animation` needs sample pictures. Give `sample_every`, such as `sample_every=100`.")
 
 
 def required(shown: P | None) -> P:

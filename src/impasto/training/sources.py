@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from impasto.core.errors import OptionError, UnknownName
+from impasto.core.options import option
 from impasto.encoders.table import Encoder
 from impasto.losses.table import STYLE_LOSSES
 from impasto.training.image_dataset import ImageDataset
@@ -25,10 +26,10 @@ class Named(NamedTuple):
     name: str
 
 
-def listed_in(flag: str, sources: Sequence[Path]) -> list[Named]:
+def listed_in(name: str, sources: Sequence[Path]) -> list[Named]:
     """The pictures of all sources, in order. Raises `OptionError` without sources, `DataError` for an empty one."""
     if not sources:
-        raise OptionError(f"--{flag} is missing: name at least one folder of pictures, or a CSV.")
+        raise OptionError(f"{option(name)} is missing: name at least one folder of pictures, or a CSV.")
     pictures = list[Named]()
     for source in sources:
         folder = source if source.is_dir() else source.parent
@@ -49,18 +50,18 @@ def dataset(pictures: Sequence[Named], *, short_side_px: int, memory_gb: float) 
     )
 
 
-def evenly(flag: str, layers: Sequence[str]) -> dict[str, float]:
-    """Layers with equal weights that add up to 1. Raises `OptionError`."""
-    _check_once(flag, layers)
-    return {name: 1 / len(layers) for name in layers}
+def evenly(name: str, layers: Sequence[str]) -> dict[str, float]:
+    """The layers of the option `name` with equal weights that add up to 1. Raises `OptionError`."""
+    _check_once(name, layers)
+    return dict.fromkeys(layers, 1 / len(layers))
 
 
-def weighted(flag: str, layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
+def weighted(name: str, layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
     """Layers with their weights; a single weight applies to all. Raises `OptionError`."""
-    _check_once(flag, layers)
+    _check_once(name, layers)
     if len(weights) not in (1, len(layers)):
-        single = flag.removesuffix("s")
-        raise OptionError(f"--{single}-weights has {len(weights)} numbers; {len(layers)} layers need as many, or one.")
+        single = name.removesuffix("s")
+        raise OptionError(f"`{single}_weights` has {len(weights)} numbers; {len(layers)} layers need as many, or one.")
     given = tuple(weights) * len(layers) if len(weights) == 1 else weights
     return dict(zip(layers, given, strict=True))
 
@@ -81,7 +82,7 @@ def check_size(crop_px: int, encoder: Encoder, layers: Sequence[str], *, stride:
     if crop_px < need or crop_px % stride:
         nearest = max(-(-need // stride), round(crop_px / stride)) * stride
         raise OptionError(
-            f"--crop-px is {crop_px}; {need} or more, and a multiple of {stride}, is needed. Use --crop-px {nearest}."
+            f"`crop_px` is {crop_px}; {need} or more, and a multiple of {stride}, is needed. Use `crop_px={nearest}`."
         )
 
 
@@ -96,6 +97,6 @@ def held_out(contents: Sequence[Named], validation: Path | None) -> tuple[list[N
     return shown, [item for item in contents if item not in shown]
 
 
-def _check_once(flag: str, layers: Sequence[str]) -> None:
+def _check_once(name: str, layers: Sequence[str]) -> None:
     if len(set(layers)) < len(layers):
-        raise OptionError(f"--{flag} names a layer twice: {','.join(layers)}. Name each once.")
+        raise OptionError(f"{option(name)} names a layer twice: {','.join(layers)}. Name each once.")

@@ -49,7 +49,7 @@ class Companions:
                 if (name := stream.codec_context.codec.canonical_name) not in held:
                     raise VideoUnwritable(
                         f"the source's {stream.type} is {name}, which {output.suffix} cannot hold. Write an .mkv file, "
-                        f"or leave it out with --no-{stream.type}."
+                        f"or leave it out with `{stream.type}=False`."
                     )
 
     def streams(self, source: Any) -> list[Any]:

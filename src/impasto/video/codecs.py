@@ -41,9 +41,9 @@ class Codec:
         if crf is None:
             crf = self.crf
         elif self.crf is None:
-            raise OptionError(f"{self.name} has no --crf; its quality is fixed.")
+            raise OptionError(f"{self.name} has no `crf`; its quality is fixed.")
         elif not 0 <= crf <= self.crf_max:
-            raise OptionError(f"--crf is {crf}; {self.name} takes 0 (best) to {self.crf_max}.")
+            raise OptionError(f"`crf` is {crf}; {self.name} takes 0 (best) to {self.crf_max}.")
         return dict(self.options) | ({} if crf is None else {"crf": str(crf)})
 
     def layout_for(self, *, alpha: bool) -> str:
@@ -76,7 +76,7 @@ CODECS: dict[str, Codec] = {
         Codec("ffv1", "ffv1", "bgr0", alpha_layout="bgra", even=False, part="matroska"),
     )
 }
-"""By the name for `--codec`. H.264 at CRF 18 shows no difference to most eyes; the others are about as good."""
+"""By the name for `codec`. H.264 at CRF 18 shows no difference to most eyes; the others are about as good."""
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def _selection(options: VideoOptions, rate: Fraction | None) -> Selection:
 def _first_frame(film: Film, selection: Selection) -> Frame:
     for stored in selection.frames(film.stored()):
         return stored.open()
-    raise VideoUnreadable(f"{film.path} has no frames between --start and --end.")
+    raise VideoUnreadable(f"{film.path} has no frames between `start` and `end`.")
 
 
 def is_film(path: str | Path) -> bool:

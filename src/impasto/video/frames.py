@@ -48,15 +48,15 @@ class Selection:
 
     def __post_init__(self) -> None:
         if self.start_s < 0:
-            raise OptionError(f"--start is {self.start_s:g}; it must be 0 s or later.")
+            raise OptionError(f"`start` is {self.start_s:g}; it must be 0 s or later.")
         if self.end_s is not None and self.end_s <= self.start_s:
-            raise OptionError(f"--end is {self.end_s:g} s and --start {self.start_s:g} s; the end must be later.")
+            raise OptionError(f"`end` is {self.end_s:g} s and `start` {self.start_s:g} s; the end must be later.")
         if self.every < 1:
-            raise OptionError(f"--every is {self.every}; it must be 1 or more.")
+            raise OptionError(f"`every` is {self.every}; it must be 1 or more.")
         if self.rate is not None and self.rate <= 0:
-            raise OptionError(f"--fps is {float(self.rate):g}; it must be above 0.")
+            raise OptionError(f"`fps` is {float(self.rate):g}; it must be above 0.")
         if self.rate is not None and self.every > 1:
-            raise OptionError("--every and --fps both choose frames; give one of them.")
+            raise OptionError("`every` and `fps` both choose frames; give one of them.")
 
     def frames(self, stored: Iterable[Stored]) -> Iterator[Stored]:
         """The frames taken, with times from the start on, which is 0."""

@@ -122,7 +122,7 @@ class Recording:
             raise
         parts.finish()
         if parts.frames == 0:
-            raise VideoUnreadable(f"{self.film.path} has no frames between --start and --end.")
+            raise VideoUnreadable(f"{self.film.path} has no frames between `start` and `end`.")
         self._put_together(parts)
         if whole:
             parts.remove()

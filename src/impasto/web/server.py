@@ -42,8 +42,8 @@ def check_exposure(options: StudioOptions) -> None:
     """Raise `OptionError` where others could reach the studio without a token of the user's choice."""
     if not is_loopback(options.host) and not options.token:
         raise OptionError(
-            f"the host is {options.host}, which other machines can reach, and there is no token. Give one, of 16 "
-            "characters or more: --token"
+            f"the host is {options.host}, which other machines can reach, and there is no `token`. Give one of 16 "
+            "characters or more."
         )
     if options.token is not None and len(options.token) < 16:
         raise OptionError("the token is shorter than 16 characters. Give a longer one, or leave it out.")
@@ -69,7 +69,7 @@ def serve(options: StudioOptions, *, names: tuple[str, ...], started: Callable[[
         listening = socket.create_server((options.host, options.port), family=family)
     except OSError as error:
         raise OptionError(
-            f"port {options.port} of {options.host} is not free ({error.strerror}). Use --port 0."
+            f"port {options.port} of {options.host} is not free ({error.strerror}). Use `port=0`."
         ) from error
     port = listening.getsockname()[1]
     host = f"[{options.host}]" if ":" in options.host else options.host

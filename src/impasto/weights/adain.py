@@ -88,11 +88,11 @@ def with_encoder(decoder: Loaded, encoder: Loaded | None, name: str, file_name: 
     if not lacking and encoder is None:
         return card
     if not lacking:
-        raise OptionError(f"--encoder {name} is of no use for {file_name}, which is no decoder. Leave it out.")
+        raise OptionError(f"`encoder={name}` is of no use for {file_name}, which is no decoder. Leave it out.")
     if encoder is None:
         raise OptionError(
             f"{file_name} is a decoder, and paints only with the encoder that it was trained with. Import that first "
-            "(impasto models import vgg_normalised.pth), then name it here: --encoder vgg_normalised."
+            "(impasto models import vgg_normalised.pth), then name it here: `encoder=vgg_normalised`."
         )
     _check_pair(decoder, encoder, name, file_name)
     network = {**card.network, "encoder": {"name": name, "sha256": encoder.sha256}}
@@ -102,12 +102,12 @@ def with_encoder(decoder: Loaded, encoder: Loaded | None, name: str, file_name: 
 def _check_pair(decoder: Loaded, encoder: Loaded, name: str, file_name: str) -> None:
     network: dict[str, Any] = encoder.card.network
     if encoder.card.kind != "encoder" or network.get("architecture") != "vgg":
-        raise WeightsError(f"--encoder {name} is no VGG encoder ({encoder.card.kind}); {file_name} needs one.")
+        raise WeightsError(f"`encoder={name}` is no VGG encoder ({encoder.card.kind}); {file_name} needs one.")
     stages = [(int(width), int(count)) for width, count in network.get("stages", [])]
     counts = [count for _, count in stages[:3]]
     if len(stages) < 4 or counts != [2, 2, 4]:
         raise WeightsMismatch(
-            f"--encoder {name} has {[count for _, count in stages]} convolutions by stage; {file_name} turns round a "
+            f"`encoder={name}` has {[count for _, count in stages]} convolutions by stage; {file_name} turns round a "
             "VGG-19, which has [2, 2, 4, 4, 4] or the beginning of it up to relu4_1."
         )
     wanted = _needed({stage: width for stage, (width, _) in enumerate(stages[:4], start=1)})

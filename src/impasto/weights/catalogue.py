@@ -239,7 +239,7 @@ def _cached(entry: Entry, progress: Progress | None, allow_unverified: bool) -> 
         raise DownloadFailed(
             f"{entry.name} is not on this machine and IMPASTO_OFFLINE forbids downloads. Put {entry.file_name} into "
             f"{cache_dir()}, import a copy (impasto models import FILE), or use the bundled encoder "
-            "(--encoder compact-vgg)."
+            "(`encoder=compact-vgg`)."
         )
     mirror = os.environ.get("IMPASTO_MIRROR", "")
     mirrored = (f"{mirror.rstrip('/')}/{entry.file_name}",) if mirror else ()
@@ -254,7 +254,7 @@ def _cached(entry: Entry, progress: Progress | None, allow_unverified: bool) -> 
         )
     except DownloadFailed as error:
         hint = f"Set IMPASTO_MIRROR to a server with {entry.file_name}, import a copy (impasto models import FILE)"
-        raise DownloadFailed(f"{error} {hint}, or use the bundled encoder (--encoder compact-vgg).") from error
+        raise DownloadFailed(f"{error} {hint}, or use the bundled encoder (`encoder=compact-vgg`).") from error
     return target
 
 

@@ -109,7 +109,7 @@ def import_weights(
     target = imported_path(chosen_name)
     if target.exists() and not replace:
         raise OptionError(
-            f"there is an imported {chosen_name} already. Choose another --name, or replace it with --replace."
+            f"there is an imported {chosen_name} already. Choose another `name`, or replace it with `replace`."
         )
     weights = read_checkpoint(path, checkpoint_format=checkpoint_format)
     encoder_weights = None if encoder is None else load_weights(encoder)
@@ -138,7 +138,7 @@ def _matching_format(contents: Contents, file_name: str, sha256: str) -> Checkpo
         names = [row.name for row in fitting]
         raise WeightsError(
             f"{file_name} may be {' or '.join(names)}: keys and shapes are the same, but the colours of input or "
-            f"output differ. Choose one with --format {'|'.join(names)}."
+            f"output differ. Choose one with `checkpoint_format={'|'.join(names)}`."
         )
     return (published or fitting)[0]
 
