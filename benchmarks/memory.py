@@ -1,6 +1,6 @@
 """Seconds and peak memory of painting in one pass by size: `python benchmarks/memory.py 1 10 100`.
 
-`--learned wave` paints a style of the network of trained styles instead.
+`--trained wave` paints a style of the network of trained styles instead.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from impasto.image import files
 from impasto.image.samples import sample
 from impasto.image.swatches import swatch
 from impasto.nets import table
-from impasto.nets.fast import loaded as load_learned
+from impasto.nets.fast import loaded as load_fast_network
 from impasto.nets.table import VARIANTS, Network
 from impasto.stylizers.any_style import any_style
 from impasto.stylizers.fast import Fast
@@ -55,9 +55,9 @@ def paint(source: Path, output: Path, options: argparse.Namespace) -> None:
     if not options.give_back:
         keep_freed_memory()  # as the command line does
     work: Stylizer[Any]
-    if options.learned:
-        learned = load_learned("compact-styles", precision=options.precision)
-        work, style = Fast({options.learned: learned.of({options.learned: 1.0})}), Style(learned=options.learned)
+    if options.trained:
+        network = load_fast_network("compact-styles", precision=options.precision)
+        work, style = Fast({options.trained: network.of({options.trained: 1.0})}), Style(trained=options.trained)
     else:
         work = any_style(network(options.network, options.precision))
         style = Style(swatch("strokes", size_hw=(480, 600)))
@@ -89,14 +89,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("megapixels", type=float, nargs="*", default=[1, 10, 100])
     parser.add_argument("--network", default="adain", help="a weight file, or a row of VARIANTS, untrained")
-    parser.add_argument("--learned", default="", help="a trained style to paint in, in place of --network")
+    parser.add_argument("--trained", default="", help="a trained style to paint in, in place of --network")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--suffix", default=".jpg")
     parser.add_argument("--give-back", action="store_true", help="let freed memory return to the system")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    flags = [f"--{key}={getattr(options, key)}" for key in ("network", "learned", "precision", "strength", "suffix")]
+    flags = [f"--{key}={getattr(options, key)}" for key in ("network", "trained", "precision", "strength", "suffix")]
     flags += ["--give-back"] if options.give_back else []
     if options.child is not None:
         where = Path(options.child[1])

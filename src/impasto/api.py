@@ -32,7 +32,7 @@ from impasto.image.samples import sample
 from impasto.methods.table import METHODS
 from impasto.methods.trained import load_trained
 from impasto.nets.fast import FastNetwork
-from impasto.nets.fast import loaded as load_learned
+from impasto.nets.fast import loaded as load_fast_network
 from impasto.nets.table import Network
 from impasto.nets.table import loaded as load_network
 from impasto.session.evaluated import evaluate
@@ -84,7 +84,7 @@ __all__ = [
     "any_style",
     "evaluate",
     "load_encoder",
-    "load_learned",
+    "load_fast_network",
     "load_network",
     "open_session",
     "paused_path",

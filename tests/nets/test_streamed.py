@@ -109,7 +109,7 @@ def test_the_smallest_pictures_are_painted() -> None:
 def test_moments_of_strips_would_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """The law can fail: with norms by the last strip's moments it does."""
     net, image = made("johnson"), drawn((41, 18))
-    monkeypatch.setattr(streamed, "tallied", lambda part, before: lazy.tallied(part, None))
+    monkeypatch.setattr(streamed, "running_moments", lambda part, before: lazy.running_moments(part, None))
     assert apart(by_strips(net, image, strip_px=150), whole_of(net, image)) > 0.1
 
 
@@ -255,10 +255,10 @@ def check_rows(x: Tensor, conv: nn.Module) -> None:
 
 def test_tallies_are_exact_where_the_mean_is_far_from_0() -> None:
     feats = (3 + 0.1 * torch.randn(1, 4, 300, 200)).contiguous(memory_format=torch.channels_last)
-    tally = lazy.tallied(feats[:, :, 130:], lazy.tallied(feats[:, :, :130], None))
+    running = lazy.running_moments(feats[:, :, 130:], lazy.running_moments(feats[:, :, :130], None))
     var, mean = torch.var_mean(feats.double(), dim=(2, 3), correction=0)
-    torch.testing.assert_close(tally.mean, mean, atol=1e-5, rtol=0)
-    torch.testing.assert_close(tally.spread / tally.count, var, atol=0, rtol=1e-4)
+    torch.testing.assert_close(running.mean, mean, atol=1e-5, rtol=0)
+    torch.testing.assert_close(running.spread / running.count, var, atol=0, rtol=1e-4)
 
 
 def test_what_two_maps_hold_counts_once() -> None:

@@ -38,7 +38,7 @@ def painted(networks: Networks, content: Tensor, *styles: Style, strength: float
 
 
 def test_one_style_is_the_network_s_picture(networks: Networks, photo: Tensor) -> None:
-    found = painted(networks, photo, Style(learned="a", weight=0.3))
+    found = painted(networks, photo, Style(trained="a", weight=0.3))
     assert torch.equal(found, networks["a"].painted(photo))
     assert found.shape == photo.shape
     assert not torch.allclose(found, networks["b"].painted(photo), atol=0.05)
@@ -47,12 +47,12 @@ def test_one_style_is_the_network_s_picture(networks: Networks, photo: Tensor) -
 
 def test_the_content_is_not_touched(networks: Networks, photo: Tensor) -> None:
     before = photo.clone()
-    painted(networks, photo, Style(learned="a"), Style(learned="b"), strength=0.5)
+    painted(networks, photo, Style(trained="a"), Style(trained="b"), strength=0.5)
     assert torch.equal(photo, before)
 
 
 def test_strength(networks: Networks, photo: Tensor) -> None:
-    style = Style(learned="a")
+    style = Style(trained="a")
     one = painted(networks, photo, style)
     assert torch.equal(painted(networks, photo, style, strength=0.0), photo)
     torch.testing.assert_close(painted(networks, photo, style, strength=0.25), photo + 0.25 * (one - photo))
@@ -66,13 +66,13 @@ def test_strength(networks: Networks, photo: Tensor) -> None:
 @pytest.mark.parametrize(("one", "other"), [(3.0, 1.0), (1.5, -0.5)])
 def test_a_mix_is_the_weighted_picture(networks: Networks, photo: Tensor, one: float, other: float) -> None:
     a, b = (networks[name].painted(photo) for name in "ab")
-    found = painted(networks, photo, Style(learned="a", weight=one), Style(learned="b", weight=other))
+    found = painted(networks, photo, Style(trained="a", weight=one), Style(trained="b", weight=other))
     expected = ((one * a + other * b) / (one + other)).clamp(0, 1)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 def test_no_share_is_not_painted(networks: Networks, photo: Tensor) -> None:
-    code = Fast(networks).prepare(Mix((Style(learned="a"), Style(learned="b", weight=0.0))))
+    code = Fast(networks).prepare(Mix((Style(trained="a"), Style(trained="b", weight=0.0))))
     assert [brush.network.name for brush in code] == ["a"]
 
 
@@ -80,7 +80,7 @@ def test_masks(networks: Networks, photo: Tensor) -> None:
     """Left in one style, right in the other, in between the content; where both are, by weight."""
     masks = torch.zeros(2, 1, 1, 72, 80)
     masks[0, ..., :30], masks[1, ..., 20:30], masks[1, ..., 50:] = 1, 1, 1
-    styles = [Style(learned=n, weight=w, mask=m) for n, w, m in zip("ab", (1.0, 3.0), masks, strict=True)]
+    styles = [Style(trained=n, weight=w, mask=m) for n, w, m in zip("ab", (1.0, 3.0), masks, strict=True)]
     found = painted(networks, photo, *styles)
     a, b = (networks[name].painted(photo) for name in "ab")
     torch.testing.assert_close(found[..., :20], a[..., :20])
@@ -92,33 +92,33 @@ def test_masks(networks: Networks, photo: Tensor) -> None:
 
 
 def test_half_precision_is_kept(networks: Networks, photo: Tensor) -> None:
-    found = painted(networks, photo.half(), Style(learned="a"), Style(learned="b"), strength=0.5)
-    wide = painted(networks, photo.half().float(), Style(learned="a"), Style(learned="b"), strength=0.5)
+    found = painted(networks, photo.half(), Style(trained="a"), Style(trained="b"), strength=0.5)
+    wide = painted(networks, photo.half().float(), Style(trained="a"), Style(trained="b"), strength=0.5)
     assert found.dtype == torch.float16
     torch.testing.assert_close(found.float(), wide, atol=2e-3, rtol=0)
 
 
 def test_bfloat16_is_near(networks: Networks, photo: Tensor) -> None:
     rough = {"a": dataclasses.replace(networks["a"], dtype=torch.bfloat16)}
-    found, wide = (painted(which, photo, Style(learned="a")) for which in (rough, networks))
+    found, wide = (painted(which, photo, Style(trained="a")) for which in (rough, networks))
     assert found.dtype == torch.float32
     assert 0 < float((found - wide).abs().mean()) < 0.02
 
 
 def test_sizes_that_cannot_be_painted(networks: Networks, photo: Tensor) -> None:
     for height, width in ((5, 5), (5, 30), (31, 6), (7, 9)):
-        assert painted(networks, photo[..., :height, :width], Style(learned="a")).shape[-2:] == (height, width)
+        assert painted(networks, photo[..., :height, :width], Style(trained="a")).shape[-2:] == (height, width)
     with pytest.raises(ImageTooSmall, match="30×4 px here; a needs 5 px a side"):
-        painted(networks, photo[..., :4, :30], Style(learned="a"))
+        painted(networks, photo[..., :4, :30], Style(trained="a"))
 
 
 def test_other_styles_are_refused(networks: Networks, photo: Tensor, make_network: Callable[..., object]) -> None:
     with pytest.raises(OptionError, match="'p' is no trained style"):
         Fast(networks).prepare(Mix((Style(photo, name="p"),)))
     with pytest.raises(OptionError, match="`method=arbitrary` needs the style's picture; 'a' is a trained style"):
-        Arbitrary(make_network("adain")).prepare(Mix((Style(learned="a", name="a"),)))  # type: ignore[arg-type]
+        Arbitrary(make_network("adain")).prepare(Mix((Style(trained="a", name="a"),)))  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="both a picture and a network"):
-        Style(photo, learned="a")
+        Style(photo, trained="a")
 
 
 def test_cards_that_say_something_else(tmp_path: Path, save_learned: Callable[..., Path]) -> None:
@@ -174,14 +174,14 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_styles_of_one_network_are_blended_in_one_pass(
     styles_of_one: Networks, photo: Tensor, passes: list[str], weights: tuple[float, ...]
 ) -> None:
-    found = painted(styles_of_one, photo, *(Style(learned=n, weight=w) for n, w in zip("xyz", weights, strict=True)))
+    found = painted(styles_of_one, photo, *(Style(trained=n, weight=w) for n, w in zip("xyz", weights, strict=True)))
     assert passes == ["many"]
     style_weights = {name: weight / sum(weights) for name, weight in zip("xyz", weights, strict=True)}
     torch.testing.assert_close(found, styles_of_one["many"].of(style_weights).painted(photo), atol=1e-5, rtol=0)
 
 
 def test_unlike_networks_are_blended_as_pictures(styles_of_one: Networks, photo: Tensor, passes: list[str]) -> None:
-    styles = [Style(learned=n, weight=w) for n, w in (("x", 1.0), ("b", 2.0), ("y", 3.0))]
+    styles = [Style(trained=n, weight=w) for n, w in (("x", 1.0), ("b", 2.0), ("y", 3.0))]
     found = painted(styles_of_one, photo, *styles)
     assert sorted(passes) == ["b", "many"]
     group = styles_of_one["many"].of({"x": 0.25, "y": 0.75}).painted(photo)
@@ -192,14 +192,14 @@ def test_unlike_networks_are_blended_as_pictures(styles_of_one: Networks, photo:
 @pytest.mark.parametrize("away", [-1.0, -0.999])
 def test_weights_that_cancel_out_among_others(styles_of_one: Networks, photo: Tensor, away: float) -> None:
     """Towards one style and as far away from its neighbour: nothing is divided by the rest."""
-    styles = [Style(learned=n, weight=w) for n, w in (("x", 1.0), ("b", 1.0), ("y", away))]
+    styles = [Style(trained=n, weight=w) for n, w in (("x", 1.0), ("b", 1.0), ("y", away))]
     x, b, y = (styles_of_one[name].painted(photo) for name in "xby")
     expected = ((x + b + away * y) / (2 + away)).clamp(0, 1)
     torch.testing.assert_close(painted(styles_of_one, photo, *styles), expected, atol=1e-5, rtol=0)
 
 
 def test_one_style_twice_is_painted_once(styles_of_one: Networks, photo: Tensor, passes: list[str]) -> None:
-    found = painted(styles_of_one, photo, Style(learned="x"), Style(learned="x", weight=2.0))
+    found = painted(styles_of_one, photo, Style(trained="x"), Style(trained="x", weight=2.0))
     assert passes == ["many"]
     torch.testing.assert_close(found, styles_of_one["x"].painted(photo), atol=1e-5, rtol=0)
 
@@ -207,7 +207,7 @@ def test_one_style_twice_is_painted_once(styles_of_one: Networks, photo: Tensor,
 def test_regions_keep_their_styles(styles_of_one: Networks, photo: Tensor, passes: list[str]) -> None:
     masks = torch.zeros(3, 1, 1, 72, 80)
     masks[0, ..., :30], masks[1, ..., 30:50], masks[2, ..., 50:] = 1, 1, 1
-    styles = [Style(learned=n, mask=mask) for n, mask in zip("xyx", masks, strict=True)]
+    styles = [Style(trained=n, mask=mask) for n, mask in zip("xyx", masks, strict=True)]
     found = painted(styles_of_one, photo, *styles)
     assert passes == ["many", "many"]  # x once for both of its regions
     x, y = (styles_of_one[name].painted(photo) for name in "xy")
@@ -216,7 +216,7 @@ def test_regions_keep_their_styles(styles_of_one: Networks, photo: Tensor, passe
 
 def test_one_of_several_must_be_named(styles_of_one: Networks) -> None:
     with pytest.raises(OptionError, match=r"many has 3 styles: x, y, z\. Name one of them, as many#x"):
-        Fast(styles_of_one).prepare(Mix((Style(learned="many"),)))
+        Fast(styles_of_one).prepare(Mix((Style(trained="many"),)))
 
 
 def test_the_memory_is_handed_on(networks: Networks, photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +230,7 @@ def test_the_memory_is_handed_on(networks: Networks, photo: Tensor, monkeypatch:
     monkeypatch.setattr(Painter, "_by_strips", by_strips)
     stylizer = Fast(networks, memory_bytes=1_000_000)
     mask = torch.ones(1, 1, *photo.shape[-2:])
-    for styles in ([Style(learned="a")], [Style(learned="a"), Style(learned="b")], [Style(learned="a", mask=mask)]):
+    for styles in ([Style(trained="a")], [Style(trained="a"), Style(trained="b")], [Style(trained="a", mask=mask)]):
         list(stylizer.paint(photo, stylizer.prepare(Mix(tuple(styles)))))
     alone = 1_000_000 - 2 * photo.nbytes
     assert asked == [alone, *([alone - photo.nbytes] * 2), alone - photo.nbytes - mask.nbytes]

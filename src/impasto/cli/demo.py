@@ -158,21 +158,21 @@ def _painted(job: Job, folder: Path, *, cache: JobCache, bar: Bar) -> Path | Non
     from impasto.cli.painting import done_already, painted_file
 
     picture = folder / f"{Path(job.content).stem}-{Path(job.styles[0].source).stem}.png"
-    begun = _begun(job, picture, cache)
-    if done_already(begun, picture):
+    session = _session(job, picture, cache)
+    if done_already(session, picture):
         bar.note(f"{picture} is painted already")
         return picture
-    result = painted_file(begun, picture, options=OutputOptions(), bar=bar)
+    result = painted_file(session, picture, options=OutputOptions(), bar=bar)
     if result.stopped:
         print(picture, flush=True)
         bar.note(f"stopped after step {result.step.index} of {result.step.total}; the same command again goes on.")
         return None
-    begun.forget(picture)
+    session.forget(picture)
     bar.note(f"{picture} is painted: {result.step.index} steps, {result.seconds:.1f} s")
     return picture
 
 
-def _begun(job: Job, picture: Path, cache: JobCache) -> Session:
+def _session(job: Job, picture: Path, cache: JobCache) -> Session:
     """The job, where it was stopped the last time; from the beginning where that was another job."""
     from impasto import api
 
@@ -194,24 +194,24 @@ def _cells(files: Inputs, folder: Path, options: DemoOptions, *, cache: JobCache
     work = []
     for (content, style), picture in zip(pairs, [path for row in rows for path in row], strict=True):
         job = _job(content, style, options, size=size, steps=steps)
-        begun = api.open_session(job, output=picture, cache=cache)
-        if not done_already(begun, picture):
-            work.append((begun, picture))
+        session = api.open_session(job, output=picture, cache=cache)
+        if not done_already(session, picture):
+            work.append((session, picture))
     _paint_cells(work, bar)
     return rows
 
 
 def _paint_cells(work: Sequence[tuple[Session, Path]], bar: Bar) -> None:
     """Paint and write one after another, under one bar: a step's work is taken as its canvas's pixels."""
-    total = sum(h * w * steps for begun, _ in work for (h, w), steps in begun.work())
+    total = sum(h * w * steps for session, _ in work for (h, w), steps in session.work())
     done, left = 0, TimeLeft(total)
-    for number, (begun, picture) in enumerate(work, start=1):
-        for step in begun.steps():
+    for number, (session, picture) in enumerate(work, start=1):
+        for step in session.steps():
             done += step.size_hw[0] * step.size_hw[1]
             time_left = as_time(left.after(done))
             text = f"sheet {number}/{len(work)}  {picture.stem}  step {step.index}/{step.total}"
             bar.show(done, total, f"{text}  {time_left} left" if time_left else text)
-        begun.painting(step).save(picture)
+        session.painting(step).save(picture)
 
 
 def _write_sheet(path: Path, cells: Sequence[Sequence[Path]], files: Inputs) -> None:

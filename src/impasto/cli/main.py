@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         if debug:
             traceback.print_exc()
-        return _told(error)
+        return _reported(error)
 
 
 def _let_help_flow(app: App) -> None:
@@ -98,7 +98,7 @@ def _let_threads_sleep() -> None:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
-def _told(error: BaseException) -> int:
+def _reported(error: BaseException) -> int:
     """Say on stderr what went wrong; the exit code."""
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED

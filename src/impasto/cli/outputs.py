@@ -52,18 +52,18 @@ def targets(
     into the current folder. Raises before any work what writing would raise after it, and `OptionError` for an output
     that is one of the inputs.
     """
-    found, mixes = _found(contents, output), _mixes(styles, output)
+    contents_found, mixes = _found(contents, output), _mixes(styles, output)
     several = is_batch(contents, styles)
     if pairs is not None and _folder_in(styles) is None:
         raise OptionError(f"--pairs {pairs} is for a folder of styles, and none is given: --style FOLDER")
-    chosen = _paired(found, mixes, pairs or PAIRS[0])
+    chosen = _paired(contents_found, mixes, pairs or PAIRS[0])
     if output is None and several:
         raise OptionError("there are several pictures to paint; name a folder for what they become: -o FOLDER")
     into_folder = several or output is None or output.is_dir() or not output.suffix
     if several and output is not None and (output.is_file() or _is_picture(output)):
         raise OptionError(f"{output} is one file, and several pictures are painted. Name a folder: -o FOLDER")
     if output is not None and not into_folder:
-        made = [Target(found[0][0], mixes[0], output)]
+        made = [Target(contents_found[0][0], mixes[0], output)]
     else:
         made = _named(chosen, output or Path(), stem_of=stem_of)
     _check(made, bits=bits)
@@ -121,32 +121,32 @@ def check_apart(path: Path, inputs: Set[Identity]) -> None:
 
 def identities(paths: Iterable[str | Path]) -> set[Identity]:
     """What the files among `paths` are known by, whatever their names."""
-    return {found for path in paths if (found := _identity(Path(path))) is not None}
+    return {identity for path in paths if (identity := _identity(Path(path))) is not None}
 
 
 def _identity(path: Path) -> Identity | None:
     """What two names of one file have in common; None where there is no file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _found(contents: Sequence[Path], output: Path | None) -> list[Found]:
     """Every picture that is to be painted."""
-    found = []
+    pictures_by_folder = []
     for content in contents:
         if not content.is_dir():
-            found.append((content, Path()))
+            pictures_by_folder.append((content, Path()))
             continue
         from impasto.image.files import pictures_in
 
         pictures = _outside(pictures_in(content), content, output, what="contents")
         if not pictures:
             raise ImageUnreadable(f"{content} holds no pictures.")
-        found += [(path, path.parent.relative_to(content)) for path in pictures]
-    return found
+        pictures_by_folder += [(path, path.parent.relative_to(content)) for path in pictures]
+    return pictures_by_folder
 
 
 def _outside(paths: Iterable[Path], folder: Path, output: Path | None, *, what: str) -> list[Path]:
@@ -182,24 +182,24 @@ def _mixes(styles: Sequence[str], output: Path | None) -> list[tuple[str, ...]]:
 
     folder = Path(name)
     kept = [path for path in folder.rglob("*.safetensors") if not path.name.startswith(".")]
-    found = _outside(sorted([*pictures_in(folder), *kept]), folder, output, what="styles")
-    if not found:
+    styles_in = _outside(sorted([*pictures_in(folder), *kept]), folder, output, what="styles")
+    if not styles_in:
         raise ImageUnreadable(f"{folder} holds no pictures and no saved styles.")
-    return [(str(path),) for path in found]
+    return [(str(path),) for path in styles_in]
 
 
 def _paired(
-    found: Sequence[Found], mixes: Sequence[tuple[str, ...]], pairs: str
+    contents: Sequence[Found], mixes: Sequence[tuple[str, ...]], pairs: str
 ) -> list[tuple[Found, tuple[str, ...]]]:
     """Each content with the styles that it is painted in; contents change last, since they are large."""
     if pairs == "all":
-        return [(content, mix) for content in found for mix in mixes]
-    if len(found) != len(mixes):
+        return [(content, mix) for content in contents for mix in mixes]
+    if len(contents) != len(mixes):
         raise OptionError(
-            f"--pairs zip needs as many styles as contents; there are {len(mixes)} and {len(found)}. "
+            f"--pairs zip needs as many styles as contents; there are {len(mixes)} and {len(contents)}. "
             "Give a folder of styles with as many as there are contents."
         )
-    return list(zip(found, mixes, strict=True))
+    return list(zip(contents, mixes, strict=True))
 
 
 def _named(

@@ -27,7 +27,7 @@ class StyleSource(Options):
 
     source: Annotated[
         str,
-        Doc("Picture whose style is taken, a style that `impasto style save` kept, or name or file of a learned one."),
+        Doc("Picture whose style is taken, a style of `impasto style save`, or the name or file of a trained style."),
     ]
     weight: Annotated[float, Doc("Share of this style against the others; below 0 leads away from it."), Range()] = 1.0
     scale: Annotated[float, Doc("Size of its strokes; 1 lays the picture over the whole output."), Range(0.05, 20)] = (

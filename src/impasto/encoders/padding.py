@@ -20,22 +20,22 @@ class Reflected(torch.autograd.Function):
     def forward(ctx: Any, feats: Tensor) -> Tensor:
         """The padded features."""
         b, c, h, w = feats.shape
-        found = feats.new_empty((b, h + 2, w + 2, c)).permute(0, 3, 1, 2)
-        found[..., 1:-1, 1:-1] = feats
-        found[..., 0, 1:-1], found[..., -1, 1:-1] = feats[..., 1, :], feats[..., -2, :]
-        found[..., 0], found[..., -1] = found[..., 2], found[..., -3]
-        return found
+        padded = feats.new_empty((b, h + 2, w + 2, c)).permute(0, 3, 1, 2)
+        padded[..., 1:-1, 1:-1] = feats
+        padded[..., 0, 1:-1], padded[..., -1, 1:-1] = feats[..., 1, :], feats[..., -2, :]
+        padded[..., 0], padded[..., -1] = padded[..., 2], padded[..., -3]
+        return padded
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         """The gradient by the features: the border's is added to the pixels that it mirrors."""
-        found = grads[0][..., 1:-1].clone(memory_format=torch.channels_last)  # (b, c, h + 2, w)
-        found[..., 1] += grads[0][..., 0]
-        found[..., -2] += grads[0][..., -1]
-        found[..., 2, :] += found[..., 0, :]
-        found[..., -3, :] += found[..., -1, :]
-        return found[..., 1:-1, :]
+        gradient = grads[0][..., 1:-1].clone(memory_format=torch.channels_last)  # (b, c, h + 2, w)
+        gradient[..., 1] += grads[0][..., 0]
+        gradient[..., -2] += grads[0][..., -1]
+        gradient[..., 2, :] += gradient[..., 0, :]
+        gradient[..., -3, :] += gradient[..., -1, :]
+        return gradient[..., 1:-1, :]
 
 
 def exported() -> bool:
@@ -47,5 +47,5 @@ def reflected(feats: Tensor) -> Tensor:
     """`feats` with a border of one pixel that mirrors them, in their own layout; h, w ≥ 2."""
     if exported() or not feats.is_contiguous(memory_format=torch.channels_last):
         return F.pad(feats, (1, 1, 1, 1), mode="reflect")
-    found: Tensor = Reflected.apply(feats)  # type: ignore[no-untyped-call]
-    return found
+    padded: Tensor = Reflected.apply(feats)  # type: ignore[no-untyped-call]
+    return padded

@@ -159,7 +159,7 @@ class Vgg(nn.Module):
             return {}
         depth = max(self.place(name) for name in wanted)
         self._check_size(image, wanted)
-        found: dict[str, Tensor] = {}
+        feats: dict[str, Tensor] = {}
         with torch.autocast(image.device.type, enabled=False):  # bf16 has fewer steps than 8-bit pixels: centre first
             x = F.conv2d(image, self.matrix.to(image.dtype), self.offset.to(image.dtype))
         spare = x.requires_grad and x[0, 0].numel() >= SPARED_PIXELS
@@ -168,18 +168,18 @@ class Vgg(nn.Module):
             pooled = depth.stage > stage or f"pool{stage}" in wanted
             run = partial(self._stage, stage=stage, last=last, pooled=pooled, wanted=wanted)
             x, here = checkpoint(run, x, use_reentrant=False) if spare else run(x)
-            found |= here
-        return found
+            feats |= here
+        return feats
 
     def _stage(
         self, x: Tensor, *, stage: int, last: int, pooled: bool, wanted: set[str]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What leaves a stage that is computed up to its `last` convolution, and the named features in it."""
-        found: dict[str, Tensor] = {}
+        feats_by_layer: dict[str, Tensor] = {}
 
         def kept(name: str, feats: Tensor) -> Tensor:
             if name in wanted:  # the others are let go at once: without gradients that is most of the memory
-                found[name] = feats
+                feats_by_layer[name] = feats
             return feats
 
         for i in range(1, last + 1):
@@ -187,7 +187,7 @@ class Vgg(nn.Module):
             x = kept(f"relu{stage}_{i}", F.relu(x))
         if pooled:
             x = kept(f"pool{stage}", self._pool(x, stage))
-        return x, found
+        return x, feats_by_layer
 
     def _check_size(self, image: Tensor, layers: set[str]) -> None:
         h, w = image.shape[-2:]

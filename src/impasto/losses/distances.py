@@ -1,7 +1,7 @@
-"""Distances between features or statistics: `(found, target) -> scalar`, 0 when equal.
+"""Distances between features or statistics: `(output, target) -> scalar`, 0 when equal.
 
-The first axis is the batch; a target of batch 1 serves every found item. Means are over all numbers, so that neither
-size nor batch changes the scale.
+The first axis is the batch; a target of batch 1 serves every item of the output. Means are over all numbers, so that
+neither size nor batch changes the scale.
 """
 
 from __future__ import annotations
@@ -25,43 +25,43 @@ NOTHING = 1e-12
 class Distance(Protocol):
     """A distance between two tensors `(b, …)`."""
 
-    def __call__(self, found: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    def __call__(self, output: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
         """A scalar, or `(b,)` for `each`."""
 
 
 class StatisticDistance(Protocol):
     """A distance between two statistics: a scalar, the mean over the batch."""
 
-    def __call__(self, found: Statistic, target: Statistic) -> Tensor:
-        """Zero when equal, about 1 when `found` is as far from `target` as nothing is."""
+    def __call__(self, output: Statistic, target: Statistic) -> Tensor:
+        """Zero when equal, about 1 when `output` is as far from `target` as nothing is."""
 
 
 @full_precision
-def l2(found: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+def l2(output: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """Squared difference."""
-    return reduced((found - target).square(), reduction)
+    return reduced((output - target).square(), reduction)
 
 
 @full_precision
-def l1(found: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+def l1(output: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """Absolute difference."""
-    return reduced((found - target).abs(), reduction)
+    return reduced((output - target).abs(), reduction)
 
 
 @full_precision
-def huber(found: Tensor, target: Tensor, *, reduction: Reduction = "mean", delta: float = 1.0) -> Tensor:
+def huber(output: Tensor, target: Tensor, *, reduction: Reduction = "mean", delta: float = 1.0) -> Tensor:
     """Half the squared difference below `delta`, and `delta` times the difference less `delta`/2 above it."""
-    size = (found - target).abs()
+    size = (output - target).abs()
     return reduced(torch.where(size < delta, size.square() / 2, delta * (size - delta / 2)), reduction)
 
 
 @full_precision
-def coral(found: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+def coral(output: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """Squared Frobenius distance of covariances `(b, c, c)`, divided by 4 c².
 
     Sun & Saenko, Deep CORAL: Correlation Alignment for Deep Domain Adaptation, 2016, eq. 1.
     """
-    return l2(found, target, reduction=reduction) / 4
+    return l2(output, target, reduction=reduction) / 4
 
 
 def relative(distance: Distance) -> Distance:
@@ -73,23 +73,23 @@ def relative(distance: Distance) -> Distance:
     """
 
     @full_precision
-    def scaled(found: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    def scaled(output: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
         size = target.detach().flatten(1).square().mean(1).sqrt()  # (b,)
         empty = size < NOTHING
         size = torch.where(empty, 1, size).view(-1, *[1] * (target.ndim - 1))
         unit = target / size
         norm = distance(torch.zeros_like(unit), unit.detach(), reduction="each")
-        ratio = distance(found / size, unit, reduction="each") / torch.where(empty, 1, norm)
+        ratio = distance(output / size, unit, reduction="each") / torch.where(empty, 1, norm)
         return reduced(ratio, reduction)
 
     return scaled
 
 
-def relative_l2(found: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+def relative_l2(output: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """`relative(l2)`, |f-t|² / |t|², in a tenth of its time; the target gets no gradient."""
     wide = target.detach() if target.dtype == torch.float64 else target.detach().float()
     size = _mean_square(wide)
-    ratio = MeanSquare.apply(found, wide) / torch.where(size < NOTHING**2, 1, size)  # type: ignore[no-untyped-call]
+    ratio = MeanSquare.apply(output, wide) / torch.where(size < NOTHING**2, 1, size)  # type: ignore[no-untyped-call]
     return reduced(ratio, reduction)
 
 
@@ -100,11 +100,11 @@ class MeanSquare(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, found: Tensor, target: Tensor) -> Tensor:
+    def forward(ctx: Any, output: Tensor, target: Tensor) -> Tensor:
         """Accumulated in the target's type."""
-        difference = found.to(target.dtype) - target
+        difference = output.to(target.dtype) - target
         ctx.save_for_backward(difference)
-        ctx.own = found.dtype
+        ctx.own = output.dtype
         return _mean_square(difference)
 
     @staticmethod
@@ -124,8 +124,8 @@ def _mean_square(values: Tensor) -> Tensor:
 def joined(distance: Distance) -> StatisticDistance:
     """`distance` over all parts of a statistic as one vector; for parts that have the same unit."""
 
-    def over_all(found: Statistic, target: Statistic) -> Tensor:
-        return distance(_row(found), _row(target))
+    def over_all(output: Statistic, target: Statistic) -> Tensor:
+        return distance(_row(output), _row(target))
 
     return over_all
 
@@ -133,8 +133,8 @@ def joined(distance: Distance) -> StatisticDistance:
 def of_first(distance: Distance) -> StatisticDistance:
     """`distance` over the first part of a statistic; the others are ignored."""
 
-    def over_first(found: Statistic, target: Statistic) -> Tensor:
-        return distance(found[0], target[0])
+    def over_first(output: Statistic, target: Statistic) -> Tensor:
+        return distance(output[0], target[0])
 
     return over_first
 

@@ -46,25 +46,25 @@ def prepared(target: Statistic) -> Statistic:
 
 
 @full_precision
-def bures(found: Statistic, target: Statistic) -> Tensor:
+def bures(output: Statistic, target: Statistic) -> Tensor:
     """Squared Wasserstein-2 distance of two Gaussians, the mean over the batch; zero or more.
 
     |m1-m2|² + tr(S1 + S2 - 2 (S2^½ S1 S2^½)^½): Olkin & Pukelsheim, The distance between two random vectors with given
     dispersion matrices, 1982. `target` may be plain or `prepared`. Departs from the formula by the ridge on both sides,
     within the target's span; outside of it the target counts as having no variance.
     """
-    return _bures(found, target if len(target) == 4 else prepared(target)).mean()
+    return _bures(output, target if len(target) == 4 else prepared(target)).mean()
 
 
 @full_precision
-def relative_bures(found: Statistic, target: Statistic) -> Tensor:
+def relative_bures(output: Statistic, target: Statistic) -> Tensor:
     """`bures` divided by the target's energy |m|² + tr(S), which is its distance from nothing."""
     ready = target if len(target) == 4 else prepared(target)
-    return (_bures(found, ready) / _size(_energy(ready))).mean()
+    return (_bures(output, ready) / _size(_energy(ready))).mean()
 
 
 @full_precision
-def relative_moments(found: Statistic, target: Statistic) -> Tensor:
+def relative_moments(output: Statistic, target: Statistic) -> Tensor:
     """Mean of two parts: squared difference of the covariances and of the means, each divided by the target's own.
 
     A part counts as at least `FLOOR` of the target's energy, so flat and centred targets give finite losses.
@@ -72,18 +72,18 @@ def relative_moments(found: Statistic, target: Statistic) -> Tensor:
     energy = _energy(target).detach()
     spread_size = _at_least(target[0].square().sum((-2, -1)), (FLOOR * energy).square())
     shift_size = _at_least(target[1].square().sum(-1), FLOOR * energy)
-    spread = (found[0] - target[0]).square().sum((-2, -1)) / spread_size
-    shift = (found[1] - target[1]).square().sum(-1) / shift_size
+    spread = (output[0] - target[0]).square().sum((-2, -1)) / spread_size
+    shift = (output[1] - target[1]).square().sum(-1) / shift_size
     return (spread + shift).mean() / 2
 
 
-def _bures(found: Statistic, target: Statistic) -> Tensor:
+def _bures(output: Statistic, target: Statistic) -> Tensor:
     """`(b,)`; `target` is prepared."""
     _, mean, factor, ridge = target
-    shift = (found[1] - mean).square().sum(-1)
+    shift = (output[1] - mean).square().sum(-1)
     stretch = factor.square().sum(-2)  # (b, r): the target's variances along its span, with the ridge
     constant = stretch.sum(-1) + ridge * (stretch > 0).sum(-1)
-    return (shift + constant + _unshared(found[0], factor, stretch * ridge.unsqueeze(-1))).clamp_min(0)
+    return (shift + constant + _unshared(output[0], factor, stretch * ridge.unsqueeze(-1))).clamp_min(0)
 
 
 class Unshared(torch.autograd.Function):
@@ -112,8 +112,8 @@ class Unshared(torch.autograd.Function):
         slopes = torch.where(roots > least, roots, torch.inf).rsqrt()
         with torch.autocast(factor.device.type, enabled=False):
             halves = factor @ (vectors * slopes.unsqueeze(-2)).to(factor)  # (b, c, r)
-            found = torch.baddbmm(_identity(halves), halves, halves.mT, alpha=-1)
-        return found * grads[0][:, None, None], None, None
+            gradient = torch.baddbmm(_identity(halves), halves, halves.mT, alpha=-1)
+        return gradient * grads[0][:, None, None], None, None
 
 
 def _unshared(spread: Tensor, factor: Tensor, ridges: Tensor) -> Tensor:
@@ -122,8 +122,8 @@ def _unshared(spread: Tensor, factor: Tensor, ridges: Tensor) -> Tensor:
         return spread.sum((-2, -1)) * torch.nan
     batch = max(len(spread), len(factor))
     parts = (part.to(spread).expand(batch, *part.shape[1:]) for part in (spread, factor, ridges))
-    found: Tensor = Unshared.apply(*parts)  # type: ignore[no-untyped-call]
-    return found
+    energy: Tensor = Unshared.apply(*parts)  # type: ignore[no-untyped-call]
+    return energy
 
 
 def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:

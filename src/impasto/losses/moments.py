@@ -34,14 +34,14 @@ class SecondMoment(torch.autograd.Function):
         (pixels,), (b, c, h, w) = ctx.saved_tensors, ctx.size
         both = (grads[0] + grads[0].mT) / pixels.shape[1]
         with torch.autocast(pixels.device.type, enabled=False):
-            found: Tensor = pixels @ both.to(pixels.dtype)
-        return found.view(b, h, w, c).permute(0, 3, 1, 2)
+            gradient: Tensor = pixels @ both.to(pixels.dtype)
+        return gradient.view(b, h, w, c).permute(0, 3, 1, 2)
 
 
 def second_moment(feats: Tensor) -> Tensor:
     """E[f fᵀ] of features `(b, c, h, w)`, `(b, c, c)`."""
-    found: Tensor = SecondMoment.apply(feats)  # type: ignore[no-untyped-call]
-    return found
+    moment: Tensor = SecondMoment.apply(feats)  # type: ignore[no-untyped-call]
+    return moment
 
 
 class CentredMoment(torch.autograd.Function):
@@ -68,11 +68,11 @@ class CentredMoment(torch.autograd.Function):
         both = (grads[0] + grads[0].mT) / centred.shape[1]
         shift = grads[1] / centred.shape[1]
         with torch.autocast(centred.device.type, enabled=False):
-            found: Tensor = torch.baddbmm(shift[:, None].to(centred.dtype), centred, both.to(centred.dtype))
-        return found.view(b, h, w, c).permute(0, 3, 1, 2)
+            gradient: Tensor = torch.baddbmm(shift[:, None].to(centred.dtype), centred, both.to(centred.dtype))
+        return gradient.view(b, h, w, c).permute(0, 3, 1, 2)
 
 
 def centred_moment(feats: Tensor) -> tuple[Tensor, Tensor]:
     """Covariance `(b, c, c)` and mean `(b, c)` of features `(b, c, h, w)`."""
-    found: tuple[Tensor, Tensor] = CentredMoment.apply(feats)  # type: ignore[no-untyped-call]
-    return found
+    moments: tuple[Tensor, Tensor] = CentredMoment.apply(feats)  # type: ignore[no-untyped-call]
+    return moments

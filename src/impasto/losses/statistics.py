@@ -123,8 +123,8 @@ def _flattened(feats: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | 
     if weights is None:
         return pixels, None
     if weights.ndim != 4 or weights.shape[2:] != feats.shape[2:] or weights.shape[1] != 1:
-        found = f"weights have shape {tuple(weights.shape)}"
-        raise ValueError(f"{found}; features of shape {tuple(feats.shape)} need (b|1, 1, h, w).")
+        shape = f"weights have shape {tuple(weights.shape)}"
+        raise ValueError(f"{shape}; features of shape {tuple(feats.shape)} need (b|1, 1, h, w).")
     mass = weights.to(pixels).flatten(2)
     total = mass.sum(-1, keepdim=True)
     if not bool((mass >= 0).all() & (total > 0).all() & total.isfinite().all()):

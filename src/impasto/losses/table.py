@@ -120,7 +120,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {row.name: row for row in _ROWS}
 GATYS = StyleLoss(
     name="gatys",
     statistic=statistics.gram,
-    distance=lambda found, target: gatys_style(found[0], target[0]),
+    distance=lambda output, target: gatys_style(output[0], target[0]),
     about="the paper's own absolute style loss; its content loss is gatys.gatys_content",
     paper="Gatys et al. 2016, eq. 4",
 )

@@ -79,10 +79,10 @@ def _patch_distance(output: Floats, style: Floats) -> float:
     rng = np.random.default_rng(SEED)
     distances = []
     for level, target in zip(_pyramid(output), _pyramid(style), strict=True):
-        found, needed = _patches(level, rng), _patches(target, rng)
-        directions = rng.standard_normal((found.shape[1], DIRECTIONS)).astype(np.float32)
+        own, needed = _patches(level, rng), _patches(target, rng)
+        directions = rng.standard_normal((own.shape[1], DIRECTIONS)).astype(np.float32)
         directions /= np.linalg.norm(directions, axis=0)
-        distance = np.abs(np.sort(found @ directions, axis=0) - np.sort(needed @ directions, axis=0)).mean()
+        distance = np.abs(np.sort(own @ directions, axis=0) - np.sort(needed @ directions, axis=0)).mean()
         distances.append(float(distance / (_patches(target, rng).std() + 1e-3)))
     return _mean(distances)
 

@@ -105,8 +105,8 @@ class AdaINDecoder(nn.Module):
                 x = F.relu(conv(x))
         last = cast(nn.ModuleList, self.stages[-1])[-1]
         with torch.autocast(x.device.type, enabled=False):  # bf16 has fewer steps than 8-bit pixels
-            found: Tensor = last(x.float())
-        return found
+            output: Tensor = last(x.float())
+        return output
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,16 +148,16 @@ class StyledDecoder:
         net = self.net
         plan = windows(self._padded(size_hw), reach_px=net.reach_px, stride=net.stride, window_px=window_px)
         linear = self._colour_map(read, size_hw, plan)
-        tallies: dict[str, RunningMoments] = {}
+        running: dict[str, RunningMoments] = {}
         kept: dict[Window, Feats] = {}
         for window in plan:
             feats = net.features(self._seen(read, size_hw, window, linear))
             height = window.last - window.first
             own = {name: window.own_rows(value, stride=height // value.shape[-2]) for name, value in feats.items()}
-            tallies = joined_moments(tallies, own, covariances=net.covariances)
+            running = joined_moments(running, own, covariances=net.covariances)
             if sum(value.nbytes for value in feats.values()) * (len(kept) + 1) <= room_bytes:
                 kept[window] = feats
-        stats = {name: tally.moments() for name, tally in tallies.items()}
+        stats = {name: layer.moments() for name, layer in running.items()}
         for window in plan:
             feats = kept.pop(window) if window in kept else net.features(self._seen(read, size_hw, window, linear))
             painted = window.own_rows(net.render(feats, stats, self.code))

@@ -88,23 +88,23 @@ def unsquared(source: Map, side: int) -> Map:
     def rows(start: int, stop: int) -> Tensor:
         above, below = max(start - 1, 0), min(stop + 1, height)
         first = above // side
-        found = shuffled(source.rows(first, -(-below // side)), side)[:, :, above - first * side :]
-        found = found[:, :, : below - above]
+        strip = shuffled(source.rows(first, -(-below // side)), side)[:, :, above - first * side :]
+        strip = strip[:, :, : below - above]
         margins = (1, 1, above - start + 1, stop + 1 - below)
-        return smoothed(F.pad(found, margins, mode="replicate"))
+        return smoothed(F.pad(strip, margins, mode="replicate"))
 
     return Map(rows, source.channels // side**2, (height, width), source.held)
 
 
-def normed(source: Map, norm: Norm, tally: RunningMoments, style_weights: Tensor | None, *, relu: bool) -> Map:
+def normed(source: Map, norm: Norm, running: RunningMoments, style_weights: Tensor | None, *, relu: bool) -> Map:
     """The norm by the moments of the whole `source`, and a ReLU after it."""
     scale, shift = (row.reshape(-1) for row in norm.mixed(style_weights))
-    mean, var = tally.mean[0].float(), (tally.spread[0] / tally.count).float()
+    mean, var = running.mean[0].float(), (running.spread[0] / running.count).float()
 
     def rows(start: int, stop: int) -> Tensor:
         # features of bfloat16 are widened in the registers, and not in memory as by plain sums and products
-        found = F.batch_norm(source.rows(start, stop), mean, var, scale, shift, eps=norm.eps)
-        return found.relu_() if relu else found
+        strip = F.batch_norm(source.rows(start, stop), mean, var, scale, shift, eps=norm.eps)
+        return strip.relu_() if relu else strip
 
     return Map(rows, source.channels, source.size_hw, source.held)
 
@@ -119,7 +119,7 @@ def summed(one: Map, other: Map) -> Map:
     return Map(rows, other.channels, other.size_hw, one.held + other.held)
 
 
-def tallied(feats: Tensor, before: RunningMoments | None) -> RunningMoments:
+def running_moments(feats: Tensor, before: RunningMoments | None) -> RunningMoments:
     """The running moments of `feats` `(1, c, h, w)` and of the parts before."""
     count = feats.shape[-2] * feats.shape[-1]
     mean, var = place_moments(feats)
@@ -161,17 +161,17 @@ def _framed(feats: Tensor, margins: Margins, conv: Conv, *, dtype: torch.dtype) 
     high, wide = factor * h, factor * w
     shape = b, top + high + bottom, left + wide + right, c
     mirrored = conv.padding == "reflect"
-    found = feats.new_empty(shape, dtype=dtype) if mirrored else feats.new_zeros(shape, dtype=dtype)
+    framed = feats.new_empty(shape, dtype=dtype) if mirrored else feats.new_zeros(shape, dtype=dtype)
     for row in range(factor):
         for column in range(factor):
-            core = found[:, top + row : top + high : factor, left + column : left + wide : factor]
+            core = framed[:, top + row : top + high : factor, left + column : left + wide : factor]
             core.copy_(feats.permute(0, 2, 3, 1))
     if mirrored:
         for place, image in _mirrored(left, wide, right):
-            found[:, top : top + high, place] = found[:, top : top + high, image]
+            framed[:, top : top + high, place] = framed[:, top : top + high, image]
         for place, image in _mirrored(top, high, bottom):
-            found[:, place] = found[:, image]
-    return found.permute(0, 3, 1, 2)
+            framed[:, place] = framed[:, image]
+    return framed.permute(0, 3, 1, 2)
 
 
 def _mirrored(before: int, length: int, after: int) -> list[tuple[int, int]]:
@@ -186,8 +186,8 @@ def _blurred_double(source: Map) -> Map:
 
     def rows(start: int, stop: int) -> Tensor:
         above, below = max(start // 2 - 2, 0), min(-(-stop // 2) + 2, height)
-        found = blurred_double(source.rows(above, below))
-        return found[:, :, start - 2 * above : stop - 2 * above]
+        doubled = blurred_double(source.rows(above, below))
+        return doubled[:, :, start - 2 * above : stop - 2 * above]
 
     return Map(rows, source.channels, (2 * height, 2 * width), source.held)
 
@@ -195,7 +195,7 @@ def _blurred_double(source: Map) -> Map:
 def _transposed(source: Map, conv: Transposed) -> ReadRows:
     def rows(start: int, stop: int) -> Tensor:
         above, below = max(start // 2 - 1, 0), min(-(-stop // 2) + 1, source.size_hw[0])
-        found: Tensor = conv(source.rows(above, below))
-        return found[:, :, start - 2 * above : stop - 2 * above].contiguous(memory_format=torch.channels_last)
+        strip: Tensor = conv(source.rows(above, below))
+        return strip[:, :, start - 2 * above : stop - 2 * above].contiguous(memory_format=torch.channels_last)
 
     return rows

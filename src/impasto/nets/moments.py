@@ -37,8 +37,8 @@ def _products(centred: Tensor) -> Tensor:
         whole = n // PART * PART
         parts = centred[:, :, :whole].reshape(b, c, whole // PART, PART).transpose(1, 2)
         rest = centred[:, :, whole:]
-        found: Tensor = (parts @ parts.mT).sum(1) + rest @ rest.mT
-        return found
+        products: Tensor = (parts @ parts.mT).sum(1) + rest @ rest.mT
+        return products
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class RunningMoments:
 
     @classmethod
     def of(cls, feats: Tensor, *, covariances: bool = False) -> RunningMoments:
-        """The tally of `feats` `(b, c, h, w)`."""
+        """The moments of `feats` `(b, c, h, w)`."""
         pixels = feats.float().flatten(2)
         mean = pixels.mean(2, keepdim=True)
         centred = pixels - mean
@@ -63,7 +63,7 @@ class RunningMoments:
         return cls(pixels.shape[2], mean[..., 0].double(), spread.double())
 
     def joined(self, other: RunningMoments) -> RunningMoments:
-        """The tally of both parts."""
+        """The moments of both parts."""
         count = self.count + other.count
         away = other.mean - self.mean
         product = away[:, :, None] * away[:, None] if self.spread.ndim == 3 else away.square()
@@ -85,8 +85,8 @@ def joined_moments(
     joined = dict(before)
     for layer, part in feats.items():
         if part.shape[-2] and part.shape[-1]:
-            tally = RunningMoments.of(part, covariances=covariances)
-            joined[layer] = joined[layer].joined(tally) if layer in joined else tally
+            own = RunningMoments.of(part, covariances=covariances)
+            joined[layer] = joined[layer].joined(own) if layer in joined else own
     return joined
 
 
@@ -130,8 +130,8 @@ def given_covariance(feats: Tensor, stats: Tensor, target: Tensor) -> Tensor:
     with torch.autocast(feats.device.type, enabled=False):
         map_ = power(target[:, 1:], 0.5).float() @ power(stats[:, 1:], -0.5).float()  # (b, c, c)
         pixels = feats.float().flatten(2) - stats[:, 0, :, None]
-        found = map_ @ pixels + target[:, 0, :, None]
-    return found.view(feats.shape).to(feats.dtype)
+        mapped = map_ @ pixels + target[:, 0, :, None]
+    return mapped.view(feats.shape).to(feats.dtype)
 
 
 def power(spread: Tensor, exponent: float, *, floor: float = 1e-5) -> Tensor:
@@ -142,5 +142,5 @@ def power(spread: Tensor, exponent: float, *, floor: float = 1e-5) -> Tensor:
     values, vectors = torch.linalg.eigh(spread.double())
     least = floor * values[:, -1:].clamp(min=EPS)
     powered = torch.where(values > least, values.clamp(min=least) ** exponent, 0)
-    found: Tensor = (vectors * powered[:, None]) @ vectors.mT
-    return found
+    powers: Tensor = (vectors * powered[:, None]) @ vectors.mT
+    return powers

@@ -34,8 +34,8 @@ class InstanceNorm(torch.autograd.Function):
         if kept:
             unit = (centred * spread).to(x.dtype)
             ctx.save_for_backward(unit, spread, scale)
-        found = torch.addcmul(shift[:, None], centred, spread * scale[:, None], out=centred)
-        return found.to(x.dtype).view(b, h, w, c).permute(0, 3, 1, 2)
+        normed = torch.addcmul(shift[:, None], centred, spread * scale[:, None], out=centred)
+        return normed.to(x.dtype).view(b, h, w, c).permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
@@ -49,10 +49,10 @@ class InstanceNorm(torch.autograd.Function):
         away = by_shift[:, None] / (h * w)
         centred = wide - away if grads[0].dtype == torch.float32 else wide.sub_(away)  # the former is not ours
         centred.addcmul_(unit.float(), -by_scale[:, None] / (h * w)).mul_(spread * scale[:, None])
-        found = centred.to(unit.dtype).view(b, h, w, c).permute(0, 3, 1, 2)
+        gradient = centred.to(unit.dtype).view(b, h, w, c).permute(0, 3, 1, 2)
         if scale.shape[0] == 1:
             by_scale, by_shift = by_scale.sum(0, keepdim=True), by_shift.sum(0, keepdim=True)
-        return found, by_scale, by_shift, None
+        return gradient, by_scale, by_shift, None
 
 
 def instance_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Tensor:

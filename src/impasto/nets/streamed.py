@@ -1,6 +1,6 @@
 """Networks whose norms look at the whole picture, at any size: a strip of rows at a time, equal to painting it whole.
 
-Each norm needs a pass over all strips for its moments, before later layers can run. The layers in between are computed
+Each norm needs a pass over all strips for its running, before later layers can run. The layers in between are computed
 again in each pass, from the nearest features that are kept: those of the smallest size always, others as far as there
 is room.
 """
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from impasto.image.resize import SizeHW
 from impasto.nets.colours import colour_map, recoloured
 from impasto.nets.layers import Block, Layer, Norm
-from impasto.nets.lazy import Map, convolved, held, held_bytes, noised, normed, summed, tallied
+from impasto.nets.lazy import Map, convolved, held, held_bytes, noised, normed, running_moments, summed
 from impasto.nets.moments import RunningMoments
 from impasto.nets.noise import Noise
 from impasto.nets.protocol import ReadRows
@@ -61,12 +61,12 @@ class StripRenderer:
         """The picture, in the colours of `target` `(1, 4, 3)` if there is one, as `colours.in_colours` gives it."""
         if target is None:
             return Map(read, 3, self.size_hw)
-        tally: RunningMoments | None = None
+        running: RunningMoments | None = None
         for start, stop in self.spans(self.size_hw[0]):
             part = RunningMoments.of(read(start, stop), covariances=True)
-            tally = part if tally is None else tally.joined(part)
-        assert tally is not None
-        linear = colour_map(tally.moments(), target)
+            running = part if running is None else running.joined(part)
+        assert running is not None
+        linear = colour_map(running.moments(), target)
         return Map(lambda start, stop: recoloured(read(start, stop), linear), 3, self.size_hw)
 
     def kept(self, source: Map) -> Map:
@@ -103,14 +103,14 @@ class StripRenderer:
         if layer.norm is None:
             return raw
         needed = held_bytes(source, *beside) + self.bytes_of(raw, wide=wide) + spare_bytes
-        kept, tally = self._passed(raw, keeps=needed <= self.room_bytes)
-        return self._normed(raw if kept is None else held(kept), layer, tally, relu=relu)
+        kept, running = self._passed(raw, keeps=needed <= self.room_bytes)
+        return self._normed(raw if kept is None else held(kept), layer, running, relu=relu)
 
     def computed(self, source: Map, layer: Layer) -> Tensor:
         """`layer` of all of `source`, `(1, c, h, w)`, after norm and ReLU."""
-        feats, tally = self._passed(noised(convolved(source, layer.conv), layer, self.noise), keeps=True)
+        feats, running = self._passed(noised(convolved(source, layer.conv), layer, self.noise), keeps=True)
         assert feats is not None
-        self._replace(feats, self._normed(held(feats), layer, tally).rows)
+        self._replace(feats, self._normed(held(feats), layer, running).rows)
         return feats
 
     def add_block(self, block: Block, feats: Tensor, *, beside: Sequence[Map]) -> None:
@@ -118,15 +118,15 @@ class StripRenderer:
         source = held(feats)
         raw = noised(convolved(source, block.one.conv), block.one, self.noise)
         needed = held_bytes(source, *beside) + self.bytes_of(raw)
-        kept, tally = self._passed(raw, keeps=needed <= self.room_bytes)
-        one = self._normed(raw if kept is None else held(kept), block.one, tally)
+        kept, running = self._passed(raw, keeps=needed <= self.room_bytes)
+        one = self._normed(raw if kept is None else held(kept), block.one, running)
         raw = noised(convolved(one, block.two.conv), block.two, self.noise)
         if kept is None:
-            _, tally = self._passed(raw, keeps=False)
+            _, running = self._passed(raw, keeps=False)
         else:
-            tally = self._replace(kept, raw.rows)
+            running = self._replace(kept, raw.rows)
             raw = held(kept)
-        two = self._normed(raw, block.two, tally, relu=False)
+        two = self._normed(raw, block.two, running, relu=False)
         self._replace(feats, summed(two, source).rows)
 
     def bytes_of(self, map_: Map, *, wide: bool = False) -> int:
@@ -134,39 +134,39 @@ class StripRenderer:
         height, width = map_.size_hw
         return map_.channels * height * width * (2 if self.halves and not wide else 4)
 
-    def _normed(self, raw: Map, layer: Layer, tally: RunningMoments, *, relu: bool = True) -> Map:
+    def _normed(self, raw: Map, layer: Layer, running: RunningMoments, *, relu: bool = True) -> Map:
         assert isinstance(layer.norm, Norm)
-        return normed(raw, layer.norm, tally, self.style_weights, relu=relu)
+        return normed(raw, layer.norm, running, self.style_weights, relu=relu)
 
     def _passed(self, map_: Map, *, keeps: bool) -> tuple[Tensor | None, RunningMoments]:
-        """One pass over all of `map_`: its features `(1, c, h, w)` if `keeps`, and their tally."""
+        """One pass over all of `map_`: its features `(1, c, h, w)` if `keeps`, and their moments."""
         kept: Tensor | None = None
-        tally: RunningMoments | None = None
+        running: RunningMoments | None = None
         for start, stop in self.spans(map_.size_hw[0]):
             part = map_.rows(start, stop)
-            tally = tallied(part, tally)
+            running = running_moments(part, running)
             if keeps and kept is None:
                 height, width = map_.size_hw
                 kept = part.new_empty((1, height, width, map_.channels)).permute(0, 3, 1, 2)
             if kept is not None:
                 kept[:, :, start:stop] = part
-        assert tally is not None
-        return kept, tally
+        assert running is not None
+        return kept, running
 
     def _replace(self, feats: Tensor, rows: ReadRows) -> RunningMoments:
-        """Overwrite `feats` with rows that are computed from them; returns their tally.
+        """Overwrite `feats` with rows that are computed from them; returns their moments.
 
         A strip is written once the next one is computed, which sees up to `LEAST_ROWS` rows above its own.
         """
         late: tuple[slice, Tensor] | None = None
-        tally: RunningMoments | None = None
+        running: RunningMoments | None = None
         for start, stop in self.spans(feats.shape[2]):
             part = rows(start, stop)
-            tally = tallied(part, tally)
+            running = running_moments(part, running)
             if late is not None:
                 feats[:, :, late[0]] = late[1]
             late = slice(start, stop), part
         assert late is not None
-        assert tally is not None
+        assert running is not None
         feats[:, :, late[0]] = late[1]
-        return tally
+        return running

@@ -39,8 +39,8 @@ def picture_from(given: PictureLike) -> Picture:
 def _from_tensor(tensor: Tensor) -> Picture:
     tensor = tensor[None] if tensor.ndim == 3 else tensor
     if tensor.ndim != 4 or tensor.shape[:2] != (1, 3) or not tensor.is_floating_point() or tensor.numel() == 0:
-        found = f"shape {tuple(tensor.shape)} and type {tensor.dtype}"
-        raise ImageError(f"the picture has {found}; (3, h, w) or (1, 3, h, w) of floats in [0, 1] is needed.")
+        kind = f"shape {tuple(tensor.shape)} and type {tensor.dtype}"
+        raise ImageError(f"the picture has {kind}; (3, h, w) or (1, 3, h, w) of floats in [0, 1] is needed.")
     return Picture(_in_range(tensor.detach().float().cpu()))
 
 

@@ -112,7 +112,7 @@ def _style(style: ResolvedStyle, *, plan: Plan, content: Tensor, cache: JobCache
     named = partial(Style, weight=source.weight, scale=source.scale, mask=mask, name=Path(source.source).name)
     match style:
         case TrainedStyle():
-            return named(learned=source.source)
+            return named(trained=source.source)
         case CodeStyle():
             return named(code=cache.saved_code(plan, style, progress=progress))
         case PictureStyle():

@@ -138,17 +138,17 @@ def job_again(
     """
     folder = folder.resolve()  # as when the paths were made relative: ".." of a link is not that of its target
     changed = []
-    found = {name: os.path.normpath(folder / name) for name in recipe.inputs}
-    found |= _moved_inputs(recipe, content=content, styles=styles)
+    paths = {name: os.path.normpath(folder / name) for name in recipe.inputs}
+    paths |= _moved_inputs(recipe, content=content, styles=styles)
     for name, digest in recipe.inputs.items():
-        path = Path(found[name])
+        path = Path(paths[name])
         if not path.exists():
             changed.append(f"{path} is missing")
         elif sha256_of(path) != digest:
             changed.append(f"{path} has changed")
     if changed:
         raise StateError(f"the recipe's inputs are not what they were: {'; '.join(changed)}.")
-    names = _renamed(recipe.job, recipe.inputs, lambda name: found.get(name, os.path.normpath(folder / name)))
+    names = _renamed(recipe.job, recipe.inputs, lambda name: paths.get(name, os.path.normpath(folder / name)))
     return _with_files(recipe.job, names)
 
 

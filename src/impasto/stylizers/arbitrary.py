@@ -64,7 +64,7 @@ class Arbitrary:
         if style.code is not None:
             code = checked(style.code, self.network, name=style.name)
         else:
-            code = code_of(style.seen(by="`method=arbitrary`"), self.network, name=style.name)
+            code = code_of(style.required_picture(by="`method=arbitrary`"), self.network, name=style.name)
         return params_of(code, self.network)
 
     def work(self, size_hw: SizeHW) -> int:

@@ -24,13 +24,13 @@ def first_canvas(init: str, content: Tensor, *, mix: Mix, generator: torch.Gener
     if init == "grey":
         return torch.full_like(content, 0.5)
     if init == "style":
-        return resized(mix.first.seen(), size).clone()
+        return resized(mix.first.required_picture(), size).clone()
     if init == "noise":
         return (0.5 + 0.1 * torch.randn(content.shape, generator=generator)).clamp(0, 1).to(content)
     if init == "statistics":
         coarse = torch.randn(1, 3, max(1, size[0] // 16), max(1, size[1] // 16), generator=generator)
         noise = 0.5 + 0.1 * resized(coarse, size, clamp=False) + 0.05 * torch.randn(content.shape, generator=generator)
-        return matched_covariance(noise.clamp(0, 1), mix.first.seen()).to(content)
+        return matched_covariance(noise.clamp(0, 1), mix.first.required_picture()).to(content)
     raise OptionError("`init=picture` needs `init_picture=FILE`.")
 
 
@@ -43,7 +43,7 @@ def recoloured(content: Tensor, mix: Mix) -> Tensor:
     if styles[0].mask is not None:
         masks = [resized(style.mask, size, mode="bilinear") for style in styles if style.mask is not None]
         weights = normalised(masks)  # (n, 1, h, w)
-    parts = torch.cat([matched_covariance(content, style.seen()) for style in styles])
+    parts = torch.cat([matched_covariance(content, style.required_picture()) for style in styles])
     return (weights.to(parts) * parts).sum(0, keepdim=True).clamp(0, 1)
 
 

@@ -42,13 +42,13 @@ def code_of(picture: Tensor, network: Network, *, name: str = "", window_px: int
         picture = picture.float().to(network.device)
         return {**code_from(encoder(picture, layers), picture, net=network.net), **hues}
     stride = max(encoder.stride(layer) for layer in layers)
-    tallies: dict[str, RunningMoments] = {}
+    running: dict[str, RunningMoments] = {}
     reach_px = -(-reach_px // stride) * stride
     for window in windows((height, width), reach_px=reach_px, stride=stride, window_px=window_px):
         feats = encoder(picture[..., window.first : window.last, :].float().to(network.device), layers)
         own = {layer: window.own_rows(feats[layer], stride=encoder.stride(layer)) for layer in layers}
-        tallies = joined_moments(tallies, own, covariances=network.net.covariances)
-    code = {layer: tally.moments() for layer, tally in tallies.items()} | hues
+        running = joined_moments(running, own, covariances=network.net.covariances)
+    code = {layer: part.moments() for layer, part in running.items()} | hues
     return code | ({COLOURS: colours_of(picture).to(network.device)} if network.net.recolours else {})
 
 

@@ -38,13 +38,13 @@ class Fast:
         if masked:
             mix.check_no_negative(by="painting with masks")
         for style in mix.styles:
-            if style.learned not in self.networks:
+            if style.trained not in self.networks:
                 raise OptionError(f"{style.name!r} is no trained style; `method=fast` needs the network of one.")
-            check_single(self.networks[style.learned])
+            check_single(self.networks[style.trained])
         parts = [(s, weight) for s, weight in zip(mix.styles, mix.style_weights, strict=True) if weight != 0]
         if masked or len(parts) == 1:
-            return tuple(WeightedNetwork(self.networks[s.learned], weight, s.mask) for s, weight in parts)
-        return _joined([(self.networks[style.learned], weight) for style, weight in parts])
+            return tuple(WeightedNetwork(self.networks[s.trained], weight, s.mask) for s, weight in parts)
+        return _joined([(self.networks[style.trained], weight) for style, weight in parts])
 
     def paint(self, content: Tensor, code: tuple[WeightedNetwork, ...], *, strength: float = 1.0) -> Iterator[Step]:
         """Yield one step, with the content's precision.

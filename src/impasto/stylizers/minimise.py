@@ -98,17 +98,17 @@ class Curvature:
 
     def direction(self, gradient: Tensor) -> Tensor:
         """Downhill, by the two loops of algorithm 7.4; without a memory the negative gradient."""
-        found, shares = -gradient, []
+        step, shares = -gradient, []
         for move, change in reversed(self.pairs):
-            share = _dot(move, found) / _dot(move, change)
-            found.sub_(change, alpha=share)
+            share = _dot(move, step) / _dot(move, change)
+            step.sub_(change, alpha=share)
             shares.append(share)
         if self.pairs:
             move, change = self.pairs[-1]
-            found.mul_(_dot(move, change) / _dot(change, change))
+            step.mul_(_dot(move, change) / _dot(change, change))
         for (move, change), share in zip(self.pairs, reversed(shares), strict=True):
-            found.add_(move, alpha=share - _dot(change, found) / _dot(move, change))
-        return found
+            step.add_(move, alpha=share - _dot(change, step) / _dot(move, change))
+        return step
 
 
 class Lbfgs:
@@ -316,9 +316,9 @@ def check_state(state: State, minimiser: Minimiser) -> None:
     """Raise `StateError` when `state` is not of a minimiser of this kind on a canvas of this size."""
     if set(state) != set(minimiser.state()):
         raise StateError("the saved state is of another optimiser. Give the same options, or begin again.")
-    found, needed = tuple(state["canvas"].shape), tuple(minimiser.canvas.shape)
-    if found != needed:
-        sizes = f"{found[-1]}×{found[-2]} px; the canvas is {needed[-1]}×{needed[-2]} px here"
+    shape, needed = tuple(state["canvas"].shape), tuple(minimiser.canvas.shape)
+    if shape != needed:
+        sizes = f"{shape[-1]}×{shape[-2]} px; the canvas is {needed[-1]}×{needed[-2]} px here"
         raise StateError(f"the saved state is of a canvas of {sizes}. Give the same content and options.")
 
 

@@ -62,7 +62,7 @@ class Optimised:
         mix.check_no_negative(by="`method=optimise`")
         need = self.encoder.smallest_px(self.losses.style_layers)
         for style in mix.styles:
-            h, w = style.seen().shape[-2:]
+            h, w = style.required_picture().shape[-2:]
             if min(h, w) < need:
                 raise ImageTooSmall(
                     f"the style {style.name} is {w}×{h} px; {need} px a side are needed. Use a larger picture of it."

@@ -18,11 +18,11 @@ BARE = 1e-6  # masks whose sum is below this paint nothing
 
 @dataclass(frozen=True)
 class Style:
-    """One style of a mix: a picture, the `code` that a network made of one (a saved style), or a `learned` one's name.
+    """One style of a mix: a picture, a saved `code`, or the name of a `trained` style.
 
-    `picture` `(1, 3, h, w)` in `[0, 1]`; `code`: statistics of features by layer; `weight` is relative to the other
-    styles'; `scale` multiplies the size of the style picture's strokes (2: twice as large); `mask`
-    `(1, 1, h, w)` in `[0, 1]` is the region of the content that this style paints, of any size.
+    `picture` `(1, 3, h, w)` in `[0, 1]`; `code`: what a network needs to know of a picture, by name; `weight` is
+    relative to the other styles'; `scale` multiplies the size of the style picture's strokes (2: twice as large);
+    `mask` `(1, 1, h, w)` in `[0, 1]` is the region of the content that this style paints, of any size.
     """
 
     picture: Tensor | None = None
@@ -31,14 +31,14 @@ class Style:
     mask: Tensor | None = None
     name: str = ""
     code: Mapping[str, Tensor] | None = None
-    learned: str = ""
+    trained: str = ""
 
     def __post_init__(self) -> None:
-        given = [self.picture is not None, self.code is not None, self.learned != ""]
+        given = [self.picture is not None, self.code is not None, self.trained != ""]
         if sum(given) != 1:
             parts = [part for part, has in zip(("a picture", "a code", "a network"), given, strict=True) if has]
-            found = f"both {' and '.join(parts)}" if parts else "neither a picture nor a code nor a network"
-            raise OptionError(f"the style {self.name!r} has {found}. Give one of them.")
+            parts_given = f"both {' and '.join(parts)}" if parts else "neither a picture nor a code nor a network"
+            raise OptionError(f"the style {self.name!r} has {parts_given}. Give one of them.")
 
     def on(self, device: torch.device) -> Style:
         """The same style with its picture and mask on `device`."""
@@ -46,9 +46,9 @@ class Style:
         mask = None if self.mask is None else self.mask.to(device)
         return replace(self, picture=picture, mask=mask)
 
-    def seen(self, *, by: str = "`method=optimise`") -> Tensor:
+    def required_picture(self, *, by: str = "`method=optimise`") -> Tensor:
         """The picture; `OptionError` for a style without one, saying that `by` needs it."""
-        if self.learned:
+        if self.trained:
             raise OptionError(f"{by} needs the style's picture; {self.name!r} is a trained style, which has none.")
         if self.picture is None:
             raise OptionError(
@@ -76,8 +76,8 @@ class Mix:
             if not (math.isfinite(style.scale) and style.scale > 0):
                 raise OptionError(f"the scale of style {style.name!r} is {style.scale:g}; it must be above 0.")
         if sum(style.weight for style in self.styles) <= 0:
-            found = sum(style.weight for style in self.styles)
-            raise OptionError(f"the style weights add up to {found:g}; their sum must be above 0.")
+            total = sum(style.weight for style in self.styles)
+            raise OptionError(f"the style weights add up to {total:g}; their sum must be above 0.")
         masked = [style.mask is not None for style in self.styles]
         if any(masked) and not all(masked):
             raise OptionError("some styles have a mask and some have none. Give each style a mask, or none.")

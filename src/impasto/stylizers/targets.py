@@ -141,7 +141,7 @@ def at_scale(style: Style, canvas_hw: Sequence[int], *, smallest_px: int = 1) ->
     Its long side is `scale` times the canvas's; it is never enlarged, since there are no finer strokes to be had, and
     its short side is not brought below `smallest_px`, which the encoder needs (a wide picture, or a small scale).
     """
-    picture = style.seen()
+    picture = style.required_picture()
     h, w = picture.shape[-2:]
     long_side = max(1, round(max(canvas_hw) * style.scale))
     size = fit((h, w), long_side_px=long_side, enlarge=False)

@@ -138,12 +138,12 @@ class Distillation:
 
     def _divergence(self, scores: Tensor, wanted: Tensor) -> Tensor:
         t = self.temperature
-        found, target = F.log_softmax(scores / t, dim=1), F.log_softmax(wanted / t, dim=1)
-        return F.kl_div(found, target, reduction="batchmean", log_target=True) * t**2
+        output, target = F.log_softmax(scores / t, dim=1), F.log_softmax(wanted / t, dim=1)
+        return F.kl_div(output, target, reduction="batchmean", log_target=True) * t**2
 
 
-def feature_error(found: Tensor, target: Tensor) -> Tensor:
+def feature_error(feats: Tensor, target: Tensor) -> Tensor:
     """Mean squared error; the target is resized where a stride leaves another number of pixels."""
-    if found.shape[-2:] != target.shape[-2:]:
-        target = F.interpolate(target, found.shape[-2:], mode="bilinear", align_corners=False)
-    return F.mse_loss(found.float(), target)
+    if feats.shape[-2:] != target.shape[-2:]:
+        target = F.interpolate(target, feats.shape[-2:], mode="bilinear", align_corners=False)
+    return F.mse_loss(feats.float(), target)

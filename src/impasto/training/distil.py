@@ -50,7 +50,7 @@ class DistillBatch:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TeacherBatch:
     """Teachers' paintings `(n, 3, px, px)` of the contents `rows` `(n,)` of a batch, and their weights `(n,)`."""
 
     rows: Tensor
@@ -89,15 +89,15 @@ class Distillation:
         contents = placed(batch.contents, module)
         styles = painted_styles(batch.weights).to(contents.device) if self.network.styles > 1 else None
         output: Tensor = module(contents, styles)
-        lessons = list(self._lessons(batch, contents.device))
+        parts = list(self._teacher_batches(batch, contents.device))
         pixels = (
-            PixelTerm("pixels", self.weights.pixels, partial(lesson.distance, target=lesson.paintings, by=l2))
-            for lesson in lessons
+            PixelTerm("pixels", self.weights.pixels, partial(part.distance, target=part.paintings, by=l2))
+            for part in parts
         )
         rest = output_terms(
             self.weights, output, contents=contents, paint=lambda noisy: module(noisy, styles), noise_std=self.noise_std
         )
-        features = (term for lesson in lessons for term in self._feature_terms(lesson))
+        features = (term for part in parts for term in self._feature_terms(part))
         return Perceptual(self.encoder, features=tuple(features), pixels=(*pixels, *rest))(output).parts
 
     def sample(self, module: nn.Module) -> Tensor:
@@ -113,16 +113,16 @@ class Distillation:
         columns = [*columns, *own] if len(own) == 1 else [column for pair in zip(columns, own) for column in pair]  # noqa: B905
         return sampling.table(contents, torch.stack([column.cpu() for column in columns], 1))
 
-    def _feature_terms(self, lesson: Lesson) -> Iterator[FeatureTerm]:
+    def _feature_terms(self, part: TeacherBatch) -> Iterator[FeatureTerm]:
         if not self.weights.features:
             return
         with torch.no_grad():
-            targets = self.encoder(lesson.paintings, self.layers)
+            targets = self.encoder(part.paintings, self.layers)
         for layer, share in self.layers.items():
-            distance = partial(lesson.distance, target=targets[layer], by=relative_l2)
+            distance = partial(part.distance, target=targets[layer], by=relative_l2)
             yield FeatureTerm("features", layer, self.weights.features * share, distance)
 
-    def _lessons(self, batch: DistillBatch, device: torch.device) -> Iterator[Lesson]:
+    def _teacher_batches(self, batch: DistillBatch, device: torch.device) -> Iterator[TeacherBatch]:
         """All paintings of a batch, as many at once as there are contents."""
         rows, teachers = (numbers.tolist() for numbers in batch.weights.nonzero(as_tuple=True))
         count = len(batch.contents)
@@ -130,7 +130,7 @@ class Distillation:
             some = slice(start, start + count)
             paintings = self.painted(batch, rows[some], teachers[some], place=device)
             weights = batch.weights[rows[some], teachers[some]].to(device) / count
-            yield Lesson(torch.tensor(rows[some], device=device), paintings, weights)
+            yield TeacherBatch(torch.tensor(rows[some], device=device), paintings, weights)
 
     @torch.no_grad()
     def painted(

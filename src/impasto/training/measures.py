@@ -25,11 +25,11 @@ def teacher_agreement(student: nn.Module, task: Distillation, pictures: Sequence
         images = _batch(pictures[start : start + BATCH], px)
         targets = task.targets(images)
         mapped, scores = student(images)
-        found = {ours: feature_error(mapped[ours], task.norms[t](targets[t])) for ours, t in task.pairs.items()}
+        measures = {ours: feature_error(mapped[ours], task.norms[t](targets[t])) for ours, t in task.pairs.items()}
         if task.score_layer and scores is not None:
             same = scores.argmax(1) == targets[task.score_layer].flatten(1).argmax(1)
-            found["first_class"] = same.float().mean()
-        for name, value in found.items():
+            measures["first_class"] = same.float().mean()
+        for name, value in measures.items():
             sums[name] = sums.get(name, 0.0) + value.item() * len(images)
     return {name: round(total / len(pictures), 4) for name, total in sums.items()}
 

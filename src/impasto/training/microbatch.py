@@ -21,8 +21,8 @@ def part_of(batch: B, index: int, *, count: int) -> B:
     """
     if count == 1:
         return batch
-    found: B = _part(batch, index, count)
-    return found
+    part: B = _part(batch, index, count)
+    return part
 
 
 def _part(value: Any, index: int, count: int) -> Any:

@@ -100,8 +100,8 @@ class Processes:
         """The mean over the processes, the same bits in all of them."""
         if self.fabric is None:
             return values
-        found: Tensor = self.fabric.all_reduce(values, reduce_op="mean")
-        return found
+        mean: Tensor = self.fabric.all_reduce(values, reduce_op="mean")
+        return mean
 
     def check_same(self, step: int) -> None:
         """Raise `StateError` in all processes where they do not stand at the same step."""
@@ -109,9 +109,9 @@ class Processes:
             return
         own = torch.zeros(self.count, dtype=torch.int64, device=self.device)
         own[self.rank] = step
-        found = self.fabric.all_reduce(own, reduce_op="sum").tolist()
-        if len(set(found)) > 1:
-            raise StateError(f"the processes stand at steps {', '.join(map(str, found))}. "
+        steps = self.fabric.all_reduce(own, reduce_op="sum").tolist()
+        if len(set(steps)) > 1:
+            raise StateError(f"the processes stand at steps {', '.join(map(str, steps))}. "
                              "All need the same output folder, with the same checkpoint.")  # fmt: skip
 
     def wait(self) -> None:

@@ -164,17 +164,17 @@ def card_in(contents: Contents, where: str) -> Card:
     return Card.from_json(text, where)
 
 
-def check_shapes(found: Mapping[str, tuple[int, ...]], needed: Mapping[str, tuple[int, ...]], where: str) -> None:
-    """Raise `WeightsMismatch` with the missing, unexpected and misshapen tensors when `found` is not `needed`.
+def check_shapes(given: Mapping[str, tuple[int, ...]], needed: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Raise `WeightsMismatch` with the missing, unexpected and misshapen tensors when `given` is not `needed`.
 
     Of each kind the first few are listed and the others counted: for another architecture they are hundreds.
     """
-    missing = [f"{key} {tuple(needed[key])}" for key in needed if key not in found]
-    unexpected = [f"{key} {tuple(found[key])}" for key in found if key not in needed]
+    missing = [f"{key} {tuple(needed[key])}" for key in needed if key not in given]
+    unexpected = [f"{key} {tuple(given[key])}" for key in given if key not in needed]
     shapes = [
-        f"{key} is {tuple(found[key])}, {tuple(needed[key])} needed"
+        f"{key} is {tuple(given[key])}, {tuple(needed[key])} needed"
         for key in needed
-        if key in found and tuple(found[key]) != tuple(needed[key])
+        if key in given and tuple(given[key]) != tuple(needed[key])
     ]
     parts = [
         f"{title}: {_shortened(items)}"
@@ -182,7 +182,7 @@ def check_shapes(found: Mapping[str, tuple[int, ...]], needed: Mapping[str, tupl
         if items
     ]
     if parts:
-        same = len(needed.keys() & found.keys())
+        same = len(needed.keys() & given.keys())
         other = " It is of another architecture." if not same else ""
         raise WeightsMismatch(f"{where} does not fit the network.{other} {'; '.join(parts)}.")
 

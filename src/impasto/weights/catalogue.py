@@ -196,16 +196,16 @@ def imported_path(name: str) -> Path:
 
 def installed() -> list[Installed]:
     """All weights that are on this machine, whole: bundled, then downloaded, then imported, each by name."""
-    found = []
+    installed = []
     for entry in sorted(CATALOGUE.values(), key=lambda e: (e.bundled is None, e.name)):
         path = _bundled_path(entry.bundled) if entry.bundled is not None else cache_dir() / entry.file_name
         origin: Literal["bundled", "downloaded"] = "downloaded" if entry.bundled is None else "bundled"
         if path.is_file():
-            found.append(Installed(name=entry.name, path=path, origin=origin, size_bytes=path.stat().st_size))
+            installed.append(Installed(name=entry.name, path=path, origin=origin, size_bytes=path.stat().st_size))
     for name in _imported_names():
         path = imported_path(name)
-        found.append(Installed(name=name, path=path, origin="imported", size_bytes=path.stat().st_size))
-    return found
+        installed.append(Installed(name=name, path=path, origin="imported", size_bytes=path.stat().st_size))
+    return installed
 
 
 def entry_of(sha256: str) -> Entry | None:

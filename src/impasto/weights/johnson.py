@@ -36,17 +36,17 @@ class Layout:
     """How one project writes the network.
 
     `mark` is a key that only this project has; `network` are the numbers that differ from the defaults of
-    `nets.residual`; `seen` and `given` are ranges and colours of input and output. Keys that match `aside` are left
-    out. `ordered` are the keys in the order of a state dict, where a file may have numbers instead. `twins` are the
-    prefixes of second copies of tensors, with those of the first ones.
+    `nets.residual`; `preprocess` and `output` name the ranges and colour orders of both ends. Keys that match `aside`
+    are left out. `ordered` are the keys in the order of a state dict, where a file may have numbers instead. `twins`
+    are the prefixes of second copies of tensors, with those of the first ones.
     """
 
     name: str
     about: str
     keys: Keys
     mark: str
-    seen: str
-    given: str
+    preprocess: str
+    output: str
     network: Mapping[str, Any] = field(default_factory=dict)
     channels_last: bool = False
     ordered: tuple[str, ...] = ()
@@ -65,13 +65,13 @@ class Layout:
         shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
         widths = self._widths(shapes)
         check_shapes(shapes, self._needed(widths), origin.file_name)
-        found = {
+        renamed = {
             ours: own_copy(self._turned(tensors[key]), key=key, file_name=origin.file_name)
             for ours, key in self.keys.items()
         }
         network = {"architecture": "residual", "widths": list(widths), "blocks": BLOCKS, "outer_px": OUTER_PX}
-        network |= {**self.network, "output": self.given}
-        return found, origin.card(kind=FAST, network=network, preprocess=self.seen, notes="A trained style.")
+        network |= {**self.network, "output": self.output}
+        return renamed, origin.card(kind=FAST, network=network, preprocess=self.preprocess, notes="A trained style.")
 
     def _named(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The tensors under the project's keys, where a model has numbers for names, in the order of a state dict."""
@@ -81,14 +81,14 @@ class Layout:
 
     def _own(self, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
         """The tensors once each, without what is left aside."""
-        found: dict[str, Tensor] = {}
+        unique: dict[str, Tensor] = {}
         for key, tensor in tensors.items():
             first = _first_copy(key, self.twins)
-            if first in found and not torch.equal(found[first], tensor):
+            if first in unique and not torch.equal(unique[first], tensor):
                 raise WeightsMismatch(f"{where} has two tensors for {first} that differ ({key}); the same is needed.")
             if not (self.aside and re.search(self.aside, key)):
-                found[first] = tensor
-        return found
+                unique[first] = tensor
+        return unique
 
     def _turned(self, tensor: Tensor) -> Tensor:
         """`(h, w, in, out)` to `(out, in, h, w)`, where the project has the former."""
@@ -96,8 +96,10 @@ class Layout:
 
     def _widths(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
         axis = 3 if self.channels_last else 0
-        found = (shapes.get(self.keys[f"down.{i}.conv.weight"], ()) for i in range(len(_PUBLISHED)))
-        return tuple(shape[axis] if len(shape) == 4 else width for shape, width in zip(found, _PUBLISHED, strict=True))
+        shapes_of_convs = (shapes.get(self.keys[f"down.{i}.conv.weight"], ()) for i in range(len(_PUBLISHED)))
+        return tuple(
+            shape[axis] if len(shape) == 4 else width for shape, width in zip(shapes_of_convs, _PUBLISHED, strict=True)
+        )
 
     def _needed(self, widths: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """The shapes under the project's own keys."""
@@ -130,11 +132,11 @@ def _first_copy(key: str, twins: Mapping[str, str]) -> str:
 
 def _keys(places: Mapping[str, tuple[str, str]]) -> dict[str, str]:
     """Keys from the prefixes of convolution and norm by our layer; no norm where that is empty."""
-    found: dict[str, str] = {}
+    keys: dict[str, str] = {}
     for layer, (conv, norm) in places.items():
-        found |= {f"{layer}.conv.{part}": f"{conv}.{part}" for part in ("weight", "bias")}
-        found |= {f"{layer}.norm.{part}": f"{norm}.{part}" for part in ("weight", "bias") if norm}
-    return found
+        keys |= {f"{layer}.conv.{part}": f"{conv}.{part}" for part in ("weight", "bias")}
+        keys |= {f"{layer}.norm.{part}": f"{norm}.{part}" for part in ("weight", "bias") if norm}
+    return keys
 
 
 def _halves(i: int) -> tuple[tuple[str, int], tuple[str, int]]:
@@ -216,8 +218,8 @@ LAYOUTS = (
         about="conv1.conv2d … deconv3.conv2d: a trained style of pytorch/examples (fast_neural_style)",
         keys=_examples(("deconv1.conv2d", "deconv2.conv2d", "deconv3.conv2d")),
         mark="deconv1.conv2d.weight",
-        seen="rgb-255",
-        given="rgb-255",
+        preprocess="rgb-255",
+        output="rgb-255",
         aside=r"in\d+\.(running_(mean|var)|num_batches_tracked)$",  # of old torch, which never used them here
     ),
     Layout(
@@ -225,24 +227,24 @@ LAYOUTS = (
         about="conv1.conv2d … up3.conv2d: a trained style of gordicaleksa's repository",
         keys=_examples(("up1.conv2d.conv2d", "up2.conv2d.conv2d", "up3.conv2d")),
         mark="up1.conv2d.conv2d.weight",
-        seen="imagenet-rgb",
-        given="imagenet-rgb",
+        preprocess="imagenet-rgb",
+        output="imagenet-rgb",
     ),
     Layout(
         name="eriklindernoren",
         about="model.0.block.1 … model.10.block.1: a trained style of eriklindernoren's repository",
         keys=_eriklindernoren(),
         mark="model.3.block.0.block.1.weight",
-        seen="imagenet-rgb",
-        given="imagenet-rgb",
+        preprocess="imagenet-rgb",
+        output="imagenet-rgb",
     ),
     Layout(
         name="rrmina",
         about="ConvBlock, ResidualBlock, DeconvBlock: a trained style of rrmina's repository, whose output is as it is",
         keys=_rrmina(),
         mark="DeconvBlock.0.conv_transpose.weight",
-        seen="bgr-255",
-        given="bgr-255",
+        preprocess="bgr-255",
+        output="bgr-255",
         network=_TRANSPOSED,
     ),
     Layout(
@@ -250,8 +252,8 @@ LAYOUTS = (
         about="the same keys: a trained style of rrmina's repository, whose output is 150 · tanh",
         keys=_rrmina(),
         mark="DeconvBlock.0.conv_transpose.weight",
-        seen="bgr-255",
-        given="bgr-255",
+        preprocess="bgr-255",
+        output="bgr-255",
         network=_TRANSPOSED | {"tanh": [150.0, 0.0]},
     ),
     Layout(
@@ -259,8 +261,8 @@ LAYOUTS = (
         about="the same keys: rrmina's mosaic_dark.pth, which was trained with RGB, and whose output is 150 · tanh",
         keys=_rrmina(),
         mark="DeconvBlock.0.conv_transpose.weight",
-        seen="rgb-255",
-        given="rgb-255",
+        preprocess="rgb-255",
+        output="rgb-255",
         network=_TRANSPOSED | {"tanh": [150.0, 0.0]},
     ),
     Layout(
@@ -268,8 +270,8 @@ LAYOUTS = (
         about="conv1.conv1 … conv4.conv1, mostly twice: a trained style of myklmaring's repository",
         keys=_myklmaring(),
         mark="up1.conv1.weight",
-        seen="rgb-255",
-        given="rgb-255",
+        preprocess="rgb-255",
+        output="rgb-255",
         twins=_TWINS,
     ),
     Layout(
@@ -277,8 +279,8 @@ LAYOUTS = (
         about="Variable … Variable_47: a trained style of lengstrom's repository (a deeplearn.js folder, or .npz)",
         keys=_lengstrom(),
         mark="Variable",
-        seen="rgb-255",
-        given="rgb-255",
+        preprocess="rgb-255",
+        output="rgb-255",
         network=_TRANSPOSED | _TENSORFLOW | {"tanh": [150.0, 127.5]},
         channels_last=True,
         aside=r"(_Adam(_\d+)?|beta\d_power|global_step)$",

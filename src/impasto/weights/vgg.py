@@ -67,10 +67,10 @@ def _is_adain(contents: Contents) -> bool:
     return contents.shapes.get("0.weight") == (3, 3, 1, 1) and all(re.match(r"\d+\.", key) for key in contents.tensors)
 
 
-def _stages_by_distance(found: Mapping[str, tuple[int, ...]], *, prefix: str, step: int, where: str) -> Stages:
+def _stages_by_distance(shapes: Mapping[str, tuple[int, ...]], *, prefix: str, step: int, where: str) -> Stages:
     """Convolutions by stage: `step` layers apart within one, one more where a pooling lies between."""
     pattern = re.compile(re.escape(prefix) + r"(\d+)\.weight")
-    numbers = sorted(int(m[1]) for key, shape in found.items() if len(shape) == 4 and (m := pattern.fullmatch(key)))
+    numbers = sorted(int(m[1]) for key, shape in shapes.items() if len(shape) == 4 and (m := pattern.fullmatch(key)))
     if not numbers:
         raise WeightsMismatch(f"{where} has no convolutions after its first layer; a VGG is needed.")
     stages = [[f"{prefix}{numbers[0]}"]]

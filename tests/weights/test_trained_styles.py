@@ -40,7 +40,7 @@ def network_of(name: str, folder: Path) -> nets.FastNetwork:
 
 def painted(network: nets.FastNetwork, content: Tensor) -> Tensor:
     stylizer = Fast({"candy": network})
-    *_, step = stylizer.paint(content, stylizer.prepare(Mix((Style(learned="candy"),))))
+    *_, step = stylizer.paint(content, stylizer.prepare(Mix((Style(trained="candy"),))))
     return step.image
 
 
