@@ -158,7 +158,7 @@ def _painted(job: Job, folder: Path, *, cache: JobCache, bar: Bar) -> Path | Non
     from impasto.cli.painting import done_already, painted_file
 
     picture = folder / f"{Path(job.content).stem}-{Path(job.styles[0].source).stem}.png"
-    session = _session(job, picture, cache)
+    session = _session(job, picture, cache=cache)
     if done_already(session, picture):
         bar.note(f"{picture} is painted already")
         return picture
@@ -172,7 +172,7 @@ def _painted(job: Job, folder: Path, *, cache: JobCache, bar: Bar) -> Path | Non
     return picture
 
 
-def _session(job: Job, picture: Path, cache: JobCache) -> Session:
+def _session(job: Job, picture: Path, *, cache: JobCache) -> Session:
     """The job, where it was stopped the last time; from the beginning where that was another job."""
     from impasto import api
 
