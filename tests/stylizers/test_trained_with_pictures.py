@@ -47,15 +47,15 @@ def painted(stylizer: Arbitrary | Fast, content: Tensor, *styles: Style, strengt
 def test_a_trained_style_is_painted_as_its_own_network_paints_it(
     stylizer: Arbitrary, wave: FastNetwork, photo: Tensor
 ) -> None:
-    own = painted(Fast({"wave": wave}), photo, Style(learned="wave"))
-    torch.testing.assert_close(painted(stylizer, photo, Style(learned="wave")), own, atol=1e-4, rtol=0)
+    own = painted(Fast({"wave": wave}), photo, Style(trained="wave"))
+    torch.testing.assert_close(painted(stylizer, photo, Style(trained="wave")), own, atol=1e-4, rtol=0)
 
 
 def test_a_mix_goes_from_one_to_the_other(stylizer: Arbitrary, photo: Tensor, picture: Style) -> None:
     def mix(weight: float) -> Tensor:
-        return painted(stylizer, photo, Style(learned="wave", weight=weight), Style(picture.picture, weight=1 - weight))
+        return painted(stylizer, photo, Style(trained="wave", weight=weight), Style(picture.picture, weight=1 - weight))
 
-    ends = painted(stylizer, photo, picture), painted(stylizer, photo, Style(learned="wave"))
+    ends = painted(stylizer, photo, picture), painted(stylizer, photo, Style(trained="wave"))
     for weight, end in zip((0.0, 1.0), ends, strict=True):
         torch.testing.assert_close(mix(weight), end, atol=1e-4, rtol=0)
     between, apart = mix(0.5), (ends[0] - ends[1]).abs().mean()
@@ -66,12 +66,12 @@ def test_a_mix_goes_from_one_to_the_other(stylizer: Arbitrary, photo: Tensor, pi
 def test_masks_and_strength(stylizer: Arbitrary, photo: Tensor, picture: Style) -> None:
     left = torch.zeros(1, 1, *photo.shape[-2:])
     left[..., : photo.shape[-1] // 2] = 1
-    both = painted(stylizer, photo, Style(learned="wave", mask=left), Style(picture.picture, mask=1 - left))
+    both = painted(stylizer, photo, Style(trained="wave", mask=left), Style(picture.picture, mask=1 - left))
     expected = torch.where(
-        left > 0.5, painted(stylizer, photo, Style(learned="wave")), painted(stylizer, photo, picture)
+        left > 0.5, painted(stylizer, photo, Style(trained="wave")), painted(stylizer, photo, picture)
     )
     torch.testing.assert_close(both, expected, atol=1e-5, rtol=0)
-    styles = Style(learned="wave"), picture
+    styles = Style(trained="wave"), picture
     weak, full = (painted(stylizer, photo, *styles, strength=strength) for strength in (0.3, 1.0))
     assert (weak - photo).abs().mean() < (full - photo).abs().mean()
 

@@ -59,8 +59,8 @@ class Arbitrary:
 
     @torch.no_grad()
     def _params(self, style: Style) -> StyleParams:
-        if style.learned in self.trained:
-            return self.trained[style.learned]
+        if style.trained in self.trained:
+            return self.trained[style.trained]
         if style.code is not None:
             code = checked(style.code, self.network, name=style.name)
         else:
