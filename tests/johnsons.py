@@ -174,13 +174,28 @@ def as_rrmina(image: Tensor, s: State, *, tanh: bool = False) -> Tensor:
     for i, stride in ((0, 1), (2, 2), (4, 2)):
         x = F.relu(block(x, f"ConvBlock.{i}", stride=stride))
     for i in range(5):
-        x = x + block(F.relu(block(x, f"ResidualBlock.{i}.conv1")), f"ResidualBlock.{i}.conv2")
+        y = F.relu(block(x, f"ResidualBlock.{i}.conv1"))
+        if f"ResidualBlock.{i}.conv3.conv_layer.weight" in s:
+            y = block(F.relu(block(y, f"ResidualBlock.{i}.conv2")), f"ResidualBlock.{i}.conv3")
+        else:
+            y = block(y, f"ResidualBlock.{i}.conv2")
+        x = x + y
     for i in (0, 2):
         name = f"DeconvBlock.{i}.conv_transpose"
         x = F.conv_transpose2d(x, s[f"{name}.weight"], s[f"{name}.bias"], stride=2, padding=1, output_padding=1)
         x = F.relu(normed(x, s, f"DeconvBlock.{i}.norm_layer"))
     x = reflected(x, s, "DeconvBlock.4.conv_layer")
     return (150 * torch.tanh(x) if tanh else x)[:, [2, 1, 0]] / 255
+
+
+def of_rrmina_resnext() -> State:
+    state = {key: value for key, value in of_rrmina().items() if not key.startswith("ResidualBlock")}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for i in range(5):
+        for part, (into, out, side) in {1: (C, 3, 1), 2: (3, 3, 3), 3: (3, C, 1)}.items():
+            name = f"ResidualBlock.{i}.conv{part}"
+            shapes |= conv(f"{name}.conv_layer", into, out, side) | norm(f"{name}.norm_layer", out)
+    return state | drawn(shapes)
 
 
 # myklmaring
@@ -285,6 +300,7 @@ SAMPLES: dict[str, Sample] = {
     "rrmina": Sample(of_rrmina, as_rrmina),
     "rrmina-tanh": Sample(lambda: of_rrmina(tanh=True), lambda image, s: as_rrmina(image, s, tanh=True)),
     "rrmina-tanh-rgb": Sample(lambda: of_rrmina(tanh=True), as_rrmina_rgb),
+    "rrmina-resnext": Sample(of_rrmina_resnext, as_rrmina),
     "myklmaring": Sample(of_myklmaring, as_myklmaring),
     "lengstrom": Sample(of_lengstrom, as_lengstrom),
 }

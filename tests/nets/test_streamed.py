@@ -33,6 +33,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "squares": {"outer_px": 3, "styles": 3, "skips": True, "recolours": True, "unshuffle": 2, "widths": (4, 5)},
     "squares-plain": {"unshuffle": 2, "widths": (4, 5), "blocks": 1, "last_norm": True},
     "skips-transposed": SAME | {"skips": True, "upsampling": "transposed"},
+    "mirrored": {"padding": "zero", "upsampling": "transposed", "start_px": 16, "tanh": (150.0, 0.0)},
+    "bottleneck": {"bottleneck": 3, "upsampling": "transposed"},
+    "batch": {"norm": "batch", "styles": 3},
 }
 """Networks as other projects have them, and as ours are."""
 
@@ -48,6 +51,9 @@ def made(kind: str, *, seed: int = 0) -> Residual:
     for parameter in net.parameters():
         if parameter.ndim < 4:
             nn.init.normal_(parameter, 1, 0.3)
+    for name, buffer in net.named_buffers():
+        if "running" in name:
+            nn.init.uniform_(buffer, 0.5, 1.5)
     if net.recolours:
         nn.init.normal_(net.last.conv.weight, 0, 0.2)
         covariances = (0.05 * torch.eye(3)).flatten().expand(net.styles, 9)

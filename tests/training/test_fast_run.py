@@ -24,6 +24,7 @@ from impasto.core.errors import (
     WeightsMismatch,
 )
 from impasto.image import files
+from impasto.nets import fast as nets
 from impasto.nets.layers import PALETTE, is_style_param
 from impasto.training import fast, sources
 from impasto.training.fast_run import prepare, styles_in, train_fast
@@ -118,6 +119,20 @@ def test_new_networks_have_no_weave_by_default(learned_options: Options, short: 
     assert not {key for key in plain.state_dict() if key.endswith(".noise")}
     assert [layer.conv.doubles for layer in net.up] == ["bilinear"]  # type: ignore[union-attr]
     assert [layer.conv.doubles for layer in plain.up] == ["nearest"]  # type: ignore[union-attr]
+
+
+def test_batch_norms_keep_the_statistics_of_the_training(
+    learned_options: Options, short: FastFitOptions, tmp_path: Path
+) -> None:
+    trained(learned_options(norm="batch"), dataclasses.replace(short, steps=2), tmp_path / "out")
+    network = nets.loaded(tmp_path / "out" / "network.safetensors", precision="float32").of({"style": 1.0})
+    norm = network.net.blocks[0].one.norm
+    assert norm.running_mean.abs().max() > 0
+    assert norm.weight.ndim == 1
+    picture = torch.rand(1, 3, 40, 48)
+    expected = network.painted(picture)
+    with_another = network.net(torch.cat([picture, 0 * picture]))[:1].clamp(0, 1)  # each picture by itself
+    torch.testing.assert_close(with_another, expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("multi_style", ["conditional", "average"])

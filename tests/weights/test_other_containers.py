@@ -166,10 +166,17 @@ def test_cut_files_are_damaged_or_not_recognised(write: object, tmp_path: Path) 
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("head", [struct.pack("<ii", 3, 1), struct.pack("<ii", 4, 1), b"4\n1\n3\nV 1\n"])
-def test_torch7_is_named(head: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (struct.pack("<ii", 3, 1), "is a Torch 7 file without a network"),
+        (struct.pack("<ii", 4, 1), "is a Torch 7 file without a network"),
+        (b"4\n1\n3\nV 1\n", "is a Torch 7 file in ASCII; save it in binary"),
+    ],
+)
+def test_torch7_is_named(head: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / "w.t7").write_bytes(head + bytes(100))
-    with pytest.raises(WeightsError, match="is a Torch 7 file"):
+    with pytest.raises(WeightsError, match=said):
         read_checkpoint(tmp_path / "w.t7")
 
 

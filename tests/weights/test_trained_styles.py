@@ -10,7 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from johnsons import SAMPLES, A, B, C, State, of_examples, of_gordicaleksa, of_lengstrom, of_myklmaring, of_rrmina
+from johnsons import (
+    SAMPLES,
+    A,
+    B,
+    C,
+    State,
+    of_examples,
+    of_gordicaleksa,
+    of_lengstrom,
+    of_myklmaring,
+    of_rrmina,
+    of_rrmina_resnext,
+)
 from torch import Tensor
 
 from impasto.core.errors import WeightsError, WeightsMismatch
@@ -142,10 +154,10 @@ def test_what_keys_leave_open_is_asked(tmp_path: Path) -> None:
         read_checkpoint(file_of(tmp_path, of_rrmina()))
 
 
-def test_the_resnext_variant_is_named_and_not_asked_about(tmp_path: Path) -> None:
-    state = of_rrmina() | {f"ResidualBlock.{i}.conv3.conv_layer.weight": torch.ones(2, 2, 1, 1) for i in range(5)}
-    with pytest.raises(WeightsError, match="is the ResNeXt variant of rrmina's networks"):
-        read_checkpoint(file_of(tmp_path, state))
+def test_the_resnext_variant_is_not_asked_about(tmp_path: Path) -> None:
+    file = read_checkpoint(file_of(tmp_path, of_rrmina_resnext()))
+    assert file.card.network["bottleneck"] == 3
+    assert len(of_rrmina_resnext()) == 82
 
 
 def missing(state: State, *keys: str) -> State:

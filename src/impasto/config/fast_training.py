@@ -68,6 +68,11 @@ class FastNetworkOptions(Options):
         Doc("Upsampling. Bilinear, after a blur, avoids grid patterns; nearest is faster."),
         Choice(("bilinear", "nearest", "transposed")),
     ] = "bilinear"
+    norm: Annotated[
+        str,
+        Doc("Normalisation: each picture by itself (instance), which suits style, or by the batch (Johnson et al.)."),
+        Choice(("instance", "batch")),
+    ] = "instance"
     texture_noise: Annotated[
         bool, Doc("Noise inputs with learned strength inside the network: irregular texture in flat areas.")
     ] = True

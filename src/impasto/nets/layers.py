@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.encoders.padding import reflected
+from impasto.image.resize import SizeHW
 from impasto.nets.blocks import blurred_double, doubled
 from impasto.nets.noise import Noise, SeededNoise, with_noise
 from impasto.nets.norms import instance_norm
@@ -15,9 +16,15 @@ PALETTE = "palette"
 """The colours of the styles in a network's state: mean and covariance, 12 numbers each."""
 
 
+NORMS = ("instance", "batch")
+
+RUNNING = ("running_mean", "running_var")
+"""The statistics of a batch norm in a network's state, which all its styles share."""
+
+
 def is_style_param(key: str) -> bool:
     """Whether a tensor of a network's state belongs to the styles: norm scales, norm shifts, colours."""
-    return ".norm." in key or key == PALETTE
+    return (".norm." in key and not key.endswith(RUNNING)) or key == PALETTE
 
 
 class Layer(nn.Module):
@@ -50,31 +57,61 @@ class Layer(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual block: two layers and a skip connection, without a ReLU after the sum (Gross & Wilber 2016)."""
+    """A residual block: two or three layers and a skip connection, without a ReLU after the sum (Gross & Wilber 2016).
 
-    def __init__(self, one: Layer, two: Layer) -> None:
+    Of layers without padding the skip connection is cropped to what remains.
+    """
+
+    def __init__(self, one: Layer, two: Layer, three: Layer | None = None) -> None:
         super().__init__()
-        self.one, self.two = one, two
+        self.one, self.two, self.three = one, two, three
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, in order."""
+        return (self.one, self.two) if self.three is None else (self.one, self.two, self.three)
 
     def forward(self, x: Tensor, style_weights: Tensor | None, noise: Noise | None = None) -> Tensor:
-        """`(b, c, h, w)` to the same shape."""
-        change: Tensor = self.two(rectified(self.one(x, style_weights, noise)), style_weights, noise)
+        """`(b, c, h, w)` to the same shape, or to a smaller one without padding."""
+        *before, last = self.layers
+        change = x
+        for layer in before:
+            change = rectified(layer(change, style_weights, noise))
+        change = last(change, style_weights, noise)
+        x = cropped(x, (change.shape[-2], change.shape[-1]))
         return x + change if torch.is_grad_enabled() else change.add_(x)
 
 
 class Norm(nn.Module):
-    """An instance norm with a learned scale and shift, or with one of each per style (Dumoulin et al. 2017)."""
+    """An instance norm with a learned scale and shift, or with one of each per style (Dumoulin et al. 2017).
 
-    def __init__(self, width: int, eps: float, *, styles: int = 1) -> None:
+    With `kind` "batch" a batch norm (Ioffe & Szegedy 2015): it normalises by the statistics of the batch in training,
+    and later by their running mean.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, width: int, eps: float, *, styles: int = 1, kind: str = "instance") -> None:
         super().__init__()
-        self.eps = eps
+        self.eps, self.kind = eps, kind
         shape = (width,) if styles == 1 else (styles, width)
         self.weight, self.bias = nn.Parameter(torch.ones(shape)), nn.Parameter(torch.zeros(shape))
+        if kind == "batch":
+            self.register_buffer("running_mean", torch.zeros(width))
+            self.register_buffer("running_var", torch.ones(width))
 
     def forward(self, x: Tensor, style_weights: Tensor | None) -> Tensor:
         """`(b, c, h, w)` to the same shape by `style_weights` `(b, styles)`; `x` is the whole picture."""
         scale, shift = self.mixed(style_weights)
-        return instance_norm(x, scale, shift, eps=self.eps)
+        if self.kind == "instance":
+            return instance_norm(x, scale, shift, eps=self.eps)
+        unit = F.batch_norm(x, self.running_mean, self.running_var, training=self.training, eps=self.eps)
+        return torch.addcmul(shift[..., None, None], unit, scale[..., None, None]).to(x.dtype)
+
+    def statistics(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
+        """What a picture with this mean and variance `(c,)` is normalised by once training is over."""
+        return (mean, var) if self.kind == "instance" else (self.running_mean, self.running_var)
 
     def mixed(self, style_weights: Tensor | None) -> tuple[Tensor, Tensor]:
         """Scale and shift `(1|b, c)` in float32: those of the styles, mixed by `style_weights`."""
@@ -86,7 +123,11 @@ class Norm(nn.Module):
 
 
 class Conv(nn.Module):
-    """A convolution that keeps the size (divided by `stride`), or one of the input upsampled by 2 as `doubles` says."""
+    """A convolution that keeps the size (divided by `stride`), or one of the input upsampled by 2 as `doubles` says.
+
+    `padding` is "reflect", "zero", "same" (zeros, as TensorFlow has them) or "none", which takes `side - 1` off the
+    size and has no stride.
+    """
 
     def __init__(
         self,
@@ -105,7 +146,7 @@ class Conv(nn.Module):
         self.side, self.stride, self.padding, self.doubles = side, stride, padding, doubles
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(b, c, h, w)` to `(b, c', ceil(h / stride), ceil(w / stride))`, or to twice the size."""
+        """`(b, c, h, w)` to `(b, c', *size_of((h, w)))`."""
         return F.conv2d(self._padded(self.enlarged(x)), self.weight, self.bias, stride=self.stride)
 
     def enlarged(self, x: Tensor) -> Tensor:
@@ -120,10 +161,19 @@ class Conv(nn.Module):
         margins = [margin for length in reversed(x.shape[-2:]) for margin in self.margins(length)]
         return F.pad(x, margins, mode="reflect" if self.padding == "reflect" else "constant")
 
+    def size_of(self, size_hw: SizeHW) -> SizeHW:
+        """The size of the result: divided by `stride`, or twice that of the input; smaller without padding."""
+        height, width = (side if self.doubles is None else 2 * side for side in size_hw)
+        if self.padding == "none":
+            return height - self.side + 1, width - self.side + 1
+        return -(-height // self.stride), -(-width // self.stride)
+
     def margins(self, length: int) -> tuple[int, int]:
         """The padding before and after a side of `length` (after upsampling)."""
+        if self.padding == "none":
+            return 0, 0
         reach = (-(-length // self.stride) - 1) * self.stride + self.side
-        before = self.side // 2 if self.padding == "reflect" else max(reach - length, 0) // 2
+        before = max(reach - length, 0) // 2 if self.padding == "same" else self.side // 2
         return before, max(reach - before - length, 0)
 
 
@@ -173,6 +223,12 @@ def smoothed(x: Tensor) -> Tensor:
         length = x.shape[axis] - 1
         x = torch.lerp(x.narrow(axis, 0, length), x.narrow(axis, 1, length), 0.5)
     return x
+
+
+def cropped(x: Tensor, size_hw: SizeHW) -> Tensor:
+    """The middle of `x` `(b, c, h, w)`, of `size_hw`."""
+    top, left = (x.shape[-2] - size_hw[0]) // 2, (x.shape[-1] - size_hw[1]) // 2
+    return x[..., top : top + size_hw[0], left : left + size_hw[1]]
 
 
 def joined(x: Tensor, skip: Tensor) -> Tensor:

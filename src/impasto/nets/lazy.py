@@ -50,10 +50,8 @@ def convolved(source: Map, conv: nn.Module, *, wide: bool = False) -> Map:
         return Map(_transposed(source, conv), conv.weight.shape[1], (2 * height, 2 * width), source.held)
     assert isinstance(conv, Conv)
     if conv.doubles == "bilinear":
-        source, height, width = _blurred_double(source), 2 * height, 2 * width
-    size = (
-        (2 * height, 2 * width) if conv.doubles == "nearest" else (-(-height // conv.stride), -(-width // conv.stride))
-    )
+        source = _blurred_double(source)
+    size = conv.size_of((height, width))
     return Map(_convolved(source, conv, size, wide), conv.weight.shape[0], size, source.held)
 
 
@@ -99,7 +97,7 @@ def unsquared(source: Map, side: int) -> Map:
 def normed(source: Map, norm: Norm, running: RunningMoments, style_weights: Tensor | None, *, relu: bool) -> Map:
     """The norm by the moments of the whole `source`, and a ReLU after it."""
     scale, shift = (row.reshape(-1) for row in norm.mixed(style_weights))
-    mean, var = running.mean[0].float(), (running.spread[0] / running.count).float()
+    mean, var = norm.statistics(running.mean[0].float(), (running.spread[0] / running.count).float())
 
     def rows(start: int, stop: int) -> Tensor:
         # features of bfloat16 are widened in the registers, and not in memory as by plain sums and products
@@ -107,6 +105,34 @@ def normed(source: Map, norm: Norm, running: RunningMoments, style_weights: Tens
         return strip.relu_() if relu else strip
 
     return Map(rows, source.channels, source.size_hw, source.held)
+
+
+def mirrored_around(source: Map, px: int) -> Map:
+    """`source` with a border of `px` that mirrors it, as `F.pad(…, mode="reflect")` gives it."""
+    if px == 0:
+        return source
+    height, width = source.size_hw
+
+    def rows(start: int, stop: int) -> Tensor:
+        places = [abs(row) for row in range(start - px, stop - px)]
+        places = [min(row, 2 * (height - 1) - row) for row in places]
+        first = min(places)
+        part = source.rows(first, max(places) + 1)
+        return F.pad(part[:, :, [row - first for row in places]], (px, px, 0, 0), mode="reflect")
+
+    return Map(rows, source.channels, (height + 2 * px, width + 2 * px), source.held)
+
+
+def cropped_to(source: Map, size_hw: SizeHW) -> Map:
+    """The middle of `source`, of `size_hw`."""
+    if size_hw == source.size_hw:
+        return source
+    top, left = ((own - wanted) // 2 for own, wanted in zip(source.size_hw, size_hw, strict=True))
+
+    def rows(start: int, stop: int) -> Tensor:
+        return source.rows(start + top, stop + top)[..., left : left + size_hw[1]]
+
+    return Map(rows, source.channels, size_hw, source.held)
 
 
 def summed(one: Map, other: Map) -> Map:

@@ -15,6 +15,7 @@ from impasto.core.errors import OptionError, UnknownName
 from impasto.image.resize import SizeHW
 from impasto.nets.colours import in_colours
 from impasto.nets.layers import (
+    NORMS,
     PALETTE,
     Block,
     Conv,
@@ -27,12 +28,12 @@ from impasto.nets.layers import (
     smoothed,
     unshuffled,
 )
-from impasto.nets.lazy import Map, convolved, held, squared, summed, unsquared
+from impasto.nets.lazy import Map, convolved, held, mirrored_around, squared, summed, unsquared
 from impasto.nets.noise import Noise
 from impasto.nets.protocol import PaintedRows, ReadRows
 from impasto.nets.streamed import STRIP_PX, StripRenderer
 
-PADDINGS = ("reflect", "same")
+PADDINGS = ("reflect", "zero", "same")
 """`same`: zeros, one more at the bottom and right where their number is odd, as TensorFlow has it."""
 
 UPSAMPLINGS = ("nearest", "bilinear", "transposed")
@@ -53,6 +54,9 @@ class Residual(nn.Module):
     channel, added before the norms of the blocks and of the way up (Karras et al. 2019, StyleGAN), so that texture in
     flat areas grows from the noise instead of from the sampling grid. `matches_palette`: the finished picture is given
     the mean and covariance of the style's colours once more, since strokes lower the contrast; not while training.
+    `norm`: one of `layers.NORMS`. `bottleneck`: blocks of three layers, the second with so many channels, between
+    1×1 convolutions (He et al. 2016, figure 5). `start_px`: the picture is mirrored by so many pixels around it, and
+    the convolutions of the blocks have no padding, so that the size is again that of the picture.
     """
 
     whole_bytes = 320  # measured in bfloat16 with widths 32, 64, 128
@@ -75,40 +79,48 @@ class Residual(nn.Module):
         unshuffle: int = 1,
         noise: bool = False,
         matches_palette: bool = False,
+        norm: str = "instance",
+        bottleneck: int = 0,
+        start_px: int = 0,
     ) -> None:
         super().__init__()
-        _check(styles, unshuffle, padding, upsampling)
+        _check(styles, unshuffle, padding, upsampling, norm)
         if matches_palette and not recolours:
             raise OptionError("matches_palette needs recolours: the network knows no palette without it.")
-        self.matches_palette = matches_palette
+        if start_px and (skips or unshuffle > 1):
+            raise OptionError("start_px is for networks without skips and unshuffle.")
+        self.matches_palette, self.start_px = matches_palette, start_px
         self.styles, self.skips, self.recolours, self.unshuffle = styles, skips, recolours, unshuffle
         self.stride = unshuffle * 2 ** (len(widths) - 1)
         if recolours:
             self.register_buffer(PALETTE, torch.zeros(12 if styles == 1 else (styles, 12)))
         self.tanh = None if tanh is None else (float(tanh[0]), float(tanh[1]))
         reach = max(outer_px // 2, 2 ** (len(widths) - 1))
-        self.smallest_px = unshuffle * (reach + 1)  # reflection needs more than the padding
+        self.smallest_px = max(unshuffle * (reach + 1), start_px + 1)  # reflection needs more than the padding
         colours = 3 * unshuffle**2
-        conv, norm = partial(Conv, padding=padding, bias=biases), partial(Norm, eps=eps, styles=styles)
+        conv, normed = partial(Conv, padding=padding, bias=biases), partial(Norm, eps=eps, styles=styles, kind=norm)
         px = [unshuffle * 2**level for level in range(len(widths))]  # pixels of the picture a place, by level
-        down = [Layer(conv(colours, widths[0], outer_px), norm(widths[0]), px=px[0])]
+        down = [Layer(conv(colours, widths[0], outer_px), normed(widths[0]), px=px[0])]
         down += [
-            Layer(conv(a, b, 3, stride=2), norm(b), px=s) for (a, b), s in zip(pairwise(widths), px[1:], strict=True)
+            Layer(conv(a, b, 3, stride=2), normed(b), px=s) for (a, b), s in zip(pairwise(widths), px[1:], strict=True)
         ]
         self.down = nn.ModuleList(down)
-        deep, wide = partial(Layer, noise=widths[-1] if noise else 0, px=px[-1]), widths[-1]
+        within = partial(conv, padding="none") if start_px else conv
+        inner, wide = bottleneck, widths[-1]
+        sides = [(wide, inner, 1), (inner, inner, 3), (inner, wide, 1)] if inner else 2 * [(wide, wide, 3)]
         self.blocks = nn.ModuleList(
-            Block(*(deep(conv(wide, wide, 3), norm(wide)) for _ in range(2))) for _ in range(blocks)
+            Block(*(Layer(within(a, b, s), normed(b), noise=b if noise else 0, px=px[-1]) for a, b, s in sides))
+            for _ in range(blocks)
         )
         doubling: Callable[[int, int], nn.Module] = partial(conv, side=3, doubles=upsampling)
         if upsampling == "transposed":
-            doubling = partial(Transposed, offset=int(padding == "reflect"), bias=biases)
+            doubling = partial(Transposed, offset=int(padding != "same"), bias=biases)
         up = reversed(list(zip(pairwise(widths), px, strict=False)))
-        self.up = nn.ModuleList(Layer(doubling(b, a), norm(a), noise=a if noise else 0, px=s) for (a, b), s in up)
+        self.up = nn.ModuleList(Layer(doubling(b, a), normed(a), noise=a if noise else 0, px=s) for (a, b), s in up)
         last = conv(widths[0], colours, outer_px)
         if recolours:
             nn.init.zeros_(last.weight)  # the first picture is the content in other colours
-        self.last = Layer(last, norm(colours) if last_norm else None, px=px[0])
+        self.last = Layer(last, normed(colours) if last_norm else None, px=px[0])
         for index, layer in enumerate(module for module in self.modules() if isinstance(module, Layer)):
             layer.index = index
 
@@ -120,7 +132,7 @@ class Residual(nn.Module):
         """
         self.check_weights(style_weights)
         image = self.recoloured(image, style_weights)
-        x, skips = unshuffled(image, self.unshuffle), []
+        x, skips = unshuffled(self._mirrored(image), self.unshuffle), []
         for layer in self.down:
             x = rectified(layer(x, style_weights, noise))
             skips.append(x)
@@ -140,6 +152,10 @@ class Residual(nn.Module):
         return (
             in_colours(x.clamp(0, 1), self.colours(style_weights)) if self.matches_palette and not self.training else x
         )
+
+    def _mirrored(self, image: Tensor) -> Tensor:
+        px = self.start_px
+        return F.pad(image, (px, px, px, px), mode="reflect") if px else image
 
     def finished(self, x: Tensor) -> Tensor:
         """The output of the last layer as pixels, without the content that is added to them."""
@@ -183,7 +199,7 @@ class Residual(nn.Module):
 
     def _before_last(self, renderer: StripRenderer, picture: Map) -> Map:
         """The input of the last layer."""
-        x, skips = squared(picture, self.unshuffle), list[Map]()
+        x, skips = squared(mirrored_around(picture, self.start_px), self.unshuffle), list[Map]()
         down, blocks, up = (cast(Any, list(part)) for part in (self.down, self.blocks, self.up))
         smallest = renderer.bytes_of(reduce(convolved, [layer.conv for layer in down], x))
         for layer in down[:-1]:  # features that are kept leave room for the second ones that a block needs
@@ -191,7 +207,7 @@ class Residual(nn.Module):
             skips += [x] if self.skips else []
         feats = renderer.computed(x, down[-1])
         for block in blocks:
-            renderer.add_block(block, feats, beside=skips)
+            feats = renderer.block_of(block, feats, beside=skips)
         x = held(feats)
         del feats  # freed as soon as no map needs them
         for layer in up:
@@ -218,12 +234,14 @@ class Residual(nn.Module):
         return mixed.view(-1, 4, 3)
 
 
-def _check(styles: int, unshuffle: int, padding: str, upsampling: str) -> None:
+def _check(styles: int, unshuffle: int, padding: str, upsampling: str, norm: str) -> None:
     if styles < 1:
         raise OptionError(f"the network has {styles} styles; 1 or more are needed.")
     if unshuffle not in (1, 2):
         raise OptionError(f"unshuffle is {unshuffle}; 1 or 2 is needed.")
     if padding not in PADDINGS:
         raise UnknownName.of("padding", padding, PADDINGS)
+    if norm not in NORMS:
+        raise UnknownName.of("norm", norm, NORMS)
     if upsampling not in UPSAMPLINGS:
         raise UnknownName.of("upsampling", upsampling, UPSAMPLINGS)

@@ -16,7 +16,17 @@ from torch import Tensor, nn
 from impasto.image.resize import SizeHW
 from impasto.nets.colours import colour_map, recoloured
 from impasto.nets.layers import Block, Layer, Norm
-from impasto.nets.lazy import Map, convolved, held, held_bytes, noised, normed, running_moments, summed
+from impasto.nets.lazy import (
+    Map,
+    convolved,
+    cropped_to,
+    held,
+    held_bytes,
+    noised,
+    normed,
+    running_moments,
+    summed,
+)
 from impasto.nets.moments import RunningMoments
 from impasto.nets.noise import Noise
 from impasto.nets.protocol import ReadRows
@@ -113,7 +123,23 @@ class StripRenderer:
         self._replace(feats, self._normed(held(feats), layer, running).rows)
         return feats
 
-    def add_block(self, block: Block, feats: Tensor, *, beside: Sequence[Map]) -> None:
+    def block_of(self, block: Block, feats: Tensor, *, beside: Sequence[Map]) -> Tensor:
+        """`block` of `feats`, which are overwritten where it has two layers with padding."""
+        *before, last = block.layers
+        if len(before) == 1 and all(layer.conv.padding != "none" for layer in block.layers):
+            self._add_block(block, feats, beside=beside)
+            return feats
+        x = source = held(feats)
+        for layer in before:
+            x = self.layered(x, layer, beside=[*beside, source])
+        raw = noised(convolved(x, last.conv), last, self.noise)
+        _, running = self._passed(raw, keeps=False)
+        change = self._normed(raw, last, running, relu=False)
+        output, _ = self._passed(summed(change, cropped_to(source, change.size_hw)), keeps=True)
+        assert output is not None
+        return output
+
+    def _add_block(self, block: Block, feats: Tensor, *, beside: Sequence[Map]) -> None:
         """Replace `feats` by `block` of them."""
         source = held(feats)
         raw = noised(convolved(source, block.one.conv), block.one, self.noise)

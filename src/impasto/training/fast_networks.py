@@ -55,6 +55,7 @@ def numbers_of(options: FastNetworkOptions) -> dict[str, Any]:
         "recolours": options.recolours,
         "upsampling": options.upsampling,
         "noise": options.texture_noise,
+        "norm": options.norm,
     }
 
 

@@ -14,7 +14,7 @@ from impasto.core.paths import cache_dir, sha256_of
 from impasto.weights.download import Progress, check_digest, download
 from impasto.weights.signatures import check_regular
 
-WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".model", ".ckpt", ".index", ".onnx", ".bin", ".npz")
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".model", ".ckpt", ".index", ".onnx", ".bin", ".npz", ".t7")
 
 MANIFEST = "manifest.json"
 """The list of variables in a deeplearn.js folder."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from impasto.core.errors import WeightsError
-from impasto.weights import arrays, onnx, tensorflow
+from impasto.weights import arrays, onnx, tensorflow, torch7
 from impasto.weights.signatures import file_head, is_table, is_torch7
+from impasto.weights.torch7 import Torch7Object
+
+MODULES = "torch7 modules"
+"""The entry of the metadata that lists the modules of a network of Torch 7: kinds and numbers, as JSON."""
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params")
 _PREFIXES = ("module.", "_orig_mod.")
@@ -54,9 +59,7 @@ def open_checkpoint(path: Path) -> Contents:
     if (model := onnx.parsed_model(path, head)) is not None:
         return Contents(tensors=_without_prefixes(onnx.initialisers(model, path)))
     if is_torch7(head):
-        raise WeightsError(
-            f"{path.name} is a Torch 7 file (.t7), which is not read; convert it to a state dict of PyTorch first."
-        )
+        return _of_modules(torch7.in_file(path), path)
     if arrays.is_npz(path):
         return Contents(tensors=arrays.in_npz(path))
     state = _state(_unpickled(path, head), path)
@@ -65,6 +68,34 @@ def open_checkpoint(path: Path) -> Contents:
     if not tensors:
         raise WeightsError(f"{path.name} holds no tensors by name; a state dict is needed.")
     return Contents(tensors=_without_prefixes(tensors))
+
+
+def _of_modules(content: Any, path: Path) -> Contents:
+    """The tensors of a network of Torch 7, `modules.0.weight` …, and in the metadata its modules' kinds and numbers.
+
+    Modules that only train or hold others are left out: `nn.TotalVariation`, `nn.Sequential`, `nn.ConcatTable`.
+    """
+    model = content.get("model") if isinstance(content, dict) else content
+    if not (isinstance(model, Torch7Object) and model.kind == "nn.Sequential"):
+        raise WeightsError(f"{path.name} is a Torch 7 file without a network; a table with a `model` is needed.")
+    rows, tensors = list[dict[str, Any]](), dict[str, Tensor]()
+    for module in _leaves(model):
+        named = {name: value for name, value in module.fields.items() if isinstance(name, str)}
+        tensors |= {f"modules.{len(rows)}.{k}": v for k, v in named.items() if isinstance(v, Tensor) and v.numel()}
+        numbers = {name: value for name, value in named.items() if isinstance(value, float)}
+        rows.append({"kind": module.kind.removeprefix("nn.").removeprefix("cudnn."), "numbers": numbers})
+    return Contents(tensors=tensors, metadata={MODULES: json.dumps(rows)})
+
+
+def _leaves(module: Torch7Object) -> Iterator[Torch7Object]:
+    """The modules without parts, in the order in which they run."""
+    parts = module.fields.get("modules")
+    if isinstance(parts, dict):
+        for index in sorted(key for key in parts if isinstance(key, float)):
+            if isinstance(parts[index], Torch7Object):
+                yield from _leaves(parts[index])
+    elif module.kind != "nn.TotalVariation":
+        yield module
 
 
 def _by_variable(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

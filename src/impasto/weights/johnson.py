@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.core.errors import WeightsError, WeightsMismatch
+from impasto.core.errors import WeightsMismatch
 from impasto.weights.card import Card, check_shapes
 from impasto.weights.catalogue import FAST
 from impasto.weights.checkpoint_format import CheckpointFormat, Origin, own_copy
@@ -38,7 +38,8 @@ class Layout:
     `mark` is a key that only this project has; `network` are the numbers that differ from the defaults of
     `nets.residual`; `preprocess` and `output` name the ranges and colour orders of both ends. Keys that match `aside`
     are left out. `ordered` are the keys in the order of a state dict, where a file may have numbers instead. `twins`
-    are the prefixes of second copies of tensors, with those of the first ones.
+    are the prefixes of second copies of tensors, with those of the first ones. `bottleneck`: blocks have three
+    convolutions.
     """
 
     name: str
@@ -52,25 +53,27 @@ class Layout:
     ordered: tuple[str, ...] = ()
     aside: str = ""
     twins: Mapping[str, str] = field(default_factory=dict)
+    bottleneck: bool = False
 
     def matches(self, contents: Contents) -> bool:
         """Whether the mark and half of the keys are there."""
         named = {_first_copy(key, self.twins) for key in self._named(contents.tensors)}
         known = sum(key in named for key in self.keys.values())
-        return self.mark in named and RESNEXT not in named and known >= _KNOWN * len(self.keys)
+        return self.mark in named and (RESNEXT in named) is self.bottleneck and known >= _KNOWN * len(self.keys)
 
     def read(self, contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
         """Our keys, and the card. Raises `WeightsMismatch` with every key that differs."""
         tensors = self._own(self._named(contents.tensors), origin.file_name)
         shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
         widths = self._widths(shapes)
-        check_shapes(shapes, self._needed(widths), origin.file_name)
+        inner = shapes.get(self.keys["blocks.0.one.conv.weight"], (0,))[0] if self.bottleneck else 0
+        check_shapes(shapes, self._needed(widths, inner), origin.file_name)
         renamed = {
             ours: own_copy(self._turned(tensors[key]), key=key, file_name=origin.file_name)
             for ours, key in self.keys.items()
         }
         network = {"architecture": "residual", "widths": list(widths), "blocks": BLOCKS, "outer_px": OUTER_PX}
-        network |= {**self.network, "output": self.output}
+        network |= {**self.network, "output": self.output} | ({"bottleneck": inner} if self.bottleneck else {})
         return renamed, origin.card(kind=FAST, network=network, preprocess=self.preprocess, notes="A trained style.")
 
     def _named(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -101,11 +104,13 @@ class Layout:
             shape[axis] if len(shape) == 4 else width for shape, width in zip(shapes_of_convs, _PUBLISHED, strict=True)
         )
 
-    def _needed(self, widths: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-        """The shapes under the project's own keys."""
+    def _needed(self, widths: tuple[int, ...], inner: int) -> dict[str, tuple[int, ...]]:
+        """The shapes under the project's own keys; `inner` are the channels within a bottleneck."""
         a, b, c = widths
         ways = {"down.0": (3, a, OUTER_PX), "down.1": (a, b, 3), "down.2": (b, c, 3)}
-        ways |= {f"blocks.{i}.{half}": (c, c, 3) for i in range(BLOCKS) for half in ("one", "two")}
+        block = {"one": (c, inner, 1), "two": (inner, inner, 3), "three": (inner, c, 1)}
+        block = block if self.bottleneck else dict.fromkeys(("one", "two"), (c, c, 3))
+        ways |= {f"blocks.{i}.{part}": way for i in range(BLOCKS) for part, way in block.items()}
         ways |= {"up.0": (c, b, 3), "up.1": (b, a, 3), "last": (a, 3, OUTER_PX)}
         needed: dict[str, tuple[int, ...]] = {}
         for ours, key in self.keys.items():
@@ -175,13 +180,14 @@ def _eriklindernoren() -> dict[str, str]:
     return _keys(places | {"last": ("model.10.block.1", "")})
 
 
-def _rrmina() -> dict[str, str]:
+def _rrmina(*, convs: int = 2) -> dict[str, str]:
     def named(place: str, conv: str = "conv_layer") -> tuple[str, str]:
         return f"{place}.{conv}", f"{place}.norm_layer"
 
     places = {f"down.{i}": named(f"ConvBlock.{2 * i}") for i in range(3)}
     for i in range(BLOCKS):
-        places |= {ours: named(f"ResidualBlock.{i}.conv{half}") for ours, half in _halves(i)}
+        parts = list(zip(("one", "two", "three"), range(1, convs + 1), strict=False))
+        places |= {f"blocks.{i}.{part}": named(f"ResidualBlock.{i}.conv{number}") for part, number in parts}
     places |= {f"up.{i}": named(f"DeconvBlock.{2 * i}", "conv_transpose") for i in range(2)}
     return _keys(places | {"last": ("DeconvBlock.4.conv_layer", "")})
 
@@ -266,6 +272,16 @@ LAYOUTS = (
         network=_TRANSPOSED | {"tanh": [150.0, 0.0]},
     ),
     Layout(
+        name="rrmina-resnext",
+        about="ResidualBlock.0.conv3 too: a trained style of rrmina's repository, of its ResNeXt variant",
+        keys=_rrmina(convs=3),
+        mark="DeconvBlock.0.conv_transpose.weight",
+        preprocess="bgr-255",
+        output="bgr-255",
+        network=_TRANSPOSED,
+        bottleneck=True,
+    ),
+    Layout(
         name="myklmaring",
         about="conv1.conv1 … conv4.conv1, mostly twice: a trained style of myklmaring's repository",
         keys=_myklmaring(),
@@ -288,18 +304,4 @@ LAYOUTS = (
 )
 
 
-def _refuse_resnext(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
-    raise WeightsError(
-        f"{origin.file_name} is the ResNeXt variant of rrmina's networks, with three convolutions in a block, which is "
-        "not read. Use a file of the plain network (rrmina, rrmina-tanh)."
-    )
-
-
-_RESNEXT_ROW = CheckpointFormat(
-    name="rrmina-resnext",
-    about="ResidualBlock.0.conv3: the ResNeXt variant of rrmina's repository, which is recognised and refused",
-    matches=lambda contents: RESNEXT in contents.tensors,
-    read=_refuse_resnext,
-)
-
-ROWS = (*(layout.checkpoint_format() for layout in LAYOUTS), _RESNEXT_ROW)
+ROWS = tuple(layout.checkpoint_format() for layout in LAYOUTS)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.core.paths import sha256_of
-from impasto.weights import adain, johnson, squeezenet, tensorflow, vgg
+from impasto.weights import adain, jcjohnson, johnson, squeezenet, tensorflow, vgg
 from impasto.weights.card import CARD_KEY, Card, Loaded, card_in, check_values, save
 from impasto.weights.catalogue import CATALOGUE, WEIGHT_SUFFIXES, check_digest_of, entry_of, imported_path, located
 from impasto.weights.checkpoint_format import CheckpointFormat, Origin
@@ -36,7 +36,7 @@ def _read_own(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Ca
 
 _OWN = CheckpointFormat(name="impasto", about="safetensors with an impasto card", matches=_has_card, read=_read_own)
 
-_ROWS = (_OWN, *vgg.ROWS, *squeezenet.ROWS, *adain.ROWS, *johnson.ROWS)
+_ROWS = (_OWN, *vgg.ROWS, *squeezenet.ROWS, *adain.ROWS, *johnson.ROWS, *jcjohnson.ROWS)
 FORMATS: dict[str, CheckpointFormat] = {row.name: row for row in _ROWS}
 """Every checkpoint format by name."""
 
