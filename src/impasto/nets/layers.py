@@ -62,9 +62,10 @@ class Block(nn.Module):
     Of layers without padding the skip connection is cropped to what remains.
     """
 
-    def __init__(self, one: Layer, two: Layer, three: Layer | None = None) -> None:
+    def __init__(self, *layers: Layer) -> None:
         super().__init__()
-        self.one, self.two, self.three = one, two, three
+        self.one, self.two = layers[:2]
+        self.three = layers[2] if len(layers) > 2 else None
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -48,9 +48,8 @@ def _modules(contents: Contents) -> list[_Module]:
 
 def _read(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
     modules = _modules(contents)
-    convs = [module for module in modules if module.kind in (*_CONVS, "SpatialFullConvolution")]
-    norms = [module for module in modules if module.kind in _NORMS]
-    network = _network(modules, convs, norms, where=origin.file_name)
+    network = _network(modules, where=origin.file_name)
+    convs, norms = _convs(modules), _norms(modules)
     found: dict[str, Tensor] = {}
     for layer, conv in zip(_layers(network["blocks"]), convs, strict=True):
         weight = conv.tensors["weight"]
@@ -76,8 +75,17 @@ def _layers(blocks: int) -> list[str]:
     return [*(f"down.{i}" for i in range(3)), *deep, "up.0", "up.1", "last"]
 
 
-def _network(modules: list[_Module], convs: list[_Module], norms: list[_Module], *, where: str) -> dict[str, Any]:
+def _convs(modules: list[_Module]) -> list[_Module]:
+    return [module for module in modules if module.kind in (*_CONVS, "SpatialFullConvolution")]
+
+
+def _norms(modules: list[_Module]) -> list[_Module]:
+    return [module for module in modules if module.kind in _NORMS]
+
+
+def _network(modules: list[_Module], *, where: str) -> dict[str, Any]:
     """The options of our network. Raises `WeightsError` for another structure."""
+    convs, norms = _convs(modules), _norms(modules)
     kinds = [module.kind for module in modules]
     blocks = kinds.count("CAddTable")
     start_px = int(modules[0].numbers.get("pad_l", 0)) if kinds[0] == "SpatialReflectionPadding" else 0
@@ -90,7 +98,7 @@ def _network(modules: list[_Module], convs: list[_Module], norms: list[_Module],
             f"c9s1-32,d64,d128,R128 × {BLOCKS},u64,u32,c9s1-3 and padding reflect-start or zero, which are read."
         )
     scale = float(modules[kinds.index("MulConstant")].numbers["constant_scalar"])
-    network = {
+    return {
         "architecture": "residual",
         "widths": [int(conv.numbers["nOutputPlane"]) for conv in convs[:3]],
         "blocks": blocks,
@@ -103,7 +111,6 @@ def _network(modules: list[_Module], convs: list[_Module], norms: list[_Module],
         "start_px": start_px,
         "output": "caffe-bgr",
     }
-    return network
 
 
 def _plain(kind: str) -> str:
