@@ -125,6 +125,20 @@ def test_a_preview_is_painted_first(run: Run, here: Path, net: list[str]) -> Non
     assert run("video", "in.mp4", "out.mkv", *net, "--preview", "0").code == 2
 
 
+def test_key_frames_and_a_film_of_masks_are_made_again(run: Run, here: Path, net: list[str]) -> None:
+    make_film(here / "in.mp4")
+    make_film(here / "mask.mp4")
+    (here / "keys.toml").write_text("[[keyframe]]\ntime = 0\nstrength = 0\n[[keyframe]]\ntime = 0.2\nstrength = 1\n")
+    words = [*net, "--mask", "mask.mp4", "--keyframes", "keys.toml"]
+    assert run("video", "in.mp4", "out.mp4", *words).code == 0
+    (here / "keys.toml").unlink()  # the recipe has the key frames themselves
+    assert run("redo", "out.mp4", "-o", "again.mp4").code == 0
+    for one, other in zip(frames_of(here / "out.mp4"), frames_of(here / "again.mp4"), strict=True):
+        assert np.array_equal(one, other)
+    missing = run("video", "in.mp4", "out2.mp4", *words)
+    assert (missing.code, "keys.toml cannot be read" in missing.err) == (2, True)
+
+
 @pytest.mark.parametrize("words", [[], ["--method", "optimise"]])
 def test_a_preview_shows_the_films_own_frames(here: Path, quick_job: Make, small_job: Make, words: list[str]) -> None:
     make_film(here / "in.mp4", 10)

@@ -38,7 +38,8 @@ def redo(
     from impasto.cli.bars import Bar
     from impasto.cli.painting import check_gradual, painted_file
     from impasto.image.files import check_writable
-    from impasto.video.film_session import film_again, is_film
+    from impasto.video.film_session import film_again
+    from impasto.video.source import is_film
 
     if is_film(file):
         from impasto.cli.video import painted

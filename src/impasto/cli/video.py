@@ -24,7 +24,7 @@ from impasto.cli.groups import (
 from impasto.cli.mixes import mixed
 from impasto.config.console import ConsoleOptions
 from impasto.config.job import Job, StyleSource
-from impasto.config.video import FilmSizeOptions, VideoOptions
+from impasto.config.video import FilmSizeOptions, FrameOptions, VideoOptions
 
 if TYPE_CHECKING:
     from impasto.cli.bars import Bar
@@ -37,8 +37,8 @@ app = App(name="video")
 
 
 @flagged("Frames and format")
-class VideoFlags(VideoOptions):
-    """Flags of `VideoOptions`."""
+class FrameFlags(FrameOptions):
+    """Flags of `FrameOptions`."""
 
 
 @flagged("Size")
@@ -84,6 +84,10 @@ class FilmFlags:
     resume: Annotated[
         bool, Parameter(show_default=False, help="Go on with a film that Ctrl-C or an error stopped.")
     ] = False
+    keyframes: Annotated[
+        Path | None,
+        Parameter(help="Change strength and style weights over time, by the key frames in a TOML file."),
+    ] = None
     preview: Annotated[
         int | None,
         Parameter(
@@ -94,7 +98,7 @@ class FilmFlags:
     ] = None
 
 
-_LOOK, _VIDEO, _CONSOLE = FilmLookFlags(), VideoFlags(), ConsoleFlags()
+_LOOK, _VIDEO, _CONSOLE = FilmLookFlags(), FrameFlags(), ConsoleFlags()
 
 
 @app.default
@@ -111,7 +115,7 @@ def video(
     *,
     film: FilmFlags,
     look: FilmLookFlags = _LOOK,
-    frames: VideoFlags = _VIDEO,
+    frames: FrameFlags = _VIDEO,
     console: ConsoleFlags = _CONSOLE,
 ) -> int:
     """Repaint a film.
@@ -123,7 +127,16 @@ def video(
     parts = {entry.name: plain(getattr(look, entry.name)) for entry in dataclasses.fields(look)}
     styles = mixed(film.style, scales=film.style_scale, masks=film.mask)
     job = Job(content=str(content), styles=styles, **parts)
-    return painted(job, output, options=plain(frames), resume=film.resume, preview=film.preview, console=console)
+    options = _with_keyframes(plain(frames), film.keyframes)
+    return painted(job, output, options=options, resume=film.resume, preview=film.preview, console=console)
+
+
+def _with_keyframes(frames: FrameOptions, path: Path | None) -> VideoOptions:
+    """The options of a film with the key frames in the file at `path`."""
+    from impasto.video.keyframes import read_keyframes
+
+    keyframes = () if path is None else read_keyframes(path)
+    return VideoOptions(**{**vars(frames), "keyframes": keyframes})
 
 
 def painted(

@@ -17,7 +17,18 @@ class FilmSizeOptions(SizeOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoOptions(Options):
+class Keyframe(Options):
+    """Strength and style weights at one time of a film; between key frames they change smoothly."""
+
+    time: Annotated[float, Doc("When, in seconds of the source."), Range(0)]
+    strength: Annotated[float | None, Doc("How much style. Without: as the other key frames say."), Range(0, 10)] = None
+    weights: Annotated[
+        tuple[float, ...], Doc("The share of each style. Without: as the other key frames say."), Range(0)
+    ] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameOptions(Options):
     """Which frames are painted, how they are steadied, and how the film is stored."""
 
     start: Annotated[float, Doc("Where painting begins, in seconds."), Range(0)] = 0.0
@@ -52,3 +63,10 @@ class VideoOptions(Options):
     ] = None
     audio: Annotated[bool, Doc("Copy the source's sound.")] = True
     subtitle: Annotated[bool, Doc("Copy the source's subtitles.")] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions(FrameOptions):
+    """All options of a film, as its recipe holds them."""
+
+    keyframes: Annotated[tuple[Keyframe, ...], Doc("Strength and style weights over time, in the order of time.")] = ()

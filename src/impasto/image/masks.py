@@ -23,12 +23,16 @@ def read_mask(path: str | Path, size_hw: SizeHW) -> Tensor:
     A mask that is black everywhere raises `ImageError`; an unreadable file raises as `files.read` does.
     """
     picture = read(path)
-    mask = picture.alpha
-    if mask is None or bool((mask == mask.flatten()[0]).all()):
-        mask = luminance(picture.pixels)
-    mask = resized(mask, size_hw, mode="bilinear")
+    mask = resized(shares_of(picture.pixels, picture.alpha), size_hw, mode="bilinear")
     _check_not_empty(mask, f"the mask {path}")
     return mask
+
+
+def shares_of(pixels: Tensor, alpha: Tensor | None) -> Tensor:
+    """The mask `(1, 1, h, w)` in a picture: its alpha where that varies, else the luminance of `pixels`."""
+    if alpha is None or bool((alpha == alpha.flatten()[0]).all()):
+        return luminance(pixels)
+    return alpha
 
 
 def feathered(mask: Tensor, radius_px: float) -> Tensor:

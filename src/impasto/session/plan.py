@@ -51,6 +51,15 @@ class Plan:
         weights = [name for name in self.weights if is_path(name)]
         return tuple(dict.fromkeys([*content, *styles, *begins_with, *weights]))
 
+    @property
+    def unmasked(self) -> Plan:
+        """The plan without masks, for inputs whose masks change."""
+        styles = tuple(
+            dataclasses.replace(style, source=dataclasses.replace(style.source, mask=None)) for style in self.styles
+        )
+        job = dataclasses.replace(self.job, styles=tuple(style.source for style in styles))
+        return dataclasses.replace(self, job=job, styles=styles)
+
     def seeded(self, seed: int) -> Plan:
         """The plan with another seed, that of the first canvas or of the noise, whichever its method uses."""
         group, name = ("optimise", "seed") if self.method.gradual else ("fast", "noise_seed")

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from impasto.config.job import Job
+from impasto.config.job import Job, StyleSource
 from impasto.config.pictures import SizeOptions
 from impasto.config.video import VideoOptions
 from impasto.core.errors import OptionError, StateError, VideoUnreadable
@@ -21,17 +21,19 @@ from impasto.encoders.table import Progress
 from impasto.image.files import Picture
 from impasto.image.pixels import over_white
 from impasto.session.inputs import output_size
+from impasto.session.job_cache import JobCache
 from impasto.session.opened import Session, open_session
 from impasto.session.plan import plan_job
 from impasto.session.recipe import Recipe, job_again, recipe_for
-from impasto.stylizers.protocol import Step, Stylizer
 from impasto.video.codecs import CONTAINERS
 from impasto.video.containers import reading
 from impasto.video.frames import Frame, Selection
+from impasto.video.keyframes import Timeline
+from impasto.video.look import Looks, MaskFilm, moving_masks
 from impasto.video.motion import Tracker
 from impasto.video.painting import Following, Paint, sized
 from impasto.video.recording import OnFrame, Recording
-from impasto.video.source import FOLDER_RATE, Film, opened
+from impasto.video.source import FOLDER_RATE, Film, is_moving, opened
 from impasto.video.steady import Steadier
 
 VIDEO_KEY = "video"  # of the film's options in its recipe
@@ -39,12 +41,16 @@ VIDEO_KEY = "video"  # of the film's options in its recipe
 
 @dataclass(frozen=True, eq=False)
 class FilmSession:
-    """A film that is ready to be painted: `record` does it. `recipe` is none for a film from a folder."""
+    """A film that is ready to be painted: `record` does it. `recipe` is none for a film from a folder.
+
+    `masks` are the styles with the masks that the job names, where one of them is a film; `session` then has none.
+    """
 
     session: Session
     recording: Recording
     options: VideoOptions
     recipe: Recipe | None
+    masks: tuple[StyleSource, ...] = ()
 
     def record(
         self,
@@ -68,19 +74,31 @@ class FilmSession:
         )
 
     def painter(self) -> Paint | Following:
-        """What paints the frames; the styles are encoded here, once."""
-        stylizer, session = self.session.stylizer, self.session
-        code, strength = stylizer.prepare(session.inputs.mix), session.job.paint.strength
-
-        def paint(frame: Frame, index: int) -> Tensor:
-            return _last(stylizer.paint(self._content(frame), code, strength=strength))
+        """What paints the frames in their order; the styles are encoded here, once."""
+        session, start_s = self.session, Fraction(self.options.start)
+        looks = Looks(session, self.timeline, masks=self._moving_masks())
 
         def paint_from(frame: Frame, index: int, start: Tensor | None) -> Tensor:
+            content, look = self._content(frame), looks.at(frame.time_s + start_s)
+            if look is None:
+                return content
             if start is None:
-                return paint(frame, index)
-            return _last(self._from(start).paint(self._content(frame), code, strength=strength))
+                return look.painted(content)
+            return look.painted_from(start, content, steps=self.options.next_steps)
 
-        return Following(paint_from) if session.plan.method.gradual and self.options.steady else paint
+        if session.plan.method.gradual and self.options.steady:
+            return Following(paint_from)
+        return lambda frame, index: paint_from(frame, index, None)
+
+    @property
+    def timeline(self) -> Timeline:
+        """Strength and weights over time. Raises `OptionError` for key frames that do not fit the styles."""
+        job = self.session.job
+        return Timeline(self.options.keyframes, job.paint.strength, tuple(style.weight for style in job.styles))
+
+    def _moving_masks(self) -> list[MaskFilm | Tensor]:
+        made = self.recording
+        return moving_masks(self.masks, made.output_hw, rate=made.film.rate, feather=self.session.job.paint.feather)
 
     def sampled(self, count: int) -> Iterator[tuple[Frame, Tensor]]:
         """`count` frames at even distances, each with its painting `(1, 3, h, w)`, which is not steadied."""
@@ -89,20 +107,13 @@ class FilmSession:
         times = [first_s + (last_s - first_s) * (index + 0.5) / count for index in range(count)]
         for index, stored in enumerate(made.film.shown_at(times)):
             frame = sized(stored, made.output_hw)
-            yield frame, paint.paint(frame, index, None) if isinstance(paint, Following) else paint(frame, index)
+            seen = dataclasses.replace(frame, time_s=frame.time_s - Fraction(made.selection.start_s))
+            yield frame, paint.paint(seen, index, None) if isinstance(paint, Following) else paint(seen, index)
 
     def _content(self, frame: Frame) -> Tensor:
         if frame.alpha is not None and self.session.job.paint.alpha == "drop":
             return over_white(frame.pixels, frame.alpha)
         return frame.pixels
-
-    def _from(self, start: Tensor) -> Stylizer[Any]:
-        """The stylizer that goes on from `start` for a few steps at full size."""
-        session = self.session
-        optimise = dataclasses.replace(session.job.optimise, init="picture", scales=1, steps=(self.options.next_steps,))
-        plan = dataclasses.replace(session.plan, job=dataclasses.replace(session.job, optimise=optimise))
-        inputs = dataclasses.replace(session.inputs, init_picture=start)
-        return dataclasses.replace(session, plan=plan, inputs=inputs).stylizer
 
     def _decisive(self) -> Mapping[str, Any]:
         return {
@@ -111,6 +122,8 @@ class FilmSession:
             "steady": self.options.steady,
             "flow": self.options.flow,
             "next_steps": self.options.next_steps,
+            "keyframes": [keyframe.to_dict() for keyframe in self.options.keyframes],
+            "masks": [source.to_dict() for source in self.masks],
         }
 
 
@@ -123,6 +136,28 @@ def open_film(
     and what `open_session` raises, before anything is painted.
     """
     options, output = options or VideoOptions(), Path(output)
+    recording = _recording(job, output, options=options)
+    film, (height, width) = recording.film, recording.output_hw
+    first = Picture(_first_frame(film, recording.selection).pixels)
+    plan = plan_job(dataclasses.replace(job, size=SizeOptions(exact=(width, height))), content=first)
+    masks = plan.job.styles if any(is_moving(s.mask) for s in job.styles if s.mask is not None) else ()
+    cache = JobCache(codes=bool(masks or options.keyframes))
+    session = open_session(plan.unmasked if masks else plan, output=output, cache=cache, progress=progress)
+    recipe = None
+    if film.kind != "folder" and not any(s.mask is not None and s.mask.is_dir() for s in masks):
+        named = dataclasses.replace(plan, content=None, job=dataclasses.replace(plan.job, size=job.size))
+        recipe = recipe_for(named, session.loaded, folder=output.parent)
+    comment = "" if recipe is None else json.dumps({**recipe.to_dict(), VIDEO_KEY: options.to_dict()})
+    film = dataclasses.replace(film, alpha=film.alpha and job.paint.alpha == "keep")
+    opened_film = FilmSession(
+        session, dataclasses.replace(recording, comment=comment, film=film), options, recipe, masks
+    )
+    opened_film.painter()  # raises what key frames and masks would raise at the first frame
+    return opened_film
+
+
+def _recording(job: Job, output: Path, *, options: VideoOptions) -> Recording:
+    """Source, output and format, checked."""
     if not output.suffix and not output.is_dir() and output.exists():
         raise OptionError(f"{output} is a file without ending; name one with an ending such as .mp4.")
     rate = None if options.fps is None else Fraction(options.fps).limit_denominator(100_000)
@@ -138,26 +173,7 @@ def open_film(
     )
     if not recording.is_folder:
         recording.check()
-    height, width = recording.output_hw
-    first = Picture(_first_frame(film, recording.selection).pixels)
-    plan = plan_job(dataclasses.replace(job, size=SizeOptions(exact=(width, height))), content=first)
-    session = open_session(plan, output=output, progress=progress)
-    recipe = None
-    if film.kind != "folder":
-        named = dataclasses.replace(plan, content=None, job=dataclasses.replace(plan.job, size=job.size))
-        recipe = recipe_for(named, session.loaded, folder=output.parent)
-    comment = "" if recipe is None else json.dumps({**recipe.to_dict(), VIDEO_KEY: options.to_dict()})
-    recording = dataclasses.replace(
-        recording,
-        comment=comment,
-        film=dataclasses.replace(film, alpha=film.alpha and job.paint.alpha == "keep"),
-    )
-    return FilmSession(session, recording, options, recipe)
-
-
-def _last(steps: Iterator[Step]) -> Tensor:
-    *_, last = steps
-    return last.picture().float()
+    return recording
 
 
 def _selection(options: VideoOptions, rate: Fraction | None) -> Selection:
@@ -168,14 +184,6 @@ def _first_frame(film: Film, selection: Selection) -> Frame:
     for stored in selection.frames(film.stored()):
         return stored.open()
     raise VideoUnreadable(f"{film.path} has no frames between `start` and `end`.")
-
-
-def is_film(path: str | Path) -> bool:
-    """Whether a name is that of a film by its ending. An animated WebP is one; a picture of that format is not."""
-    path = Path(path)
-    if path.suffix.lower() == ".webp":
-        return path.is_file() and opened(path).frames > 1
-    return path.suffix.lower() in CONTAINERS
 
 
 def film_again(path: str | Path) -> tuple[Job, VideoOptions]:

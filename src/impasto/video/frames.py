@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from torch import Tensor
 
-from impasto.core.errors import OptionError
+from impasto.core.errors import OptionError, VideoUnreadable
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,24 @@ class Stored:
 
     time_s: Fraction
     open: Callable[[], Frame]
+
+
+class Held:
+    """The frames of a film by time: `at` gives the one that is shown then, for times that do not fall."""
+
+    def __init__(self, frames: Iterator[Stored]) -> None:
+        self._frames, self._shown, self._following = frames, next(frames, None), next(frames, None)
+
+    def at(self, time_s: float | Fraction) -> Stored:
+        """The last frame that has begun; before the first begins that one, after the end the last.
+
+        Raises `VideoUnreadable` for a film without frames.
+        """
+        while self._following is not None and self._following.time_s <= time_s:
+            self._shown, self._following = self._following, next(self._frames, None)
+        if self._shown is None:
+            raise VideoUnreadable("the film has no frames.")
+        return self._shown
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from impasto.core.errors import VideoUnreadable
 from impasto.image import files
 from impasto.image.pixels import from_bytes
 from impasto.image.resize import SizeHW, resized
+from impasto.video.codecs import CONTAINERS
 from impasto.video.containers import reading
-from impasto.video.frames import Frame, Stored
+from impasto.video.frames import Frame, Held, Stored
 from impasto.video.planes import has_alpha, to_tensor
 
 FOLDER_RATE = Fraction(25)
@@ -65,7 +66,10 @@ class Film:
         Files are sought in, so that a few frames of a long film come quickly. Raises `VideoUnreadable`.
         """
         seekable = self.kind == "file" and self.path.suffix.lower() != ".gif"
-        return _sought(self, times_s) if seekable else _held(self.stored(), times_s)
+        if seekable:
+            return _sought(self, times_s)
+        held = Held(self.stored())
+        return (held.at(time_s) for time_s in times_s)
 
 
 def opened(path: str | Path, *, folder_rate: Fraction = FOLDER_RATE) -> Film:
@@ -85,6 +89,19 @@ def opened(path: str | Path, *, folder_rate: Fraction = FOLDER_RATE) -> Film:
             kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
             raise VideoUnreadable(f"{path} holds {' and '.join(kinds)}, and no video; a film is needed.")
         return _described(path, container)
+
+
+def is_film(path: str | Path) -> bool:
+    """Whether a name is that of a film by its ending. An animated WebP is one; a picture of that format is not."""
+    path = Path(path)
+    if path.suffix.lower() == ".webp":
+        return path.is_file() and opened(path).frames > 1
+    return path.suffix.lower() in CONTAINERS
+
+
+def is_moving(path: str | Path) -> bool:
+    """Whether there is a film or a folder of frames at `path`, and not a picture."""
+    return Path(path).is_dir() or is_film(path)
 
 
 def _described(path: Path, container: Any) -> Film:
@@ -152,22 +169,12 @@ def _sought(film: Film, times_s: Sequence[float]) -> Iterator[Stored]:
         for wanted_s in times_s:
             container.seek(round((Fraction(wanted_s) + film.begin_s) / stream.time_base), stream=stream)
             frames = (frame for frame in container.decode(stream) if frame.pts is not None)
-            yield from _held((_stored(film, frame) for frame in frames), [wanted_s])
+            yield Held(_stored(film, frame) for frame in frames).at(wanted_s)
 
 
 def _stored(film: Film, frame: Any) -> Stored:
     time_s = frame.pts * Fraction(frame.time_base) - film.begin_s
     return Stored(time_s, functools.partial(_converted, film, frame, time_s))
-
-
-def _held(frames: Iterator[Stored], times_s: Sequence[float]) -> Iterator[Stored]:
-    """For each time the last frame that has begun, the first before it begins, and the last after the end."""
-    shown, following = next(frames, None), next(frames, None)
-    for wanted_s in times_s if shown is not None else ():
-        while following is not None and following.time_s <= wanted_s:
-            shown, following = following, next(frames, None)
-        assert shown is not None
-        yield shown
 
 
 def _check_whole(film: Film, last: Fraction | None) -> None:

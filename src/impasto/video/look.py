@@ -1,0 +1,121 @@
+"""What each frame of a film is painted with: constant, or changed over time by key frames and films of masks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.config.job import StyleSource
+from impasto.core.errors import OptionError
+from impasto.image.masks import feathered, read_mask, shares_of
+from impasto.image.resize import SizeHW, resized
+from impasto.session.opened import Session
+from impasto.stylizers.protocol import Mix
+from impasto.video.frames import Frame, Held
+from impasto.video.keyframes import Timeline
+from impasto.video.source import is_moving, opened
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A stylizer with its prepared styles, and the strength."""
+
+    session: Session
+    code: Any
+    strength: float
+
+    def painted(self, content: Tensor) -> Tensor:
+        """`content` `(1, 3, h, w)` painted."""
+        return self._painted(content, self.session)
+
+    def painted_from(self, start: Tensor, content: Tensor, *, steps: int) -> Tensor:
+        """`content` painted by `steps` steps of optimisation from `start` on, at full size."""
+        session = self.session
+        optimise = dataclasses.replace(session.job.optimise, init="picture", scales=1, steps=(steps,))
+        plan = dataclasses.replace(session.plan, job=dataclasses.replace(session.job, optimise=optimise))
+        inputs = dataclasses.replace(session.inputs, init_picture=start)
+        return self._painted(content, dataclasses.replace(session, plan=plan, inputs=inputs))
+
+    def _painted(self, content: Tensor, session: Session) -> Tensor:
+        *_, last = session.stylizer.paint(content, self.code, strength=self.strength)
+        return last.picture().float()
+
+
+class Looks:
+    """The look of each frame of a session, in the order of time; styles are prepared again only where they change.
+
+    `masks` has an entry for each style where any of them is a film. Weights of an earlier frame are not kept.
+    """
+
+    def __init__(self, session: Session, timeline: Timeline, *, masks: Sequence[MaskFilm | Tensor] = ()) -> None:
+        self._session, self._timeline, self._masks = session, timeline, masks
+        self._last: tuple[tuple[float, ...], Any] | None = None
+
+    def at(self, time_s: Fraction) -> Look | None:
+        """The look at a time of the source; none where all masks are black, so that nothing is painted."""
+        strength, weights = self._timeline.at(float(time_s))
+        styles = [
+            dataclasses.replace(style, weight=weight)
+            for style, weight in zip(self._session.inputs.mix.styles, weights, strict=True)
+        ]
+        if self._masks:
+            masks = [mask if isinstance(mask, Tensor) else mask.at(time_s) for mask in self._masks]
+            pairs = zip(styles, masks, strict=True)
+            styles = [dataclasses.replace(style, mask=mask) for style, mask in pairs if bool(mask.any())]
+            if sum(style.weight for style in styles) <= 0:
+                return None
+            cover = torch.cat([style.mask for style in styles if style.mask is not None]).amax(0, keepdim=True)
+            inputs = dataclasses.replace(self._session.inputs, mix=Mix(tuple(styles)), cover=cover)
+            session = dataclasses.replace(self._session, inputs=inputs)
+            return Look(session, session.stylizer.prepare(inputs.mix), strength)
+        if self._last is None or self._last[0] != weights:
+            self._last = weights, self._session.stylizer.prepare(Mix(tuple(styles)))
+        return Look(self._session, self._last[1], strength)
+
+
+class MaskFilm:
+    """A mask that is a film or a folder of frames; the frame that is shown at a time is the mask then."""
+
+    def __init__(self, path: Path, size_hw: SizeHW, *, rate: Fraction, feather_px: float) -> None:
+        self._held = Held(opened(path, folder_rate=rate).stored())
+        self._size_hw, self._feather_px = size_hw, feather_px
+        self._last: tuple[Fraction, Tensor] | None = None
+
+    def at(self, time_s: Fraction) -> Tensor:
+        """The mask `(1, 1, h, w)` in `[0, 1]`; times may not fall. After the end the last one stays."""
+        stored = self._held.at(time_s)
+        if self._last is None or self._last[0] != stored.time_s:
+            self._last = stored.time_s, self._mask(stored.open())
+        return self._last[1]
+
+    def _mask(self, frame: Frame) -> Tensor:
+        shares = shares_of(frame.pixels, frame.alpha)
+        return feathered(resized(shares, self._size_hw, mode="bilinear"), self._feather_px)
+
+
+def moving_masks(
+    sources: Sequence[StyleSource], size_hw: SizeHW, *, rate: Fraction, feather: float
+) -> list[MaskFilm | Tensor]:
+    """The masks of the styles where one of them is a film or a folder of frames, which has `rate` frames a second.
+
+    Empty where all masks are pictures, or there are none.
+    """
+    paths = [source.mask for source in sources if source.mask is not None]
+    if not any(is_moving(path) for path in paths):
+        return []
+    if len(paths) < len(sources):
+        raise OptionError("some styles have a mask and some have none. Give each style a mask, or none.")
+    feather_px = feather * max(size_hw)
+    return [
+        MaskFilm(path, size_hw, rate=rate, feather_px=feather_px)
+        if is_moving(path)
+        else feathered(read_mask(path, size_hw), feather_px)
+        for path in paths
+    ]
