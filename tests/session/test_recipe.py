@@ -34,7 +34,7 @@ def full_job(there: Path, small_job: MakeJob) -> Job:
     return small_job(
         styles=(StyleSource(source=str(there / "style.png"), mask=there / "mask.png", weight=0.25, scale=2.0),),
         paint=PaintOptions(strength=0.5, alpha="drop"),
-        size=SizeOptions(exact=(40, 30), megapixels=0.5),
+        size=SizeOptions(exact=(40, 30)),
         colour=ColourOptions(match_output="histogram"),
         optimise=OptimiseOptions(init="picture", init_picture=there / "style.png", steps=(3, 2), seed=9),
     )

@@ -95,6 +95,8 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> Parameter:
     names = [name for rule in rules(hint) if isinstance(rule, Choice) for name in rule.names]
     if typing.get_origin(kind) is tuple:
         settings |= _reading(field.name, kind)
+    elif kind is int:
+        settings["converter"] = lambda _, tokens: _number(flag(field.name), tokens[-1].value, int)
     elif names:
         settings["choices"] = names
     return Parameter(**settings)
@@ -114,6 +116,8 @@ def _reading(name: str, kind: Any) -> dict[str, Any]:
 
     def converted(_: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
         texts = [text for token in tokens for text in _split(token.value, pair=pair)]
+        if not texts:
+            raise OptionError(f"{flag(name)} is empty; a value is needed, or leave it out.")
         if pair and len(texts) != 1 + len(more):
             raise OptionError(f"{flag(name)} is {tokens[-1].value!r}; width and height are needed, as in 640x480.")
         return tuple(_number(flag(name), text, item) for text in texts)

@@ -36,7 +36,7 @@ class ArbitraryFlags(ArbitraryOptions):
     """Flags of `ArbitraryOptions`."""
 
 
-@flagged("FastNetwork styles (--method fast)")
+@flagged("Trained styles (--method fast)")
 class FastFlags(FastOptions):
     """Flags of `FastOptions`."""
 

@@ -23,7 +23,7 @@ from cyclopts import App, CycloptsError
 import impasto
 from impasto.cli.failures import described, unexpected, wrong_use
 from impasto.cli.stopping import INTERRUPTED
-from impasto.core.errors import ImpastoError
+from impasto.core.errors import ImpastoError, OptionError
 
 COMMANDS = {
     "stylize": "Repaint pictures in the manner of others.",
@@ -65,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = _taken(words, "--debug")
     try:
+        _check_not_empty(words)
         code = application(words)(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
@@ -74,6 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         return _reported(error)
+
+
+def _check_not_empty(words: Sequence[str]) -> None:
+    """Raise `OptionError` for an empty word, which would be read as the current folder."""
+    for before, word in zip(("impasto", *words), words, strict=False):
+        if not word.strip() or (word.startswith("-") and word.endswith("=")):
+            where = word or f"the word after {before}"
+            raise OptionError(f"{where} is empty; a value is needed. Is a variable of the shell empty?")
 
 
 def _let_help_flow(app: App) -> None:

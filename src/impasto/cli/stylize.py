@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, ArgumentCollection, Group, Parameter, Token
 
 from impasto.cli import outputs
-from impasto.cli.config_file import fill_from_config
+from impasto.cli.config_file import SIZES, fill_from_config
 from impasto.cli.flags import about, as_text, flag, listed, plain
 from impasto.cli.groups import ConsoleFlags, LookFlags, OutputFlags
 from impasto.cli.mixes import mixed
@@ -30,13 +30,14 @@ PICTURES = Group("Pictures", sort_key=0)
 def from_preset(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Give the options of `--preset` to the flags that are not on the command line."""
     by_name = {argument.name: argument for argument in arguments}
+    sized = any(by_name[name].tokens for name in SIZES)
     for token in by_name["--preset"].tokens[-1:]:
         if token.value not in PRESETS:
             return  # the flag's own check tells
         for values in PRESETS[token.value].options.values():
             for name, value in values.items():
                 argument = by_name[flag(name)]
-                if not argument.tokens:
+                if not (argument.tokens or (sized and flag(name) in SIZES)):
                     source = f"preset {token.value}"
                     argument.append(Token(keyword=flag(name), value=as_text(value), source=source))
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from impasto.core.options import Choice, Doc, Options, Range
+from impasto.core.errors import OptionError
+from impasto.core.options import Choice, Doc, Options, Range, changed_options, option
 
 INITS = ("one-pass", "recoloured", "content", "style", "noise", "grey", "statistics", "picture")
 
@@ -72,7 +73,7 @@ class OptimiseOptions(Options):
     steps: Annotated[
         tuple[int, ...],
         Doc("Steps at each scale, coarse to fine; the last number holds for all finer scales."),
-        Range(1),
+        Range(1, 1_000_000),
     ] = (40, 10)
     seconds: Annotated[
         float,
@@ -88,4 +89,15 @@ class OptimiseOptions(Options):
     average_decay: Annotated[float, Doc("Decay of Adam's averaged canvas; 0 disables averaging."), Range(0, 0.9999)] = (
         0.9
     )
-    seed: Annotated[int, Doc("Seed of noise and projections."), Range(0)] = 0
+    seed: Annotated[int, Doc("Seed of noise and projections."), Range(0, 2**63 - 1)] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        foreign = {"lbfgs": ("learning_rate", "average_decay"), "adam": ("history",)}[self.optimizer]
+        changed = [option(name) for name in changed_options(self) if name in foreign]
+        if changed:
+            other = "adam" if self.optimizer == "lbfgs" else "lbfgs"
+            raise OptionError(
+                f"{' and '.join(changed)} has no effect on `optimizer={self.optimizer}`. Leave it out, or set "
+                f"`optimizer={other}`."
+            )

@@ -6,17 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from impasto.core.options import Choice, Doc, Options, Range
+from impasto.core.errors import OptionError
+from impasto.core.options import Choice, Doc, Options, Range, changed_options, option
 
 
 @dataclass(frozen=True, kw_only=True)
 class SizeOptions(Options):
-    """Size of the output; the first that is given of exact, megapixels, short side, long side counts."""
+    """Size of the output, by one of its sides, its area or both sides."""
 
     size: Annotated[int, Doc("Long side of the output in pixels; 0 keeps the content's size."), Range(0, 100_000)] = 512
     short_side: Annotated[int | None, Doc("Short side of the output in pixels."), Range(1, 100_000)] = None
     megapixels: Annotated[float | None, Doc("Area of the output in millions of pixels."), Range(0.0001, 1000)] = None
     exact: Annotated[tuple[int, int] | None, Doc("Width and height of the output in pixels."), Range(1, 100_000)] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = [option(name) for name in changed_options(self)]
+        if len(given) > 1:
+            raise OptionError(f"{' and '.join(given)} are both given, and each sets the size. Leave one of them out.")
 
 
 @dataclass(frozen=True, kw_only=True)

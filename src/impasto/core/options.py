@@ -94,9 +94,12 @@ class Options:
 
 def changed_options(options: Options) -> list[str]:
     """The names of the options that do not have their default value."""
-    default = type(options)()
+    default = {
+        field.name: field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[misc]
+        for field in dataclasses.fields(options)  # type: ignore[arg-type]
+    }
     names = [field.name for field in dataclasses.fields(options)]  # type: ignore[arg-type]
-    return [name for name in names if getattr(options, name) != getattr(default, name)]
+    return [name for name in names if getattr(options, name) != default[name]]
 
 
 def option(name: str) -> str:

@@ -29,7 +29,8 @@ def job_from(
     for group, given in groups.items():
         if given is not None:
             changed = {name: getattr(given, name) for name in changed_options(given)}
-            values[group] = values.get(group, {}) | changed
+            keeps = group != "size" or not changed  # one size replaces another
+            values[group] = (values.get(group, {}) if keeps else {}) | changed
     return from_dict(Job, {"content": content, "styles": tuple(styles), **values})
 
 
