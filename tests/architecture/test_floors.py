@@ -30,7 +30,7 @@ FLOORS = (
     ("session",),
     ("training", "video", "analysis", "export"),
     ("api",),
-    ("jobs",),
+    ("jobs", "live"),
     ("web",),
     ("cli",),
 )

@@ -28,6 +28,7 @@ from impasto.core.errors import ImpastoError, OptionError
 COMMANDS = {
     "stylize": "Repaint pictures in the manner of others.",
     "video": "Repaint a film, steadily and with its sound.",
+    "live": "Paint what a camera sees.",
     "redo": "Make a picture again from the recipe in its metadata.",
     "evaluate": "Measure a result against its content and style.",
     "analyze": "Look into pictures and encoders.",

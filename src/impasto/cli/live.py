@@ -1,0 +1,100 @@
+"""`impasto live`: paint what a camera sees."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Group, Parameter
+
+from impasto.cli.flags import flagged, plain
+from impasto.cli.groups import ArbitraryFlags, ColourFlags, ConsoleFlags, FastFlags, PaintFlags
+from impasto.cli.mixes import mixed
+from impasto.config.job import Job
+from impasto.config.live import LiveOptions
+
+if TYPE_CHECKING:
+    from impasto.live.figures import Report
+
+LIVE = Group("Live", sort_key=0)
+
+app = App(name="live")
+
+
+@flagged("View")
+class LiveFlags(LiveOptions):
+    """Flags of `LiveOptions`."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class LiveLookFlags:
+    """All that decides how a frame looks, by the names that `Job` has for it."""
+
+    paint: PaintFlags = field(default_factory=PaintFlags)
+    colour: ColourFlags = field(default_factory=ColourFlags)
+    arbitrary: ArbitraryFlags = field(default_factory=ArbitraryFlags)
+    fast: FastFlags = field(default_factory=FastFlags)
+
+
+@Parameter(name="*", group=LIVE, negative=())
+@dataclass(frozen=True, kw_only=True)
+class LiveStyleFlags:
+    """In whose manners the view is painted."""
+
+    style: Annotated[
+        tuple[str, ...],
+        Parameter(
+            metavar="FILE",
+            help="Picture whose style is taken, a style of impasto style save, or the name or file of a trained style. "
+            "Repeated, keys lead from one to the next.",
+        ),
+    ]
+
+
+_LOOK, _LIVE, _CONSOLE = LiveLookFlags(), LiveFlags(), ConsoleFlags()
+
+
+@app.default
+def live(
+    source: Annotated[str, Parameter(help="Camera by its number (0) or device, or a film.", group=LIVE)] = "0",
+    /,
+    *,
+    styles: LiveStyleFlags,
+    look: LiveLookFlags = _LOOK,
+    view: LiveFlags = _LIVE,
+    console: ConsoleFlags = _CONSOLE,
+) -> int:
+    """Paint what a camera sees.
+
+    Frames are painted small, steadied, and enlarged along the edges of the camera's picture; a frame that comes while
+    another is painted is dropped. Keys: n and p next and previous style, [ and ] blend with the next one, - and +
+    strength, m mirror, f freeze, v split view, s snapshot, r record, i figures, q quit. A film ends by itself.
+    """
+    from impasto.cli import processor
+    from impasto.cli.bars import Bar, fetched
+    from impasto.cli.stopping import on_interrupt
+    from impasto.live.opening import open_view
+
+    processor.prepare(console)
+    parts = {entry.name: plain(getattr(look, entry.name)) for entry in dataclasses.fields(look)}
+    job = Job(content=source, styles=mixed(styles.style, scales=(1.0,), masks=()), **parts)
+    with Bar(quiet=console.quiet) as bar, on_interrupt(lambda note: None) as stop:
+        opened = open_view(job, plain(view), on_note=bar.note, progress=fetched(bar, "weights"))
+        stop.worth_keeping = True
+        report = opened.run(lambda: stop.asked)
+    _tell(report, source, size_hw=opened.size_hw, as_json=console.json)
+    return 0
+
+
+def _tell(report: Report, source: str, *, size_hw: tuple[int, int], as_json: bool) -> None:
+    height, width = size_hw
+    if as_json:
+        print(json.dumps({"source": source, "size": [width, height], **dataclasses.asdict(report)}), flush=True)
+    else:
+        print(
+            f"{width}×{height} px, {report.frames} frames, {report.dropped} dropped, {report.fps:.1f} frames/s, "
+            f"latency {report.latency_ms_median:.0f} ms, 99th percentile {report.latency_ms_p99:.0f} ms"
+        )

@@ -1,0 +1,39 @@
+"""Options of live painting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from impasto.core.options import Choice, Doc, Options, Range
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions(Options):
+    """How frames are painted live, and where they are shown."""
+
+    size: Annotated[int, Doc("Long side of the picture in pixels; 0 keeps the source's size."), Range(0, 16_384)] = 1280
+    paint_size: Annotated[
+        int,
+        Doc("Long side at which frames are painted; the painting is enlarged along the edges of the source."),
+        Range(64, 4096),
+    ] = 320
+    steady: Annotated[
+        float,
+        Doc("How much of each frame is carried over from the one before, along the motion; 0 paints frame by frame."),
+        Range(0, 0.99),
+    ] = 0.9
+    mirror: Annotated[bool, Doc("Begin with the picture mirrored, as in a mirror.")] = False
+    screen: Annotated[
+        str,
+        Doc("Window to show the picture in; auto takes what is there, and none shows no window."),
+        Choice(("auto", "opencv", "tk", "none")),
+    ] = "auto"
+    serve: Annotated[bool, Doc("Show the picture on a page of this machine, which OBS takes as a browser source.")] = (
+        False
+    )
+    port: Annotated[int, Doc("Port of that page; 0 takes a free one."), Range(0, 65535)] = 8472
+    virtual_camera: Annotated[bool, Doc("Send the picture to a virtual camera, for video calls.")] = False
+    record: Annotated[Path | None, Doc("Record into this film from the start.")] = None
+    folder: Annotated[Path, Doc("Where snapshots and recordings by key are written.")] = Path(".")

@@ -1,0 +1,1 @@
+"""Painting while the camera runs: capture, paint small, enlarge along the source, show."""

@@ -1,0 +1,117 @@
+"""Frames painted small and steadied, one after the other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from impasto.config.job import Job
+from impasto.config.pictures import SizeOptions
+from impasto.core.errors import OptionError
+from impasto.encoders.table import Progress
+from impasto.flow.estimators import opencv
+from impasto.image.files import Picture
+from impasto.image.pixels import from_bytes, to_bytes
+from impasto.image.resize import SizeHW, fit
+from impasto.live.capture import Levels
+from impasto.live.controls import Controls
+from impasto.live.enlarging import enlarged_along
+from impasto.session.job_cache import JobCache
+from impasto.session.opened import Session, open_session
+from impasto.session.plan import plan_job
+from impasto.stylizers.protocol import Mix
+from impasto.video.motion import Tracker
+from impasto.video.steady import Steadier
+
+PREPARED = 64  # blends that are kept ready
+LONGEST_GAP_S = 0.3  # between two frames; what moved in a longer one is not found well enough to carry strokes along
+
+
+@dataclass(frozen=True, eq=False)
+class _Before:
+    """The frame before, as the next one needs it."""
+
+    controls: Controls
+    at_s: float
+    content: Tensor
+    output: Tensor
+
+    def leads_to(self, controls: Controls, at_s: float) -> bool:
+        """Whether a frame may follow this one in one shot."""
+        looks = [(c.weights, c.strength, c.mirror) for c in (self.controls, controls)]
+        return looks[0] == looks[1] and at_s - self.at_s <= LONGEST_GAP_S
+
+
+class LivePainter:
+    """Paints frames at `paint_hw`, each steadied by the one before. `paint` and `enlarged` may run in two threads."""
+
+    def __init__(self, session: Session, paint_hw: SizeHW, *, steady: float) -> None:
+        self.session, self.paint_hw = session, paint_hw
+        self._tracker = Tracker.named() if steady else None
+        self._steadier = Steadier.of(steady)
+        self._codes: OrderedDict[tuple[float, ...], Any] = OrderedDict()
+        self._last: _Before | None = None
+
+    def reduced(self, frame: Levels) -> Levels:
+        """The frame at the size that is painted."""
+        cv2: Any = opencv()
+        height, width = self.paint_hw
+        small: Levels = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+        return small
+
+    def paint(self, small: Levels, controls: Controls, *, at_s: float) -> Levels:
+        """The painting of a frame at `paint_hw` that came at `at_s`.
+
+        After a change of style or strength, and after a long gap, nothing is carried over from the frame before.
+        """
+        content = from_bytes(small)
+        stylizer, code = self.session.stylizer, self._code(controls.weights)
+        *_, last = stylizer.paint(content, code, strength=controls.strength)
+        output, before = last.picture().float(), self._last
+        if self._tracker is not None and before is not None and before.leads_to(controls, at_s):
+            output = self._steadier(output, before.output, self._tracker(content, before.content))
+        self._last = _Before(controls, at_s, content, output)
+        levels: Levels = to_bytes(output)[0]
+        return levels
+
+    def enlarged(self, painting: Levels, small: Levels, *, frame: Levels) -> Levels:
+        """The painting at the size of the frame."""
+        return painting if painting.shape == frame.shape else enlarged_along(painting, small, frame=frame)
+
+    def _code(self, weights: tuple[float, ...]) -> Any:
+        if weights not in self._codes:
+            pairs = zip(self.session.inputs.mix.styles, weights, strict=True)
+            styles = tuple(dataclasses.replace(style, weight=weight) for style, weight in pairs if weight > 0)
+            self._codes[weights] = self.session.stylizer.prepare(Mix(styles))
+            if len(self._codes) > PREPARED:
+                self._codes.popitem(last=False)
+        return self._codes[weights]
+
+
+def open_painter(
+    job: Job, frame_hw: SizeHW, *, paint_px: int, steady: float, progress: Progress | None = None
+) -> LivePainter:
+    """The painter of a job for frames of `frame_hw`, its styles read and its weights loaded.
+
+    Each of the job's styles can be shown by itself. Raises `OptionError` for a method that is not quick enough, and
+    what `open_session` raises.
+    """
+    paint_hw = fit(frame_hw, long_side_px=paint_px, enlarge=False)
+    grey = from_bytes(np.full((*paint_hw, 3), 128, np.uint8))
+    size = SizeOptions(exact=(paint_hw[1], paint_hw[0]))
+    plan = plan_job(dataclasses.replace(job, size=size), content=Picture(grey))
+    if plan.method.gradual:
+        raise OptionError(
+            f"`method={plan.method.name}` paints step by step. Live painting needs one pass: leave it out."
+        )
+    if job.colour.match_style != "no":
+        raise OptionError(
+            "`match_style` gives styles the colours of one content. Use `match_output` for a live picture."
+        )
+    session = open_session(plan, cache=JobCache(codes=True), progress=progress)
+    return LivePainter(session, paint_hw, steady=steady)

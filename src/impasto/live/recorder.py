@@ -1,0 +1,90 @@
+"""A live picture recorded into a film, by a thread of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+from impasto.core.errors import ImpastoError
+from impasto.image.pixels import from_bytes
+from impasto.image.resize import SizeHW
+from impasto.live.capture import Levels
+from impasto.video.assembly import assembled
+from impasto.video.codecs import codec_for
+from impasto.video.frames import Frame
+from impasto.video.parts import Layout, Parts
+
+WAITING = 8  # frames that may wait for the encoder; further ones are left out
+TICK = Fraction(1, 1000)
+QUICK = {"libx264": {"preset": "veryfast"}}
+
+Timed = tuple[Levels, float]
+
+
+class Recorder:
+    """Writes frames with their times to `path`, an ending of `video.codecs.CONTAINERS`; `close` ends the film.
+
+    The film is written in pieces, which are put together at the end, so an error leaves what was written before it.
+    Raises `UnknownName`, `VideoUnwritable`.
+    """
+
+    def __init__(self, path: Path, size_hw: SizeHW, *, rate: Fraction = Fraction(30)) -> None:
+        codec = codec_for(path)
+        codec = dataclasses.replace(codec, options={**codec.options, **QUICK.get(codec.encoder, {})})
+        self.path, self.dropped, self._rate = path, 0, rate
+        self._height, self._width = codec.size_for(size_hw)
+        layout = Layout(codec, (self._height, self._width), rate, TICK)
+        self._parts = Parts(path.with_name(f".{path.name}.parts"), "live", layout)
+        self._parts.remove()
+        self._parts.open()
+        self._waiting: queue.Queue[Timed | None] = queue.Queue(WAITING)
+        self._error: ImpastoError | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True, name="recorder")
+        self._thread.start()
+
+    def add(self, levels: Levels, at_s: float) -> None:
+        """Record a picture that is shown at `at_s`. Raises what writing raised."""
+        if self._error is not None:
+            raise self._error
+        try:
+            self._waiting.put_nowait((levels, at_s))
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self) -> int:
+        """End the film; the number of its frames. Raises `VideoUnwritable`."""
+        self._waiting.put(None)
+        self._thread.join()
+        if self._parts.done:
+            assembled(self._parts.done, self.path, rate=self._rate)
+        self._parts.remove()
+        if self._error is not None:
+            raise self._error
+        return sum(part.frames for part in self._parts.done)
+
+    def _work(self) -> None:
+        try:
+            self._write()
+            self._parts.finish()
+        except ImpastoError as error:
+            self._error = error
+            self._parts.abandon()
+            while self._waiting.get() is not None:
+                pass
+
+    def _write(self) -> None:
+        """Each frame lasts until the next; the last one a period of the rate."""
+        begun_s, last = 0.0, None
+        while (item := self._waiting.get()) is not None:
+            levels, at_s = item
+            begun_s = at_s if last is None else begun_s
+            time_s = Fraction(round((at_s - begun_s) / TICK)) * TICK
+            if last is not None:
+                time_s = max(time_s, last.time_s + TICK)
+                self._parts.add(last, duration_s=time_s - last.time_s, state={})
+            last = Frame(from_bytes(levels[: self._height, : self._width]), time_s)
+        if last is not None:
+            self._parts.add(last, duration_s=1 / self._rate, state={})
