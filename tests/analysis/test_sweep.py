@@ -210,7 +210,7 @@ def test_file_names_do_not_change_with_the_grid_and_differ(tmp_path: Path) -> No
 
 
 def test_nothing_varied_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="`vary`"):
+    with pytest.raises(OptionError, match="`vary="):
         paint_runs(JOB, [], folder=tmp_path, painter=Painter(open_session=Flat))
 
 

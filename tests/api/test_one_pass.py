@@ -139,7 +139,7 @@ def test_a_sweep_of_a_saved_style_has_no_style_measures(quick_job: MakeJob, ther
     assert "ssim" in result.record.measures
     assert not [name for name in result.record.measures if METRICS[name].of == "style"]
     assert "no style measures for kept.safetensors: name its picture" in result.record.note
-    assert "name its picture with --style-picture" in (there / "s" / "report.html").read_text()
+    assert "name its picture with `style_picture`" in (there / "s" / "report.html").read_text()
 
 
 def test_a_picture_named_for_a_saved_style_gives_its_measures(

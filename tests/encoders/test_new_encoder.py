@@ -121,7 +121,7 @@ def test_an_unknown_layer_names_the_options_and_good_layers(
     with pytest.raises(UnknownName) as caught:
         chosen.width("layer9")
     for kind, layers in (("content", chosen.defaults.content), ("style", chosen.defaults.style)):
-        assert all(f"--{kind}-layers {layer}" in str(caught.value) for layer in layers)
+        assert all(f"`{kind}_layers={layer}`" in str(caught.value) for layer in layers)
         assert set(layers) <= set(chosen.layers)
 
 

@@ -62,7 +62,7 @@ def test_absolute_layer_weights_are_taken_as_they_are(encoder: Encoder) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"style_layer_weights": (1.0, 2.0)}, "--style-layer-weights has 2 numbers; 5 style layers need 5, or one"),
+        ({"style_layer_weights": (1.0, 2.0)}, "`style_layer_weights` has 2 numbers; 5 style layers need 5, or one"),
         ({"style_layer_weights": (0.0,)}, "add up to 0"),
         ({"content_weight": 0, "style_weight": 0}, "nothing to paint after"),
         ({"content_layers": (), "style_layers": ()}, "nothing to paint after"),

@@ -37,7 +37,7 @@ class Painting:
 
 
 def demanding(content: Tensor) -> Tensor:
-    raise ImageTooSmall(f"the content is {content.shape[-1]} px here; 99 px are needed. Use a larger --size.")
+    raise ImageTooSmall(f"the content is {content.shape[-1]} px here; 99 px are needed. Use a larger `size`.")
 
 
 CHANGES: dict[str, Callable[[Tensor], Tensor]] = {

@@ -73,7 +73,7 @@ def test_starting_from_another_network_names_every_key(
     adain_options: Options, brief: ArbitraryFitOptions, unread: None, save_network: Callable[..., Path], there: Path
 ) -> None:
     path = save_network(there / "res.safetensors", encoder=there / "tiny.safetensors", variant="adain-residual")
-    with pytest.raises(WeightsMismatch, match=r"res\.safetensors does not fit `variant=adain`") as caught:
+    with pytest.raises(WeightsMismatch, match=r"res\.safetensors` does not fit `variant=adain`") as caught:
         prepare(adain_options(start_from=str(path)), brief)
     names = [name for name in load(path).tensors if name.startswith("blocks.")]
     assert len(names) == 12

@@ -280,11 +280,11 @@ def test_data_that_does_not_serve(options: BackboneOptions, data: Path, tmp_path
         with pytest.raises(error, match=message):
             trained(dataclasses.replace(options, **other), tmp_path / "out")
 
-    refused("--data is missing", OptionError, data=())
+    refused("`data` is missing", OptionError, data=())
     refused("at least two classes", data=(data / "dark",), validation=None)
-    refused("every picture of .*data is in --validation", validation=data)
+    refused("every picture of .*data is in `validation`", validation=data)
     nameless = listing(tmp_path / "nameless.csv", "path", "data/dark/0.png")
-    refused("--validation have no classes", validation=nameless)
+    refused("`validation` have no classes", validation=nameless)
     assert not (tmp_path / "out").exists()
 
 

@@ -145,7 +145,7 @@ def test_resumed_twice(tmp_path: Path) -> None:
     ("other", "message"),
     [
         ({"learning_rate": 0.1}, "another learning_rate"),
-        ({"steps": 11}, "trained for 12 steps; --steps is 11"),
+        ({"steps": 11}, "trained for 12 steps; `steps` is 11"),
         ({"seed": 1, "optimizer": "sgd"}, "another optimizer, seed"),
     ],
 )

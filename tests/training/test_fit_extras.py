@@ -124,7 +124,7 @@ def test_the_parts_are_the_whole() -> None:
 
 @pytest.mark.parametrize(("size", "count"), [(7, 2), (2, 4), (0, 2)])
 def test_what_does_not_divide_is_refused(size: int, count: int) -> None:
-    message = rf"a batch of {size} does not divide into {count} equal parts.*--batch-size that is a multiple of {count}"
+    message = rf"a batch of {size} does not divide into {count} equal parts.*`batch_size` that is a multiple of {count}"
     with pytest.raises(OptionError, match=message):
         part_of((0, torch.zeros(size, 3)), 0, count=count)
 

@@ -201,7 +201,7 @@ def test_a_stream_that_does_not_fit_is_told_before_painting(tmp_path: Path) -> N
         (lambda: codec_for(Path("a.mp4"), "h246"), UnknownName, "Did you mean 'h26"),
         (lambda: codec_for(Path("a.mp4"), "prores"), OptionError, r"\.mp4 does not hold prores; \.mov, \.mkv do"),
         (lambda: CODECS["h264"].options_with(60), OptionError, "takes 0 .best. to 51"),
-        (lambda: CODECS["prores"].options_with(20), OptionError, "prores has no --crf"),
+        (lambda: CODECS["prores"].options_with(20), OptionError, "prores has no `crf`"),
     ],
 )
 def test_wrong_choices_are_told(call: Any, kind: type[ImpastoError], message: str) -> None:

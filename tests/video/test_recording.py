@@ -217,7 +217,7 @@ def test_a_selection_without_frames_is_told(tmp_path: Path) -> None:
     [
         ("out.avi", {}, UnknownName, "ending of a film"),
         ("out.mp4", {"codec": "prores"}, OptionError, "does not hold prores"),
-        ("out.mp4", {"crf": 77}, OptionError, "--crf is 77"),
+        ("out.mp4", {"crf": 77}, OptionError, "`crf` is 77"),
         ("out.webm", {}, VideoUnwritable, "audio is aac"),
     ],
 )

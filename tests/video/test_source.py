@@ -223,10 +223,10 @@ def test_frames_that_are_not_taken_are_never_opened() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"start_s": -1.0}, "--start is -1"),
+        ({"start_s": -1.0}, "`start` is -1"),
         ({"start_s": 2.0, "end_s": 1.0}, "the end must be later"),
-        ({"every": 0}, "--every is 0"),
-        ({"rate": Fraction(0)}, "--fps is 0"),
+        ({"every": 0}, "`every` is 0"),
+        ({"rate": Fraction(0)}, "`fps` is 0"),
         ({"rate": Fraction(5), "every": 2}, "give one of them"),
     ],
 )

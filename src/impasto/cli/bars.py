@@ -15,6 +15,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from impasto.cli.flags import with_flags
+
 SHOWN_AFTER_S = 1.0  # quicker work shows no bar
 BAR_WIDTH = 20  # characters
 LINE_EVERY_S = 30.0  # where there is no terminal
@@ -64,9 +66,9 @@ class Bar:
                 self._bar.refresh()
 
     def note(self, text: str) -> None:
-        """A line that stays, above the bar."""
+        """A line that stays, above the bar; options in backquotes are shown as flags."""
         with _closed_terminal_ignored():
-            self.console.print(Text(text), soft_wrap=True)
+            self.console.print(Text(with_flags(text)), soft_wrap=True)
 
     def tell_error(self, text: str) -> None:
         """A line on stderr, also when it is quiet."""
