@@ -1,43 +1,47 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any
 
 import pytest
 from cyclopts import App
 
-from impasto.cli import groups, train
-from impasto.cli.flags import as_text, flag, flagged, plain, with_flags
+from impasto.cli.flags import as_text, flag, flagged, plain, takes_options, with_flags
 from impasto.cli.stylize import from_preset
-from impasto.config.job import Job
+from impasto.config.arbitrary import ArbitraryOptions
+from impasto.config.console import ConsoleOptions
+from impasto.config.job import Job, LookOptions, PaintOptions
+from impasto.config.optimise import LossOptions, OptimiseOptions
+from impasto.config.pictures import ColourOptions, OutputOptions, SizeOptions
 from impasto.config.presets import PRESETS
+from impasto.config.training import BackboneOptions, FitOptions
 from impasto.core.errors import OptionError
 from impasto.core.options import Options, from_dict
 
 GROUPS: list[type[Options]] = [
-    groups.PaintFlags,
-    groups.SizeFlags,
-    groups.ColourFlags,
-    groups.ArbitraryFlags,
-    groups.LossFlags,
-    groups.OptimiseFlags,
-    groups.OutputFlags,
-    groups.ConsoleFlags,
-    train.BackboneFlags,
-    train.FitFlags,
+    PaintOptions,
+    SizeOptions,
+    ColourOptions,
+    ArbitraryOptions,
+    LossOptions,
+    OptimiseOptions,
+    OutputOptions,
+    ConsoleOptions,
+    BackboneOptions,
+    FitOptions,
 ]
 
 
 def parsed(group: type[Options], *words: str) -> Any:
+    def given(**options: Options) -> Options:
+        return options["read"]
+
+    parameter = inspect.Parameter("read", inspect.Parameter.KEYWORD_ONLY, annotation=group)
+    given.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
+    given.__annotations__ = {"read": group, "return": group}
     app = App()
-
-    default = group()
-
-    def command(*, given: group = default) -> Any:  # type: ignore[valid-type]
-        return given
-
-    command.__annotations__["given"] = group
-    app.default(command)
+    app.default(takes_options(given))
     return app(list(words), exit_on_error=False, print_error=False, result_action="return_value")
 
 
@@ -62,29 +66,35 @@ def test_help_shows_every_flag_once(group: type[Options], capsys: pytest.Capture
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_plain_gives_the_class_that_was_flagged(group: type[Options]) -> None:
-    assert plain(group()) == group.__mro__[1]()
-    assert type(plain(group())) is group.__mro__[1]
+    assert plain(group, flagged(group)()) == group()
+    assert type(parsed(group)) is group
+
+
+def test_nested_options_become_flags_and_plain_objects_again() -> None:
+    look = parsed(LookOptions, "--size", "64", "--strength", "2")
+    assert look == LookOptions(size=SizeOptions(size=64), paint=PaintOptions(strength=2.0))
+    assert type(look.size) is SizeOptions
 
 
 def test_lists_take_commas_and_repeats() -> None:
-    assert parsed(groups.OptimiseFlags, "--steps", "60,40", "--steps", "20").steps == (60, 40, 20)
-    assert parsed(groups.LossFlags, "--style-layers", " relu1_1, relu2_1 ").style_layers == ("relu1_1", "relu2_1")
+    assert parsed(OptimiseOptions, "--steps", "60,40", "--steps", "20").steps == (60, 40, 20)
+    assert parsed(LossOptions, "--style-layers", " relu1_1, relu2_1 ").style_layers == ("relu1_1", "relu2_1")
 
 
 @pytest.mark.parametrize("text", ["640x480", "640,480", "640X480", "640×480"])
 def test_a_pair_is_written_in_any_of_the_usual_ways(text: str) -> None:
-    assert parsed(groups.SizeFlags, "--exact", text).exact == (640, 480)
+    assert parsed(SizeOptions, "--exact", text).exact == (640, 480)
 
 
 @pytest.mark.parametrize(
     ("group", "words", "message"),
     [
-        (groups.SizeFlags, ["--exact", "640"], "--exact is '640'; width and height are needed"),
-        (groups.SizeFlags, ["--exact", "640xtall"], "--exact has 'tall'; a whole number"),
-        (groups.OptimiseFlags, ["--steps", "60,x"], "--steps has 'x'; a whole number"),
-        (groups.OptimiseFlags, ["--steps", "60,0"], "--steps is 0; it must be between 1 and 1e+06"),
-        (groups.PaintFlags, ["--strength", "11"], "--strength is 11; it must be between 0 and 10"),
-        (groups.PaintFlags, ["--strength", "nan"], "--strength is nan"),
+        (SizeOptions, ["--exact", "640"], "--exact is '640'; width and height are needed"),
+        (SizeOptions, ["--exact", "640xtall"], "--exact has 'tall'; a whole number"),
+        (OptimiseOptions, ["--steps", "60,x"], "--steps has 'x'; a whole number"),
+        (OptimiseOptions, ["--steps", "60,0"], "--steps is 0; it must be between 1 and 1e+06"),
+        (PaintOptions, ["--strength", "11"], "--strength is 11; it must be between 0 and 10"),
+        (PaintOptions, ["--strength", "nan"], "--strength is nan"),
     ],
 )
 def test_bad_values_are_told_with_their_flag(group: type[Options], words: list[str], message: str) -> None:
@@ -98,11 +108,8 @@ def test_a_flag_that_is_on_can_be_turned_off() -> None:
     class On(Options):
         light: bool = True
 
-    @flagged("Test")
-    class OnFlags(On): ...
-
-    assert parsed(OnFlags).light
-    assert not parsed(OnFlags, "--no-light").light
+    assert parsed(On).light
+    assert not parsed(On, "--no-light").light
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -114,10 +121,11 @@ def test_presets_are_valid_options(name: str) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_sets_what_flags_leave_open(name: str) -> None:
-    app, default = App(config=(from_preset,)), groups.LookFlags()
+    app = App(config=(from_preset,))
 
     @app.default
-    def command(*, preset: str = "", look: groups.LookFlags = default) -> groups.LookFlags:
+    @takes_options
+    def command(*, preset: str = "", look: LookOptions) -> LookOptions:
         return look
 
     words = ["--preset", name, "--steps", "7"]

@@ -14,8 +14,7 @@ from cyclopts import App, Parameter
 
 from impasto.cli import outputs
 from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time, fetched
-from impasto.cli.flags import flagged, plain
-from impasto.cli.groups import ConsoleFlags
+from impasto.cli.flags import takes_options
 from impasto.cli.stopping import INTERRUPTED, on_interrupt
 from impasto.config.analysis import (
     EncoderViewOptions,
@@ -25,6 +24,7 @@ from impasto.config.analysis import (
     RebuildOptions,
     RebuildTarget,
 )
+from impasto.config.console import ConsoleOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,43 +38,12 @@ app.command("impasto.cli.experiments:paint_sweep", name="sweep")
 NOTE = "impasto-analysis"  # key of the metadata in the pictures
 
 
-@flagged("Encoder")
-class EncoderViewFlags(EncoderViewOptions):
-    """Flags of `EncoderViewOptions`."""
-
-
-@flagged("Target")
-class TargetFlags(RebuildTarget):
-    """Flags of `RebuildTarget`."""
-
-
-@flagged("Rebuilding")
-class RebuildFlags(RebuildOptions):
-    """Flags of `RebuildOptions`."""
-
-
-@flagged("Sheet")
-class LayersFlags(LayersOptions):
-    """Flags of `LayersOptions`."""
-
-
-@flagged("Gram matrices")
-class GramFlags(GramOptions):
-    """Flags of `GramOptions`."""
-
-
-@flagged("Channels")
-class FeatureFlags(FeatureOptions):
-    """Flags of `FeatureOptions`."""
-
-
 Picture = Annotated[Path, Parameter(help="Picture to analyse.")]
 Output = Annotated[Path, Parameter(name=("--output", "-o"), negative=(), help="Picture file to write.")]
-_VIEW, _REBUILD, _CONSOLE = EncoderViewFlags(), RebuildFlags(), ConsoleFlags()
-_TARGET, _LAYERS, _GRAM, _FEATURES = TargetFlags(), LayersFlags(), GramFlags(), FeatureFlags()
 
 
 @app.command
+@takes_options
 def reconstruct(
     picture: Picture,
     /,
@@ -83,10 +52,10 @@ def reconstruct(
     animation: Annotated[
         Path | None, Parameter(negative=(), help="Animation of the reconstruction: a .gif or .mp4 file.")
     ] = None,
-    target: TargetFlags = _TARGET,
-    rebuild: RebuildFlags = _REBUILD,
-    view: EncoderViewFlags = _VIEW,
-    console: ConsoleFlags = _CONSOLE,
+    target: RebuildTarget,
+    rebuild: RebuildOptions,
+    view: EncoderViewOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Reconstruct a picture from noise by the features of one layer, or by the style of one or several.
 
@@ -98,7 +67,7 @@ def reconstruct(
         )
         from impasto.analysis import reconstruct as rebuilding
 
-        steps = rebuilding.rebuilt(analysis.pixels, plain(target), encoder=analysis.encoder, options=plain(rebuild))
+        steps = rebuilding.rebuilt(analysis.pixels, target, encoder=analysis.encoder, options=rebuild)
         step, stopped = _followed(steps, analysis, bar=bar, film=animation)
         error = rebuilding.error_of(step)
         row = {"error": error, "steps": step.index, "stopped": stopped, "losses": dict(step.losses)}
@@ -109,15 +78,16 @@ def reconstruct(
 
 
 @app.command
+@takes_options
 def layers(
     picture: Picture,
     /,
     *,
     output: Output,
-    sheet: LayersFlags = _LAYERS,
-    rebuild: RebuildFlags = _REBUILD,
-    view: EncoderViewFlags = _VIEW,
-    console: ConsoleFlags = _CONSOLE,
+    sheet: LayersOptions,
+    rebuild: RebuildOptions,
+    view: EncoderViewOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Reconstruct a picture from the features and the style of each layer, on one sheet."""
     with Bar(quiet=console.quiet) as bar:
@@ -126,7 +96,7 @@ def layers(
         from impasto.analysis.reconstruct import error_of
 
         ends = {}
-        for at in layer_steps(analysis.pixels, sheet.layers, encoder=analysis.encoder, options=plain(rebuild)):
+        for at in layer_steps(analysis.pixels, sheet.layers, encoder=analysis.encoder, options=rebuild):
             ends[at.number] = at
             done = at.number - 1 + at.step.index / at.step.total
             bar.show(done, at.count, f"picture {at.number}/{at.count}  step {at.step.index}/{at.step.total}")
@@ -139,42 +109,44 @@ def layers(
 
 
 @app.command
+@takes_options
 def gram(
     picture: Picture,
     /,
     *,
     output: Output,
-    matrices: GramFlags = _GRAM,
-    view: EncoderViewFlags = _VIEW,
-    console: ConsoleFlags = _CONSOLE,
+    matrices: GramOptions,
+    view: EncoderViewOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Draw Gram matrices: the correlations between the channels of a layer, which represent a style."""
     with Bar(quiet=console.quiet) as bar:
         analysis = _Analysis.open(picture, output, view=view, console=console, bar=bar)
         from impasto.analysis.gram import gram_sheet
 
-        made = gram_sheet(analysis.pixels, encoder=analysis.encoder, options=plain(matrices), name=picture.name)
+        made = gram_sheet(analysis.pixels, encoder=analysis.encoder, options=matrices, name=picture.name)
         options = {"matrices": matrices.to_dict(), "view": view.to_dict()}
         analysis.write(made, command="gram", options=options, row={"layers": list(matrices.layers)})
     return 0
 
 
 @app.command
+@takes_options
 def features(
     picture: Picture,
     /,
     *,
     output: Output,
-    channels: FeatureFlags = _FEATURES,
-    view: EncoderViewFlags = _VIEW,
-    console: ConsoleFlags = _CONSOLE,
+    channels: FeatureOptions,
+    view: EncoderViewOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Draw the feature maps of a layer: where in the picture each channel is active."""
     with Bar(quiet=console.quiet) as bar:
         analysis = _Analysis.open(picture, output, view=view, console=console, bar=bar)
         from impasto.analysis.features import feature_sheet
 
-        made = feature_sheet(analysis.pixels, encoder=analysis.encoder, options=plain(channels), name=picture.name)
+        made = feature_sheet(analysis.pixels, encoder=analysis.encoder, options=channels, name=picture.name)
         options = {"channels": channels.to_dict(), "view": view.to_dict()}
         analysis.write(made, command="features", options=options, row={"layer": channels.layer})
     return 0
@@ -198,7 +170,7 @@ class _Analysis:
         output: Path,
         *,
         view: EncoderViewOptions,
-        console: ConsoleFlags,
+        console: ConsoleOptions,
         bar: Bar,
         precision: str = "float32",
         film: Path | None = None,

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from impasto.cli.bars import Bar, TimeLeft, as_time, fetched
-from impasto.cli.flags import flagged, plain
-from impasto.cli.groups import ConsoleFlags
+from impasto.cli.flags import takes_options
 from impasto.cli.stopping import INTERRUPTED
+from impasto.config.console import ConsoleOptions
 from impasto.config.demo import DemoOptions
 from impasto.config.job import DEFAULT_METHOD, Job, PaintOptions, StyleSource
 from impasto.config.optimise import LossOptions, OptimiseOptions
@@ -38,14 +38,6 @@ SIZE_PX = {"arbitrary": 384, "optimise": 192}  # of the sheet's pictures
 LARGE_SIZE_PX = {"arbitrary": 384, "optimise": 288}
 
 
-@flagged("Demo")
-class DemoFlags(DemoOptions):
-    """Flags of `DemoOptions`."""
-
-
-_DEMO, _CONSOLE = DemoFlags(), ConsoleFlags()
-
-
 @dataclass(frozen=True)
 class Inputs:
     """The files of the photographs and styles, by name."""
@@ -55,11 +47,12 @@ class Inputs:
 
 
 @app.default
+@takes_options
 def demo(
     *,
     output: Annotated[Path, Parameter(name=("--output", "-o"), help="Folder to write to.")] = Path("out"),
-    options: DemoFlags = _DEMO,
-    console: ConsoleFlags = _CONSOLE,
+    options: DemoOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Repaint a photograph that comes with the package, and lay out a sheet of several in several styles.
 
@@ -69,7 +62,7 @@ def demo(
     from impasto import api
     from impasto.cli import processor
 
-    chosen = plain(options)
+    chosen = options
     _check(output, chosen)
     large = chosen.sheet is not None
     processor.prepare(console)

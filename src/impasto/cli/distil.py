@@ -4,36 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from impasto.cli.flags import flagged, plain
-from impasto.cli.groups import ConsoleFlags
-from impasto.cli.train import FastFitFlags, _trained
+from impasto.cli.flags import takes_options
+from impasto.cli.train import Output, _trained
+from impasto.config.console import ConsoleOptions
 from impasto.config.distil import DistilOptions
+from impasto.config.fast_training import FastFitOptions
 
 if TYPE_CHECKING:
     from impasto.training.fit import Progress
 
 
-@flagged("Network")
-class DistilFlags(DistilOptions):
-    """Flags of `DistilOptions`."""
-
-
-_DISTIL, _FIT, _CONSOLE = DistilFlags(), FastFitFlags(), ConsoleFlags()
-
-
+@takes_options
 def distil(
     *,
-    output: Annotated[
-        Path, Parameter(name=("--output", "-o"), help="Folder for network.safetensors, checkpoints, samples and log.")
-    ],
-    distil: DistilFlags = _DISTIL,
-    fit: FastFitFlags = _FIT,
-    console: ConsoleFlags = _CONSOLE,
+    output: Output,
+    distil: DistilOptions,
+    fit: FastFitOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Train a fast network to paint like its teachers: trained styles, pictures, or folders of results.
 
@@ -47,6 +36,6 @@ def distil(
             print(line, file=sys.stderr)
 
     def started() -> Iterator[Progress]:
-        return train_distil(plain(distil), plain(fit), output, tell=tell)  # type: ignore[type-var]
+        return train_distil(distil, fit, output, tell=tell)  # type: ignore[type-var]
 
     return _trained(started, output, fit=fit, console=console)

@@ -9,19 +9,19 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from impasto.cli.flags import about
-from impasto.cli.groups import ConsoleFlags
+from impasto.cli.flags import about, takes_options
+from impasto.config.console import ConsoleOptions
 from impasto.config.job import StyleSource
 from impasto.config.optimise import LossOptions
 from impasto.core.errors import OptionError
 
 app = App(name="evaluate")
-_CONSOLE = ConsoleFlags()
 
 Rows = Mapping[str, Mapping[str, float]]
 
 
 @app.default
+@takes_options
 def evaluate(
     output: Annotated[Path, Parameter(help="Picture or film to measure.")],
     /,
@@ -39,7 +39,7 @@ def evaluate(
         float | None, Parameter(help=f"{about(StyleSource, 'scale')} Default: the recipe's, or 1.")
     ] = None,
     encoder: Annotated[str, Parameter(help=about(LossOptions, "encoder"))] = LossOptions().encoder,
-    console: ConsoleFlags = _CONSOLE,
+    console: ConsoleOptions,
 ) -> int:
     """Measure a result against its content and its style.
 
@@ -75,7 +75,7 @@ def evaluate(
     return 0
 
 
-def _evaluate_film(output: Path, content: Path, *, frame_by_frame: Path | None, console: ConsoleFlags) -> int:
+def _evaluate_film(output: Path, content: Path, *, frame_by_frame: Path | None, console: ConsoleOptions) -> int:
     from impasto.cli import processor
     from impasto.cli.bars import Bar
     from impasto.video.scoring import as_numbers, film_rows

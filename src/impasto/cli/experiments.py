@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Generator
@@ -14,13 +13,13 @@ from cyclopts import Parameter
 
 from impasto.cli import outputs
 from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time
-from impasto.cli.flags import flagged, plain
-from impasto.cli.groups import ConsoleFlags, LookFlags
-from impasto.cli.mixes import mixed
+from impasto.cli.flags import takes_options
+from impasto.cli.mixes import MixFlags
 from impasto.cli.stopping import INTERRUPTED, on_interrupt
 from impasto.config.analysis import SweepOptions
+from impasto.config.console import ConsoleOptions
 from impasto.config.experiments import CurveOptions
-from impasto.config.job import Job
+from impasto.config.job import Job, LookOptions
 
 if TYPE_CHECKING:
     from impasto.analysis.runs import Record, RunEvent
@@ -30,20 +29,6 @@ if TYPE_CHECKING:
 STOPPED_NOTE = "stopped; finished runs are kept. Run the same command again to continue."
 
 
-@flagged("Curves")
-class CurveFlags(CurveOptions):
-    """Flags of `CurveOptions`."""
-
-
-@flagged("Sweep")
-class SweepFlags(SweepOptions):
-    """Flags of `SweepOptions`."""
-
-
-Styles = Annotated[
-    tuple[str, ...],
-    Parameter(negative=(), metavar="PICTURE[:WEIGHT]", help="Style with its weight in the mix; may be repeated."),
-]
 Axes = Annotated[
     tuple[str, ...],
     Parameter(
@@ -54,30 +39,29 @@ Axes = Annotated[
         "style into the second. Repeat for more axes.",
     ),
 ]
-_CURVES, _SWEEP, _LOOK, _CONSOLE = CurveFlags(), SweepFlags(), LookFlags(), ConsoleFlags()
 
 
+@takes_options
 def paint_sweep(
     content: Annotated[Path, Parameter(help="Picture to repaint.")],
     /,
     *,
-    style: Styles,
+    mix: MixFlags,
     vary: Axes,
     output: Annotated[
         Path,
         Parameter(name=("--output", "-o"), negative=(), help="Folder of sheet, report, results.json and pictures."),
     ],
-    sweep: SweepFlags = _SWEEP,
-    look: LookFlags = _LOOK,
-    console: ConsoleFlags = _CONSOLE,
+    sweep: SweepOptions,
+    look: LookOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Paint a picture with every combination of some options, and compare the results side by side.
 
     Run the same command again to continue: finished pictures are kept. A run that fails is reported, and the others go
     on.
     """
-    parts = {part.name: plain(getattr(look, part.name)) for part in dataclasses.fields(look)}
-    job = Job(content=str(content), styles=mixed(style, scales=(1.0,), masks=()), **parts)
+    job = Job(content=str(content), styles=mix.sources(), **vars(look))
     with Bar(quiet=console.quiet) as bar:
         from impasto import api
         from impasto.analysis.report import DATA, PAGE
@@ -86,7 +70,7 @@ def paint_sweep(
 
         processor.prepare(console)
         try:
-            runs = api.sweep(job, vary, folder=output, options=plain(sweep), progress=RunProgress(bar))
+            runs = api.sweep(job, vary, folder=output, options=sweep, progress=RunProgress(bar))
         except KeyboardInterrupt:
             bar.note(STOPPED_NOTE)
             return INTERRUPTED
@@ -97,6 +81,7 @@ def paint_sweep(
     return 1 if counts["failed"] else 0
 
 
+@takes_options
 def sweep(
     grid: Annotated[Path, Parameter(help="TOML file: [base] options of all, [grid] lists of values, [[runs]].")],
     /,
@@ -104,7 +89,7 @@ def sweep(
     output: Annotated[
         Path, Parameter(name=("--output", "-o"), negative=(), help="Folder of report.html and a folder for each run.")
     ],
-    console: ConsoleFlags = _CONSOLE,
+    console: ConsoleOptions,
 ) -> int:
     """Train a fast network with each of many settings, and compare them on one page.
 
@@ -190,6 +175,7 @@ def _end(record: Record) -> str:
     return f"{record.state} after step {record.step}, {as_time(record.seconds)}{unreadable}  {measures}".rstrip()
 
 
+@takes_options
 def curves(
     runs: Annotated[
         tuple[Path, ...], Parameter(metavar="RUN", negative=(), help="Folders of training runs, or their log.jsonl.")
@@ -197,8 +183,8 @@ def curves(
     /,
     *,
     output: Annotated[Path, Parameter(name=("--output", "-o"), negative=(), help="Picture file to write.")],
-    curves: CurveFlags = _CURVES,
-    console: ConsoleFlags = _CONSOLE,
+    curves: CurveOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Draw the losses of training runs over their steps: all parts of one run, or several runs part by part."""
     from impasto.analysis import curves as drawing
@@ -208,9 +194,7 @@ def curves(
     losses = drawing.read_all(runs)
     outputs.check_no_input(output, [run / drawing.LOG if run.is_dir() else run for run in runs])
     note = {"command": "curves", "runs": [run.name for run in losses], "options": curves.to_dict()}
-    files.write(
-        output, drawing.loss_picture(losses, options=plain(curves)), notes={"impasto-analysis": json.dumps(note)}
-    )
+    files.write(output, drawing.loss_picture(losses, options=curves), notes={"impasto-analysis": json.dumps(note)})
     if not console.json:
         print(output, flush=True)
         return 0

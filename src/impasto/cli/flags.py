@@ -1,18 +1,20 @@
 """Command-line flags from option dataclasses: no flag is written by hand.
 
-`flagged` turns an option dataclass into one whose fields cyclopts reads as flags. Help, range, names and default come
-from the field, and the dataclass checks its values itself when it is made.
+`takes_options` lets a command take option dataclasses, whose fields cyclopts reads as flags. Help, range, names and
+default come from the field, and the dataclass checks its values itself when it is made.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 import re
 import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeGuard, TypeVar
 
 from cyclopts import Group, Parameter, Token
 
@@ -20,7 +22,8 @@ from impasto.core.errors import OptionError
 from impasto.core.options import Choice, Options, annotated_fields, help_text, rules
 
 O = TypeVar("O", bound=Options)  # noqa: E741
-
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _OPTION = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
@@ -41,34 +44,57 @@ def _with_value(name: str, value: str | None) -> str:
     return flag(name) if value in (None, "True") else f"{flag(name)} {value}"
 
 
-def flagged(title: str) -> Callable[[type[O]], type[O]]:
-    """Decorates an empty subclass of an option dataclass: its fields become flags under `title` in the help.
+def takes_options(run: Callable[P, R]) -> Callable[P, R]:
+    """Decorates a command: each option dataclass among its parameters is read from the flags of its fields.
 
-    Lists are written with commas (`--steps 60,40,20`), lists of paths by repeating the flag, pairs as `640x480`.
+    The command itself gets plain objects. Dataclasses of which every field has a default need none in the signature.
     """
+    parameters, hints = inspect.signature(run).parameters, typing.get_type_hints(run)
+    classes = {name: hints[name] for name in parameters if dataclasses.is_dataclass(hints[name])}
+    read = {name: flagged(cls) if _is_options(cls) else cls for name, cls in classes.items()}
+    defaults = {name: cls() for name, cls in read.items() if not _required(cls)}
 
-    def decorate(cls: type[O]) -> type[O]:
-        annotations = {}
-        for field, hint in annotated_fields(cls):
-            annotations[field.name] = Annotated[hint, _parameter(field, hint)]
-            default: Any = dataclasses.field(default=field.default, default_factory=field.default_factory)  # type: ignore[call-overload]
-            setattr(cls, field.name, default)
-        cls.__annotations__ = annotations
-        made: type[O] = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
-        return Parameter(name="*", group=Group.create_ordered(title))(made)
+    @functools.wraps(run)
+    def parsed(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name, value in (defaults | kwargs).items():
+            cls = classes.get(name)
+            kwargs[name] = plain(cls, value) if _is_options(cls) else value  # type: ignore[type-var]
+        return run(*args, **kwargs)
 
-    return decorate
-
-
-def plain(options: O) -> O:
-    """The same options as an object of the class that was flagged, so that equality and pickling are as usual."""
-    base: type[O] = type(options).__mro__[1]
-    return base(**{field.name: getattr(options, field.name) for field in dataclasses.fields(options)})  # type: ignore[arg-type]
+    parsed.__annotations__ = {**typing.get_type_hints(run, include_extras=True), **read}
+    parsed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [entry.replace(default=defaults.get(name, entry.default)) for name, entry in parameters.items()]
+    )
+    return parsed
 
 
-def listed(name: str, kind: Any, *, help: str) -> Parameter:
+def flagged(cls: type[O]) -> type[O]:
+    """A subclass of an option dataclass whose fields cyclopts reads as flags, under its title in the help.
+
+    Lists are written with commas (`60,40,20`), lists of paths by repeating the flag, pairs as `640x480`. Fields that
+    are option dataclasses themselves become flags too, each under its own title.
+    """
+    made: dict[str, Any] = {"__annotations__": {}, "__doc__": cls.__doc__}
+    for field, hint in annotated_fields(cls):
+        nested = flagged(hint) if _is_options(hint) else None
+        made["__annotations__"][field.name] = nested or Annotated[hint, _parameter(field, hint)]
+        made[field.name] = dataclasses.field(default=field.default, default_factory=nested or field.default_factory)  # type: ignore[call-overload]
+    read: type[O] = dataclasses.dataclass(frozen=True, kw_only=True)(type(f"{cls.__name__}Flags", (cls,), made))
+    return Parameter(name="*", group=Group.create_ordered(with_flags(cls.title)))(read)
+
+
+def plain(cls: type[O], options: O) -> O:
+    """The same options as an object of `cls`, which was flagged, so that equality and pickling are as usual."""
+    values = {}
+    for field, hint in annotated_fields(cls):
+        value = getattr(options, field.name)
+        values[field.name] = plain(hint, value) if _is_options(hint) else value
+    return cls(**values)
+
+
+def listed(name: str, kind: Any, *, help: str, shows_default: bool = True) -> Parameter:
     """A flag with several values, for a parameter that belongs to no option dataclass."""
-    return Parameter(help=help, negative=(), show_default=as_text, **_reading(name, kind))
+    return Parameter(help=help, negative=(), show_default=as_text if shows_default else False, **_reading(name, kind))
 
 
 def about(cls: type, name: str) -> str:
@@ -81,6 +107,15 @@ def as_text(value: Any) -> str:
     if isinstance(value, tuple | list):
         return ",".join(as_text(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _is_options(hint: Any) -> TypeGuard[type[Options]]:
+    return isinstance(hint, type) and issubclass(hint, Options)
+
+
+def _required(cls: Any) -> bool:
+    missing = dataclasses.MISSING
+    return any(field.default is missing and field.default_factory is missing for field in dataclasses.fields(cls))
 
 
 def _parameter(field: dataclasses.Field[Any], hint: Any) -> Parameter:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
 
-from impasto.cli.flags import flagged, plain
-from impasto.cli.groups import ArbitraryFlags, ColourFlags, ConsoleFlags, FastFlags, PaintFlags
+from impasto.cli.flags import takes_options
 from impasto.cli.mixes import mixed
+from impasto.config.console import ConsoleOptions
 from impasto.config.job import Job
-from impasto.config.live import LiveOptions
+from impasto.config.live import LiveLookOptions, LiveOptions
 
 if TYPE_CHECKING:
     from impasto.live.figures import Report
@@ -21,22 +21,6 @@ if TYPE_CHECKING:
 LIVE = Group("Live", sort_key=0)
 
 app = App(name="live")
-
-
-@flagged("View")
-class LiveFlags(LiveOptions):
-    """Flags of `LiveOptions`."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class LiveLookFlags:
-    """All that decides how a frame looks, by the names that `Job` has for it."""
-
-    paint: PaintFlags = field(default_factory=PaintFlags)
-    colour: ColourFlags = field(default_factory=ColourFlags)
-    arbitrary: ArbitraryFlags = field(default_factory=ArbitraryFlags)
-    fast: FastFlags = field(default_factory=FastFlags)
 
 
 @Parameter(name="*", group=LIVE, negative=())
@@ -54,18 +38,16 @@ class LiveStyleFlags:
     ]
 
 
-_LOOK, _LIVE, _CONSOLE = LiveLookFlags(), LiveFlags(), ConsoleFlags()
-
-
 @app.default
+@takes_options
 def live(
     source: Annotated[str, Parameter(help="Camera by its number (0) or device, or a film.", group=LIVE)] = "0",
     /,
     *,
     styles: LiveStyleFlags,
-    look: LiveLookFlags = _LOOK,
-    view: LiveFlags = _LIVE,
-    console: ConsoleFlags = _CONSOLE,
+    look: LiveLookOptions,
+    view: LiveOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Paint what a camera sees.
 
@@ -79,10 +61,9 @@ def live(
     from impasto.live.opening import open_view
 
     processor.prepare(console)
-    parts = {entry.name: plain(getattr(look, entry.name)) for entry in dataclasses.fields(look)}
-    job = Job(content=source, styles=mixed(styles.style, scales=(1.0,), masks=()), **parts)
+    job = Job(content=source, styles=mixed(styles.style, scales=(1.0,), masks=()), **vars(look))
     with Bar(quiet=console.quiet) as bar, on_interrupt(lambda note: None) as stop:
-        opened = open_view(job, plain(view), on_note=bar.note, progress=fetched(bar, "weights"))
+        opened = open_view(job, view, on_note=bar.note, progress=fetched(bar, "weights"))
         stop.worth_keeping = True
         report = opened.run(lambda: stop.asked)
     _tell(report, source, size_hw=opened.size_hw, as_json=console.json)

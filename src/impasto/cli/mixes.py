@@ -3,12 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Group, Parameter
+
+from impasto.cli.flags import about, listed
 from impasto.config.job import StyleSource
 from impasto.core.errors import OptionError
 from impasto.core.options import Range, annotated_fields, rules
 from impasto.styles.weighted import split_weight
+
+
+@Parameter(name="*", group=Group("Styles", sort_key=1), negative=(), show_choices=False)
+@dataclass(frozen=True, kw_only=True)
+class MixFlags:
+    """The styles that a command paints in."""
+
+    style: Annotated[
+        tuple[str, ...],
+        Parameter(
+            metavar="FILE[:WEIGHT]",
+            help="Picture whose style is taken, a style of impasto style save, or the name or file of a trained style, "
+            "and its share. Repeated, they are mixed.",
+        ),
+    ]
+    style_scale: Annotated[
+        tuple[float, ...],
+        listed("style_scale", tuple[float, ...], help=f"{about(StyleSource, 'scale')} One number, or one a style."),
+    ] = (1.0,)
+    mask: Annotated[
+        tuple[Path, ...],
+        listed(
+            "mask",
+            tuple[Path, ...],
+            help=f"{about(StyleSource, 'mask')} Repeated, one a style, in their order.",
+            shows_default=False,
+        ),
+    ] = ()
+
+    def sources(self, styles: Sequence[str] | None = None) -> tuple[StyleSource, ...]:
+        """The styles of a job: those of the flags, or `styles`, which a folder among them stands for."""
+        return mixed(self.style if styles is None else styles, scales=self.style_scale, masks=self.mask)
 
 
 def mixed(styles: Sequence[str], *, scales: Sequence[float], masks: Sequence[Path]) -> tuple[StyleSource, ...]:

@@ -8,14 +8,15 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from impasto.cli import outputs
-from impasto.cli.flags import plain
-from impasto.cli.groups import ConsoleFlags, OutputFlags
+from impasto.cli.flags import takes_options
+from impasto.config.console import ConsoleOptions
+from impasto.config.pictures import OutputOptions
 
 app = App(name="redo")
-_OUTPUT, _CONSOLE = OutputFlags(), ConsoleFlags()
 
 
 @app.default
+@takes_options
 def redo(
     file: Annotated[Path, Parameter(help="Picture or film made by impasto, or a picture's JSON file.")],
     /,
@@ -25,8 +26,8 @@ def redo(
     style: Annotated[
         tuple[Path, ...], Parameter(help="The styles, if they have moved: each, in order.", negative=())
     ] = (),
-    output: OutputFlags = _OUTPUT,
-    console: ConsoleFlags = _CONSOLE,
+    output: OutputOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Make a picture again from the recipe in its metadata.
 
@@ -47,7 +48,7 @@ def redo(
         outputs.check_no_input(to, [file])
         job, options = film_again(file)
         return painted(job, to, options=options, resume=False, console=console)
-    written = api.recipe_of(file).output_options(plain(output))
+    written = api.recipe_of(file).output_options(output)
     check_writable(to, written.bits)
     outputs.check_no_input(to, [file])
     processor.prepare(console)

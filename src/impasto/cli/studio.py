@@ -8,16 +8,17 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from impasto.cli.groups import StudioFlags
+from impasto.cli.flags import takes_options
+from impasto.config.studio import StudioOptions
 
 app = App(name="studio")
-_STUDIO = StudioFlags()
 
 
 @app.default
+@takes_options
 def studio(
     *,
-    studio: StudioFlags = _STUDIO,
+    studio: StudioOptions,
     browser: Annotated[bool, Parameter(help="Open the page in a browser.")] = True,
 ) -> int:
     """Open a page to paint in, on this machine alone.
@@ -26,7 +27,6 @@ def studio(
     holds a token: without it nothing is answered. Ctrl-C ends the studio.
     """
     from impasto.api import StyleCatalogue
-    from impasto.cli.flags import plain
     from impasto.core.extras import optional
 
     for module in ("starlette", "uvicorn"):
@@ -39,5 +39,5 @@ def studio(
         if browser:
             webbrowser.open(address)
 
-    serve(plain(studio), names=tuple(StyleCatalogue().sources()), started=started)
+    serve(studio, names=tuple(StyleCatalogue().sources()), started=started)
     return 0

@@ -8,18 +8,18 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from impasto.cli import outputs
-from impasto.cli.flags import about
-from impasto.cli.groups import ConsoleFlags
+from impasto.cli.flags import about, takes_options
 from impasto.cli.models import Json, card_values, print_values
 from impasto.config.arbitrary import ArbitraryOptions
+from impasto.config.console import ConsoleOptions
 from impasto.config.job import StyleSource
 from impasto.core.options import Range
 
 app = App(name="style", help="Keep styles in small files, and show them.", version_flags=())
-_CONSOLE = ConsoleFlags()
 
 
 @app.command
+@takes_options
 def save(
     picture: Annotated[Path, Parameter(help="Picture whose style is kept.")],
     /,
@@ -28,7 +28,7 @@ def save(
     style_scale: Annotated[float, Parameter(help=about(StyleSource, "scale"))] = 1.0,
     size: Annotated[int, Parameter(help="Long side in pixels of the outputs that it is for.")] = 512,
     network: Annotated[str, Parameter(help=about(ArbitraryOptions, "network"))] = ArbitraryOptions().network,
-    console: ConsoleFlags = _CONSOLE,
+    console: ConsoleOptions,
 ) -> int:
     """Keep the style of a picture in a file of some kilobytes: what the one-pass network knows of it.
 

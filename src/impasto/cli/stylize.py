@@ -12,11 +12,12 @@ from cyclopts import App, ArgumentCollection, Group, Parameter, Token
 
 from impasto.cli import outputs
 from impasto.cli.config_file import SIZES, fill_from_config
-from impasto.cli.flags import about, as_text, flag, listed, plain
-from impasto.cli.groups import ConsoleFlags, LookFlags, OutputFlags
-from impasto.cli.mixes import mixed
+from impasto.cli.flags import as_text, flag, takes_options
+from impasto.cli.mixes import MixFlags
 from impasto.cli.outputs import PAIRS, Target
-from impasto.config.job import Job, StyleSource
+from impasto.config.console import ConsoleOptions
+from impasto.config.job import Job, LookOptions, StyleSource
+from impasto.config.pictures import OutputOptions
 from impasto.config.presets import PRESETS
 from impasto.core.errors import OptionError
 
@@ -54,30 +55,14 @@ app = App(name="stylize", config=(from_preset, from_config))
 @Parameter(name="*", group=PICTURES, negative=(), show_choices=False)
 @dataclass(frozen=True, kw_only=True)
 class PictureFlags:
-    """What is painted in whose manner, and where to."""
+    """Which pictures are painted, and where to."""
 
-    style: Annotated[
-        tuple[str, ...],
-        Parameter(
-            metavar="FILE[:WEIGHT]",
-            help="Picture whose style is taken, a style of impasto style save, or the name or file of a trained style, "
-            "and its share. Repeated, they are mixed. A folder stands for every style in it by itself.",
-        ),
-    ]
-    style_scale: Annotated[
-        tuple[float, ...],
-        listed("style_scale", tuple[float, ...], help=f"{about(StyleSource, 'scale')} One number, or one a style."),
-    ] = (1.0,)
-    mask: Annotated[
-        tuple[Path, ...],
-        listed("mask", tuple[Path, ...], help=f"{about(StyleSource, 'mask')} Repeated, one a style, in their order."),
-    ] = ()
     pairs: Annotated[
         str | None,
         Parameter(
             choices=PAIRS,
-            help="With a folder of styles: all paints every content in every style, zip the first in the first and so "
-            "on, in the order of their names. Without: all.",
+            help="A folder as --style stands for every style in it by itself. all paints every content in every one, "
+            "zip the first in the first and so on, in the order of their names. Without: all.",
         ),
     ] = None
     output: Annotated[
@@ -112,18 +97,17 @@ class PictureFlags:
     ] = False
 
 
-_LOOK, _OUTPUT, _CONSOLE = LookFlags(), OutputFlags(), ConsoleFlags()
-
-
 @app.default
+@takes_options
 def stylize(
     content: Annotated[tuple[Path, ...], Parameter(help="Pictures to repaint, or folders of them.", group=PICTURES)],
     /,
     *,
+    mix: MixFlags,
     pictures: PictureFlags,
-    look: LookFlags = _LOOK,
-    output: OutputFlags = _OUTPUT,
-    console: ConsoleFlags = _CONSOLE,
+    look: LookOptions,
+    output: OutputOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Repaint pictures in the manner of others.
 
@@ -135,8 +119,9 @@ def stylize(
     from impasto.cli.batch import Batch
     from impasto.cli.painting import painted_file
 
-    several = outputs.is_batch(content, pictures.style)
-    batch = Batch(_items(content, pictures, look, output), resume=pictures.resume, several=several, console=console)
+    several = outputs.is_batch(content, mix.style)
+    items = _items(content, mix=mix, pictures=pictures, look=look, output=output)
+    batch = Batch(items, resume=pictures.resume, several=several, console=console)
     for number, item in enumerate(batch.items):
         with batch.attempt(item) as bar:
             session = batch.opened(item, bar)
@@ -148,7 +133,9 @@ def stylize(
     return batch.exit_code()
 
 
-def _items(content: Sequence[Path], pictures: PictureFlags, look: LookFlags, output: OutputFlags) -> list[Item]:
+def _items(
+    content: Sequence[Path], *, mix: MixFlags, pictures: PictureFlags, look: LookOptions, output: OutputOptions
+) -> list[Item]:
     """The planned jobs with their outputs. Raises before any work what would be raised after it."""
     from impasto import api
     from impasto.cli.batch import Item
@@ -157,18 +144,18 @@ def _items(content: Sequence[Path], pictures: PictureFlags, look: LookFlags, out
     made = outputs.targets(
         content,
         pictures.output,
-        styles=pictures.style,
+        styles=mix.style,
         stem_of=lambda text: catalogue.resolve(StyleSource(source=text)).stem,
         pairs=pictures.pairs,
         bits=output.bits,
     )
-    plans = [api.plan_job(_job(target, pictures, look), catalogue=catalogue) for target in made]
+    plans = [api.plan_job(_job(target, mix, look), catalogue=catalogue) for target in made]
     options = [_of_one(target, output, several=len(made) > 1) for target in made]
     _check_outputs(plans, made, options)
     return [Item(plan, target.output, own) for plan, target, own in zip(plans, made, options, strict=True)]
 
 
-def _check_outputs(plans: Sequence[Plan], made: Sequence[Target], options: Sequence[OutputFlags]) -> None:
+def _check_outputs(plans: Sequence[Plan], made: Sequence[Target], options: Sequence[OutputOptions]) -> None:
     """Raise where an output or an animation would replace an input."""
     inputs = outputs.identities({name for plan in plans for name in plan.files})
     for target, own in zip(made, options, strict=True):
@@ -182,13 +169,11 @@ def _check_outputs(plans: Sequence[Plan], made: Sequence[Target], options: Seque
             outputs.check_snapshots(target.output, {name for plan in plans for name in plan.files})
 
 
-def _job(target: Target, pictures: PictureFlags, look: LookFlags) -> Job:
-    parts = {field.name: plain(getattr(look, field.name)) for field in dataclasses.fields(look)}
-    styles = mixed(target.styles, scales=pictures.style_scale, masks=pictures.mask)
-    return Job(content=str(target.content), styles=styles, **parts)
+def _job(target: Target, mix: MixFlags, look: LookOptions) -> Job:
+    return Job(content=str(target.content), styles=mix.sources(target.styles), **vars(look))
 
 
-def _of_one(target: Target, output: OutputFlags, *, several: bool) -> OutputFlags:
+def _of_one(target: Target, output: OutputOptions, *, several: bool) -> OutputOptions:
     """With several contents, each animation lies beside its own output."""
     if output.animation is None or not several:
         return output

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from impasto.cli.flags import flagged, plain
-from impasto.cli.groups import ConsoleFlags
+from impasto.cli.flags import takes_options
 from impasto.config.arbitrary_training import ArbitraryFitOptions, ArbitraryTrainOptions
 from impasto.config.console import ConsoleOptions
 from impasto.config.fast_training import FastFitOptions, FastTrainOptions
@@ -25,64 +24,22 @@ if TYPE_CHECKING:
 app = App(name="train", help="Train networks.", version_flags=())
 app.command("impasto.cli.experiments:sweep")
 app.command("impasto.cli.distil:distil")
+Output = Annotated[
+    Path, Parameter(name=("--output", "-o"), help="Folder for network.safetensors, checkpoints, samples and log.")
+]
 NAMED = 3  # unreadable pictures that are named
 
 
-@flagged("Encoder")
-class BackboneFlags(BackboneOptions):
-    """Flags of `BackboneOptions`."""
-
-
-@flagged("Training")
-class FitFlags(FitOptions):
-    """Flags of `FitOptions`."""
-
-
-@flagged("Network")
-class ArbitraryTrainFlags(ArbitraryTrainOptions):
-    """Flags of `ArbitraryTrainOptions`."""
-
-
-@flagged("Training")
-class ArbitraryFitFlags(ArbitraryFitOptions):
-    """Flags of `ArbitraryFitOptions`."""
-
-
-@flagged("Network")
-class FastTrainFlags(FastTrainOptions):
-    """Flags of `FastTrainOptions`."""
-
-
-@flagged("Training")
-class FastFitFlags(FastFitOptions):
-    """Flags of `FastFitOptions`."""
-
-
-@flagged("Style")
-class NewStyleFlags(NewStyleOptions):
-    """Flags of `NewStyleOptions`."""
-
-
-@flagged("Training")
-class NewStyleFitFlags(NewStyleFitOptions):
-    """Flags of `NewStyleFitOptions`."""
-
-
-_BACKBONE, _FIT, _CONSOLE = BackboneFlags(), FitFlags(), ConsoleFlags()
-_ARBITRARY, _ARBITRARY_FIT = ArbitraryTrainFlags(), ArbitraryFitFlags()
-_STYLE, _STYLE_FIT = NewStyleFlags(), NewStyleFitFlags()
-_FAST, _FAST_FIT = FastTrainFlags(), FastFitFlags()
-
-
 @app.command
+@takes_options
 def backbone(
     *,
     output: Annotated[
         Path, Parameter(name=("--output", "-o"), help="Folder for encoder.safetensors, checkpoints and log.")
     ],
-    backbone: BackboneFlags = _BACKBONE,
-    fit: FitFlags = _FIT,
-    console: ConsoleFlags = _CONSOLE,
+    backbone: BackboneOptions,
+    fit: FitOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Train an encoder by distillation (with --teacher) or by classification.
 
@@ -90,18 +47,17 @@ def backbone(
     """
     from impasto.training.backbone_run import train_backbone
 
-    return _trained(lambda: train_backbone(plain(backbone), plain(fit), output), output, fit=fit, console=console)  # type: ignore[type-var]
+    return _trained(lambda: train_backbone(backbone, fit, output), output, fit=fit, console=console)  # type: ignore[type-var]
 
 
 @app.command
+@takes_options
 def arbitrary(
     *,
-    output: Annotated[
-        Path, Parameter(name=("--output", "-o"), help="Folder for network.safetensors, checkpoints, samples and log.")
-    ],
-    training: ArbitraryTrainFlags = _ARBITRARY,
-    fit: ArbitraryFitFlags = _ARBITRARY_FIT,
-    console: ConsoleFlags = _CONSOLE,
+    output: Output,
+    training: ArbitraryTrainOptions,
+    fit: ArbitraryFitOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Train an arbitrary network, which paints any style in one pass (Huang & Belongie 2017).
 
@@ -109,18 +65,17 @@ def arbitrary(
     """
     from impasto.training.arbitrary_run import train_arbitrary
 
-    return _trained(lambda: train_arbitrary(plain(training), plain(fit), output), output, fit=fit, console=console)  # type: ignore[type-var]
+    return _trained(lambda: train_arbitrary(training, fit, output), output, fit=fit, console=console)  # type: ignore[type-var]
 
 
 @app.command
+@takes_options
 def fast(
     *,
-    output: Annotated[
-        Path, Parameter(name=("--output", "-o"), help="Folder for network.safetensors, checkpoints, samples and log.")
-    ],
-    training: FastTrainFlags = _FAST,
-    fit: FastFitFlags = _FAST_FIT,
-    console: ConsoleFlags = _CONSOLE,
+    output: Output,
+    training: FastTrainOptions,
+    fit: FastFitOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Train a fast network of one or several styles (Johnson et al. 2016; Dumoulin et al. 2017).
 
@@ -128,10 +83,11 @@ def fast(
     """
     from impasto.training.fast_run import train_fast
 
-    return _trained(lambda: train_fast(plain(training), plain(fit), output), output, fit=fit, console=console)  # type: ignore[type-var]
+    return _trained(lambda: train_fast(training, fit, output), output, fit=fit, console=console)  # type: ignore[type-var]
 
 
 @app.command
+@takes_options
 def style(
     picture: Annotated[Path, Parameter(help="Picture of the style.")],
     /,
@@ -142,9 +98,9 @@ def style(
             name=("--output", "-o"), help="Folder for network, checkpoints, samples and log. Without: NAME-training."
         ),
     ] = None,
-    style: NewStyleFlags = _STYLE,
-    fit: NewStyleFitFlags = _STYLE_FIT,
-    console: ConsoleFlags = _CONSOLE,
+    style: NewStyleOptions,
+    fit: NewStyleFitOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Train one more style of a fast network, in minutes; afterwards it is available by its name.
 
@@ -159,7 +115,7 @@ def style(
     name = style.name or picture.stem
     folder = output if output is not None else Path(f"{name}-training")  # a folder NAME would shadow the style
     StyleCatalogue().check_new(name, replace=style.replace or _was_imported(folder / NETWORK, name))
-    code = _trained(lambda: train_style(picture, plain(style), plain(fit), folder), folder, fit=fit, console=console)  # type: ignore[type-var]
+    code = _trained(lambda: train_style(picture, style, fit, folder), folder, fit=fit, console=console)  # type: ignore[type-var]
     if code == 0:
         import_weights(folder / NETWORK, name=name, replace=True)
         print(f"impasto stylize photo.jpg --style {name} -o out.png", file=sys.stderr)

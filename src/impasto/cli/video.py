@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from dataclasses import dataclass, field
@@ -11,20 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Group, Parameter, validators
 
-from impasto.cli.flags import about, flagged, listed, plain
-from impasto.cli.groups import (
-    ArbitraryFlags,
-    ColourFlags,
-    ConsoleFlags,
-    FastFlags,
-    LossFlags,
-    OptimiseFlags,
-    PaintFlags,
-)
-from impasto.cli.mixes import mixed
+from impasto.cli.flags import takes_options
+from impasto.cli.mixes import MixFlags
 from impasto.config.console import ConsoleOptions
-from impasto.config.job import Job, StyleSource
-from impasto.config.video import FilmSizeOptions, FrameOptions, VideoOptions
+from impasto.config.job import Job
+from impasto.config.video import FilmLookOptions, FrameOptions, VideoOptions
 
 if TYPE_CHECKING:
     from impasto.cli.bars import Bar
@@ -36,51 +26,11 @@ FILM = Group("Film", sort_key=0)
 app = App(name="video")
 
 
-@flagged("Frames and format")
-class FrameFlags(FrameOptions):
-    """Flags of `FrameOptions`."""
-
-
-@flagged("Size")
-class FilmSizeFlags(FilmSizeOptions):
-    """Flags of `FilmSizeOptions`."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class FilmLookFlags:
-    """All that decides how a frame looks, by the names that `Job` has for it."""
-
-    paint: PaintFlags = field(default_factory=PaintFlags)
-    size: FilmSizeFlags = field(default_factory=FilmSizeFlags)
-    colour: ColourFlags = field(default_factory=ColourFlags)
-    arbitrary: ArbitraryFlags = field(default_factory=ArbitraryFlags)
-    fast: FastFlags = field(default_factory=FastFlags)
-    losses: LossFlags = field(default_factory=LossFlags)
-    optimise: OptimiseFlags = field(default_factory=OptimiseFlags)
-
-
 @Parameter(name="*", group=FILM, negative=(), show_choices=False)
 @dataclass(frozen=True, kw_only=True)
 class FilmFlags:
-    """In whose manner the film is painted."""
+    """How the work on a film goes on."""
 
-    style: Annotated[
-        tuple[str, ...],
-        Parameter(
-            metavar="FILE[:WEIGHT]",
-            help="Picture whose style is taken, a style of impasto style save, or the name or file of a trained style, "
-            "and its share. Repeated, they are mixed.",
-        ),
-    ]
-    style_scale: Annotated[
-        tuple[float, ...],
-        listed("style_scale", tuple[float, ...], help=f"{about(StyleSource, 'scale')} One number, or one a style."),
-    ] = (1.0,)
-    mask: Annotated[
-        tuple[Path, ...],
-        listed("mask", tuple[Path, ...], help=f"{about(StyleSource, 'mask')} Repeated, one a style, in their order."),
-    ] = ()
     resume: Annotated[
         bool, Parameter(show_default=False, help="Go on with a film that Ctrl-C or an error stopped.")
     ] = False
@@ -98,10 +48,8 @@ class FilmFlags:
     ] = None
 
 
-_LOOK, _VIDEO, _CONSOLE = FilmLookFlags(), FrameFlags(), ConsoleFlags()
-
-
 @app.default
+@takes_options
 def video(
     content: Annotated[Path, Parameter(help="Film to repaint: a file, or a folder of frames.", group=FILM)],
     output: Annotated[
@@ -113,10 +61,11 @@ def video(
     ],
     /,
     *,
+    mix: MixFlags,
     film: FilmFlags,
-    look: FilmLookFlags = _LOOK,
-    frames: FrameFlags = _VIDEO,
-    console: ConsoleFlags = _CONSOLE,
+    look: FilmLookOptions,
+    frames: FrameOptions,
+    console: ConsoleOptions,
 ) -> int:
     """Repaint a film.
 
@@ -124,10 +73,8 @@ def video(
     chapters are copied. Memory does not grow with the film's length. Ctrl-C leaves a film that can be played; the same
     line with --resume goes on from there.
     """
-    parts = {entry.name: plain(getattr(look, entry.name)) for entry in dataclasses.fields(look)}
-    styles = mixed(film.style, scales=film.style_scale, masks=film.mask)
-    job = Job(content=str(content), styles=styles, **parts)
-    options = _with_keyframes(plain(frames), film.keyframes)
+    job = Job(content=str(content), styles=mix.sources(), **vars(look))
+    options = _with_keyframes(frames, film.keyframes)
     return painted(job, output, options=options, resume=film.resume, preview=film.preview, console=console)
 
 

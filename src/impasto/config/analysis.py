@@ -13,7 +13,7 @@ STAGE_LAYERS = LossOptions().style_layers
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderViewOptions(Options):
+class EncoderViewOptions(Options, title="Encoder"):
     """The encoder of an analysis and the size of the picture."""
 
     encoder: Annotated[str, Doc("Encoder: a name of `impasto models list`, or a weight file.")] = "compact-vgg"
@@ -26,7 +26,7 @@ class EncoderViewOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RebuildOptions(Options):
+class RebuildOptions(Options, title="Rebuilding"):
     """How a picture is reconstructed from noise."""
 
     steps: Annotated[int, Doc("Steps of L-BFGS."), Range(1)] = 200
@@ -44,7 +44,7 @@ class RebuildOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RebuildTarget(Options):
+class RebuildTarget(Options, title="Target"):
     """What a picture is reconstructed from: the features of one layer, or the style statistics of one or several."""
 
     content_layer: Annotated[str | None, Doc("Layer whose features are matched.")] = None
@@ -52,7 +52,7 @@ class RebuildTarget(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GramOptions(Options):
+class GramOptions(Options, title="Gram matrices"):
     """How Gram matrices are drawn."""
 
     layers: Annotated[tuple[str, ...], Doc("Layers whose Gram matrices are drawn.")] = STAGE_LAYERS
@@ -70,7 +70,7 @@ class GramOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureOptions(Options):
+class FeatureOptions(Options, title="Channels"):
     """How the channels of a layer are drawn."""
 
     layer: Annotated[str, Doc("Layer whose channels are drawn.")] = "relu3_1"
@@ -82,7 +82,7 @@ class FeatureOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayersOptions(Options):
+class LayersOptions(Options, title="Sheet"):
     """The layers of a sheet of reconstructions, and its size."""
 
     layers: Annotated[tuple[str, ...], Doc("Layers to reconstruct from, shallow to deep.")] = STAGE_LAYERS
@@ -90,7 +90,7 @@ class LayersOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepOptions(Options):
+class SweepOptions(Options, title="Sweep"):
     """How a sweep is painted, measured and shown."""
 
     cell_px: Annotated[int, Doc("Long side of a picture in sheet and report, in pixels."), Range(32, 4096)] = 256

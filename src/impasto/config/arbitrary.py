@@ -9,7 +9,7 @@ from impasto.core.options import Doc, Options
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArbitraryOptions(Options):
+class ArbitraryOptions(Options, title="One pass (`method=arbitrary`)"):
     """Which network paints."""
 
     network: Annotated[str, Doc("Network: a name of `impasto models list`, or a weight file.")] = "compact-any"

@@ -33,7 +33,7 @@ class ArbitraryFitOptions(FitOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArbitraryTrainOptions(Options):
+class ArbitraryTrainOptions(Options, title="Network"):
     """Training of an arbitrary network: random pairs of contents and styles."""
 
     contents: Annotated[tuple[Path, ...], Doc("Folders of content pictures, or CSVs with the column path.")] = ()

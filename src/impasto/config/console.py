@@ -9,7 +9,7 @@ from impasto.core.options import Doc, Options, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsoleOptions(Options):
+class ConsoleOptions(Options, title="Console"):
     """What the command prints, and how many threads it takes."""
 
     json: Annotated[bool, Doc("Print one JSON object for each result.")] = False

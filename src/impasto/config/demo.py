@@ -12,7 +12,7 @@ from impasto.core.options import Choice, Doc, Options, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoOptions(Options):
+class DemoOptions(Options, title="Demo"):
     """What the demonstration paints, and how large."""
 
     content: Annotated[

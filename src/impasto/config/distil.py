@@ -11,7 +11,7 @@ from impasto.core.options import Doc, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistilOptions(FastNetworkOptions):
+class DistilOptions(FastNetworkOptions, title="Network"):
     """Training of a fast network to paint like its teachers."""
 
     teachers: Annotated[

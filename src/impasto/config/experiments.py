@@ -9,7 +9,7 @@ from impasto.core.options import Choice, Doc, Options, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurveOptions(Options):
+class CurveOptions(Options, title="Curves"):
     """How the losses of training runs are drawn."""
 
     scale: Annotated[

@@ -9,7 +9,7 @@ from impasto.core.options import Doc, Options, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class FastOptions(Options):
+class FastOptions(Options, title="Trained styles (`method=fast`)"):
     """Memory for large pictures, and the noise that textures grow from."""
 
     memory_gb: Annotated[

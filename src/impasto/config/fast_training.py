@@ -83,7 +83,7 @@ class FastNetworkOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FastTrainOptions(FastNetworkOptions):
+class FastTrainOptions(FastNetworkOptions, title="Network"):
     """Training of a fast network of one or several styles."""
 
     styles: Annotated[

@@ -37,7 +37,7 @@ class StyleSource(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PaintOptions(Options):
+class PaintOptions(Options, title="Painting"):
     """The options that every method shares."""
 
     strength: Annotated[
@@ -68,11 +68,9 @@ class PaintOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job(Options):
-    """One content, its styles and all options; what a recipe holds."""
+class LookOptions(Options):
+    """All that decides how a painting looks, apart from its content and styles."""
 
-    content: Annotated[str, Doc("Picture to repaint.")]
-    styles: Annotated[tuple[StyleSource, ...], Doc("Styles of the mix.")]
     paint: PaintOptions = field(default_factory=PaintOptions)
     size: SizeOptions = field(default_factory=SizeOptions)
     colour: ColourOptions = field(default_factory=ColourOptions)
@@ -80,3 +78,11 @@ class Job(Options):
     fast: FastOptions = field(default_factory=FastOptions)
     losses: LossOptions = field(default_factory=LossOptions)
     optimise: OptimiseOptions = field(default_factory=OptimiseOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(LookOptions):
+    """One content, its styles and all options; what a recipe holds."""
+
+    content: Annotated[str, Doc("Picture to repaint.")]
+    styles: Annotated[tuple[StyleSource, ...], Doc("Styles of the mix.")]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from impasto.config.arbitrary import ArbitraryOptions
+from impasto.config.fast import FastOptions
+from impasto.config.job import PaintOptions
+from impasto.config.pictures import ColourOptions
 from impasto.core.options import Choice, Doc, Options, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveOptions(Options):
+class LiveOptions(Options, title="View"):
     """How frames are painted live, and where they are shown."""
 
     size: Annotated[int, Doc("Long side of the picture in pixels; 0 keeps the source's size."), Range(0, 16_384)] = 1280
@@ -37,3 +41,13 @@ class LiveOptions(Options):
     virtual_camera: Annotated[bool, Doc("Send the picture to a virtual camera, for video calls.")] = False
     record: Annotated[Path | None, Doc("Record into this film from the start.")] = None
     folder: Annotated[Path, Doc("Where snapshots and recordings by key are written.")] = Path(".")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveLookOptions(Options):
+    """All that decides how a live frame looks, apart from the source and the styles."""
+
+    paint: PaintOptions = field(default_factory=PaintOptions)
+    colour: ColourOptions = field(default_factory=ColourOptions)
+    arbitrary: ArbitraryOptions = field(default_factory=ArbitraryOptions)
+    fast: FastOptions = field(default_factory=FastOptions)

@@ -25,7 +25,7 @@ class NewStyleFitOptions(FastFitOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewStyleOptions(Options):
+class NewStyleOptions(Options, title="Style"):
     """A new style of a network: its norm parameters are trained, the convolutions stay unchanged.
 
     Options that are None keep the values that the network was trained with.

@@ -13,7 +13,7 @@ INITS = ("one-pass", "recoloured", "content", "style", "noise", "grey", "statist
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossOptions(Options):
+class LossOptions(Options, title="Losses (`method=optimise`)"):
     """The losses that painting minimises."""
 
     encoder: Annotated[str, Doc("Encoder: a name of `impasto models list`, or a weight file.")] = "compact-vgg"
@@ -57,7 +57,7 @@ class LossOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimiseOptions(Options):
+class OptimiseOptions(Options, title="Optimisation (`method=optimise`)"):
     """Optimisation of the picture."""
 
     init: Annotated[

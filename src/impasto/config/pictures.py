@@ -11,7 +11,7 @@ from impasto.core.options import Choice, Doc, Options, Range, changed_options, o
 
 
 @dataclass(frozen=True, kw_only=True)
-class SizeOptions(Options):
+class SizeOptions(Options, title="Size"):
     """Size of the output, by one of its sides, its area or both sides."""
 
     size: Annotated[int, Doc("Long side of the output in pixels; 0 keeps the content's size."), Range(0, 100_000)] = 512
@@ -27,7 +27,7 @@ class SizeOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColourOptions(Options):
+class ColourOptions(Options, title="Colours"):
     """What happens to the colours."""
 
     keep_colours: Annotated[
@@ -51,7 +51,7 @@ class ColourOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputOptions(Options):
+class OutputOptions(Options, title="Output"):
     """What is written, and how."""
 
     bits: Annotated[int, Doc("Bits a channel: 8, or 16 for PNG and TIFF."), Range(8, 16)] = 8

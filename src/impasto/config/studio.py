@@ -10,7 +10,7 @@ from impasto.core.options import Doc, Options, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudioOptions(Options):
+class StudioOptions(Options, title="Studio"):
     """Where the studio listens, and what it allows."""
 
     host: Annotated[str, Doc("Address to listen on. Any other than loopback needs a token.")] = "127.0.0.1"

@@ -12,7 +12,7 @@ ENCODERS = ("compact-vgg", "vgg16-bn", "vgg19-bn")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitOptions(Options):
+class FitOptions(Options, title="Training"):
     """The training loop, for any task."""
 
     steps: Annotated[int, Doc("Number of optimiser steps; may be raised when a run is resumed."), Range(1)] = 6000
@@ -47,7 +47,7 @@ class FitOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackboneOptions(Options):
+class BackboneOptions(Options, title="Encoder"):
     """Training of an encoder: classification of labelled pictures, or distillation from a teacher."""
 
     data: Annotated[

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
+from impasto.config.job import LookOptions
 from impasto.config.pictures import SizeOptions
 from impasto.core.options import Choice, Doc, Options, Range
 
@@ -14,6 +15,13 @@ class FilmSizeOptions(SizeOptions):
     """Size of a painted film, which is the source's by default."""
 
     size: Annotated[int, Doc("Long side of the film in pixels; 0 keeps the source's size."), Range(0, 100_000)] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmLookOptions(LookOptions):
+    """All that decides how a frame looks, apart from the film and the styles."""
+
+    size: FilmSizeOptions = field(default_factory=FilmSizeOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +36,7 @@ class Keyframe(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameOptions(Options):
+class FrameOptions(Options, title="Frames and format"):
     """Which frames are painted, how they are steadied, and how the film is stored."""
 
     start: Annotated[float, Doc("Where painting begins, in seconds."), Range(0)] = 0.0

@@ -14,7 +14,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from impasto.core.errors import OptionError, UnknownName
 
@@ -75,7 +75,15 @@ class Options:
     """Base of all option dataclasses: checks the types and ranges of its fields when it is made.
 
     A list given for a tuple becomes one, a whole number given for a float becomes one, and a string given for a path.
+    `title` is the heading of its options in a form or help page.
     """
+
+    title: ClassVar[str] = "Options"
+
+    def __init_subclass__(cls, *, title: str | None = None) -> None:
+        super().__init_subclass__()
+        if title is not None:
+            cls.title = title
 
     def __post_init__(self) -> None:
         for field, hint in annotated_fields(type(self)):
