@@ -77,7 +77,7 @@ def _of_modules(content: Any, path: Path) -> Contents:
     """
     model = content.get("model") if isinstance(content, dict) else content
     if not (isinstance(model, Torch7Object) and model.kind == "nn.Sequential"):
-        raise WeightsError(f"{path.name} is a Torch 7 file without a network; a table with a `model` is needed.")
+        raise WeightsError(f"{path.name} is a Torch 7 file without a network; a table with a 'model' is needed.")
     rows, tensors = list[dict[str, Any]](), dict[str, Tensor]()
     for module in _leaves(model):
         named = {name: value for name, value in module.fields.items() if isinstance(name, str)}
