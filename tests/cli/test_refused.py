@@ -40,6 +40,21 @@ def test_before_anything_is_painted(words: list[str], said: str, run: Run) -> No
     assert done.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("command", "words", "said"),
+    [
+        ("stylize", ["content.png", "--style", "style.png", "--memory-gb", "1e300"], "--memory-gb is 1e+300; it must"),
+        ("stylize", ["content.png", "--style", "style.png", "--noise-seed", HUGE], "--noise-seed is 1e+20; it must"),
+        ("train", ["fast", "--styles", "style.png", "--contents", ".", "-o", "t", "--steps", HUGE], "at most 9007199"),
+        ("train", ["fast", "--styles", "style.png", "--contents", ".", "-o", "t", "--seed", HUGE], "at most 9007199"),
+    ],
+)
+def test_huge_numbers(command: str, words: list[str], said: str, run: Run) -> None:
+    done = run(command, *words)
+    assert done.code == 2
+    assert said in done.err
+
+
 def test_an_empty_content(run: Run) -> None:
     done = run("stylize", "", "--style", "style.png", "-o", "out.png")
     assert (done.code, "the word after stylize is empty" in done.err) == (2, True)

@@ -15,6 +15,6 @@ class FastOptions(Options, title="Trained styles (`method=fast`)"):
     memory_gb: Annotated[
         float,
         Doc("Gigabytes for a large picture and its features. Less is slower and changes nothing else."),
-        Range(0),
+        Range(0, 1e6),
     ] = 2.7
     noise_seed: Annotated[int, Doc("Seed of the noise that textures in flat areas grow from."), Range(0, 2**32 - 1)] = 0

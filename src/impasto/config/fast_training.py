@@ -51,7 +51,7 @@ class FastNetworkOptions(Options):
         Path | None,
         Doc("Contents of the samples. Without: some contents, which are not trained on if there are enough."),
     ] = None
-    memory_gb: Annotated[float, Doc("Size of the cache of decoded pictures."), Range(0)] = 4
+    memory_gb: Annotated[float, Doc("Size of the cache of decoded pictures."), Range(0, 1e6)] = 4
     widths: Annotated[
         tuple[int, ...], Doc("Channels of the encoder stages, each at half the size of the one before."), Range(1, 1024)
     ] = (16, 32, 96)

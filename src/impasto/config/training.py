@@ -73,7 +73,7 @@ class BackboneOptions(Options, title="Encoder"):
     crop_px: Annotated[int, Doc("Side of the training crops in pixels."), Range(32, 1024)] = 128
     short_side_px: Annotated[int, Doc("Short side that pictures are scaled down to."), Range(32, 2048)] = 160
     smallest_crop: Annotated[float, Doc("Smallest crop, relative to the short side."), Range(0.1, 1)] = 0.5
-    memory_gb: Annotated[float, Doc("Size of the cache of decoded pictures."), Range(0)] = 4
+    memory_gb: Annotated[float, Doc("Size of the cache of decoded pictures."), Range(0, 1e6)] = 4
     score_weight: Annotated[float, Doc("Weight of the teacher's class scores, relative to its features."), Range(0)] = (
         0.2
     )

@@ -20,6 +20,9 @@ from impasto.core.errors import OptionError, UnknownName
 
 T = TypeVar("T")
 
+LARGEST_INT = 2**53
+"""Of an option without a limit of its own: larger whole numbers are not exact as floats."""
+
 
 @dataclass(frozen=True)
 class Doc:
@@ -41,6 +44,8 @@ class Range:
             raise OptionError(f"{name} is {value!r}; a number is needed.")
         if isinstance(value, int) and value.bit_length() > sys.float_info.max_exp:
             raise OptionError(f"{name} is a whole number of {value.bit_length()} bits; it must be {self}.")
+        if self.high is None and isinstance(value, int) and abs(value) > LARGEST_INT:
+            raise OptionError(f"{name} is {value}; it must be {self}, and at most {LARGEST_INT}.")
         below = self.low is not None and value < self.low
         above = self.high is not None and value > self.high
         if not math.isfinite(value) or below or above:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import impasto
+from impasto.config.console import ConsoleOptions
 from impasto.config.job import Job
 from impasto.config.pictures import OutputOptions
 from impasto.core.errors import OptionError, StateError
@@ -234,8 +235,9 @@ def _check_masks(job: Job, inputs: Collection[str]) -> None:
 
 def _circumstances(values: Any) -> dict[str, Any]:
     threads = values.get("threads")
-    if not isinstance(threads, int) or threads < 1:
+    if not isinstance(threads, int) or isinstance(threads, bool):
         raise TypeError(f"threads is {threads!r}")
+    ConsoleOptions(threads=threads)
     return dict(values)
 
 
