@@ -40,7 +40,7 @@ from impasto.session.image_like import PictureLike, picture_from
 from impasto.session.inputs import output_size, style_pixels
 from impasto.session.job_cache import JobCache
 from impasto.session.opened import Session, open_session, paused_path, redo
-from impasto.session.painting import Painting, recipe_of, sidecar_path
+from impasto.session.painting import Painting, check_sidecar, has_recipe, recipe_of, sidecar_path
 from impasto.session.plan import Plan, plan_job
 from impasto.session.request import job_from, mix_sources, with_given
 from impasto.styles.catalogue import StyleCatalogue
@@ -82,7 +82,9 @@ __all__ = [
     "StyleSource",
     "Stylizer",
     "any_style",
+    "check_sidecar",
     "evaluate",
+    "has_recipe",
     "load_encoder",
     "load_fast_network",
     "load_network",

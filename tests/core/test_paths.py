@@ -46,6 +46,19 @@ def test_an_error_leaves_the_old_file_as_it_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_links_are_followed_and_modes_kept(tmp_path: Path) -> None:
+    target, link = tmp_path / "deep" / "target.txt", tmp_path / "link.txt"
+    target.parent.mkdir()
+    target.write_text("old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    with written_whole(link) as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
 def test_two_writers_do_not_meet(tmp_path: Path) -> None:
     with written_whole(tmp_path / "a") as one, written_whole(tmp_path / "a") as other:
         assert one != other

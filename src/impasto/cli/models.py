@@ -175,7 +175,7 @@ def sheet(
     ] = (),
     /,
     *,
-    output: Output = Path("styles.png"),
+    output: Output | None = None,
     content: Annotated[
         tuple[Path, ...],
         Parameter(negative=(), help="Photograph to paint; repeat it. Without, one that comes with scikit-image."),
@@ -192,6 +192,7 @@ def sheet(
     from impasto.image.formats import check_writable
 
     Range(32, 4096).check("--size", size)
+    output = outputs.unused(Path("styles.png")) if output is None else output
     check_writable(output, 8)
     outputs.check_no_input(output, content)
     names: list[str] = []

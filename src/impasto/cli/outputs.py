@@ -40,6 +40,7 @@ def targets(
     stem_of: Callable[[str], str],
     pairs: str | None = None,
     bits: int = 8,
+    keeps: Callable[[Path], bool] = lambda _: False,
 ) -> list[Target]:
     """The output of every content, and of every picture in those that are folders.
 
@@ -49,8 +50,8 @@ def targets(
     One picture becomes the file `output`, or a file in the folder `output`, which is one that exists or a name without
     ending; several go into a folder, where those of a folder keep their subfolders. The names are content-style.png,
     content-style1+style2.png, by the `stem_of` each style's text without its weight. Without `output` one picture goes
-    into the current folder. Raises before any work what writing would raise after it, and `OptionError` for an output
-    that is one of the inputs.
+    into the current folder. Names in a folder are numbered where there is a file that `keeps` says is kept. Raises
+    before any work what writing would raise after it, and `OptionError` for an output that is one of the inputs.
     """
     contents_found, mixes = _found(contents, output), _mixes(styles, output)
     several = is_batch(contents, styles)
@@ -65,7 +66,7 @@ def targets(
     if output is not None and not into_folder:
         made = [Target(contents_found[0][0], mixes[0], output)]
     else:
-        made = _named(chosen, output or Path(), stem_of=stem_of)
+        made = _named(chosen, output or Path(), stem_of=stem_of, keeps=keeps)
     _check(made, bits=bits)
     return made
 
@@ -73,6 +74,14 @@ def targets(
 def is_batch(contents: Sequence[Path], styles: Sequence[str]) -> bool:
     """Whether several pictures are asked for, also where a folder happens to hold one only."""
     return len(contents) > 1 or contents[0].is_dir() or _folder_in(styles) is not None
+
+
+def unused(path: Path) -> Path:
+    """`path`, numbered where there is a file: `styles-2.png`."""
+    paths = (
+        path.with_name(f"{path.stem}{number}{path.suffix}") for number in ("", *(f"-{n}" for n in range(2, 10000)))
+    )
+    return next(each for each in paths if not os.path.lexists(each))
 
 
 def check_film(path: Path, *, inputs: Iterable[str | Path]) -> None:
@@ -203,15 +212,19 @@ def _paired(
 
 
 def _named(
-    chosen: Sequence[tuple[Found, tuple[str, ...]]], folder: Path, *, stem_of: Callable[[str], str]
+    chosen: Sequence[tuple[Found, tuple[str, ...]]],
+    folder: Path,
+    *,
+    stem_of: Callable[[str], str],
+    keeps: Callable[[Path], bool],
 ) -> list[Target]:
-    """Names in a folder; where two would be the same, the later ones are numbered."""
+    """Names in a folder, numbered where two would be the same, or where a file is there that is kept."""
     made: list[Target] = []
     taken: set[str] = set()
     for (content, below), mix in chosen:
         stem = f"{content.stem}-{'+'.join(stem_of(split_weight(text)[0]) for text in mix)}"
         output, number = folder / below / f"{stem}{SUFFIX}", 1
-        while str(output).lower() in taken:  # some file systems take names of either case for the same
+        while str(output).lower() in taken or keeps(output):  # some file systems do not tell cases apart
             number += 1
             output = folder / below / f"{stem}-{number}{SUFFIX}"
         taken.add(str(output).lower())

@@ -127,16 +127,8 @@ def _place_of_unfinished(output: Path, inputs: Iterable[str]) -> Path:
     beside = unfinished_path(output, inputs)
     if not output.exists():
         return output
-    unfinished = api.paused_path(output) is not None and not beside.exists() and not _has_recipe(output)
+    unfinished = api.paused_path(output) is not None and not beside.exists() and not api.has_recipe(output)
     return output if unfinished else beside
-
-
-def _has_recipe(path: Path) -> bool:
-    try:
-        api.recipe_of(path)
-    except api.ImpastoError:
-        return False
-    return True
 
 
 class _Extras:

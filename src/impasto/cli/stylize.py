@@ -148,6 +148,7 @@ def _items(
         stem_of=lambda text: catalogue.resolve(StyleSource(source=text)).stem,
         pairs=pictures.pairs,
         bits=output.bits,
+        keeps=lambda path: _is_kept(path, pictures),
     )
     plans = [api.plan_job(_job(target, mix, look), catalogue=catalogue) for target in made]
     options = [_of_one(target, output, several=len(made) > 1) for target in made]
@@ -155,11 +156,23 @@ def _items(
     return [Item(plan, target.output, own) for plan, target, own in zip(plans, made, options, strict=True)]
 
 
+def _is_kept(path: Path, pictures: PictureFlags) -> bool:
+    """Whether the file at a name that was not given is kept: any without --output, in its folder those of others."""
+    from impasto import api
+
+    if pictures.resume or not path.exists() or api.paused_path(path) is not None:
+        return False
+    return pictures.output is None or not api.has_recipe(path)
+
+
 def _check_outputs(plans: Sequence[Plan], made: Sequence[Target], options: Sequence[OutputOptions]) -> None:
     """Raise where an output or an animation would replace an input."""
+    from impasto import api
+
     inputs = outputs.identities({name for plan in plans for name in plan.files})
     for target, own in zip(made, options, strict=True):
         outputs.check_apart(target.output, inputs)
+        api.check_sidecar(target.output, plain(own))
         if own.animation is not None:
             outputs.check_film(own.animation, inputs=[target.output])
             outputs.check_apart(own.animation, inputs)

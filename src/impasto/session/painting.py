@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.config.pictures import OutputOptions
-from impasto.core.errors import StateError
+from impasto.core.errors import ImpastoError, OptionError, StateError
 from impasto.core.paths import folder_lock, written_whole
 from impasto.image import files
 from impasto.image.pixels import to_bytes
@@ -51,7 +51,9 @@ class Painting:
             made = made.moved(self.folder, path.parent)
         made = made if made is None else made.written_with(options)
         notes = {recipe.KEY: made.to_json()} if made is not None else {}
-        beside = options.sidecar or not (options.strip or files.carries_notes(path))
+        beside = _writes_sidecar(path, options)
+        if made is not None:
+            check_sidecar(path, options)
         with folder_lock(path.parent) if beside else contextlib.nullcontext():  # of two saves, one writes both files
             files.write(
                 path,
@@ -96,6 +98,28 @@ def recipe_of(path: str | Path) -> recipe.Recipe:
     if text is None:
         raise StateError(f"{path} carries no recipe: it was not made by impasto, or its metadata was removed.")
     return recipe.Recipe.from_json(text, str(path))
+
+
+def has_recipe(path: Path) -> bool:
+    """Whether a picture was made by impasto, as far as its metadata or a file beside it tells."""
+    try:
+        recipe_of(path)
+    except ImpastoError:
+        return False
+    return True
+
+
+def check_sidecar(path: Path, options: OutputOptions) -> None:
+    """Raise `OptionError` where the recipe that is written beside the picture would replace a file of somebody else."""
+    beside = sidecar_path(path)
+    if _writes_sidecar(path, options) and os.path.isfile(beside) and not has_recipe(beside):
+        raise OptionError(
+            f"{beside} is there and holds no recipe; that of {path.name} would replace it. Name another output."
+        )
+
+
+def _writes_sidecar(path: Path, options: OutputOptions) -> bool:
+    return options.sidecar or not (options.strip or files.carries_notes(path))
 
 
 def sidecar_path(path: Path) -> Path:

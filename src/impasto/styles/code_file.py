@@ -23,6 +23,10 @@ def check_code_path(path: Path) -> None:
     """Raise `OptionError` for a file name under which a saved style would not be recognised."""
     if path.suffix.lower() != CODE_SUFFIX or path.is_dir():
         raise OptionError(f"{path} cannot name a saved style; a file ending in {CODE_SUFFIX} is needed.")
+    if path.exists():
+        card = cards.card_of(path)
+        if card is None or card.kind != KIND:
+            raise OptionError(f"{path} is there and is not a saved style, so it is not replaced. Name another file.")
 
 
 def save_code(path: Path, pixels: Tensor, *, network: Network, made_from: Mapping[str, Any]) -> Card:
