@@ -27,7 +27,6 @@ from impasto.styles.weighted import split_weight
         ("C:5", "C:5", 1.0),
         ("a:b:c.png", "a:b:c.png", 1.0),
         ("a:b:3", "a:b", 3.0),
-        ("wave.jpg:", "wave.jpg:", 1.0),
     ],
 )
 def test_weights_are_told_from_names(text: str, path: str, weight: float) -> None:
