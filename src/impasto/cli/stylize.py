@@ -172,7 +172,7 @@ def _check_outputs(plans: Sequence[Plan], made: Sequence[Target], options: Seque
     inputs = outputs.identities({name for plan in plans for name in plan.files})
     for target, own in zip(made, options, strict=True):
         outputs.check_apart(target.output, inputs)
-        api.check_sidecar(target.output, plain(own))
+        api.check_sidecar(target.output, own)
         if own.animation is not None:
             outputs.check_film(own.animation, inputs=[target.output])
             outputs.check_apart(own.animation, inputs)
