@@ -6,6 +6,7 @@ import pytest
 
 from impasto.cli.mixes import mixed
 from impasto.cli.outputs import check_film, is_batch, targets
+from impasto.config.batch import FolderOptions
 from impasto.config.job import StyleSource
 from impasto.core.errors import ImageUnreadable, ImageUnwritable, OptionError
 from impasto.styles.catalogue import StyleCatalogue
@@ -71,7 +72,11 @@ def named(
     contents: list[str], output: str | None, styles: tuple[str, ...] = ("style.png",), pairs: str | None = None
 ) -> list[str]:
     made = targets(
-        [Path(c) for c in contents], Path(output) if output else None, styles=styles, stem_of=stem_of, pairs=pairs
+        [Path(c) for c in contents],
+        Path(output) if output else None,
+        styles=styles,
+        stem_of=stem_of,
+        folder=FolderOptions(pairs=pairs),
     )
     return [target.output.as_posix() for target in made]
 
@@ -145,8 +150,42 @@ def test_pairs_go_in_order(styles: Path) -> None:
 
 def test_one_content_with_a_folder_is_several_pictures(styles: Path) -> None:
     assert len(named(["x.png"], "new", ("styles",))) == 4
-    assert is_batch([Path("x.png")], ["styles"])
-    assert not is_batch([Path("x.png")], ["style.png", "b.png"])
+    assert not is_batch([Path("x.png")])
+
+
+def test_each_style_by_itself(styles: Path) -> None:
+    assert named(["x.png"], "new", ("b.png", "c.png"), "all") == ["new/x-b.png", "new/x-c.png"]
+    assert named(["x.png", "y.png"], "new", ("b.png", "c.png"), "zip") == ["new/x-b.png", "new/y-c.png"]
+    assert len(named(["x.png"], "new", ("style.png", "styles"), "all")) == 5
+
+
+def test_a_network_stands_for_each_of_its_styles(here: Path) -> None:
+    def paint(styles: list[str], pairs: str | None = None) -> list[str]:
+        made = targets(
+            [Path("x.png")],
+            Path("new"),
+            styles=styles,
+            stem_of=stem_of,
+            styles_of=lambda text: ["wave", "scream"] if text == "both" else [],
+            folder=FolderOptions(pairs=pairs, format="jpg"),
+        )
+        return [target.output.name for target in made]
+
+    assert paint(["both"]) == ["x-wave.jpg", "x-scream.jpg"]
+    assert paint(["both", "style.png"], "all") == ["x-wave.jpg", "x-scream.jpg", "x-style.jpg"]
+    with pytest.raises(OptionError, match="cannot be mixed in"):
+        paint(["both", "style.png"])
+
+
+def test_the_format_is_that_of_the_file(here: Path) -> None:
+    with pytest.raises(OptionError, match="--format is for outputs in a folder"):
+        targets(
+            [Path("x.png")],
+            Path("out.png"),
+            styles=["style.png"],
+            stem_of=stem_of,
+            folder=FolderOptions(format="jpg"),
+        )
 
 
 @pytest.mark.parametrize(
@@ -154,10 +193,10 @@ def test_one_content_with_a_folder_is_several_pictures(styles: Path) -> None:
     [
         (("styles", "style.png"), "new", None, "cannot be mixed in"),
         (("style.png", "styles"), "new", None, "cannot be mixed in"),
-        (("styles:0.5",), "new", None, "gives a weight to a folder"),
+        (("styles:0.5",), "new", None, "gives a weight to a folder or network"),
         (("styles",), "new", "zip", "there are 4 and 1"),
-        (("style.png",), "new", "zip", "is for a folder of styles"),
-        (("style.png",), "new", "all", "is for a folder of styles"),
+        (("style.png",), "new", "zip", "is for several styles"),
+        (("style.png",), "new", "all", "is for several styles"),
         (("styles",), None, None, "-o FOLDER"),
         (("styles",), "out.png", None, "one file"),
         (("styles",), "styles", None, "holds the styles"),

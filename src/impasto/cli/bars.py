@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
@@ -20,10 +21,14 @@ from impasto.cli.flags import with_flags
 SHOWN_AFTER_S = 1.0  # quicker work shows no bar
 BAR_WIDTH = 20  # characters
 LINE_EVERY_S = 30.0  # where there is no terminal
+TICK_S = 0.5
 
 
 class Bar:
-    """A progress bar that appears when the work takes more than a second. Use it in a `with` block."""
+    """A progress bar that appears when the work takes more than a second. Use it in a `with` block.
+
+    `wait` names work whose progress is not known: it is shown with the time that it has taken so far.
+    """
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False, quiet=quiet)
@@ -37,20 +42,44 @@ class Bar:
         self._bar = Progress(*columns, console=self.console, transient=True, auto_refresh=False)
         self._task = self._bar.add_task("")
         self._began = self._told = time.monotonic()
-        self._drawn = False
+        self._drawn, self._waits = False, ("", self._began)
+        self._ended, self._lock = threading.Event(), threading.RLock()
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
 
     def __enter__(self) -> Bar:
+        if not self.console.quiet:
+            self._ticker.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set()
+        if self._ticker.is_alive():
+            self._ticker.join()
         if self._drawn:
             with _closed_terminal_ignored():
                 self._bar.stop()
 
     def show(self, done: float, total: float, text: str) -> None:
         """Draw `done` of `total`, with `text` behind."""
+        with self._lock:
+            self._waits = ("", 0.0)
+            self._draw(text, done=done, total=total)
+
+    def wait(self, text: str) -> None:
+        """Show `text` from now on, with the seconds that have passed, until the next `show` or `wait`."""
+        with self._lock:
+            self._waits = (text, time.monotonic())
+
+    def _tick(self) -> None:
+        while not self._ended.wait(TICK_S):
+            with self._lock:
+                text, since = self._waits
+                if text and (waited := time.monotonic() - since) >= SHOWN_AFTER_S:
+                    self._draw(f"{text}  {as_time(waited)}")
+
+    def _draw(self, text: str, *, done: float = 0, total: float = 0) -> None:
         now = time.monotonic()
         if not self.console.is_terminal:
             if now - self._told >= LINE_EVERY_S:

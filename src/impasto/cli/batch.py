@@ -1,99 +1,193 @@
-"""Painting one picture after another."""
+"""`impasto batch`: repaint folders of any number of pictures, on all cores, devices or a cluster."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import json
+import os
+import time
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from impasto import api
-from impasto.api import JobCache, OutputOptions, Plan, Session
-from impasto.cli import processor
-from impasto.cli.bars import Bar, fetched
-from impasto.cli.failures import described, unexpected
-from impasto.cli.painting import Painted, check_gradual, done_already
-from impasto.cli.stopping import INTERRUPTED
+from cyclopts import App, Parameter
+
+from impasto.cli.bars import Bar, as_time
+from impasto.cli.flags import takes_options, with_flags
+from impasto.cli.mixes import MixFlags, style_mixes
+from impasto.cli.stopping import INTERRUPTED, on_interrupt
+from impasto.cli.stylize import PICTURES, PRESET, from_config, from_preset
+from impasto.config.batch import BatchOptions, FolderOptions
 from impasto.config.console import ConsoleOptions
-from impasto.core.errors import OptionError
+from impasto.config.job import Job, LookOptions, StyleSource
+from impasto.config.pictures import OutputOptions
 
-LISTED = 10  # failures that the last line names
+if TYPE_CHECKING:
+    from impasto.jobs.batch import Batch
+    from impasto.jobs.slots import Slot
+    from impasto.jobs.tasks import Outcome
 
-
-@dataclass(frozen=True)
-class Item:
-    """A planned job and where it goes."""
-
-    plan: Plan
-    output: Path
-    options: OutputOptions
-
-    @property
-    def name(self) -> str:
-        """The files that it is made of."""
-        return f"{self.plan.job.content} in {' + '.join(style.name for style in self.plan.styles)}"
+app = App(name="batch", config=(from_preset, from_config))
 
 
-class Batch:
-    """The items of one command, painted one after another.
+@Parameter(name="*", group=PICTURES, negative=())
+@dataclass(frozen=True, kw_only=True)
+class BatchPictureFlags:
+    """Where outputs go, and what options start from."""
 
-    `several` says that more than one picture was asked for, also where a folder holds one only: then an item that
-    fails is reported and the next one begun. Wrong options end the command.
+    output: Annotated[str, Parameter(alias="-o", help="Folder of outputs and the report, or its URL.")]
+    preset: Annotated[str | None, PRESET] = None
+    config: Annotated[
+        Path | None, Parameter(help="Take options from a TOML file or recipe, as for impasto stylize.")
+    ] = None
+
+
+@app.default
+@takes_options
+def batch(
+    inputs: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Folders and pictures; text files with a path a line and Parquet tables (.txt, .parquet); WebDataset "
+            "shards (.tar); patterns (*.jpg). Each may be a URL: s3://bucket/folder.",
+            group=PICTURES,
+        ),
+    ],
+    /,
+    *,
+    mix: MixFlags,
+    pictures: BatchPictureFlags,
+    folder: FolderOptions,
+    options: BatchOptions,
+    look: LookOptions,
+    written: OutputOptions,
+    console: ConsoleOptions,
+) -> int:
+    """Repaint any number of pictures, each exactly once.
+
+    Run the same command again to go on where it was stopped: a ledger among the outputs knows what is done. A picture
+    that fails is put aside with its error, and the others go on; the exit code is then 1. batch.html among the outputs
+    has counts, times, failures and samples.
     """
+    from impasto.jobs.batch import planned
 
-    def __init__(self, items: Sequence[Item], *, resume: bool, several: bool, console: ConsoleOptions) -> None:
-        """Raises `OptionError` for an animation of a method that is not gradual."""
-        processor.prepare(console)
-        for item in items:
-            check_gradual(item.plan.method.gradual, item.options)
-        self.items, self._resume, self._several, self._console = items, resume, several, console
-        self._cache, self._failed = JobCache(codes=several), list[Item]()
-        self.stopped, self._complete = False, True
+    jobs = _jobs(mix, output=Path(pictures.output), folder=folder, look=look)
+    places, to = _places(options, console, device=look.paint.device), pictures.output
+    with Bar(quiet=console.quiet) as bar:
+        bar.wait("looking for pictures")
+        with planned(inputs, jobs, outputs=to, folder=folder, written=written, options=options) as work:
+            return _painted(work, places[: max(1, len(work.tasks))], console=console, bar=bar)
 
-    @contextlib.contextmanager
-    def attempt(self, item: Item) -> Iterator[Bar]:
-        """A bar for one item, whose failure is reported where there are several."""
-        with Bar(quiet=self._console.quiet) as bar:
-            try:
-                yield bar
-            except Exception as error:
-                if not self._several or isinstance(error, OptionError):
-                    raise
-                self._failed.append(item)
-                bar.tell_error(f"{item.plan.job.content}: {described(error) or unexpected(error)}")
 
-    def opened(self, item: Item, bar: Bar) -> Session | None:
-        """The item's session; None where a resumed batch has painted it already."""
-        state = api.paused_path(item.output) if item.plan.method.gradual else None
-        if state is not None and not self._resume:
-            bar.note(f"{state} is there: --resume would go on with that painting")
-        session = api.open_session(
-            item.plan,
-            output=item.output,
-            resume=self._resume and (not self._several or state is not None),
-            cache=self._cache,
-            progress=fetched(bar, ", ".join(item.plan.weights)),
-        )
-        if self._several and self._resume and session.resume is None and done_already(session, item.output):
-            bar.note(f"{item.output} is done already")
-            return None
-        return session
+def _places(options: BatchOptions, console: ConsoleOptions, *, device: str) -> list[Slot]:
+    """Where the workers of this machine compute; on Ray, what each actor takes."""
+    import torch
 
-    def report(self, number: int, result: Painted, bar: Bar) -> None:
-        """Print the result of the item of this number, from 0."""
-        self.stopped, self._complete = result.stopped, self._complete and result.complete
-        result.report(bar, as_json=self._console.json)
-        if self.stopped and len(self.items) > 1:
-            bar.note(f"{number} of {len(self.items)} pictures were finished before.")
+    from impasto.jobs import slots
+    from impasto.session.device import painting_device
 
-    def exit_code(self) -> int:
-        """The exit code at the end; the last line names what could not be painted."""
-        if self.stopped:
-            return INTERRUPTED
-        failed, count = self._failed, len(self._failed)
-        if failed:
-            more = f" and {count - LISTED} more" if count > LISTED else ""
-            names = ", ".join(item.name for item in failed[:LISTED])
-            with Bar(quiet=self._console.quiet) as bar:
-                bar.tell_error(f"{count} of {len(self.items)} pictures could not be painted: {names}{more}.")
-        return 1 if failed or not self._complete else 0
+    if options.ray is not None:
+        return [slots.Slot(console.threads or 1, "cuda" if options.devices else None)]
+    on_gpu = not options.devices and painting_device(device).type != "cpu"
+    return slots.slots(
+        options.workers or int(on_gpu),
+        options.devices,
+        cores=console.threads or slots.cores(),
+        gpus=torch.cuda.device_count() if options.devices else 0,
+        visible=os.environ.get(slots.VISIBLE),
+    )
+
+
+def _jobs(mix: MixFlags, *, output: Path, folder: FolderOptions, look: LookOptions) -> dict[str, Job]:
+    """The job of each mix, by the name that its outputs have."""
+    from impasto.styles.catalogue import StyleCatalogue
+
+    catalogue, jobs = StyleCatalogue(), dict[str, Job]()
+    mixes = style_mixes(mix.style, pairs=folder.pairs, output=output, styles_of=catalogue.styles_in)
+    for styles in mixes:
+        sources = mix.sources(styles)
+        name = "+".join(catalogue.resolve(StyleSource(source=source.source)).stem for source in sources)
+        unique, number = name, 1
+        while unique in jobs:
+            number += 1
+            unique = f"{name}-{number}"
+        jobs[unique] = Job(content="", styles=sources, **vars(look))
+    return jobs
+
+
+def _painted(work: Batch, places: list[Slot], *, console: ConsoleOptions, bar: Bar) -> int:
+    """Paint what is left, show it and write the report; the exit code."""
+    from impasto.jobs.batch import counts
+    from impasto.jobs.page import PAGE, write_page
+
+    if work.known:
+        bar.note(f"{len(work.known)} of {work.total} pictures were done before: {_counted(work.known)}")
+    outcomes: list[Outcome] = []
+    began, stopped = time.monotonic(), False
+    workers = len(places) if work.options.ray is None else work.options.workers
+    bar.wait("starting Ray" if work.options.ray is not None else f"starting {workers} worker processes")
+    with contextlib.closing(_outcomes(work, places)) as source, on_interrupt(bar.note) as stop:
+        stop.worth_keeping = True
+        for outcome in source:
+            outcomes.append(outcome)
+            _show(work, outcomes, bar=bar, began=began)
+            if stop.asked:
+                stopped = len(outcomes) < len(work.tasks)
+                break
+    bar.wait("writing the report")
+    data = write_page(work, outcomes, seconds=time.monotonic() - began, workers=workers)
+    page = f"{work.spec.outputs}/{PAGE}"
+    data = {name: data[name] for name in ("pictures", "done", "failed", "left", "this_run")}
+    print(json.dumps({"report": page, **data}) if console.json else page, flush=True)
+    bar.note(f"{data['done']} of {data['pictures']} pictures are painted, {data['failed']} put aside")
+    if stopped:
+        bar.note("stopped; the same command goes on from here.")
+        return INTERRUPTED
+    return 1 if counts([*work.known, *outcomes])["failed"] else 0
+
+
+def _outcomes(work: Batch, places: list[Slot]) -> Generator[Outcome, None, None]:
+    """What becomes of each task."""
+    from impasto.jobs.batch import paint
+
+    if not work.tasks:
+        return
+    if work.options.ray is None:
+        yield from paint(work, places)
+        return
+    from impasto.jobs.on_ray import paint_on_ray
+
+    (place,) = places
+    yield from paint_on_ray(
+        work,
+        workers=work.options.workers,
+        threads=place.threads,
+        gpus=place.device is not None,
+        address=work.options.ray,
+    )
+
+
+def _show(work: Batch, outcomes: list[Outcome], *, bar: Bar, began: float) -> None:
+    """`3 of 120  2.1 pictures/s  0:55 left  1 put aside`; a failure leaves a line of its own."""
+    last, done = outcomes[-1], len(work.known) + len(outcomes)
+    if last.error:
+        error = with_flags(last.error)
+        bar.tell_error(error if last.key in error else f"{last.key}: {error}")
+    rate = len(outcomes) / (time.monotonic() - began)
+    failed = sum(bool(each.error) for each in outcomes)
+    left = as_time((work.total - done) / rate)
+    parts = [
+        f"{done} of {work.total}",
+        f"{rate:.3g} pictures/s",
+        f"{left} left",
+        f"{failed} put aside" if failed else "",
+    ]
+    bar.show(done, work.total, "  ".join(part for part in parts if part))
+
+
+def _counted(outcomes: Sequence[Outcome]) -> str:
+    """`7 painted, 1 put aside`."""
+    failed = sum(bool(each.error) for each in outcomes)
+    painted = sum(not each.error for each in outcomes)
+    return f"{painted} painted" + (f", {failed} put aside (--retry tries again)" if failed else "")

@@ -27,6 +27,7 @@ from impasto.core.errors import ImpastoError, OptionError
 
 COMMANDS = {
     "stylize": "Repaint pictures in the manner of others.",
+    "batch": "Repaint any number of pictures, on all cores, GPUs or a cluster.",
     "video": "Repaint a film, steadily and with its sound.",
     "live": "Paint what a camera sees.",
     "redo": "Make a picture again from the recipe in its metadata.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 
 from impasto.cli.flags import about, listed
 from impasto.config.job import StyleSource
-from impasto.core.errors import OptionError
+from impasto.core.errors import ImageUnreadable, OptionError
 from impasto.core.options import Range, annotated_fields, rules
 from impasto.styles.weighted import split_weight
 
@@ -26,7 +26,8 @@ class MixFlags:
         Parameter(
             metavar="FILE[:WEIGHT]",
             help="Picture whose style is taken, a style of impasto style save, or the name or file of a trained style, "
-            "and its share. Repeated, they are mixed.",
+            "and its share. Repeated, they are mixed, unless --pairs is given. A folder, or the name of a network of "
+            "several styles, stands for every style in it by itself.",
         ),
     ]
     style_scale: Annotated[
@@ -71,3 +72,62 @@ def _check(field: str, name: str, value: float) -> None:
     for rule in rules(hints[field]):
         if isinstance(rule, Range):
             rule.check(name, value)
+
+
+def style_mixes(
+    styles: Sequence[str], *, pairs: str | None, output: Path | None, styles_of: Callable[[str], Sequence[str]]
+) -> list[tuple[str, ...]]:
+    """The mixes to paint in: all styles together, or each by itself.
+
+    Each paints by itself where `pairs` is given, and those in a folder or a network of several: `styles_of` has the
+    latter's, none for any other text. Raises `OptionError` for a folder or network that would be mixed, or weighted.
+    """
+    parts = [_each_of(text, output=output, styles_of=styles_of) for text in styles]
+    whole = next((text for text, part in zip(styles, parts, strict=True) if part is not None), None)
+    if pairs is None and whole is None:
+        return [tuple(styles)]
+    if pairs is None and len(styles) > 1:
+        raise OptionError(
+            f"{whole} holds styles that paint each by itself; {len(styles) - 1} more --style cannot be mixed in. Add "
+            "--pairs all to paint in each, or name the styles to mix."
+        )
+    for text, part in zip(styles, parts, strict=True):
+        if split_weight(text)[1] != 1:
+            kind = "a style" if part is None else "a folder or network"
+            raise OptionError(f"--style {text} gives a weight to {kind} that is not mixed. Leave the weight out.")
+    mixes: list[tuple[str, ...]] = [
+        (text,) for own, part in zip(styles, parts, strict=True) for text in ((own,) if part is None else part)
+    ]
+    if pairs is not None and len(mixes) == 1 and whole is None:
+        raise OptionError(f"--pairs {pairs} is for several styles, and there is one. Repeat --style, or name a folder.")
+    return mixes
+
+
+def is_folder(style: str) -> bool:
+    """Whether the text of a style is a folder of styles."""
+    from impasto.weights.catalogue import is_weight_folder
+
+    return Path(name := split_weight(style)[0]).is_dir() and not is_weight_folder(name)
+
+
+def outside(paths: Iterable[Path], *, folder: Path, output: Path | None, what: str) -> list[Path]:
+    """The files of a folder of inputs that do not lie in the folder of outputs."""
+    kept_out = output.resolve() if output is not None else None
+    if kept_out == folder.resolve():
+        raise OptionError(f"{output} holds the {what}; name another folder, or outputs would be taken for {what}.")
+    return [path for path in paths if kept_out not in path.resolve().parents]
+
+
+def _each_of(text: str, *, output: Path | None, styles_of: Callable[[str], Sequence[str]]) -> Sequence[str] | None:
+    """The styles of a folder or network; None for a single style."""
+    name = split_weight(text)[0]
+    if not is_folder(text):
+        return list(styles_of(name)) or None
+    from impasto.image.files import pictures_in
+
+    folder = Path(name)
+    kept = [path for path in folder.rglob("*.safetensors") if not path.name.startswith(".")]
+    found = outside(sorted([*pictures_in(folder), *kept]), folder=folder, output=output, what="styles")
+    if not found:
+        raise ImageUnreadable(f"{folder} holds no pictures and no saved styles.")
+    return [str(path) for path in found]

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from impasto.cli.mixes import is_folder, outside, style_mixes
+from impasto.config.batch import PAIRS, FolderOptions
 from impasto.core.errors import ImageUnreadable, ImageUnwritable, OptionError
 from impasto.styles.weighted import split_weight
 
@@ -17,8 +19,7 @@ Identity = tuple[int, int]
 Found = tuple[Path, Path]
 """A content, and the subfolder that its output goes to."""
 
-PAIRS = ("all", "zip")
-SUFFIX = ".png"  # of outputs in a folder
+SUFFIX = ".png"  # of outputs in a folder, unless another format is asked for
 LONGEST_STEM_BYTES = 200  # most file systems allow names of 255 bytes
 FILMS = (".gif", ".mp4")
 
@@ -38,14 +39,15 @@ def targets(
     *,
     styles: Sequence[str],
     stem_of: Callable[[str], str],
-    pairs: str | None = None,
+    styles_of: Callable[[str], Sequence[str]] = lambda text: (),
+    folder: FolderOptions | None = None,
     bits: int = 8,
     keeps: Callable[[Path], bool] = lambda _: False,
 ) -> list[Target]:
     """The output of every content, and of every picture in those that are folders.
 
-    All `styles` are one mix; one that is a folder stands for every style in it by itself, with every content or, where
-    `pairs` is "zip", the first with the first and so on.
+    All `styles` are one mix, or paint each by itself, as `mixes.style_mixes` says; `styles_of` gives the styles of a
+    network of several. Each mix paints every content or, where `folder.pairs` is "zip", the first the first and so on.
 
     One picture becomes the file `output`, or a file in the folder `output`, which is one that exists or a name without
     ending; several go into a folder, where those of a folder keep their subfolders. The names are content-style.png,
@@ -53,27 +55,37 @@ def targets(
     into the current folder. Names in a folder are numbered where there is a file that `keeps` says is kept. Raises
     before any work what writing would raise after it, and `OptionError` for an output that is one of the inputs.
     """
-    contents_found, mixes = _found(contents, output), _mixes(styles, output)
-    several = is_batch(contents, styles)
-    if pairs is not None and _folder_in(styles) is None:
-        raise OptionError(f"--pairs {pairs} is for a folder of styles, and none is given: --style FOLDER")
-    chosen = _paired(contents_found, mixes, pairs or PAIRS[0])
-    if output is None and several:
-        raise OptionError("there are several pictures to paint; name a folder for what they become: -o FOLDER")
-    into_folder = several or output is None or output.is_dir() or not output.suffix
-    if several and output is not None and (output.is_file() or _is_picture(output)):
-        raise OptionError(f"{output} is one file, and several pictures are painted. Name a folder: -o FOLDER")
-    if output is not None and not into_folder:
-        made = [Target(contents_found[0][0], mixes[0], output)]
+    folder = folder or FolderOptions()
+    mixes = style_mixes(styles, pairs=folder.pairs, output=output, styles_of=styles_of)
+    contents_found = _found(contents, output)
+    several = is_batch(contents) or len(mixes) > 1 or is_folder(styles[0])
+    chosen = _paired(contents_found, mixes, folder.pairs or PAIRS[0])
+    if _into_folder(output, several=several, chosen_format=folder.format):
+        suffix = f".{folder.format}" if folder.format else SUFFIX
+        made = _named(chosen, output or Path(), stem_of=stem_of, suffix=suffix, keeps=keeps)
     else:
-        made = _named(chosen, output or Path(), stem_of=stem_of, keeps=keeps)
+        assert output is not None
+        made = [Target(contents_found[0][0], mixes[0], output)]
     _check(made, bits=bits)
     return made
 
 
-def is_batch(contents: Sequence[Path], styles: Sequence[str]) -> bool:
-    """Whether several pictures are asked for, also where a folder happens to hold one only."""
-    return len(contents) > 1 or contents[0].is_dir() or _folder_in(styles) is not None
+def _into_folder(output: Path | None, *, several: bool, chosen_format: str | None) -> bool:
+    """Whether outputs go into a folder; `OptionError` for what cannot be."""
+    if output is None and several:
+        raise OptionError("there are several pictures to paint; name a folder for what they become: -o FOLDER")
+    if several and output is not None and (output.is_file() or _is_picture(output)):
+        raise OptionError(f"{output} is one file, and several pictures are painted. Name a folder: -o FOLDER")
+    if several or output is None or output.is_dir() or not output.suffix:
+        return True
+    if chosen_format is not None:
+        raise OptionError(f"--format is for outputs in a folder; the ending of {output} decides its format.")
+    return False
+
+
+def is_batch(contents: Sequence[Path]) -> bool:
+    """Whether several contents are asked for, also where a folder happens to hold one only."""
+    return len(contents) > 1 or contents[0].is_dir()
 
 
 def unused(path: Path) -> Path:
@@ -151,50 +163,11 @@ def _found(contents: Sequence[Path], output: Path | None) -> list[Found]:
             continue
         from impasto.image.files import pictures_in
 
-        pictures = _outside(pictures_in(content), content, output, what="contents")
+        pictures = outside(pictures_in(content), folder=content, output=output, what="contents")
         if not pictures:
             raise ImageUnreadable(f"{content} holds no pictures.")
         pictures_by_folder += [(path, path.parent.relative_to(content)) for path in pictures]
     return pictures_by_folder
-
-
-def _outside(paths: Iterable[Path], folder: Path, output: Path | None, *, what: str) -> list[Path]:
-    """The files of a folder of inputs that do not lie in the folder of outputs."""
-    kept_out = output.resolve() if output is not None else None
-    if kept_out == folder.resolve():
-        raise OptionError(f"{output} holds the {what}; name another folder, or outputs would be taken for {what}.")
-    return [path for path in paths if kept_out not in path.resolve().parents]
-
-
-def _folder_in(styles: Sequence[str]) -> str | None:
-    """The first style that is a folder, as it stands on the command line."""
-    from impasto.weights.catalogue import is_weight_folder
-
-    folders = (text for text in styles if Path(name := split_weight(text)[0]).is_dir() and not is_weight_folder(name))
-    return next(folders, None)
-
-
-def _mixes(styles: Sequence[str], output: Path | None) -> list[tuple[str, ...]]:
-    """The mixes to paint in: all styles together, or each of a folder."""
-    text = _folder_in(styles)
-    if text is None:
-        return [tuple(styles)]
-    if len(styles) > 1:
-        raise OptionError(
-            f"{text} is a folder, each of whose styles paints by itself; {len(styles) - 1} more --style cannot be "
-            "mixed in. Give the folder alone, or name the files to mix."
-        )
-    name, weight = split_weight(text)
-    if weight != 1:
-        raise OptionError(f"--style {text} gives a weight to a folder, each of whose styles paints by itself.")
-    from impasto.image.files import pictures_in
-
-    folder = Path(name)
-    kept = [path for path in folder.rglob("*.safetensors") if not path.name.startswith(".")]
-    styles_in = _outside(sorted([*pictures_in(folder), *kept]), folder, output, what="styles")
-    if not styles_in:
-        raise ImageUnreadable(f"{folder} holds no pictures and no saved styles.")
-    return [(str(path),) for path in styles_in]
 
 
 def _paired(
@@ -216,6 +189,7 @@ def _named(
     folder: Path,
     *,
     stem_of: Callable[[str], str],
+    suffix: str,
     keeps: Callable[[Path], bool],
 ) -> list[Target]:
     """Names in a folder, numbered where two would be the same, or where a file is there that is kept."""
@@ -223,10 +197,10 @@ def _named(
     taken: set[str] = set()
     for (content, below), mix in chosen:
         stem = f"{content.stem}-{'+'.join(stem_of(split_weight(text)[0]) for text in mix)}"
-        output, number = folder / below / f"{stem}{SUFFIX}", 1
+        output, number = folder / below / f"{stem}{suffix}", 1
         while str(output).lower() in taken or keeps(output):  # some file systems do not tell cases apart
             number += 1
-            output = folder / below / f"{stem}-{number}{SUFFIX}"
+            output = folder / below / f"{stem}-{number}{suffix}"
         taken.add(str(output).lower())
         made.append(Target(content, mix, output))
     return made

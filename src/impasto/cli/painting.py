@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,16 @@ from impasto.core.errors import OptionError
 from impasto.video import animation
 
 
+def _saved_already() -> None:
+    """Nothing is left to do."""
+
+
 @dataclass(frozen=True)
 class Painted:
     """The result of painting. `state` is the file to resume from, if it was stopped.
 
-    `complete` is false where a snapshot, the animation or the state could not be written.
+    `complete` is false where a snapshot, the animation or the state could not be written. `save` writes the picture,
+    where that is left to do.
     """
 
     session: Session
@@ -39,6 +45,7 @@ class Painted:
     stopped: bool = False
     state: Path | None = None
     complete: bool = True
+    save: Callable[[], object] = _saved_already
 
     @property
     def exit_code(self) -> int:
@@ -94,12 +101,21 @@ def check_gradual(gradual: bool, options: OutputOptions) -> None:
 
 
 def painted_file(session: Session, output: Path, *, options: OutputOptions, bar: Bar) -> Painted:
-    """Paint to the end, or to the first Ctrl-C, and write the picture; then the picture so far and the state are kept.
+    """Paint as `painted` does, and write the picture."""
+    result = painted(session, output, options=options, bar=bar)
+    result.save()
+    return result
 
+
+def painted(session: Session, output: Path, *, options: OutputOptions, bar: Bar, place: Place | None = None) -> Painted:
+    """Paint to the end, or to the first Ctrl-C; then the picture so far and the state are kept.
+
+    A picture that came at once is left to be written by the result's `save`. `place` is the picture's among several.
     The picture is written first; a snapshot, an animation or a state that cannot be written is reported. Pictures of
     an unfinished painting have no recipe, since it would not give them again, and replace no finished picture.
     """
-    started, shown, place, state = time.monotonic(), Shown(session, bar, output.name), output, None
+    started, shown, path, state = time.monotonic(), Shown(session, bar, output.name, place=place), output, None
+    save: Callable[[], object] = _saved_already
     with on_interrupt(bar.note) as stop, _Extras.of(session, output, options=options, bar=bar) as extras:
         for step in session.steps():
             stop.worth_keeping = True
@@ -110,16 +126,18 @@ def painted_file(session: Session, output: Path, *, options: OutputOptions, bar:
                 break
         result, stopped = session.painting(step), step.index < step.total
         if stopped:
-            place = _place_of_unfinished(output, session.plan.files)
-            dataclasses.replace(result, recipe=None).save(place, options)
+            path = _place_of_unfinished(output, session.plan.files)
+            dataclasses.replace(result, recipe=None).save(path, options)
             with extras.reported("the state"):
                 state = session.pause(step, output)
-        else:
+        elif session.plan.method.gradual:
             result.save(output, options)
+        else:
+            save = partial(result.save, output, options)
     if session.resume is not None and not stopped:
         session.forget(output)
     seconds = time.monotonic() - started
-    return Painted(session, place, step, seconds, stopped=stopped, state=state, complete=not extras.failed)
+    return Painted(session, path, step, seconds, stopped, state, complete=not extras.failed, save=save)
 
 
 def _place_of_unfinished(output: Path, inputs: Iterable[str]) -> Path:
@@ -178,16 +196,32 @@ class _Extras:
             self._bar.tell_error(f"{name} is not written: {described(error) or unexpected(error)}")
 
 
+@dataclass(frozen=True)
+class Place:
+    """The place of a picture among those of a command: number `number`, from 0, of `count`."""
+
+    number: int
+    count: int
+    left: TimeLeft
+
+    def __str__(self) -> str:
+        return f"{self.number + 1} of {self.count}"
+
+
 class Shown:
-    """Draws the steps of one painting on a bar; one that is a single step leaves nothing to draw.
+    """Draws the steps of one painting on a bar, or the pictures of many, where it has a place among them.
 
     A step's work is taken as its canvas's pixels.
     """
 
-    def __init__(self, session: Session, bar: Bar, name: str) -> None:
+    def __init__(self, session: Session, bar: Bar, name: str, *, place: Place | None = None) -> None:
         self._bar, self._name, self._unit = bar, name, unit_of(session)
         self._work = [h * w for (h, w), steps in session.work() for _ in range(steps)]
-        self._left = TimeLeft(sum(self._work))
+        self._place, self._left = place, TimeLeft(sum(self._work)) if place is None else place.left
+        if place is None:
+            bar.wait(f"painting {name}")
+        else:
+            self._draw(0.0, "")
 
     def __call__(self, step: Step) -> None:
         """Draw one step, and say what it notes."""
@@ -195,11 +229,19 @@ class Shown:
             self._bar.note(f"{self._unit} {step.index}: {step.note}")
         if step.total == 1:
             return
-        done, total = sum(self._work[: step.index]), sum(self._work)
         h, w = step.size_hw
+        self._draw(
+            sum(self._work[: step.index]), f"{self._unit} {step.index}/{step.total}  {w}×{h}", as_losses(step.losses)
+        )
+
+    def _draw(self, done: float, *texts: str) -> None:
+        total, first = float(sum(self._work)), self._name
+        if self._place is not None:
+            done, total = self._place.number + done / total, self._place.count
+            first = f"{self._place}  {self._name}"
         left = as_time(self._left.after(done))
-        where = [self._name, f"{self._unit} {step.index}/{step.total}", f"{w}×{h}"]
-        parts = [*where, left and f"{left} left", as_losses(step.losses)]
+        where, *measures = texts
+        parts = [first, where, left and f"{left} left", *measures]
         self._bar.show(done, total, "  ".join(part for part in parts if part))
 
 

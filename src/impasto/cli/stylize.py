@@ -13,8 +13,9 @@ from cyclopts import App, ArgumentCollection, Group, Parameter, Token
 from impasto.cli import outputs
 from impasto.cli.config_file import SIZES, fill_from_config
 from impasto.cli.flags import as_text, flag, takes_options
-from impasto.cli.mixes import MixFlags
-from impasto.cli.outputs import PAIRS, Target
+from impasto.cli.mixes import MixFlags, is_folder
+from impasto.cli.outputs import Target
+from impasto.config.batch import FolderOptions
 from impasto.config.console import ConsoleOptions
 from impasto.config.job import Job, LookOptions, StyleSource
 from impasto.config.pictures import OutputOptions
@@ -23,9 +24,14 @@ from impasto.core.errors import OptionError
 
 if TYPE_CHECKING:
     from impasto.api import Plan
-    from impasto.cli.batch import Item
+    from impasto.cli.folders import Item
 
 PICTURES = Group("Pictures", sort_key=0)
+PRESET = Parameter(
+    choices=tuple(PRESETS),
+    help="Where the options start from; flags override it. "
+    + " ".join(f"{name}: {preset.about}." for name, preset in PRESETS.items()),
+)
 
 
 def from_preset(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -57,30 +63,15 @@ app = App(name="stylize", config=(from_preset, from_config))
 class PictureFlags:
     """Which pictures are painted, and where to."""
 
-    pairs: Annotated[
-        str | None,
-        Parameter(
-            choices=PAIRS,
-            help="A folder as --style stands for every style in it by itself. all paints every content in every one, "
-            "zip the first in the first and so on, in the order of their names. Without: all.",
-        ),
-    ] = None
     output: Annotated[
         Path | None,
         Parameter(
             alias="-o",
             help="File to write; its ending decides the format. Or a folder, one that exists or a name without ending, "
-            "for CONTENT-STYLE.png.",
+            "for CONTENT-STYLE.png or another --format.",
         ),
     ] = None
-    preset: Annotated[
-        str | None,
-        Parameter(
-            choices=tuple(PRESETS),
-            help="Where the options start from; flags override it. "
-            + " ".join(f"{name}: {preset.about}." for name, preset in PRESETS.items()),
-        ),
-    ] = None
+    preset: Annotated[str | None, PRESET] = None
     config: Annotated[
         Path | None,
         Parameter(
@@ -105,6 +96,7 @@ def stylize(
     *,
     mix: MixFlags,
     pictures: PictureFlags,
+    folder: FolderOptions,
     look: LookOptions,
     output: OutputOptions,
     console: ConsoleOptions,
@@ -116,29 +108,25 @@ def stylize(
     makes it again. Ctrl-C stops after the running step and keeps the picture so far, and with --method optimise its
     state; --resume goes on from there. A bad picture among several is left out and reported; the exit code is then 1.
     """
-    from impasto.cli.batch import Batch
-    from impasto.cli.painting import painted_file
+    from impasto.cli.folders import FolderRun
 
-    several = outputs.is_batch(content, mix.style)
-    items = _items(content, mix=mix, pictures=pictures, look=look, output=output)
-    batch = Batch(items, resume=pictures.resume, several=several, console=console)
-    for number, item in enumerate(batch.items):
-        with batch.attempt(item) as bar:
-            session = batch.opened(item, bar)
-            if session is not None:
-                result = painted_file(session, item.output, options=item.options, bar=bar)
-                batch.report(number, result, bar)
-        if batch.stopped:
-            break
-    return batch.exit_code()
+    items = _items(content, mix=mix, pictures=pictures, folder=folder, look=look, output=output)
+    several = outputs.is_batch(content) or len(items) > 1 or is_folder(mix.style[0])
+    return FolderRun(items, resume=pictures.resume, several=several, console=console).paint()
 
 
 def _items(
-    content: Sequence[Path], *, mix: MixFlags, pictures: PictureFlags, look: LookOptions, output: OutputOptions
+    content: Sequence[Path],
+    *,
+    mix: MixFlags,
+    pictures: PictureFlags,
+    folder: FolderOptions,
+    look: LookOptions,
+    output: OutputOptions,
 ) -> list[Item]:
     """The planned jobs with their outputs. Raises before any work what would be raised after it."""
     from impasto import api
-    from impasto.cli.batch import Item
+    from impasto.cli.folders import Item
 
     catalogue = api.StyleCatalogue()
     made = outputs.targets(
@@ -146,14 +134,16 @@ def _items(
         pictures.output,
         styles=mix.style,
         stem_of=lambda text: catalogue.resolve(StyleSource(source=text)).stem,
-        pairs=pictures.pairs,
+        styles_of=catalogue.styles_in,
+        folder=folder,
         bits=output.bits,
         keeps=lambda path: _is_kept(path, pictures),
     )
     plans = [api.plan_job(_job(target, mix, look), catalogue=catalogue) for target in made]
     options = [_of_one(target, output, several=len(made) > 1) for target in made]
     _check_outputs(plans, made, options)
-    return [Item(plan, target.output, own) for plan, target, own in zip(plans, made, options, strict=True)]
+    rows = zip(plans, made, options, strict=True)
+    return [Item(number, plan, target.output, own) for number, (plan, target, own) in enumerate(rows)]
 
 
 def _is_kept(path: Path, pictures: PictureFlags) -> bool:

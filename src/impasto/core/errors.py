@@ -88,6 +88,10 @@ class StateError(ImpastoError):
     """A saved state, checkpoint or recipe that does not fit what is asked."""
 
 
+class BatchError(ImpastoError):
+    """A manifest, store or worker process with which a batch cannot go on."""
+
+
 class VideoError(ImpastoError):
     """A film that cannot be used."""
 

@@ -82,6 +82,12 @@ class Recipe:
         inputs = {names[name]: digest for name, digest in self.inputs.items()}
         return dataclasses.replace(self, job=_with_files(self.job, names), inputs=inputs)
 
+    def with_content(self, name: str) -> Recipe:
+        """The recipe with its content under another name: that of the picture that a temporary copy is of."""
+        old = self.job.content
+        inputs = {name if each == old else each: digest for each, digest in self.inputs.items()}
+        return dataclasses.replace(self, job=dataclasses.replace(self.job, content=name), inputs=inputs)
+
     def written_with(self, options: OutputOptions) -> Recipe:
         """The recipe of a file written with `options`, where they are not the default."""
         changed = {name: getattr(options, name) for name in WRITTEN if name in changed_options(options)}
@@ -102,7 +108,7 @@ class Recipe:
 
     def differences(self, other: Recipe) -> list[str]:
         """Dotted names of what differs between two recipes: `job.optimise.seed`."""
-        return _differing(json.loads(self.to_json()), json.loads(other.to_json()))
+        return differing(json.loads(self.to_json()), json.loads(other.to_json()))
 
 
 def recipe_for(plan: Plan, loaded: LoadedMethod, *, folder: Path) -> Recipe:
@@ -151,6 +157,11 @@ def job_again(
         raise StateError(f"the recipe's inputs are not what they were: {'; '.join(changed)}.")
     names = _renamed(recipe.job, recipe.inputs, lambda name: paths.get(name, os.path.normpath(folder / name)))
     return _with_files(recipe.job, names)
+
+
+def with_absolute_files(plan: Plan) -> Job:
+    """The plan's job for a process in another folder."""
+    return _with_files(plan.job, _renamed(plan.job, plan.files, lambda name: os.path.abspath(os.path.expanduser(name))))
 
 
 def _moved_inputs(recipe: Recipe, *, content: str | Path | None, styles: Sequence[str | Path]) -> dict[str, str]:
@@ -241,8 +252,9 @@ def _circumstances(values: Any) -> dict[str, Any]:
     return dict(values)
 
 
-def _differing(one: Any, other: Any, where: str = "") -> list[str]:
+def differing(one: Any, other: Any, *, where: str = "") -> list[str]:
+    """Dotted names of what differs between two trees of plain values."""
     if isinstance(one, dict) and isinstance(other, dict):
         pairs = {name: (one.get(name), other.get(name)) for name in {**one, **other}}
-        return [name for key, (a, b) in pairs.items() for name in _differing(a, b, f"{where}.{key}".lstrip("."))]
+        return [name for key, (a, b) in pairs.items() for name in differing(a, b, where=f"{where}.{key}".lstrip("."))]
     return [] if one == other else [where]

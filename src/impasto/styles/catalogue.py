@@ -111,6 +111,13 @@ class StyleCatalogue:
         every = chosen or [network for network in self.networks if network in self.installed]
         return list(dict.fromkeys(source for name in every for source in self._sources_of(name)))
 
+    def styles_in(self, text: str) -> list[str]:
+        """The text of each style of a network of several, by its name or file; empty for any other text."""
+        is_style = any(text in styles for styles in self.networks.values())
+        if not (is_weight_file(text) or (text in self.networks and not is_style and may_be_name(text))):
+            return []
+        return self._sources_of(text) if len(self._styles_of(text) or ()) > 1 else []
+
     def check_new(self, name: str, *, replace: bool = False) -> None:
         """Raise `OptionError` for a name that a new style cannot have, or that is taken, unless it may `replace`."""
         catalogue.imported_path(name)

@@ -1,0 +1,114 @@
+"""Painting the pictures of one command: each is painted while the next is read and the last is written."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from impasto import api
+from impasto.api import JobCache, OutputOptions, Plan, Session
+from impasto.cli import processor
+from impasto.cli.bars import Bar, TimeLeft, fetched
+from impasto.cli.failures import described, unexpected
+from impasto.cli.painting import Painted, Place, check_gradual, done_already, painted
+from impasto.cli.stopping import INTERRUPTED
+from impasto.config.console import ConsoleOptions
+from impasto.core.errors import OptionError
+from impasto.jobs.pipeline import Stages, pipelined
+
+LISTED = 10  # failures that the last line names
+
+
+@dataclass(frozen=True)
+class Item:
+    """A planned job and where it goes; `number` counts from 0."""
+
+    number: int
+    plan: Plan
+    output: Path
+    options: OutputOptions
+
+    @property
+    def name(self) -> str:
+        """The files that it is made of."""
+        return f"{self.plan.job.content} in {' + '.join(style.name for style in self.plan.styles)}"
+
+
+class FolderRun:
+    """The items of one command.
+
+    `several` says that more than one picture was asked for, also where a folder holds one only: then an item that
+    fails is reported and the next one begun. Wrong options end the command.
+    """
+
+    def __init__(self, items: Sequence[Item], *, resume: bool, several: bool, console: ConsoleOptions) -> None:
+        """Raises `OptionError` for an animation of a method that is not gradual."""
+        processor.prepare(console)
+        for item in items:
+            check_gradual(item.plan.method.gradual, item.options)
+        self.items, self._resume, self._several, self._console = items, resume, several, console
+        self._cache, self._failed = JobCache(codes=several), list[Item]()
+        self._stopped, self._complete, self._left = False, True, TimeLeft(len(items))
+
+    def paint(self) -> int:
+        """Paint every item, to the end or the first Ctrl-C; the exit code. The last line names what failed."""
+        timed = any(item.plan.job.optimise.seconds for item in self.items)
+        with Bar(quiet=self._console.quiet) as self._bar:
+            stages = Stages(self._opened, self._painted, self._written, self._report_failure)
+            with contextlib.closing(pipelined(self.items, stages, overlapped=not timed)) as done:
+                item = next(item for item in done if self._stopped or item.number == len(self.items) - 1)
+            if self._stopped and len(self.items) > 1:
+                self._bar.note(f"{item.number} of {len(self.items)} pictures were finished before.")
+            return self._exit_code()
+
+    def _opened(self, item: Item) -> Session | None:
+        """The item's session; None where a resumed command has painted it already."""
+        if item.number == 0:
+            self._bar.wait("reading pictures and weights")
+        state = api.paused_path(item.output) if item.plan.method.gradual else None
+        if state is not None and not self._resume:
+            self._bar.note(f"{state} is there: --resume would go on with that painting")
+        session = api.open_session(
+            item.plan,
+            output=item.output,
+            resume=self._resume and (not self._several or state is not None),
+            cache=self._cache,
+            progress=fetched(self._bar, ", ".join(item.plan.weights)),
+        )
+        if self._several and self._resume and session.resume is None and done_already(session, item.output):
+            return None
+        return session
+
+    def _painted(self, item: Item, session: Session | None) -> Painted | None:
+        if session is None:
+            return None
+        place = Place(item.number, len(self.items), self._left) if len(self.items) > 1 else None
+        result = painted(session, item.output, options=item.options, bar=self._bar, place=place)
+        self._stopped, self._complete = result.stopped, self._complete and result.complete
+        return result
+
+    def _written(self, item: Item, result: Painted | None) -> None:
+        """Write the picture and report it."""
+        if result is None:
+            self._bar.note(f"{item.output} is done already")
+            return
+        result.save()
+        result.report(self._bar, as_json=self._console.json)
+
+    def _report_failure(self, item: Item, error: Exception) -> None:
+        if not self._several or isinstance(error, OptionError):
+            raise error
+        self._failed.append(item)
+        self._bar.tell_error(f"{item.plan.job.content}: {described(error) or unexpected(error)}")
+
+    def _exit_code(self) -> int:
+        if self._stopped:
+            return INTERRUPTED
+        failed, count = self._failed, len(self._failed)
+        if failed:
+            more = f" and {count - LISTED} more" if count > LISTED else ""
+            names = ", ".join(item.name for item in failed[:LISTED])
+            self._bar.tell_error(f"{count} of {len(self.items)} pictures could not be painted: {names}{more}.")
+        return 1 if failed or not self._complete else 0

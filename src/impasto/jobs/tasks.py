@@ -1,0 +1,110 @@
+"""What a batch does: its pictures, their styles, and what came of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from impasto.config.job import Job
+from impasto.config.pictures import OutputOptions
+from impasto.jobs.manifest import Entry
+
+DONE, FAILED = "done", "failed"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A picture in a mix of styles (by its name in `Spec.mixes`), and the name of its output."""
+
+    number: int
+    entry: Entry
+    mix: str
+    output: str
+
+
+@dataclass(frozen=True)
+class MixOfStyles:
+    """The job of every picture in one mix, without a content, and the digest of all that decides how it looks."""
+
+    job: Job
+    recipe: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Hex digits of the recipe's sha256."""
+        return hashlib.sha256(json.dumps(self.recipe, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a worker needs besides its tasks. `outputs` is the folder or URL where pictures go."""
+
+    mixes: Mapping[str, MixOfStyles]
+    outputs: str
+    written: OutputOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a task; a line of the ledger.
+
+    `seconds` are those of reading, painting and writing; `shard` is the tar file that the output is in.
+    """
+
+    key: str
+    mix: str
+    digest: str
+    output: str
+    state: str = DONE
+    error: str = ""
+    attempts: int = 1
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    shard: str = ""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Input and recipe: a task of the same identity is not done again."""
+        return self.key, self.digest
+
+    def line(self) -> str:
+        """As JSON."""
+        return json.dumps(asdict(self), ensure_ascii=True)
+
+    @classmethod
+    def of_line(cls, text: str) -> Outcome:
+        """The outcome in a line; `ValueError` or `TypeError` where there is none."""
+        return cls(**json.loads(text))
+
+
+def tasks_of(
+    entries: Sequence[Entry],
+    mixes: Mapping[str, MixOfStyles],
+    *,
+    suffix: str,
+    pairs: str,
+    known: Set[tuple[str, str]],
+    taken: Set[str],
+) -> list[Task]:
+    """The tasks that are left: every entry in every mix, or pair by pair, without those `known` by their identity.
+
+    Outputs are `stem-mix.png`, numbered where the name is `taken` (names in lower case: some file systems take names
+    of either case for the same).
+    """
+    names = list(mixes)
+    rows = (
+        zip(entries, names, strict=True) if pairs == "zip" else ((entry, name) for entry in entries for name in names)
+    )
+    used, tasks = set(taken), list[Task]()
+    for entry, name in rows:
+        if (entry.key, mixes[name].digest) in known:
+            continue
+        output, number = f"{entry.stem}-{name}{suffix}", 1
+        while output.lower() in used:
+            number += 1
+            output = f"{entry.stem}-{name}-{number}{suffix}"
+        used.add(output.lower())
+        tasks.append(Task(len(tasks), entry, name, output))
+    return tasks
