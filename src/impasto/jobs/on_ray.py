@@ -68,7 +68,7 @@ def paint_on_ray(batch: Batch, *, workers: int, threads: int, gpus: bool, addres
     ray: Any = optional("ray", "ray", "painting on a cluster")
     ray_data: Any = optional("ray.data", "ray", "painting on a cluster")
     with _connected(ray, address):
-        count = workers or _fitting(ray.cluster_resources(), threads=threads, gpus=gpus)
+        count = workers or fitting(ray.cluster_resources(), threads=threads, gpus=gpus)
         shards = _small_enough(shards_of(batch), workers=count) if not batch.options.tar else shards_of(batch)
         _quiet(ray_data)
         rows = [{"shard": pickle.dumps(shard)} for shard in shards]
@@ -109,7 +109,7 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def _fitting(resources: Mapping[str, float], *, threads: int, gpus: bool) -> int:
+def fitting(resources: Mapping[str, float], *, threads: int, gpus: bool) -> int:
     """How many actors the cluster has room for."""
     if gpus and not resources.get("GPU"):
         raise OptionError("`devices` asks for GPUs, and the Ray cluster has none. Leave it out.")

@@ -1,0 +1,182 @@
+"""Batches: pictures a second beside the plain loop, memory over many pictures, and outputs after kill -9.
+
+`python benchmarks/batch.py speed`, `memory` or `kills`; each prints one line or table. Contents are drawn. Rates leave
+out the start of the processes; `kills` starts the command itself and kills a worker or the driver at random moments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from impasto.config.batch import BatchOptions, FolderOptions
+from impasto.config.job import Job, StyleSource
+from impasto.config.pictures import OutputOptions, SizeOptions
+from impasto.image import files
+from impasto.jobs.batch import Batch, paint, planned
+from impasto.jobs.pool import Pool
+from impasto.jobs.slots import Slot, cores
+
+STYLE = "wave"
+
+
+def drawn(folder: Path, count: int, *, size: int) -> Path:
+    """Pictures of smooth noise, quickly drawn."""
+    generator = torch.Generator().manual_seed(0)
+    for number in range(count):
+        coarse = torch.rand(1, 3, 8, 8, generator=generator)
+        whole = torch.nn.functional.interpolate(coarse, size=(size * 3 // 4, size), mode="bicubic").clamp(0, 1)
+        files.write(folder / f"{number:05}.jpg", whole)
+    return folder
+
+
+@contextlib.contextmanager
+def batch_of(folder: Path, outputs: Path, *, size: int) -> Iterator[Batch]:
+    """The pictures of a folder, in one trained style."""
+    with planned(
+        [str(folder)],
+        {STYLE: Job(content="", styles=(StyleSource(source=STYLE),), size=SizeOptions(size=size))},
+        outputs=str(outputs),
+        folder=FolderOptions(format="jpg"),
+        written=OutputOptions(),
+        options=BatchOptions(),
+    ) as batch:
+        yield batch
+
+
+def rate(folder: Path, outputs: Path, *, size: int, workers: int) -> float:
+    """Pictures a second of a batch, from its fifth outcome to its last."""
+    with batch_of(folder, outputs, size=size) as batch:
+        times = [time.perf_counter() for _ in paint(batch, [Slot(1)] * workers)]
+    return (len(times) - 5) / (times[-1] - times[4])
+
+
+def plain_rate(folder: Path, outputs: Path, *, size: int) -> float:
+    """Pictures a second of reading, painting and writing in turn, with one thread."""
+    from impasto import api
+
+    torch.set_num_threads(1)
+    cache, times = api.JobCache(codes=True), []
+    for path in sorted(folder.iterdir()):
+        job = Job(content=str(path), styles=(StyleSource(source=STYLE),), size=SizeOptions(size=size))
+        session = api.open_session(job, output=outputs / path.name, cache=cache)
+        for step in session.steps():
+            last = step
+        session.painting(last).save(outputs / path.name)
+        times.append(time.perf_counter())
+    return (len(times) - 5) / (times[-1] - times[4])
+
+
+def speed(folder: Path, *, count: int, size: int) -> None:
+    """One plain loop and one batch after the other, and the plain loop again, since the machine may be busy."""
+    contents = drawn(folder / "in", count, size=size)
+    before = plain_rate(contents, folder / "plain", size=size)
+    workers = cores()
+    batched = rate(contents, folder / "batch", size=size, workers=workers)
+    after = plain_rate(contents, folder / "plain2", size=size)
+    single = (before + after) / 2
+    print(
+        f"{count} pictures at {size} px: plain loop {before:.2f} and {after:.2f} a second, {workers} workers "
+        f"{batched:.2f}: {batched / (workers * single):.2f} of {workers} plain loops"
+    )
+
+
+def memory(folder: Path, *, count: int, size: int) -> None:
+    """The resident memory of the driver and of its worker, early and late."""
+    contents = drawn(folder / "in", count, size=size)
+    rows = []
+    with batch_of(contents, folder / "out", size=size) as batch, batch.store.staging() as staged:
+        from impasto.jobs.batch import shards_of
+        from impasto.jobs.shards import painted_shards
+
+        pool = Pool(batch.spec, [Slot(1)])
+        with contextlib.closing(pool):
+            for number, _ in enumerate(painted_shards(shards_of(batch), pool, store=batch.store, staged=staged), 1):
+                if number % max(1, count // 10) == 0:
+                    rows.append((number, resident_mb(os.getpid()), resident_mb(pool.pids[0])))
+    for number, driver, worker in rows:
+        print(f"{number:6} pictures  driver {driver:4.0f} MB  worker {worker:4.0f} MB")
+
+
+def resident_mb(pid: int) -> float:
+    """The resident memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def kills(folder: Path, *, count: int, size: int, times: int) -> None:
+    """Kill a worker or the driver at random moments, run again, and look at every output."""
+    contents, chance = drawn(folder / "in", count, size=size), random.Random(0)
+    outputs = folder / "out"
+    command = [sys.executable, "-m", "impasto", "batch", str(contents), "--style", STYLE, "--size", str(size)]
+    command += ["--format", "jpg", "--workers", "2", "--threads", "2", "--quiet", "-o", str(outputs)]
+    killed = {"worker": 0, "driver": 0}
+    while sum(killed.values()) < times:
+        began = len(list(outputs.glob("*.jpg")))
+        if began == count:
+            outputs = folder / f"out{sum(killed.values())}"
+            command[-1] = str(outputs)
+            began = 0
+        driver = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while driver.poll() is None and len(list(outputs.glob("*.jpg"))) == began:
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0, 1))
+        if driver.poll() is not None:
+            continue
+        if chance.random() < 0.5 and (workers := children(driver.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(chance.choice(workers), signal.SIGKILL)
+                killed["worker"] += 1
+        else:
+            driver.kill()
+            killed["driver"] += 1
+            driver.wait()
+            continue
+        driver.wait()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    folders = [path for path in folder.iterdir() if path.name.startswith("out")]
+    whole = [len([files.read(path) for path in each.glob("*.jpg")]) for each in folders]
+    left = [path for each in folders for path in (each / ".impasto").rglob("*") if "staging" in path.parts]
+    print(f"killed {killed['worker']} workers and {killed['driver']} drivers; readable outputs of {count}: {whole}; ")
+    print(f"temporary files left: {len(left)}")
+
+
+def children(pid: int) -> list[int]:
+    """The worker processes of a driver: those that multiprocessing spawned, without its resource tracker."""
+    found = []
+    for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(OSError):
+            if b"spawn_main" in Path(f"/proc/{text}/cmdline").read_bytes():
+                found.append(int(text))
+    return found
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("speed", "memory", "kills"))
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--times", type=int, default=20)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if given.what == "kills":
+            kills(Path(folder), count=given.count, size=given.size, times=given.times)
+        else:
+            {"speed": speed, "memory": memory}[given.what](Path(folder), count=given.count, size=given.size)
+
+
+if __name__ == "__main__":
+    main()
