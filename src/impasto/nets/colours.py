@@ -27,11 +27,15 @@ def colour_map(stats: Tensor, target: Tensor) -> Tensor:
     dark (Pitié & Kokaram, The linear Monge-Kantorovitch linear colour mapping, 2007). In float32.
     """
     eye = FLOOR * torch.eye(3, dtype=torch.float64, device=stats.device)
-    here, there = (value.double()[:, 1:] + eye for value in (stats, target))
-    root, back = power(here, 0.5, floor=0), power(here, -0.5, floor=0)
-    linear = back @ power(root @ there @ root, 0.5, floor=0) @ back
+    linear = transport(*(value.double()[:, 1:] + eye for value in (stats, target)))
     shift = target[:, 0].double() - (linear @ stats[:, 0, :, None].double())[..., 0]
     return torch.cat([linear, shift[..., None]], dim=2).float()
+
+
+def transport(here: Tensor, there: Tensor) -> Tensor:
+    """The linear map `(b, 3, 3)` between Gaussians of these covariances, symmetric and positive, in float64."""
+    root, back = power(here, 0.5, floor=0), power(here, -0.5, floor=0)
+    return back @ power(root @ there @ root, 0.5, floor=0) @ back
 
 
 def recoloured(image: Tensor, linear: Tensor, *, amount: float = 1) -> Tensor:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.encoders.padding import reflected
 from impasto.image.resize import SizeHW
+from impasto.nets.bands import BANDS
 from impasto.nets.blocks import blurred_double, doubled
 from impasto.nets.noise import Noise, SeededNoise, with_noise
 from impasto.nets.norms import instance_norm
@@ -23,8 +26,14 @@ RUNNING = ("running_mean", "running_var")
 
 
 def is_style_param(key: str) -> bool:
-    """Whether a tensor of a network's state belongs to the styles: norm scales, norm shifts, colours."""
-    return (".norm." in key and not key.endswith(RUNNING)) or key == PALETTE
+    """Whether a tensor of a network's state belongs to the styles: norm scales, norm shifts, colours, contrast."""
+    return (".norm." in key and not key.endswith(RUNNING)) or key in (PALETTE, BANDS)
+
+
+def with_own_defaults(net: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`tensors`, with the noise strengths and contrasts of `net` where they have none, as older networks."""
+    own = {key: value for key, value in net.state_dict().items() if key.endswith((".noise", BANDS))}
+    return {**own, **tensors}
 
 
 class Layer(nn.Module):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.image.resize import SizeHW
+from impasto.nets import bands
 from impasto.nets.blocks import blurred_double
 from impasto.nets.layers import Conv, Layer, Norm, Transposed, shuffled, smoothed, unshuffled
 from impasto.nets.moments import RunningMoments, place_moments
@@ -143,6 +144,28 @@ def summed(one: Map, other: Map) -> Map:
         return one.rows(start, stop)[..., :width] + other.rows(start, stop)
 
     return Map(rows, other.channels, other.size_hw, one.held + other.held)
+
+
+def halved(source: Map) -> Map:
+    """`bands.halved` of all of `source`."""
+    height, width = source.size_hw
+
+    def rows(start: int, stop: int) -> Tensor:
+        return bands.halved(source.rows(2 * start, min(2 * stop, height)))
+
+    return Map(rows, source.channels, (-(-height // 2), -(-width // 2)), source.held)
+
+
+def doubled(source: Map) -> Map:
+    """`bands.upsampled` of all of `source`."""
+    height, width = source.size_hw
+
+    def rows(start: int, stop: int) -> Tensor:
+        above, below = max(start // 2 - 1, 0), min(-(-stop // 2) + 1, height)
+        enlarged = bands.upsampled(source.rows(above, below))
+        return enlarged[:, :, start - 2 * above : stop - 2 * above]
+
+    return Map(rows, source.channels, (2 * height, 2 * width), source.held)
 
 
 def running_moments(feats: Tensor, before: RunningMoments | None) -> RunningMoments:

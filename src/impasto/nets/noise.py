@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 GAIN = 10.0
 """Factor of the learned strengths: a step of Adam, the learning rate, is little against features of 1."""
@@ -76,12 +75,6 @@ def noise_plane(
     radius, angle = key.double().add(0.5) / 2**32, hashed(key + 0x7F4A7C15).double() / 2**32
     normal = (-2 * radius.log()).sqrt() * (2 * math.pi * angle).cos()
     return normal.float()[None, None]
-
-
-def with_noise_strengths(net: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`tensors`, with the noise strengths of `net` where they have none, as weights of networks without noise."""
-    own = {key: value for key, value in net.state_dict().items() if key.endswith(".noise")}
-    return {**own, **tensors}
 
 
 def hashed(numbers: Tensor) -> Tensor:

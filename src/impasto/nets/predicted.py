@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from impasto.nets.bands import BANDS
 from impasto.nets.colours import COLOURS
-from impasto.nets.layers import PALETTE, is_style_param
-from impasto.nets.noise import Noise, with_noise_strengths
+from impasto.nets.layers import PALETTE, is_style_param, with_own_defaults
+from impasto.nets.noise import Noise
 from impasto.nets.painting import with_params
 from impasto.nets.protocol import Code, Feats, StyleParams
 from impasto.nets.residual import Residual
@@ -107,7 +108,7 @@ class Predicted(nn.Module):
         """
         tables = {key: value.float() for key, value in tensors.items() if is_style_param(key) and value.ndim == 2}
         means = {key: value.mean(0) for key, value in tables.items()}
-        fill(self.painter, with_noise_strengths(self.painter, {**tensors, **means}), name)
+        fill(self.painter, with_own_defaults(self.painter, {**tensors, **means}), name)
         if tables:
             self.row_unit.copy_(torch.cat([tables[key].std(0, correction=0) for key in self.shapes]) + SMALL)
 
@@ -119,7 +120,8 @@ class Predicted(nn.Module):
             deltas = (self.row_unit * self.spread(style + self.bent(style))).split(list(self.shapes.values()), dim=1)
             own = dict(self.painter.named_parameters())
             params = {key: own[key] + delta for key, delta in zip(self.shapes, deltas, strict=True)}
-            return params | {PALETTE: code[COLOURS].float().flatten(1)}
+            contrast = {BANDS: code[BANDS].float()} if self.painter.matches_bands and BANDS in code else {}
+            return params | {PALETTE: code[COLOURS].float().flatten(1)} | contrast
 
     def of_style(self, params: StyleParams) -> Residual:
         """See `protocol.AnyStyle`."""

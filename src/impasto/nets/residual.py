@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from impasto.core.errors import OptionError, UnknownName
 from impasto.image.resize import SizeHW
+from impasto.nets.bands import BAND_NUMBERS, BANDS, in_bands
 from impasto.nets.colours import in_colours
 from impasto.nets.layers import (
     NORMS,
@@ -53,7 +54,8 @@ class Residual(nn.Module):
     first layer and depth to space after the last one, smoothed. `noise`: white noise times a learned strength per
     channel, added before the norms of the blocks and of the way up (Karras et al. 2019, StyleGAN), so that texture in
     flat areas grows from the noise instead of from the sampling grid. `matches_palette`: the finished picture is given
-    the mean and covariance of the style's colours once more, since strokes lower the contrast; not while training.
+    the mean and covariance of the style's colours once more, since strokes lower the contrast; `matches_bands`: before,
+    its contrast at each scale becomes the style's (`nets.bands`), where that is known. Neither while training.
     `norm`: one of `layers.NORMS`. `bottleneck`: blocks of three layers, the second with so many channels, between
     1×1 convolutions (He et al. 2016, figure 5). `start_px`: the picture is mirrored by so many pixels around it, and
     the convolutions of the blocks have no padding, so that the size is again that of the picture.
@@ -79,21 +81,24 @@ class Residual(nn.Module):
         unshuffle: int = 1,
         noise: bool = False,
         matches_palette: bool = False,
+        matches_bands: bool = False,
         norm: str = "instance",
         bottleneck: int = 0,
         start_px: int = 0,
     ) -> None:
         super().__init__()
         _check(styles, unshuffle, padding, upsampling, norm)
-        if matches_palette and not recolours:
-            raise OptionError("matches_palette needs recolours: the network knows no palette without it.")
+        if (matches_palette and not recolours) or (matches_bands and not matches_palette):
+            raise OptionError("matches_palette needs recolours, and matches_bands needs matches_palette.")
         if start_px and (skips or unshuffle > 1):
             raise OptionError("start_px is for networks without skips and unshuffle.")
-        self.matches_palette, self.start_px = matches_palette, start_px
+        self.matches_palette, self.matches_bands, self.start_px = matches_palette, matches_bands, start_px
         self.styles, self.skips, self.recolours, self.unshuffle = styles, skips, recolours, unshuffle
         self.stride = unshuffle * 2 ** (len(widths) - 1)
         if recolours:
             self.register_buffer(PALETTE, torch.zeros(12 if styles == 1 else (styles, 12)))
+        if matches_bands:
+            self.register_buffer(BANDS, torch.zeros(BAND_NUMBERS if styles == 1 else (styles, BAND_NUMBERS)))
         self.tanh = None if tanh is None else (float(tanh[0]), float(tanh[1]))
         reach = max(outer_px // 2, 2 ** (len(widths) - 1))
         self.smallest_px = max(unshuffle * (reach + 1), start_px + 1)  # reflection needs more than the padding
@@ -148,10 +153,11 @@ class Residual(nn.Module):
         if not self.recolours:
             return x
         x = x + image
-        # a network that is trained through this map lets the contrast of its own output drift to a third
-        return (
-            in_colours(x.clamp(0, 1), self.colours(style_weights)) if self.matches_palette and not self.training else x
-        )
+        if not self.matches_palette or self.training:
+            return x  # a network that is trained through the maps lets the contrast of its own output drift to a third
+        contrast = self.contrast(style_weights)
+        x = x.clamp(0, 1) if contrast is None else in_bands(x.clamp(0, 1), contrast)
+        return in_colours(x, self.colours(style_weights))
 
     def _mirrored(self, image: Tensor) -> Tensor:
         px = self.start_px
@@ -193,7 +199,9 @@ class Residual(nn.Module):
 
         output = Map(rows, 3, size_hw, x.held)
         if self.matches_palette:
-            output = renderer.recoloured(renderer.kept(output).rows, target)
+            output, contrast = renderer.kept(output), self.contrast(style_weights)
+            output = output if contrast is None else renderer.in_bands(output, contrast)
+            output = renderer.recoloured(output.rows, target)
         for start, stop in renderer.spans(size_hw[0]):
             yield slice(start, stop), output.rows(start, stop)
 
@@ -228,10 +236,19 @@ class Residual(nn.Module):
 
     def colours(self, style_weights: Tensor | None = None) -> Tensor:
         """Mean and covariance `(1|b, 4, 3)` of the styles' colours, mixed; only where the network `recolours`."""
-        palette = self.get_buffer(PALETTE)
-        with torch.autocast(palette.device.type, enabled=False):
-            mixed = palette[None] if style_weights is None or palette.ndim == 1 else style_weights @ palette
-        return mixed.view(-1, 4, 3)
+        return self._mixed(PALETTE, style_weights).view(-1, 4, 3)
+
+    def contrast(self, style_weights: Tensor | None = None) -> Tensor | None:
+        """The styles' `bands.band_covariances` `(1|b, 45)`, mixed; None if they are not matched or not known."""
+        if not self.matches_bands:
+            return None
+        mixed = self._mixed(BANDS, style_weights)
+        return mixed if bool(mixed.any()) else None
+
+    def _mixed(self, buffer: str, style_weights: Tensor | None) -> Tensor:
+        values = self.get_buffer(buffer)
+        with torch.autocast(values.device.type, enabled=False):
+            return values[None] if style_weights is None or values.ndim == 1 else style_weights @ values
 
 
 def _check(styles: int, unshuffle: int, padding: str, upsampling: str, norm: str) -> None:

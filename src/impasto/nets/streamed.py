@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
 
 from impasto.image.resize import SizeHW
+from impasto.nets.bands import band_change, by_band, changed, contrast_change
 from impasto.nets.colours import colour_map, recoloured
 from impasto.nets.layers import Block, Layer, Norm
 from impasto.nets.lazy import (
     Map,
     convolved,
     cropped_to,
+    doubled,
+    halved,
     held,
     held_bytes,
     noised,
@@ -71,13 +75,27 @@ class StripRenderer:
         """The picture, in the colours of `target` `(1, 4, 3)` if there is one, as `colours.in_colours` gives it."""
         if target is None:
             return Map(read, 3, self.size_hw)
-        running: RunningMoments | None = None
-        for start, stop in self.spans(self.size_hw[0]):
-            part = RunningMoments.of(read(start, stop), covariances=True)
-            running = part if running is None else running.joined(part)
-        assert running is not None
-        linear = colour_map(running.moments(), target)
+        linear = colour_map(self._moments(read, self.size_hw[0]), target)
         return Map(lambda start, stop: recoloured(read(start, stop), linear), 3, self.size_hw)
+
+    def in_bands(self, source: Map, targets: Tensor) -> Map:
+        """`source` with the contrast `targets` `(1, 45)` at each scale, as `bands.in_bands` gives it.
+
+        Only what is at a quarter of the size, and smaller, is kept.
+        """
+        half, matrices = halved(source), by_band(targets)
+        quarter, _ = self._passed(halved(half), keeps=True)
+        assert quarter is not None
+        smooth = doubled(held(quarter))
+
+        def band(start: int, stop: int) -> Tensor:
+            return half.rows(start, stop) - smooth.rows(start, stop)[..., : half.size_hw[1]]
+
+        change = band_change(self._moments(band, half.size_hw[0])[:, 1:], matrices[:, 0])
+        coarse = doubled(held(contrast_change(quarter, matrices[:, 1:])))
+        finest = Map(lambda start, stop: changed(band(start, stop), change), 3, half.size_hw, (*half.held, quarter))
+        whole = summed(doubled(summed(coarse, finest)), source)
+        return Map(lambda start, stop: whole.rows(start, stop).clamp(0, 1), 3, whole.size_hw, whole.held)
 
     def kept(self, source: Map) -> Map:
         """`source`, computed once and kept, if there is room next to what it is computed from."""
@@ -159,6 +177,11 @@ class StripRenderer:
         """The memory that all of `map_` would take; `wide`: in float32, whatever autocast says."""
         height, width = map_.size_hw
         return map_.channels * height * width * (2 if self.halves and not wide else 4)
+
+    def _moments(self, read: ReadRows, height: int) -> Tensor:
+        """Mean and covariance `(1, 4, 3)` of colours, over all of `height` rows."""
+        parts = (RunningMoments.of(read(start, stop), covariances=True) for start, stop in self.spans(height))
+        return reduce(RunningMoments.joined, parts).moments()
 
     def _normed(self, raw: Map, layer: Layer, running: RunningMoments, *, relu: bool = True) -> Map:
         assert isinstance(layer.norm, Norm)

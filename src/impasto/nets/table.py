@@ -51,6 +51,7 @@ PREDICTED: dict[str, Any] = {
     "upsampling": "bilinear",
     "noise": True,
     "matches_palette": True,
+    "matches_bands": True,
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "adain": {"architecture": "mirrored"},

@@ -9,10 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from impasto.core.errors import OptionError, WeightsError
-from impasto.nets.colours import HUES
 from impasto.nets.table import Network
 from impasto.styles.text import CODE_SUFFIX
-from impasto.stylizers.codes import code_of
+from impasto.stylizers.codes import OPTIONAL, code_of
 from impasto.weights import card as cards
 from impasto.weights.card import Card, Loaded
 
@@ -82,5 +81,5 @@ def code_for(network: Network, path: Path) -> dict[str, Tensor]:
             "with this network, or give the picture."
         )
     cards.check_shapes({name: tuple(file.tensors[name].shape) for name in needed}, needed, str(path))
-    optional = {HUES} & file.tensors.keys()  # styles that were saved before have none
+    optional = {*OPTIONAL} & file.tensors.keys()
     return {name: file.tensors[name] for name in (*needed, *optional)}

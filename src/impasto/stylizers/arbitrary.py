@@ -11,6 +11,7 @@ from torch import Tensor
 from impasto.core.errors import OptionError
 from impasto.image.resize import SizeHW
 from impasto.image.strips import by_strips
+from impasto.nets.bands import BANDS
 from impasto.nets.colours import COLOURS, HUES, tinted_grey
 from impasto.nets.fast import FastNetwork
 from impasto.nets.layers import PALETTE
@@ -23,7 +24,7 @@ from impasto.stylizers.codes import checked, code_of, mixed, own_code
 from impasto.stylizers.protocol import Mix, Step, Style, check_strength
 from impasto.stylizers.weighted import Paints, WeightedNetwork, blend
 
-COLOUR_PARAMS = (COLOURS, HUES, PALETTE)
+COLOUR_PARAMS = (COLOURS, HUES, PALETTE, BANDS)
 
 
 @dataclass(frozen=True)

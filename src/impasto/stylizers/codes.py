@@ -11,12 +11,16 @@ from torch import Tensor
 from impasto.core.errors import ImageTooSmall, OptionError
 from impasto.image.colour import palette_by_luminance
 from impasto.image.resize import fit, resized
+from impasto.nets.bands import BANDS, band_covariances
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, HUES
 from impasto.nets.moments import RunningMoments, joined_moments
 from impasto.nets.protocol import Code, StyleParams
 from impasto.nets.table import Network
 from impasto.nets.windows import WINDOW_PX, mirrored, windows
+
+OPTIONAL = (HUES, BANDS)
+"""Entries of a code that styles saved by earlier versions do not have."""
 
 OWN_SIDE_PX = 512  # statistics of a content's features hardly change with its size above this
 ROWS = 256  # of a picture whose colours are counted at a time
@@ -37,10 +41,11 @@ def code_of(picture: Tensor, network: Network, *, name: str = "", window_px: int
             "Use a larger picture of it."
         )
     reach_px = encoder.reach_px(layers)
-    hues = {HUES: hues_of(picture).to(network.device)} if network.net.recolours else {}
+    more = {HUES: hues_of(picture), BANDS: band_covariances(picture)} if network.net.recolours else {}
+    extra = {name: value.to(network.device) for name, value in more.items()}
     if height * width <= window_px or reach_px is None:
         picture = picture.float().to(network.device)
-        return {**code_from(encoder(picture, layers), picture, net=network.net), **hues}
+        return {**code_from(encoder(picture, layers), picture, net=network.net), **extra}
     stride = max(encoder.stride(layer) for layer in layers)
     running: dict[str, RunningMoments] = {}
     reach_px = -(-reach_px // stride) * stride
@@ -48,7 +53,7 @@ def code_of(picture: Tensor, network: Network, *, name: str = "", window_px: int
         feats = encoder(picture[..., window.first : window.last, :].float().to(network.device), layers)
         own = {layer: window.own_rows(feats[layer], stride=encoder.stride(layer)) for layer in layers}
         running = joined_moments(running, own, covariances=network.net.covariances)
-    code = {layer: part.moments() for layer, part in running.items()} | hues
+    code = {layer: part.moments() for layer, part in running.items()} | extra
     return code | ({COLOURS: colours_of(picture).to(network.device)} if network.net.recolours else {})
 
 
@@ -81,7 +86,7 @@ def mixed(codes: Sequence[StyleParams], weights: Sequence[float]) -> dict[str, T
     if len(codes) != len(weights) or not codes:
         raise OptionError(f"{len(codes)} codes and {len(weights)} weights are given; as many of each are needed.")
     pairs = list(zip(codes, weights, strict=True))
-    entries = [entry for entry in codes[0] if entry != HUES or all(HUES in code for code in codes)]
+    entries = [name for name in codes[0] if name not in OPTIONAL or all(name in code for code in codes)]
     return {entry: reduce(torch.add, (code[entry] * weight for code, weight in pairs)) for entry in entries}
 
 
@@ -96,6 +101,7 @@ def checked(code: Code, network: Network, *, name: str) -> Code:
                 "Save it again for this network, or use the network that it was saved for."
             )
         entries[entry] = code[entry].float().to(network.device)
-    if network.net.recolours and HUES in code:  # styles that were saved before have none
-        entries[HUES] = code[HUES].float().to(network.device)
+    for entry in OPTIONAL if network.net.recolours else ():  # styles that were saved before have none
+        if entry in code:
+            entries[entry] = code[entry].float().to(network.device)
     return entries

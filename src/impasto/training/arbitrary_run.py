@@ -15,7 +15,7 @@ from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder
 from impasto.nets import table as nets
 from impasto.nets.codes import code_from
-from impasto.nets.noise import with_noise_strengths
+from impasto.nets.layers import with_own_defaults
 from impasto.nets.predicted import Predicted
 from impasto.nets.protocol import Code
 from impasto.objective.output import Weights
@@ -178,7 +178,7 @@ def _start(net: nn.Module, source: str, options: ArbitraryTrainOptions) -> None:
         if isinstance(net, Predicted) and file.card.kind == FAST:
             net.begin(file.tensors, file.card.name)
             return
-        fill(net, with_noise_strengths(net, file.tensors), file.card.name)
+        fill(net, with_own_defaults(net, file.tensors), file.card.name)
     except WeightsMismatch as error:
         raise WeightsMismatch(f"`start_from={source}` does not fit `variant={options.variant}`: {error}") from error
 

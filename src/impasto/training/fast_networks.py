@@ -12,10 +12,10 @@ from torch import Tensor
 
 from impasto.config.fast_training import FastFitOptions, FastNetworkOptions
 from impasto.core.errors import OptionError, WeightsMismatch
+from impasto.nets.bands import BANDS, band_covariances
 from impasto.nets.fast import KIND
-from impasto.nets.layers import PALETTE, is_style_param
+from impasto.nets.layers import PALETTE, is_style_param, with_own_defaults
 from impasto.nets.moments import moments
-from impasto.nets.noise import with_noise_strengths
 from impasto.nets.residual import Residual
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, fill
@@ -68,7 +68,7 @@ def start(net: Residual, file: Loaded, names: Sequence[str]) -> None:
     known = styles_of(file)
     tensors = {k: _started(value, known, names) if is_style_param(k) else value for k, value in file.tensors.items()}
     try:
-        fill(net, with_noise_strengths(net, tensors), file.card.name)
+        fill(net, with_own_defaults(net, tensors), file.card.name)
     except WeightsMismatch as error:
         raise WeightsMismatch(f"`start_from` does not fit a network with these options: {error}") from error
 
@@ -95,15 +95,19 @@ def timed(options: FastNetworkOptions, fitting: FastFitOptions, *, contents: int
 
 @torch.no_grad()
 def init_palette(net: Residual, pictures: Sequence[Tensor], weights: Sequence[float]) -> None:
-    """Set the palette of a network that recolours to the colours of the style pictures `(1, 3, h, w)`.
+    """Set palette and contrast of a network that recolours to those of the style pictures `(1, 3, h, w)`.
 
     A network of one style gets their weighted mean.
     """
     if not net.recolours:
         return
-    palettes = torch.cat([moments(picture, covariances=True).flatten(1) for picture in pictures])
-    mean = torch.tensor(weights) / sum(weights) @ palettes
-    net.get_buffer(PALETTE).copy_(mean if net.styles == 1 else palettes)
+    stats = {PALETTE: [moments(picture, covariances=True).flatten(1) for picture in pictures]}
+    if net.matches_bands:
+        stats[BANDS] = [band_covariances(picture) for picture in pictures]
+    for name, values in stats.items():
+        table = torch.cat(values)
+        mean = torch.tensor(weights) / sum(weights) @ table
+        net.get_buffer(name).copy_(mean if net.styles == 1 else table)
 
 
 def card_of(

@@ -17,6 +17,7 @@ from impasto.core.errors import OptionError, WeightsError
 from impasto.core.options import from_dict
 from impasto.image.samples import SAMPLES, sample_path
 from impasto.nets import table as nets
+from impasto.nets.bands import BANDS
 from impasto.nets.codes import code_from
 from impasto.nets.fast import KIND
 from impasto.nets.layers import PALETTE, is_style_param
@@ -145,9 +146,9 @@ def learning_as(base: Loaded, picture: Path, options: NewStyleOptions) -> FastTr
 def nearest(tensors: dict[str, Tensor], run: Run[TrainedStyles]) -> dict[str, Tensor]:
     """The network's tensors with the style whose paintings have the smallest style loss for the new picture.
 
-    The palette is that of the new style.
+    Palette and contrast are those of the new style.
     """
-    colours = {key: value.clone() for key, value in run.task.network.state_dict().items() if key == PALETTE}
+    colours = {key: value.clone() for key, value in run.task.network.state_dict().items() if key in (BANDS, PALETTE)}
     many = max(value.shape[0] if is_style_param(key) and value.ndim == 2 else 1 for key, value in tensors.items())
     batch = run.batches(NEVER)
     candidates = [_style(tensors, index) | colours for index in range(many)]

@@ -1,0 +1,105 @@
+"""Contrast by scale: an output's bands of detail get the covariances of the style's colours in the same bands.
+
+Strokes lower the contrast of some scales more than of others, and one affine map of colours (`colours.in_colours`)
+cannot give it back. Here a Laplacian pyramid (Burt & Adelson 1983) splits the picture at half size into four bands of
+detail and the rest; each gets the covariance that it has in the style, by the linear map that moves colours least.
+Heeger & Bergen 1995, "Pyramid-based texture analysis/synthesis", match whole histograms of more bands, again and again.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.nets.colours import transport
+from impasto.nets.moments import moments
+
+BANDS = "bands"
+"""The entry of a code and of style parameters that holds the covariances of the bands, `(b, 45)`."""
+
+LEVELS = 4
+"""Bands of detail below half size: of about 4, 8, 16 and 32 px. What is finer stays as it is."""
+
+BAND_NUMBERS = 9 * (LEVELS + 1)
+
+LIMIT = 2.5
+"""The largest gain of a band, and the inverse of the smallest: noise in flat pictures does not become texture."""
+
+FLOOR = 1e-5  # added to variances
+ROWS = 256  # of a picture that are copied as float32 at a time
+
+
+def halved(image: Tensor) -> Tensor:
+    """Means of 2 × 2 pixels: `(b, c, h, w)` to `(b, c, ceil(h / 2), ceil(w / 2))`; an odd last row is repeated."""
+    odd = [length % 2 for length in image.shape[-2:]]
+    if any(odd):
+        image = F.pad(image, (0, odd[1], 0, odd[0]), mode="replicate")
+    return F.avg_pool2d(image, 2)
+
+
+def doubled(image: Tensor, like: Tensor) -> Tensor:
+    """Bilinear upsampling by 2, cut to the size of `like`."""
+    return upsampled(image)[..., : like.shape[-2], : like.shape[-1]]
+
+
+def upsampled(image: Tensor) -> Tensor:
+    """Bilinear upsampling by 2."""
+    return F.interpolate(image, scale_factor=2, mode="bilinear")
+
+
+def covariance(image: Tensor) -> Tensor:
+    """Covariance `(b, 3, 3)` of the colours of `image` `(b, 3, h, w)`."""
+    return moments(image, covariances=True)[:, 1:]
+
+
+@torch.no_grad()
+def band_covariances(picture: Tensor) -> Tensor:
+    """The covariances of the bands of `picture` `(b, 3, h, w)`, fine to coarse, the rest last: `(b, 45)`, float32."""
+    x = torch.cat([halved(part.float()) for part in torch.split(picture, ROWS, dim=2)], dim=2)
+    covariances = []
+    for _ in range(LEVELS):
+        small = halved(x)
+        covariances.append(covariance(x - doubled(small, x)))
+        x = small
+    return torch.stack([*covariances, covariance(x)], dim=1).flatten(1)
+
+
+def by_band(covariances: Tensor) -> Tensor:
+    """The entry `BANDS` `(b, 45)` as matrices `(b, bands, 3, 3)`."""
+    return covariances.view(-1, LEVELS + 1, 3, 3)
+
+
+def band_change(here: Tensor, target: Tensor) -> Tensor:
+    """The map `(b, 3, 3)` of a band to what is added to it, from its covariance to the `target` one."""
+    eye = FLOOR * torch.eye(3, dtype=torch.float64, device=here.device)
+    gains, axes = torch.linalg.eigh(transport(here.double() + eye, target.double() + eye))
+    linear = (axes * gains.clamp(1 / LIMIT, LIMIT)[:, None]) @ axes.mT
+    return (linear - eye / FLOOR).float()
+
+
+def changed(band: Tensor, change: Tensor) -> Tensor:
+    """The product of `change` `(b, 3, 3)` and the colours of `band` `(b, 3, h, w)`."""
+    with torch.autocast(band.device.type, enabled=False):
+        return torch.einsum("bij,bjhw->bihw", change, band)
+
+
+def contrast_change(x: Tensor, targets: Tensor) -> Tensor:
+    """What is added to `x` `(b, 3, h, w)` for the covariances `targets` `(b, bands, 3, 3)`, the rest last.
+
+    `x` is a whole picture, halved as often as there are bands above it. Its mean stays.
+    """
+    if targets.shape[1] == 1:
+        return changed(x - x.mean((2, 3), keepdim=True), band_change(covariance(x), targets[:, 0]))
+    small = halved(x)
+    band = x - doubled(small, x)
+    coarse = contrast_change(small, targets[:, 1:])
+    return changed(band, band_change(covariance(band), targets[:, 0])) + doubled(coarse, x)
+
+
+def in_bands(image: Tensor, targets: Tensor) -> Tensor:
+    """`image` `(b, 3, h, w)`, a whole picture, with the `band_covariances` `(b, 45)`, in `[0, 1]` and float32."""
+    with torch.autocast(image.device.type, enabled=False):
+        image = image.float()
+        change = contrast_change(halved(image), by_band(targets))
+        return (image + doubled(change, image)).clamp(0, 1)
