@@ -81,7 +81,8 @@ def band_change(here: Tensor, target: Tensor) -> Tensor:
 def changed(band: Tensor, change: Tensor) -> Tensor:
     """The product of `change` `(b, 3, 3)` and the colours of `band` `(b, 3, h, w)`."""
     with torch.autocast(band.device.type, enabled=False):
-        return torch.einsum("bij,bjhw->bihw", change, band)
+        product: Tensor = torch.einsum("bij,bjhw->bihw", change, band)
+        return product
 
 
 def contrast_change(x: Tensor, targets: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from impasto.nets.bands import BANDS, band_covariances
 from impasto.nets.colours import COLOURS
 from impasto.nets.moments import moments
 from impasto.nets.protocol import Code, Coded, Feats
@@ -12,4 +13,6 @@ from impasto.nets.protocol import Code, Coded, Feats
 def code_from(feats: Feats, pictures: Tensor, *, net: Coded) -> Code:
     """What `net` needs to know of `pictures` `(b, 3, h, w)`, whose features at its code layers are `feats`."""
     code = {name: moments(feats[name], covariances=net.covariances) for name in net.code_layers}
-    return code | ({COLOURS: moments(pictures, covariances=True)} if net.recolours else {})
+    if net.recolours:
+        code |= {COLOURS: moments(pictures, covariances=True), BANDS: band_covariances(pictures)}
+    return code

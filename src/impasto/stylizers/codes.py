@@ -41,11 +41,10 @@ def code_of(picture: Tensor, network: Network, *, name: str = "", window_px: int
             "Use a larger picture of it."
         )
     reach_px = encoder.reach_px(layers)
-    more = {HUES: hues_of(picture), BANDS: band_covariances(picture)} if network.net.recolours else {}
-    extra = {name: value.to(network.device) for name, value in more.items()}
+    hues = {HUES: hues_of(picture).to(network.device)} if network.net.recolours else {}
     if height * width <= window_px or reach_px is None:
         picture = picture.float().to(network.device)
-        return {**code_from(encoder(picture, layers), picture, net=network.net), **extra}
+        return {**code_from(encoder(picture, layers), picture, net=network.net), **hues}
     stride = max(encoder.stride(layer) for layer in layers)
     running: dict[str, RunningMoments] = {}
     reach_px = -(-reach_px // stride) * stride
@@ -53,8 +52,11 @@ def code_of(picture: Tensor, network: Network, *, name: str = "", window_px: int
         feats = encoder(picture[..., window.first : window.last, :].float().to(network.device), layers)
         own = {layer: window.own_rows(feats[layer], stride=encoder.stride(layer)) for layer in layers}
         running = joined_moments(running, own, covariances=network.net.covariances)
-    code = {layer: part.moments() for layer, part in running.items()} | extra
-    return code | ({COLOURS: colours_of(picture).to(network.device)} if network.net.recolours else {})
+    code = {layer: part.moments() for layer, part in running.items()} | hues
+    if network.net.recolours:
+        colours = {COLOURS: colours_of(picture), BANDS: band_covariances(picture)}
+        code |= {name: value.to(network.device) for name, value in colours.items()}
+    return code
 
 
 @torch.no_grad()
