@@ -45,7 +45,9 @@ def test_the_variants_of_the_options_are_those_of_the_table() -> None:
 def test_every_variant_trains_and_is_loaded(
     variant: str, adain_options: Options, brief: ArbitraryFitOptions, tmp_path: Path
 ) -> None:
-    options = adain_options(variant=variant, name="mine", identity_weight=1.0, smoothness_weight=1.0, noise_weight=1.0)
+    options = adain_options(
+        variant=variant, name="mine", identity_weight=1.0, smoothness_weight=1.0, noise_weight=1.0, motion_weight=1.0
+    )
     short = dataclasses.replace(brief, steps=2)
     rows = trained(options, short, tmp_path / "out")
     assert [row.step for row in rows] == [1, 2]

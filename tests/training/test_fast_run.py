@@ -55,7 +55,9 @@ def test_the_names_of_the_options_are_those_of_the_task() -> None:
 def test_every_way_trains(
     multi_style: str, scale: str, learned_options: Options, short: FastFitOptions, tmp_path: Path
 ) -> None:
-    options = learned_options(multi_style=multi_style, loss_scale=scale, noise_weight=1.0, name="mine")
+    options = learned_options(
+        multi_style=multi_style, loss_scale=scale, noise_weight=1.0, motion_weight=1.0, name="mine"
+    )
     rows = trained(options, dataclasses.replace(short, steps=2, sample_every=2), tmp_path / "out")
     assert [row.step for row in rows] == [1, 2]
     assert set(rows[-1].losses) == {"content", "style", "smoothness", "noise", "range"}

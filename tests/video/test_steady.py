@@ -17,7 +17,7 @@ from impasto.metrics.temporal import sharpness_of, steadiness, warping_error
 from impasto.video.ahead import Ahead
 from impasto.video.frames import Frame, Stored
 from impasto.video.motion import Motion, Tracker, at_rest, is_cut
-from impasto.video.painting import Before, Following, Painted, painted_film, with_durations
+from impasto.video.painting import Before, Following, Painted, Start, painted_film, with_durations
 from impasto.video.steady import Steadier
 
 SIZE = (96, 128)
@@ -161,18 +161,18 @@ def test_frames_are_painted_in_order_and_memory_does_not_grow() -> None:
 def test_a_following_painter_begins_with_the_output_before() -> None:
     """On the first frame of a shot there is no start; elsewhere it is the carried output, the content at the border."""
     other = [tensor(np.ascontiguousarray(255 - levels[::-1])) for levels in panned(2, size_hw=SIZE)]
-    frames, starts = [*PAN[:3], *other], list[Tensor | None]()
+    frames, starts = [*PAN[:3], *other], list[Start | None]()
 
-    def paint(frame: Frame, index: int, start: Tensor | None) -> Tensor:
+    def paint(frame: Frame, index: int, start: Start | None) -> Tensor:
         starts.append(start)
-        return (frame.pixels * 0 + 0.25) if start is None else start
+        return (frame.pixels * 0 + 0.25) if start is None else start.over(frame.pixels)
 
     film = painted_film(stored(frames), Following(paint), size_hw=SIZE, tracker=Tracker.named())
     items = list(film)
     assert [start is None for start in starts] == [True, False, False, True, False]
     assert [item.cut for item in items] == [True, False, False, True, False]
-    carried = starts[1]
-    assert carried is not None
+    assert starts[1] is not None
+    carried = starts[1].over(PAN[1])
     assert (carried[..., 16:-16, 16:-16] - 0.25).abs().median() < 1e-3
     assert (carried[..., -1:] - PAN[1][..., -1:]).abs().mean() < 1e-3  # what came into view
 

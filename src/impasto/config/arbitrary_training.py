@@ -57,6 +57,9 @@ class ArbitraryTrainOptions(Options, title="Network"):
     identity_weight: Annotated[float, Doc("Weight of the identity loss."), Range(0)] = 0.0
     smoothness_weight: Annotated[float, Doc("Weight of the total variation loss."), Range(0)] = 0.0
     noise_weight: Annotated[float, Doc("Weight of the stability loss under input noise, for video."), Range(0)] = 0.0
+    motion_weight: Annotated[
+        float, Doc("Weight of the stability loss under random motion of the input, for video."), Range(0)
+    ] = 0.0
     content_layers: Annotated[tuple[str, ...], Doc("Layers of the content loss.")] = ("relu3_3", "relu4_2")
     normalise_content: Annotated[
         bool, Doc("Compare content features after instance normalisation, so that the contrast of the output is free.")

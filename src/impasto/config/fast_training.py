@@ -44,6 +44,9 @@ class FastNetworkOptions(Options):
     pooling: Annotated[str, Doc("Pooling of the encoder."), Choice(("native", "max", "average"))] = "native"
     smoothness_weight: Annotated[float, Doc("Weight of the total variation loss."), Range(0)] = 1.0
     noise_weight: Annotated[float, Doc("Weight of the stability loss under input noise, for video."), Range(0)] = 0.0
+    motion_weight: Annotated[
+        float, Doc("Weight of the stability loss under random motion of the input, for video."), Range(0)
+    ] = 0.0
     short_side_px: Annotated[int, Doc("Short side that contents are scaled down to."), Range(32, 4096)] = 320
     crop_px: Annotated[int, Doc("Side of the training crops in pixels."), Range(32, 1024)] = 256
     smallest_crop: Annotated[float, Doc("Smallest crop, relative to the short side."), Range(0.05, 1)] = 0.6

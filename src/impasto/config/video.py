@@ -56,6 +56,11 @@ class FrameOptions(Options, title="Frames and format"):
         Doc("Steps of `method=optimise` for each frame but the first of a shot; they begin with the frame before."),
         Range(1, 10_000),
     ] = 8
+    temporal_weight: Annotated[
+        float,
+        Doc("Weight of the temporal loss of `method=optimise`: how near each frame stays to the one before."),
+        Range(0),
+    ] = 0.0
     flow: Annotated[
         str,
         Doc("Search for motion: dis-fine is more exact and takes three times as long."),

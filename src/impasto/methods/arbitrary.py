@@ -29,6 +29,7 @@ from impasto.stylizers.arbitrary import Arbitrary, trained_params
 from impasto.stylizers.codes import code_of
 from impasto.stylizers.optimised import Paused
 from impasto.stylizers.protocol import Mix, Stylizer
+from impasto.stylizers.temporal import Temporal
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ class LoadedNetwork:
         """The code in a saved style."""
         return code_for(self.network, path)
 
-    def stylizer(self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None) -> Stylizer[Any]:
+    def stylizer(
+        self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None
+    ) -> Stylizer[Any]:
         """One pass of the network; there is no state to resume."""
         return self._stylizer(job)
 

@@ -24,6 +24,7 @@ from impasto.styles.resolved import ResolvedStyle
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.optimised import Paused
 from impasto.stylizers.protocol import Mix, Stylizer
+from impasto.stylizers.temporal import Temporal
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ class LoadedStyles:
         """Raises `OptionError`, as `encode` does."""
         raise OptionError(f"a fast network cannot use the saved style {path}. Use an arbitrary network.")
 
-    def stylizer(self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None) -> Stylizer[Any]:
+    def stylizer(
+        self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None
+    ) -> Stylizer[Any]:
         """One pass of each network, or of their blend; there is no state to resume."""
         return Fast(self.networks, round(job.fast.memory_gb * 1e9), SeededNoise(job.fast.noise_seed))
 

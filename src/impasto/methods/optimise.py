@@ -27,6 +27,7 @@ from impasto.styles.resolved import ResolvedStyle
 from impasto.stylizers.any_style import any_style
 from impasto.stylizers.optimised import Optimised, Paused
 from impasto.stylizers.protocol import Mix, Stylizer
+from impasto.stylizers.temporal import Temporal
 
 CPU = torch.device("cpu")
 
@@ -60,9 +61,12 @@ class LoadedEncoder:
         """Raises `OptionError`, as `encode` does."""
         raise OptionError(f"optimisation cannot use the saved style {path}. Use the style's picture.")
 
-    def stylizer(self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None) -> Stylizer[Any]:
+    def stylizer(
+        self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None
+    ) -> Stylizer[Any]:
         """Optimisation from `start` where the job begins with a picture, or from a paused state."""
-        stylizer = self._optimised(job, start=start, resume=resume)
+        temporal = None if temporal is None else temporal.on(self.device)
+        stylizer = dataclasses.replace(self._optimised(job, start=start, resume=resume), temporal=temporal)
         return stylizer if self.device.type == "cpu" else OnDevice(stylizer, self.device)
 
     def within_seconds(self, job: Job, content: Tensor, mix: Mix) -> Job:

@@ -16,6 +16,7 @@ from impasto.nets.protocol import Code
 from impasto.styles.resolved import ResolvedStyle
 from impasto.stylizers.optimised import Paused
 from impasto.stylizers.protocol import Mix, Stylizer
+from impasto.stylizers.temporal import Temporal
 
 Work = tuple[tuple[SizeHW, int], ...]
 """Canvas sizes in the order of painting, with the number of steps at each."""
@@ -42,8 +43,11 @@ class LoadedMethod(Protocol):
         """The code in a saved style, where the method `encodes`. Raises `WeightsError`."""
         ...
 
-    def stylizer(self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None) -> Stylizer[Any]:
-        """The stylizer of `job`; `start` is the picture to begin with, `resume` a state to go on from.
+    def stylizer(
+        self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None
+    ) -> Stylizer[Any]:
+        """The stylizer of `job`; `start` is the picture to begin with, `resume` a state to go on from,
+        `temporal` the frame before in a film; methods of one pass need none of them.
 
         Raises `OptionError` for options that these weights cannot follow.
         """

@@ -10,10 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.losses.smoothness import total_variation
+from impasto.objective.motion import stability
 from impasto.objective.perceptual import FeatureTerm, PixelTerm, out_of_range
 
 NOISE_STD = 0.02
-"""Standard deviation of the noise of the stability loss, in pixel values."""
+"""Standard deviation of the noise of the stability losses, in pixel values."""
+
+MOTION_PX = 8.0
+"""Standard deviation of the motion of the stability loss under motion, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,7 @@ class Weights:
     identity: float = 0.0
     smoothness: float = 0.0
     noise: float = 0.0
+    motion: float = 0.0
     range: float = 10.0
 
 
@@ -49,17 +54,24 @@ def content_terms(
 def output_terms(
     weights: Weights, output: Tensor, *, contents: Tensor, paint: Callable[[Tensor], Tensor], noise_std: float
 ) -> tuple[PixelTerm, ...]:
-    """The parts `smoothness`, `noise` and `range` of the `output` of `paint` for `contents`, both `(b, 3, h, w)`.
+    """The parts `smoothness`, `noise`, `motion` and `range` of the `output` of `paint` for `contents`.
+
+    Both are `(b, 3, h, w)`.
 
     `noise`: the output should not change with a little noise on the content (Gao et al. 2020, for stable video).
+    `motion`: a content that moves should be painted as its painting moves (`motion.stability`).
     `range`: the mean squared distance of pixels from `[0, 1]`.
     """
 
     def noise(image: Tensor) -> Tensor:
         return F.mse_loss(paint(contents + noise_std * torch.randn_like(contents)), image)
 
+    def motion(image: Tensor) -> Tensor:
+        return stability(image, contents=contents, paint=paint, std_px=MOTION_PX, noise_std=noise_std)
+
     return (
         PixelTerm("smoothness", weights.smoothness, total_variation),
         PixelTerm("noise", weights.noise, noise),
+        PixelTerm("motion", weights.motion, motion),
         PixelTerm("range", weights.range, out_of_range),
     )

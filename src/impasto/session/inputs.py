@@ -24,6 +24,7 @@ from impasto.session.job_cache import JobCache
 from impasto.session.plan import Plan
 from impasto.styles.resolved import CodeStyle, PictureStyle, ResolvedStyle, TrainedStyle
 from impasto.stylizers.protocol import Mix, Style
+from impasto.stylizers.temporal import Temporal
 
 SMALLEST_SIDE_PX = 2  # of an input: below it there is nothing to see
 
@@ -33,7 +34,8 @@ class Inputs:
     """What a stylizer is given.
 
     `content` `(1, 3, h, w)` and `alpha` `(1, 1, h, w)` have the output's size; `exif` is the
-    content's date, camera and copyright; `cover` is the union of the masks.
+    content's date, camera and copyright; `cover` is the union of the masks; `temporal` is
+    what the frame before leaves of this one, in a film.
     """
 
     content: Tensor
@@ -43,6 +45,7 @@ class Inputs:
     exif: Mapping[str, str] = field(default_factory=dict)
     cover: Tensor | None = None
     init_picture: Tensor | None = None
+    temporal: Temporal | None = None
 
     @property
     def size_hw(self) -> SizeHW:

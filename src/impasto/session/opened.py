@@ -53,7 +53,10 @@ class Session:
     @property
     def stylizer(self) -> Stylizer[Any]:
         """The method's stylizer in the wrappers that the job's options ask for."""
-        stylizer = self.loaded.stylizer(self.job, start=self.inputs.init_picture, resume=self.resume)
+        inputs = self.inputs
+        stylizer = self.loaded.stylizer(
+            self.job, start=inputs.init_picture, resume=self.resume, temporal=inputs.temporal
+        )
         colour = self.job.colour
         if any(choice != "no" for choice in (colour.keep_colours, colour.keep_luminance, colour.match_output)):
             stylizer = Coloured(stylizer, colour)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from impasto.stylizers.canvas import enlarged, first_canvas, recoloured
 from impasto.stylizers.minimise import Adam, Lbfgs, Minimiser, Objective, State
 from impasto.stylizers.protocol import Mix, Step, Stylizer, check_strength
 from impasto.stylizers.targets import checked, objective_for
+from impasto.stylizers.temporal import Temporal
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Optimised:
     init_picture: Tensor | None = None
     resume: Paused | None = None  # a `pause()` of the same content, mix and options, to go on from
     one_pass: Stylizer[Any] | None = None
+    temporal: Temporal | None = None  # what the frame before leaves of this one
 
     def prepare(self, mix: Mix) -> Mix:
         """The mix itself, after a check of options and pictures: targets depend on the size of the canvas."""
@@ -104,6 +106,9 @@ class Optimised:
             here = resized(content, sizes[scale])
             canvas = canvas if scale == 0 else enlarged(canvas, sizes[scale], start=start)
             objective = objective_for(here, code, encoder=self.encoder, losses=self.losses, strength=strength)
+            if self.temporal is not None:
+                pixels = (*objective.pixels, self.temporal.term(sizes[scale]))
+                objective = replace(objective, pixels=pixels)
             minimiser = self._minimiser(canvas, objective, coarse)
             done = 0
             if resume and scale == first:

@@ -134,6 +134,7 @@ def _weights(options: ArbitraryTrainOptions) -> Weights:
         identity=options.identity_weight,
         smoothness=options.smoothness_weight,
         noise=options.noise_weight,
+        motion=options.motion_weight,
     )
 
 

@@ -226,6 +226,7 @@ def _weights(options: DistilOptions) -> Weights:
         features=options.feature_weight,
         smoothness=options.smoothness_weight,
         noise=options.noise_weight,
+        motion=options.motion_weight,
     )
 
 

@@ -241,6 +241,7 @@ def _weights(options: FastTrainOptions) -> Weights:
         style=options.style_weight,
         smoothness=options.smoothness_weight,
         noise=options.noise_weight,
+        motion=options.motion_weight,
         range=10 * max(1.0, options.content_weight),
     )
 

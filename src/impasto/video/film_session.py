@@ -31,7 +31,7 @@ from impasto.video.frames import Frame, Selection
 from impasto.video.keyframes import Timeline
 from impasto.video.look import Looks, MaskFilm, moving_masks
 from impasto.video.motion import Tracker
-from impasto.video.painting import Following, Paint, sized
+from impasto.video.painting import Following, Paint, Start, sized
 from impasto.video.recording import OnFrame, Recording
 from impasto.video.source import FOLDER_RATE, Film, is_moving, opened
 from impasto.video.steady import Steadier
@@ -78,13 +78,14 @@ class FilmSession:
         session, start_s = self.session, Fraction(self.options.start)
         looks = Looks(session, self.timeline, masks=self._moving_masks())
 
-        def paint_from(frame: Frame, index: int, start: Tensor | None) -> Tensor:
+        def paint_from(frame: Frame, index: int, start: Start | None) -> Tensor:
             content, look = self._content(frame), looks.at(frame.time_s + start_s)
             if look is None:
                 return content
             if start is None:
                 return look.painted(content)
-            return look.painted_from(start, content, steps=self.options.next_steps)
+            options = self.options
+            return look.painted_from(start, content, steps=options.next_steps, temporal_weight=options.temporal_weight)
 
         if session.plan.method.gradual and self.options.steady:
             return Following(paint_from)
@@ -122,6 +123,7 @@ class FilmSession:
             "steady": self.options.steady,
             "flow": self.options.flow,
             "next_steps": self.options.next_steps,
+            "temporal_weight": self.options.temporal_weight,
             "keyframes": [keyframe.to_dict() for keyframe in self.options.keyframes],
             "masks": [source.to_dict() for source in self.masks],
         }

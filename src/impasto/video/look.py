@@ -18,8 +18,10 @@ from impasto.image.masks import feathered, read_mask, shares_of
 from impasto.image.resize import SizeHW, resized
 from impasto.session.opened import Session
 from impasto.stylizers.protocol import Mix
+from impasto.stylizers.temporal import Temporal
 from impasto.video.frames import Frame, Held
 from impasto.video.keyframes import Timeline
+from impasto.video.painting import Start
 from impasto.video.source import is_moving, opened
 
 
@@ -35,12 +37,13 @@ class Look:
         """`content` `(1, 3, h, w)` painted."""
         return self._painted(content, self.session)
 
-    def painted_from(self, start: Tensor, content: Tensor, *, steps: int) -> Tensor:
-        """`content` painted by `steps` steps of optimisation from `start` on, at full size."""
+    def painted_from(self, start: Start, content: Tensor, *, steps: int, temporal_weight: float) -> Tensor:
+        """`content` painted by `steps` steps of optimisation from `start` on, at full size, and kept near to it."""
         session = self.session
         optimise = dataclasses.replace(session.job.optimise, init="picture", scales=1, steps=(steps,))
         plan = dataclasses.replace(session.plan, job=dataclasses.replace(session.job, optimise=optimise))
-        inputs = dataclasses.replace(session.inputs, init_picture=start)
+        temporal = Temporal(start.carried, start.trust, temporal_weight) if temporal_weight else None
+        inputs = dataclasses.replace(session.inputs, init_picture=start.over(content), temporal=temporal)
         return self._painted(content, dataclasses.replace(session, plan=plan, inputs=inputs))
 
     def _painted(self, content: Tensor, session: Session) -> Tensor:

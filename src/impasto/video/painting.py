@@ -19,11 +19,21 @@ from impasto.video.steady import Steadier
 Paint = Callable[[Frame, int], Tensor]
 """Paints a frame, given its index: `(1, 3, h, w)` of the frame's size, in `[0, 1]`."""
 
-PaintFrom = Callable[[Frame, int, Tensor | None], Tensor]
-"""As `Paint`, from a start: the last output carried along the motion, and the content where that is not trusted.
 
-There is none for the first frame of a shot.
-"""
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a frame begins with: the last output `carried` along the motion, and how far that can be trusted."""
+
+    carried: Tensor
+    trust: Tensor
+
+    def over(self, content: Tensor) -> Tensor:
+        """The carried picture, and `content` where it is not trusted."""
+        return content + self.trust * (self.carried - content)
+
+
+PaintFrom = Callable[[Frame, int, Start | None], Tensor]
+"""As `Paint`, from a start; there is none for the first frame of a shot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +141,7 @@ def _following(
     for index, item in enumerate(moved, first):
         start, motion = None, item.motion
         if output is not None and motion is not None:
-            content = item.frame.pixels
-            start = content + motion.trust * (warped(output, motion.flow) - content)
+            start = Start(warped(output, motion.flow).clamp(0, 1), motion.trust)
         painted = paint(item.frame, index, start)
         output = painted if steadier is None or output is None else steadier(painted, output, motion)
         yield Painted(Frame(output, item.frame.time_s, item.frame.alpha), item.frame.pixels, motion is None)
