@@ -26,8 +26,6 @@ def test_it_is_the_mean_square_where_the_motion_is_trusted() -> None:
     assert float(term(carried)) == 0
     small = Temporal(carried, trust, 3.0).term((4, 4))
     assert float(small(image[..., :4, :4])) == pytest.approx(3 * 0.25 * 0.25, rel=0.2)
-        3 * 0.25 * 0.25, rel=0.2
-    )
 
 
 def test_it_holds_the_picture_where_the_motion_is_trusted(
