@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -25,8 +25,9 @@ from impasto.config.batch import BatchOptions, FolderOptions
 from impasto.config.job import Job, StyleSource
 from impasto.config.pictures import OutputOptions, SizeOptions
 from impasto.image import files
-from impasto.jobs.batch import Batch, paint, planned
+from impasto.jobs.batch import Batch, planned, shards_of
 from impasto.jobs.pool import Pool
+from impasto.jobs.shards import painted_shards
 from impasto.jobs.slots import Slot, cores
 
 STYLE = "wave"
@@ -56,41 +57,61 @@ def batch_of(folder: Path, outputs: Path, *, size: int) -> Iterator[Batch]:
         yield batch
 
 
-def rate(folder: Path, outputs: Path, *, size: int, workers: int) -> float:
-    """Pictures a second of a batch, from its fifth outcome to its last."""
-    with batch_of(folder, outputs, size=size) as batch:
-        times = [time.perf_counter() for _ in paint(batch, [Slot(1)] * workers)]
-    return (len(times) - 5) / (times[-1] - times[4])
+Speed = tuple[float, float]
+"""Pictures a second of wall time, and a second of processor time; both without the first ones."""
+
+FIRST = 5  # pictures that are not counted
 
 
-def plain_rate(folder: Path, outputs: Path, *, size: int) -> float:
-    """Pictures a second of reading, painting and writing in turn, with one thread."""
+def batched(folder: Path, outputs: Path, *, size: int, workers: int) -> Speed:
+    """The speed of a batch."""
+    with batch_of(folder, outputs, size=size) as batch, batch.store.staging() as staged:
+        pool, marks = Pool(batch.spec, [Slot(1)] * workers), list[tuple[float, float]]()
+        with contextlib.closing(pool):
+            for _ in painted_shards(shards_of(batch), pool, store=batch.store, staged=staged):
+                marks.append((time.perf_counter(), time.process_time() + sum(map(cpu_seconds, pool.pids))))
+    return speed_of(marks)
+
+
+def speed_of(marks: Sequence[tuple[float, float]]) -> Speed:
+    """The speed between the first pictures and the last, from the times at the end of each."""
+    count, first, last = len(marks) - FIRST, marks[FIRST - 1], marks[-1]
+    return count / (last[0] - first[0]), count / (last[1] - first[1])
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def plain_loop(folder: Path, outputs: Path, *, size: int) -> Speed:
+    """The speed of reading, painting and writing in turn, with one thread."""
     from impasto import api
 
     torch.set_num_threads(1)
-    cache, times = api.JobCache(codes=True), []
+    cache, marks = api.JobCache(codes=True), []
     for path in sorted(folder.iterdir()):
         job = Job(content=str(path), styles=(StyleSource(source=STYLE),), size=SizeOptions(size=size))
         session = api.open_session(job, output=outputs / path.name, cache=cache)
         for step in session.steps():
             last = step
         session.painting(last).save(outputs / path.name)
-        times.append(time.perf_counter())
-    return (len(times) - 5) / (times[-1] - times[4])
+        marks.append((time.perf_counter(), time.process_time()))
+    return speed_of(marks)
 
 
 def speed(folder: Path, *, count: int, size: int) -> None:
-    """One plain loop and one batch after the other, and the plain loop again, since the machine may be busy."""
-    contents = drawn(folder / "in", count, size=size)
-    before = plain_rate(contents, folder / "plain", size=size)
-    workers = cores()
-    batched = rate(contents, folder / "batch", size=size, workers=workers)
-    after = plain_rate(contents, folder / "plain2", size=size)
-    single = (before + after) / 2
-    print(
-        f"{count} pictures at {size} px: plain loop {before:.2f} and {after:.2f} a second, {workers} workers "
-        f"{batched:.2f}: {batched / (workers * single):.2f} of {workers} plain loops"
-    )
+    """A plain loop, a batch, and the plain loop again, since the machine may be busy."""
+    contents, workers = drawn(folder / "in", count, size=size), cores()
+    before = plain_loop(contents, folder / "plain", size=size)
+    many = batched(contents, folder / "batch", size=size, workers=workers)
+    after = plain_loop(contents, folder / "plain2", size=size)
+    wall, cpu = ((one + other) / 2 for one, other in zip(before, after, strict=True))
+    print(f"{count} pictures at {size} px, {workers} worker processes of one thread")
+    print(f"plain loop   {before[0]:6.2f} and {after[0]:6.2f} a second, {cpu:6.2f} a second of processor time")
+    print(f"batch        {many[0]:6.2f} a second, {many[1]:6.2f} a second of processor time")
+    print(f"batch / loop {many[0] / wall:6.2f} of {workers}, {many[1] / cpu:6.2f} by processor time")
 
 
 def memory(folder: Path, *, count: int, size: int) -> None:
@@ -98,9 +119,6 @@ def memory(folder: Path, *, count: int, size: int) -> None:
     contents = drawn(folder / "in", count, size=size)
     rows = []
     with batch_of(contents, folder / "out", size=size) as batch, batch.store.staging() as staged:
-        from impasto.jobs.batch import shards_of
-        from impasto.jobs.shards import painted_shards
-
         pool = Pool(batch.spec, [Slot(1)])
         with contextlib.closing(pool):
             for number, _ in enumerate(painted_shards(shards_of(batch), pool, store=batch.store, staged=staged), 1):

@@ -80,7 +80,7 @@ def test_no_step_is_told_of_a_single_pass(run: Run, quick: list[str], monkeypatc
         (["--animation", "a.gif"], "--animation would show a picture that comes at once. Add --method optimise"),
         (["--animation", "a.gif", "--snapshots", "2"], "--animation and --snapshots would"),
         (["--resume"], "--resume continues a stopped painting of --method optimise"),
-        (["--pairs", "zip"], "--pairs zip is for a folder of styles"),
+        (["--pairs", "zip"], "--pairs zip is for several styles"),
         (["--method", "adain"], '"arbitrary"'),
         (["--style", "style.png:-2"], "add up to"),
     ],

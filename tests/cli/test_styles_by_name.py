@@ -11,6 +11,7 @@ import torch
 from in_process import Run
 
 from impasto import api
+from impasto.core.errors import OptionError
 from impasto.image import files
 from impasto.nets import fast as fast_nets
 from impasto.nets.fast import KIND
@@ -95,13 +96,15 @@ def test_from_python(styles: list[str]) -> None:
     assert torch.equal(found.pixels, in_memory.pixels)
     assert found.recipe is not None
     assert found.recipe.job.paint.method == "fast"
+    with pytest.raises(OptionError, match=r"compact-styles has 2 styles: wave, scream\. Name one"):
+        api.stylize("content.png", "compact-styles")
 
 
 @pytest.mark.parametrize(
     ("style", "message"),
     [
-        ("compact-styles", "compact-styles has 2 styles: wave, scream. Name one of them, as compact-styles#wave."),
-        ("my.safetensors", "my.safetensors has 2 styles: wave, muse. Name one of them, as my.safetensors#wave."),
+        ("compact-styles", "is one file, and several pictures are painted. Name a folder"),
+        ("my.safetensors", "is one file, and several pictures are painted. Name a folder"),
         ("wve", "no file wve: unknown trained style 'wve'. Did you mean 'wave'? Known: candy, scream, wave."),
         ("compact-styles#wve", "unknown style of compact-styles 'wve'. Did you mean 'wave'? Known: scream, wave."),
     ],
@@ -110,6 +113,13 @@ def test_wrong_names(run: Run, styles: list[str], style: str, message: str) -> N
     done = run("stylize", "content.png", "--style", style, "-o", "o.png")
     assert (done.code, message in done.err) == (2, True), done.err
     assert done.err.count("\n") == 1
+
+
+def test_a_network_is_each_of_its_styles(run: Run, styles: list[str]) -> None:
+    for network, names in (("compact-styles", ("wave", "scream")), ("my.safetensors", ("wave", "muse"))):
+        done = run("stylize", "content.png", "--style", network, *QUICK, "-o", "each", "--format", "webp")
+        assert done.code == 0, done.err
+        assert done.out.split() == [str(Path("each", f"content-{name}.webp")) for name in names]
 
 
 def test_a_name_of_two_networks(run: Run, styles: list[str], here: Path) -> None:

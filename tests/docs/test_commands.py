@@ -23,6 +23,7 @@ FENCE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 
 SMALL = {
     "stylize": {"--size": "64"},
+    "batch": {"--size": "64"},
     "video": {"--size": "64"},
     "reconstruct": {"--size": "64", "--steps": "2"},
     "layers": {"--size": "64", "--steps": "1"},

@@ -19,7 +19,7 @@ from rich.text import Text
 from impasto.cli.flags import with_flags
 
 SHOWN_AFTER_S = 1.0  # quicker work shows no bar
-BAR_WIDTH = 20  # characters
+BAR_WIDTH, PERCENT_WIDTH, GAPS = 20, 4, 3  # characters
 LINE_EVERY_S = 30.0  # where there is no terminal
 TICK_S = 0.5
 
@@ -32,12 +32,11 @@ class Bar:
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False, quiet=quiet)
-        whole, cut = Column(no_wrap=True, min_width=BAR_WIDTH), Column(no_wrap=True, overflow="ellipsis")
-        bar = BarColumn(bar_width=BAR_WIDTH, table_column=whole)
+        bar = BarColumn(bar_width=BAR_WIDTH, table_column=Column(no_wrap=True, min_width=BAR_WIDTH))
         columns = (
-            TaskProgressColumn(table_column=Column(min_width=4)),
+            TaskProgressColumn(table_column=Column(no_wrap=True, min_width=PERCENT_WIDTH)),
             bar,
-            TextColumn("{task.description}", table_column=cut),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
         )
         self._bar = Progress(*columns, console=self.console, transient=True, auto_refresh=False)
         self._task = self._bar.add_task("")
@@ -90,6 +89,8 @@ class Bar:
             if not self._drawn and now - self._began >= SHOWN_AFTER_S:
                 self._bar.start()
                 self._drawn = True
+            room = max(1, self.console.width - BAR_WIDTH - PERCENT_WIDTH - GAPS)  # rich would cut the percentage first
+            text = shortened(text, room)
             self._bar.update(self._task, completed=done, total=total or None, description=escape(text))
             if self._drawn:
                 self._bar.refresh()
@@ -131,6 +132,11 @@ class TimeLeft:
             return None
         work, seconds = done - self._first[0], now - self._first[1]
         return (self._total - done) * seconds / work if work > 0 else None
+
+
+def shortened(text: str, longest: int) -> str:
+    """`text` with its end replaced by `…` where it is longer."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def as_time(seconds: float | None) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from impasto import api
 from impasto.api import OutputOptions, Session, Step
-from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time
+from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time, shortened
 from impasto.cli.failures import described, unexpected
 from impasto.cli.flags import flag
 from impasto.cli.outputs import snapshot_path, unfinished_path
@@ -28,6 +28,9 @@ from impasto.video import animation
 
 def _saved_already() -> None:
     """Nothing is left to do."""
+
+
+LONGEST_NAME = 28  # characters of a file's name on the bar, so that the time left has room
 
 
 @dataclass(frozen=True)
@@ -215,7 +218,7 @@ class Shown:
     """
 
     def __init__(self, session: Session, bar: Bar, name: str, *, place: Place | None = None) -> None:
-        self._bar, self._name, self._unit = bar, name, unit_of(session)
+        self._bar, self._name, self._unit = bar, shortened(name, LONGEST_NAME), unit_of(session)
         self._work = [h * w for (h, w), steps in session.work() for _ in range(steps)]
         self._place, self._left = place, TimeLeft(sum(self._work)) if place is None else place.left
         if place is None:

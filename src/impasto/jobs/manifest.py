@@ -124,8 +124,11 @@ def _matching(pattern: str) -> list[str]:
 
 def _remote_folder(url: str) -> Iterator[Entry]:
     fs, folder = file_system(url)
-    with told_of(url):
-        names = sorted(fs.find(folder))
+    try:
+        with told_of(url):
+            names = sorted(fs.find(folder))
+    except FileNotFoundError as error:
+        raise BatchError(f"{url} does not exist; check its bucket and folder.") from error
     for name in names:
         inner = PurePosixPath(posixpath.relpath(name, folder))
         hidden = any(part.startswith(".") for part in inner.parts)
