@@ -1,10 +1,10 @@
 """Style and content of every method: means over all pairs of a folder of contents and a folder of styles.
 
-`python benchmarks/quality.py CONTENTS STYLES` paints every content in every style with each method of `--methods` at
-each strength of `--strengths`: the frontier between style and content. The measures are those of `impasto evaluate`
-that need no network; rows for copies of the content and of the style mark the ends. `--every 5` takes every fifth pair,
-`--trained wave scream` adds trained styles, which are compared with nothing but the content, and `--output DIR` keeps
-the pictures.
+`python benchmarks/quality.py CONTENTS STYLES` paints every content in every style with each method or preset of
+`--methods` at each strength of `--strengths`, 0.4 to 1.2: the frontier between style and content. The measures are
+those of `impasto evaluate` that need no network, seconds are those of the processor; rows for copies of the content
+and of the style mark the ends. `--every 5` takes every fifth pair, `--trained wave scream` adds trained styles, which
+are compared with nothing but the content, and `--output DIR` keeps the pictures.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ from torch import Tensor
 
 import impasto
 from impasto.config.job import OF_PICTURES
+from impasto.config.presets import PRESETS
 from impasto.core.memory import keep_freed_memory
 from impasto.image.formats import pictures_in
 from impasto.image.resize import fit, resized
 from impasto.metrics.patches import patch_distance, structure_similarity
+from impasto.metrics.pixels import colour_distance
 from impasto.metrics.weave import weave
 
-Row = tuple[float, float, float, float]
-"""Style, content, weave, seconds."""
+STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.2)
+
+Row = tuple[float, ...]
+"""Style, content, weave, colour, seconds."""
 
 
 def sized(path: Path, side_px: int) -> Tensor:
@@ -45,19 +49,26 @@ def rows_of(content_path: Path, style_path: Path, asked: argparse.Namespace) -> 
         "a copy of the style": resized(style, (content.shape[-2], content.shape[-1])),
     }
     for name, copy in copies.items():
-        yield name, (patch_distance(copy, style), structure_similarity(copy, content), weave(copy), 0.0)
+        yield name, (*measures(copy, content, style), 0.0)
     for method, strength in product(asked.methods, asked.strengths):
-        began = time.perf_counter()
-        painting = impasto.stylize(content, style_path, size=asked.size, method=method, strength=strength)
-        seconds = time.perf_counter() - began
+        began = time.process_time()
+        named = {"preset": method} if method in PRESETS else {"method": method}
+        painting = impasto.stylize(content, style_path, size=asked.size, strength=strength, **named)
+        seconds = time.process_time() - began
         name = f"{method}, strength {strength:g}"
         if asked.output:
             painting.save(asked.output / f"{content_path.stem}--{style_path.stem}--{method}-{strength:g}.png")
-        pixels = painting.pixels
-        yield name, (patch_distance(pixels, style), structure_similarity(pixels, content), weave(pixels), seconds)
+        yield name, (*measures(painting.pixels, content, style), seconds)
     for trained in asked.trained:
-        pixels = impasto.stylize(content, trained, size=asked.size).pixels
-        yield f"trained style {trained}", (float("nan"), structure_similarity(pixels, content), weave(pixels), 0.0)
+        pixels, nan = impasto.stylize(content, trained, size=asked.size).pixels, float("nan")
+        yield f"trained style {trained}", (nan, structure_similarity(pixels, content), weave(pixels), nan, 0.0)
+
+
+def measures(output: Tensor, content: Tensor, style: Tensor) -> Row:
+    """Style, content, weave and colour of one painting."""
+    small = resized(style, fit((style.shape[-2], style.shape[-1]), long_side_px=max(output.shape[-2:])))
+    near = patch_distance(output, style), structure_similarity(output, content)
+    return (*near, weave(output), colour_distance(output, small))
 
 
 def main() -> None:
@@ -66,7 +77,7 @@ def main() -> None:
     parser.add_argument("contents", type=Path)
     parser.add_argument("styles", type=Path)
     parser.add_argument("--methods", nargs="+", default=OF_PICTURES)
-    parser.add_argument("--strengths", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--strengths", type=float, nargs="+", default=STRENGTHS)
     parser.add_argument("--trained", nargs="+", default=[])
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--every", type=int, default=1)
@@ -79,11 +90,12 @@ def main() -> None:
         for name, row in rows_of(*pair, asked):
             rows[name].append(row)
     print(f"{len(pairs)} pairs, {asked.size} px.\n")
-    print("| | style ↓ | content ↑ | weave, median ↓ | seconds |\n|---|--:|--:|--:|--:|")
+    print("| | style ↓ | content ↑ | weave, median ↓ | colour, ΔE ↓ | seconds |\n|---|--:|--:|--:|--:|--:|")
     for name, values in rows.items():
-        style, content, lines, seconds = zip(*values, strict=True)
+        style, content, lines, *others = zip(*values, strict=True)
         means = [f"{statistics.fmean(column):.3f}" for column in (style, content)]
-        print(f"| {name} | {' | '.join(means)} | {statistics.median(lines):.1f} | {statistics.fmean(seconds):.1f} |")
+        rest = [f"{statistics.fmean(column):.1f}" for column in others]
+        print(f"| {name} | {' | '.join(means)} | {statistics.median(lines):.1f} | {' | '.join(rest)} |")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ every_style_loss = pytest.mark.parametrize("style_loss", [*STYLE_LOSSES, "gatys"
 def stylizer(
     encoder: Encoder, losses: dict[str, object] | None = None, *, picture: Tensor | None = None, **options: object
 ) -> Optimised:
+    if options.get("optimizer") == "adam":
+        options |= {"history": OptimiseOptions().history}
     return Optimised(encoder, LossOptions(**losses or {}), replace(QUICK, **options), picture)  # type: ignore[arg-type]
 
 

@@ -16,7 +16,7 @@ from impasto.losses.gatys import gatys_content
 from impasto.losses.table import STYLE_LOSSES
 from impasto.objective.perceptual import Terms
 from impasto.stylizers.protocol import Mix, Style
-from impasto.stylizers.targets import at_scale, checked, layer_weights, objective_for, style_loss
+from impasto.stylizers.targets import FLOOR, at_scale, checked, layer_weights, objective_for, style_loss
 
 every_style_loss = pytest.mark.parametrize("name", STYLE_LOSSES)
 
@@ -110,7 +110,13 @@ def test_relative_style_starts_at_its_weight(
 ) -> None:
     losses = LossOptions(style_loss=name, style_weight=7.0)
     parts = terms_of(photo, photo, mix(painting), encoder, losses, strength).parts
-    assert float(parts["style"]) == pytest.approx(7 * strength**2, rel=1e-4)
+    loss, feats = STYLE_LOSSES[name], [encoder(image, losses.style_layers) for image in (photo, painting)]
+    starts = [float(loss(feats[0][layer], loss.target(feats[1][layer]))) for layer in losses.style_layers]
+    shares = [min(1, start / FLOOR) for start in starts]
+    weights = layer_weights(losses, encoder)
+    expected = 7 * strength**2 * sum(w * share for w, share in zip(weights, shares, strict=True))
+    assert name == "remd" or set(shares) == {1}  # all columns of this encoder are near to each other
+    assert float(parts["style"]) == pytest.approx(expected, rel=1e-4)
     assert float(parts["content"]) == pytest.approx(0, abs=1e-6)
     assert float(parts["range"]) == 0
 

@@ -23,7 +23,9 @@ class LossOptions(Options, title="Losses (`method=optimise`)"):
         Choice(("native", "max", "average")),
     ] = "native"
     content_layers: Annotated[tuple[str, ...], Doc("Layers of the content loss.")] = ("relu3_2", "relu4_2")
-    content_loss: Annotated[str, Doc("Distance of content features."), Choice(("l2", "l1", "huber"))] = "l2"
+    content_loss: Annotated[
+        str, Doc("Distance of content features."), Choice(("l2", "l1", "huber", "self-similarity"))
+    ] = "l2"
     content_reduction: Annotated[str, Doc("Sum or mean over features."), Choice(("mean", "sum"))] = "mean"
     content_weight: Annotated[float, Doc("Weight of the content loss."), Range(0)] = 1.5
     style_layers: Annotated[tuple[str, ...], Doc("Layers of the style loss.")] = (
@@ -42,6 +44,14 @@ class LossOptions(Options, title="Losses (`method=optimise`)"):
         str, Doc("Style loss, a statistic and a distance: a name of the table in docs/optimise.md.")
     ] = "wasserstein2"
     style_weight: Annotated[float, Doc("Weight of the style loss."), Range(0)] = 10.0
+    neighbour_content: Annotated[
+        float,
+        Doc("Style loss neighbours: share of the content, against the canvas so far, in the search of neighbours."),
+        Range(0, 1),
+    ] = 0.25
+    palette_weight: Annotated[
+        float, Doc("Weight of the palette loss, the relaxed earth mover's distance of colours."), Range(0)
+    ] = 0.0
     tv_weight: Annotated[float, Doc("Weight of total variation, which smooths."), Range(0)] = 2.0
     laplacian_weight: Annotated[
         float, Doc("Weight of the Laplacian loss, which keeps the content's edges."), Range(0)
@@ -80,6 +90,21 @@ class OptimiseOptions(Options, title="Optimisation (`method=optimise`)"):
         Doc("Time budget in seconds: the steps are planned from measured speed. 0: no budget, `steps` as given."),
         Range(0, 86400),
     ] = 0.0
+    final_steps: Annotated[
+        int,
+        Doc(
+            "Style loss neighbours: steps of a final pass, in which each layer finds its neighbours anew at each step."
+        ),
+        Range(0, 1_000_000),
+    ] = 0
+    final_chroma: Annotated[
+        bool, Doc("After painting, give the chroma the mean and covariance of the style's, in Lab; lightness stays.")
+    ] = False
+    variables: Annotated[
+        str,
+        Doc("What is optimised: the pixels, or the levels of their Laplacian pyramid."),
+        Choice(("pixels", "laplacian")),
+    ] = "laplacian"
     scales: Annotated[
         int, Doc("Scales of the pyramid; 1 paints at full size only, 0 chooses by size."), Range(0, 12)
     ] = 0

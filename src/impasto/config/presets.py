@@ -15,6 +15,9 @@ class Preset(NamedTuple):
 
 OPTIMISE = {"method": "optimise"}
 
+HYPERCOLUMN = ("relu1_1+relu2_1+relu3_1+relu4_1",)
+FROM_64_PX = {"smallest_px": 64, "steps": (30, 30, 25, 15)}
+
 PRESETS: dict[str, Preset] = {
     "gatys": Preset(
         "as in Gatys 2016: VGG-19 with average pooling, from noise, at one scale; slow",
@@ -38,7 +41,42 @@ PRESETS: dict[str, Preset] = {
                 "steps": (500,),
                 "optimizer": "lbfgs",
                 "history": 100,
+                "variables": "pixels",
             },
+        },
+    ),
+    "nnst": Preset(
+        "as in Kolkin 2022: each place becomes like the most similar place of the style; vivid strokes",
+        {
+            "paint": OPTIMISE,
+            "losses": {
+                "style_layers": HYPERCOLUMN,
+                "style_loss": "neighbours",
+                "content_weight": 0.0,
+                "palette_weight": 2.0,
+                "tv_weight": 0.2,
+            },
+            "optimise": {
+                **FROM_64_PX,
+                "final_steps": 6,
+                "final_chroma": True,
+            },
+        },
+    ),
+    "strotss": Preset(
+        "as in Kolkin 2019: relaxed earth mover's distance of style, self-similarity of content, and the palette",
+        {
+            "paint": OPTIMISE,
+            "losses": {
+                "style_layers": HYPERCOLUMN,
+                "style_loss": "strotss",
+                "content_layers": HYPERCOLUMN,
+                "content_loss": "self-similarity",
+                "content_weight": 6.0,
+                "palette_weight": 2.0,
+                "tv_weight": 0.5,
+            },
+            "optimise": FROM_64_PX,
         },
     ),
     "draft": Preset(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from impasto.core.errors import UnknownName
 from impasto.encoders.gains import build_vgg
+from impasto.encoders.hypercolumns import STRIDE, hypercolumns, parts_of, with_parts
 from impasto.encoders.precision import compute_dtype
 from impasto.encoders.protocol import DefaultLayers, EncoderNet, Stages
 from impasto.encoders.squeezenet import build_squeezenet
@@ -34,6 +35,7 @@ class Encoder:
     """A frozen encoder with its card: `encoder(image, layers) -> {layer: features}`.
 
     Computes in `dtype`; features of a bfloat16 encoder are bfloat16. Gradients reach the image, not the weights.
+    A name such as `relu1_1+relu3_1` is a layer, too: its channels are those of its parts (`encoders.hypercolumns`).
     """
 
     net: EncoderNet
@@ -45,8 +47,11 @@ class Encoder:
         """Features `(b, c, h, w)` of `image` `(b, 3, h, w)`, RGB in `[0, 1]`."""
         image = image.float() if image.dtype == torch.float16 else image  # as very large pictures are read
         image = image.contiguous(memory_format=torch.channels_last)
+        layers = list(layers)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            return self.net(image, layers)
+            feats = self.net(image, with_parts(layers))
+        size = (image.shape[-2], image.shape[-1])
+        return {name: feats[name] if name in feats else hypercolumns(feats, name, image_hw=size) for name in layers}
 
     @property
     def name(self) -> str:
@@ -60,19 +65,22 @@ class Encoder:
 
     def width(self, layer: str) -> int:
         """Number of channels of a layer."""
-        return self.net.width(layer)
+        return sum(self.net.width(part) for part in parts_of(layer))
 
     def stride(self, layer: str) -> int:
         """Pixels of the image per feature pixel."""
-        return self.net.stride(layer)
+        parts = parts_of(layer)
+        finest = min(self.net.stride(part) for part in parts)
+        return finest if len(parts) == 1 else max(STRIDE, finest)
 
     def smallest_px(self, layers: Iterable[str]) -> int:
         """Shortest image side that the layers accept. Raises `UnknownName`."""
-        return self.net.smallest_px(layers)
+        return self.net.smallest_px(with_parts(layers))
 
     def reach_px(self, layers: Iterable[str]) -> int | None:
         """Pixels to each side on which a feature depends; None where the image cannot be encoded tile by tile."""
-        return self.net.reach_px(layers)
+        layers = list(layers)
+        return None if any("+" in layer for layer in layers) else self.net.reach_px(layers)
 
     @property
     def stages(self) -> Stages | None:

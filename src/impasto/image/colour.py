@@ -25,6 +25,7 @@ Floats = NDArray[np.float64]
 # stretched to the reference's range.
 _VARIANCE_FLOOR = 1e-5
 
+_LAB_RANGE = 100  # of lightness, by which chroma is divided to be of the size of RGB
 _LARGEST_GAIN = 4  # of a standard deviation, by histogram matching
 _RANKS, _HUES, _LUMA_LEVELS = 32, 24, 256  # resolution of palettes and tints
 _GREY, _COLOURED = 0.01, 0.04  # root mean square chroma: a grey picture with noise or toning, and a coloured one
@@ -73,6 +74,14 @@ def matched_covariance(image: Tensor, reference: Tensor) -> Tensor:
     CORAL", with symmetric roots.
     """
     return _matched(image, reference, match=_covariance)
+
+
+def matched_chroma(image: Tensor, reference: Tensor) -> Tensor:
+    """`image` with the mean and covariance of the chroma of `reference`, in Lab; lightness stays.
+
+    By the symmetric map of `matched_covariance`. `reference` holds one picture, or one for each of `image`.
+    """
+    return _matched(image, reference, match=_chroma)
 
 
 def palette_by_luminance(reference: Tensor) -> Tensor:
@@ -166,14 +175,22 @@ def _tint(image: Floats, palette: Floats) -> Floats:
 
 
 def _covariance(image: Floats, reference: Floats) -> Floats:
-    pixels, targets = image.reshape(-1, 3), reference.reshape(-1, 3)
+    channels = image.shape[-1]
+    pixels, targets = image.reshape(-1, channels), reference.reshape(-1, channels)
     linear = _root(targets, 0.5) @ _root(pixels, -0.5)
     moved: Floats = (pixels - pixels.mean(axis=0)) @ linear.T + targets.mean(axis=0)
     return moved.reshape(image.shape)
 
 
+def _chroma(image: Floats, reference: Floats) -> Floats:
+    lab = color.rgb2lab(image)
+    chroma, target = lab[..., 1:] / _LAB_RANGE, color.rgb2lab(reference)[..., 1:] / _LAB_RANGE
+    lab[..., 1:] = _covariance(chroma, target) * _LAB_RANGE
+    return _from_lab(lab)
+
+
 def _root(pixels: Floats, exponent: float) -> Floats:
-    """Symmetric power of the covariance of `(n, 3)` colours; divided by n, so that one pixel is no special case."""
+    """Symmetric power of the covariance of `(n, c)` colours; divided by n, so that one pixel is no special case."""
     centred = pixels - pixels.mean(axis=0)
     values, vectors = np.linalg.eigh(centred.T @ centred / len(pixels))
     power: Floats = (vectors * (values.clip(min=0) + _VARIANCE_FLOOR) ** exponent) @ vectors.T
@@ -192,6 +209,10 @@ def _join_yiq(chroma: Floats, light: Floats) -> Floats:
 def _join_lab(chroma: Floats, light: Floats) -> Floats:
     joined = color.rgb2lab(chroma)
     joined[..., 0] = color.rgb2lab(light)[..., 0]
+    return _from_lab(joined)
+
+
+def _from_lab(joined: Floats) -> Floats:
     # Above this, Z is negative: no colour has it, and skimage warns. The small number is room for rounding.
     joined[..., 2] = np.minimum(joined[..., 2], 200 * (joined[..., 0] + 16) / 116 - 1e-9)
     rgb: Floats = color.lab2rgb(joined)

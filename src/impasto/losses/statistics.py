@@ -36,7 +36,7 @@ def gram(feats: Tensor, weights: Tensor | None = None) -> Statistic:
 
 @full_precision
 def _weighted_gram(feats: Tensor, weights: Tensor | None) -> Statistic:
-    pixels, mass = _flattened(feats, weights)
+    pixels, mass = flattened(feats, weights)
     return (_second_moment(pixels, mass),)
 
 
@@ -48,7 +48,7 @@ def mean_std(feats: Tensor, weights: Tensor | None = None, *, eps: float = 1e-10
     Transfer in Real-time with Adaptive Instance Normalization, ICCV 2017. Their 1e-5 protects a division; here it would
     hide the spread of small features.
     """
-    pixels, mass = _flattened(feats, weights)
+    pixels, mass = flattened(feats, weights)
     mean = _mean(pixels, mass)
     variance = _mean((pixels - mean).square(), mass)
     return mean.squeeze(-1), (variance + eps).sqrt().squeeze(-1)
@@ -63,7 +63,7 @@ def covariance(feats: Tensor, weights: Tensor | None = None) -> Statistic:
 
 @full_precision
 def _weighted_covariance(feats: Tensor, weights: Tensor | None) -> Statistic:
-    pixels, mass = _flattened(feats, weights)
+    pixels, mass = flattened(feats, weights)
     mean = _mean(pixels, mass)
     return _second_moment(pixels - mean, mass), mean.squeeze(-1)
 
@@ -77,7 +77,7 @@ def histogram(feats: Tensor, weights: Tensor | None = None, *, bins: int = QUANT
     of the histogram loss of Risser et al., Stable and Controllable Neural Texture Synthesis and Style Transfer Using
     Histogram Losses, 2017; the paper remaps values through binned counts instead.
     """
-    pixels, mass = _flattened(feats, weights)
+    pixels, mass = flattened(feats, weights)
     return (_quantiles(pixels, mass, bins),)
 
 
@@ -99,7 +99,7 @@ def sliced(
     Heitz et al., A Sliced Wasserstein Loss for Neural Texture Synthesis, CVPR 2021; the paper draws new directions at
     each step: change `seed` on both sides for that.
     """
-    pixels, mass = _flattened(feats, weights)
+    pixels, mass = flattened(feats, weights)
     rays = directions(pixels.shape[1], projections or pixels.shape[1], seed=seed).to(pixels)  # (p, c)
     count = pixels.shape[-1]
     if mass is None and count > max_pixels:
@@ -115,7 +115,7 @@ def directions(channels: int, count: int, *, seed: int) -> Tensor:
     return torch.nn.functional.normalize(rays, dim=1)
 
 
-def _flattened(feats: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
+def flattened(feats: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Pixels `(b, c, n)` and their mass `(b|1, 1, n)` of sum 1, or None for equal mass."""
     if feats.ndim != 4:
         raise ValueError(f"features have shape {tuple(feats.shape)}; (b, c, h, w) is needed.")

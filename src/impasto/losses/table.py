@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from impasto.losses import gaussians, statistics
+from impasto.losses import gaussians, neighbours, statistics, transport
 from impasto.losses.distances import (
     Distance,
     StatisticDistance,
@@ -113,6 +113,22 @@ _ROWS = (
         about="the whole joint distribution, along many directions; slow on large pictures",
         paper="Heitz et al. 2021",
     ),
+    StyleLoss(
+        name="remd",
+        statistic=transport.columns,
+        distance=transport.relaxed_transport,
+        prepare=transport.with_axes,
+        about="each place by the nearest of the style and the other way round; for joined layers",
+        paper="Kolkin et al. 2019, relaxed earth mover's distance",
+    ),
+    StyleLoss(
+        name="strotss",
+        statistic=transport.moments_and_columns,
+        distance=transport.moments_and_transport,
+        prepare=transport.moments_with_axes,
+        about="remd, and means and covariances; for joined layers",
+        paper="Kolkin et al. 2019",
+    ),
 )
 
 STYLE_LOSSES: dict[str, StyleLoss] = {row.name: row for row in _ROWS}
@@ -126,7 +142,49 @@ GATYS = StyleLoss(
 )
 """Absolute, so it is no row: weights tuned for the rows do not fit it."""
 
-CONTENT_LOSSES: dict[str, Distance] = {"l2": relative_l2, "l1": relative(l1), "huber": relative(huber)}
+NEAREST = StyleLoss(
+    name="nearest",
+    statistic=transport.columns,
+    distance=transport.nearest_distance,
+    prepare=transport.with_axes,
+    about="each place by the nearest of the style; parts of the style may be left out",
+    paper="Kolkin et al. 2022, Neural Neighbor Style Transfer, final pass",
+)
+"""Not a distance, so it is not a row: zero for a picture that repeats a single patch of the style."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchedLoss:
+    """The distance from a target that is arranged like the content, of the style's own features."""
+
+    name: str
+    match: Callable[[Tensor, Sequence[Tensor]], Statistic]
+    distance: Callable[..., Tensor]
+    about: str
+    paper: str
+
+    def __call__(self, feats: Tensor, target: Statistic, *, weights: Tensor | None = None) -> Tensor:
+        """The loss of `feats` against a target of `match`, a scalar."""
+        return self.distance(feats, target, weights=weights)
+
+
+MATCHED_LOSSES: dict[str, MatchedLoss] = {
+    "neighbours": MatchedLoss(
+        name="neighbours",
+        match=neighbours.matched,
+        distance=neighbours.cosine_distance,
+        about="each place of the content replaced by the most similar one of the style; for joined layers",
+        paper="Kolkin et al. 2022, Neural Neighbor Style Transfer",
+    )
+}
+"""Losses whose target depends on the content, and so is made anew for each scale."""
+
+CONTENT_LOSSES: dict[str, Distance] = {
+    "l2": relative_l2,
+    "l1": relative(l1),
+    "huber": relative(huber),
+    "self-similarity": transport.self_similarity,
+}
 """Distances of features `(b, c, h, w)`, relative to the content's own size: 0 is equal, 1 is as far as nothing."""
 
 SMOOTHNESS_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -77,7 +77,9 @@ class LoadedEncoder:
         steps = self._optimised(job).within_seconds(
             content.to(self.device), Mix(tuple(styles)), strength=job.paint.strength
         )
-        return dataclasses.replace(job, optimise=dataclasses.replace(job.optimise, steps=steps, seconds=0.0))
+        scales, final = (steps[:-1], steps[-1]) if job.optimise.final_steps else (steps, 0)
+        planned = dataclasses.replace(job.optimise, steps=scales, final_steps=final, seconds=0.0)
+        return dataclasses.replace(job, optimise=planned)
 
     def _optimised(self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None) -> Optimised:
         start = None if start is None else start.to(self.device)
@@ -87,7 +89,8 @@ class LoadedEncoder:
     def work(self, job: Job, size_hw: SizeHW) -> Work:
         """The steps at each scale. Raises `ImageTooSmall`, `UnknownName`."""
         stylizer = Optimised(self.encoder, job.losses, job.optimise)
-        return tuple((size, stylizer.steps_at(scale)) for scale, size in enumerate(stylizer.sizes(size_hw)))
+        sizes = stylizer.sizes(size_hw)
+        return tuple(zip([*sizes, sizes[-1]], stylizer.counts(len(sizes)), strict=False))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from impasto.losses.statistics import Statistic
-from impasto.losses.table import StyleLoss
 
 Features = Mapping[str, Tensor]
 
@@ -20,6 +19,14 @@ class Encoder(Protocol):
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features `(b, c, h, w)` of `image` `(b, 3, h, w)` in `[0, 1]`."""
+        ...
+
+
+class TargetLoss(Protocol):
+    """A row of the tables of style losses: `loss(features, target, weights=…) -> scalar`."""
+
+    def __call__(self, feats: Tensor, target: Statistic, *, weights: Tensor | None = None) -> Tensor:
+        """The loss of `feats` `(b, c, h, w)`; `weights` `(b|1, 1, h, w)` are shares of the places."""
         ...
 
 
@@ -52,7 +59,7 @@ class StyleTerm:
     layer: str
     target: Statistic
     weight: float
-    loss: StyleLoss
+    loss: TargetLoss
     mask: Tensor | None = None
 
     def __call__(self, feats: Features) -> Tensor:

@@ -139,8 +139,9 @@ def _within_seconds(plan: Plan, loaded: LoadedMethod, inputs: Inputs, *, paused:
     if not job.optimise.seconds:
         return plan
     if paused is not None:
-        steps = pause.paused_recipe(paused).job.optimise.steps
-        job = dataclasses.replace(job, optimise=dataclasses.replace(job.optimise, steps=steps, seconds=0.0))
+        planned = pause.paused_recipe(paused).job.optimise
+        steps = {"steps": planned.steps, "final_steps": planned.final_steps}
+        job = dataclasses.replace(job, optimise=dataclasses.replace(job.optimise, **steps, seconds=0.0))
     else:
         job = loaded.within_seconds(job, inputs.content, inputs.mix)
     return dataclasses.replace(plan, job=job)

@@ -43,7 +43,7 @@ def _read(path: Path) -> tuple[Recipe, Paused]:
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
         paused = stored["paused"]
-        state = Paused(paused["scale"], paused["step"], paused["state"])
+        state = Paused(paused["scale"], paused["step"], paused["state"], paused["begin"])
         return Recipe.from_json(stored["recipe"], str(path)), state
     except Exception as error:  # torch raises nearly anything for bytes that are none of its files
         reason = str(error).partition("\n")[0] or type(error).__name__

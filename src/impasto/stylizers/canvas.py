@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -34,8 +36,11 @@ def first_canvas(init: str, content: Tensor, *, mix: Mix, generator: torch.Gener
     raise OptionError("`init=picture` needs `init_picture=FILE`.")
 
 
-def recoloured(content: Tensor, mix: Mix) -> Tensor:
-    """`content` `(1, 3, h, w)` with the colour mean and covariance of each style, blended as the mix says."""
+Match = Callable[[Tensor, Tensor], Tensor]
+
+
+def recoloured(content: Tensor, mix: Mix, *, match: Match = matched_covariance) -> Tensor:
+    """`content` `(1, 3, h, w)` with the colours of each style by `match`, blended as the mix says."""
     size = (content.shape[-2], content.shape[-1])
     styles = [style for style in mix.styles if style.weight > 0]
     weights = torch.tensor([style.weight for style in styles])
@@ -43,7 +48,7 @@ def recoloured(content: Tensor, mix: Mix) -> Tensor:
     if styles[0].mask is not None:
         masks = [resized(style.mask, size, mode="bilinear") for style in styles if style.mask is not None]
         weights = normalised(masks)  # (n, 1, h, w)
-    parts = torch.cat([matched_covariance(content, style.required_picture()) for style in styles])
+    parts = torch.cat([match(content, style.required_picture()) for style in styles])
     return (weights.to(parts) * parts).sum(0, keepdim=True).clamp(0, 1)
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from impasto.core.errors import NotFinite, StateError
 from impasto.objective.perceptual import Terms
+from impasto.stylizers.pyramid import Pyramid
 
 Objective = Callable[[Tensor], Terms]
 State = dict[str, Any]
@@ -86,8 +87,8 @@ class _BrokenSearch(Exception):
 class Curvature:
     """What L-BFGS remembers: the last `history` moves, and how the gradient changed over each."""
 
-    def __init__(self, history: int) -> None:
-        self._history = history
+    def __init__(self, history: int, pyramid: Pyramid | None = None) -> None:
+        self._history, self._pyramid = history, pyramid
         self.pairs: list[tuple[Tensor, Tensor]] = []
 
     def add(self, begin: Point, end: Point) -> None:
@@ -97,18 +98,25 @@ class Curvature:
             self.pairs = [*self.pairs, (move, change)][-self._history :]
 
     def direction(self, gradient: Tensor) -> Tensor:
-        """Downhill, by the two loops of algorithm 7.4; without a memory the negative gradient."""
+        """Downhill, by the two loops of algorithm 7.4; without a memory the negative gradient, by the variables.
+
+        The inner matrix is that of a plain step in the variables, so that the memory works on them.
+        """
         step, shares = -gradient, []
         for move, change in reversed(self.pairs):
             share = _dot(move, step) / _dot(move, change)
             step.sub_(change, alpha=share)
             shares.append(share)
+        step = self._smoothed(step)
         if self.pairs:
             move, change = self.pairs[-1]
-            step.mul_(_dot(move, change) / _dot(change, change))
+            step = step * (_dot(move, change) / _dot(change, self._smoothed(change)))
         for (move, change), share in zip(self.pairs, reversed(shares), strict=True):
             step.add_(move, alpha=share - _dot(change, step) / _dot(move, change))
         return step
+
+    def _smoothed(self, gradient: Tensor) -> Tensor:
+        return gradient if self._pyramid is None else self._pyramid.smoothed(gradient)
 
 
 class Lbfgs:
@@ -123,15 +131,15 @@ class Lbfgs:
     painting of 512 px.
     """
 
-    def __init__(self, canvas: Tensor, objective: Objective, *, history: int) -> None:
+    def __init__(self, canvas: Tensor, objective: Objective, *, history: int, pyramid: Pyramid | None = None) -> None:
         self.canvas = leaf(canvas)
-        self._objective, self._history = objective, history
+        self._objective, self._history, self._pyramid = objective, history, pyramid or _pixels(canvas)
         self._last: Point | None = None
         self._lowest: Point | None = None  # of this search
         self._good = self.canvas.detach().clone()
         self._stalls = self._failures = 0
         self._rate = 1.0
-        self._memory = Curvature(history)
+        self._memory = Curvature(history, self._pyramid)
 
     @property
     def best(self) -> Tensor:
@@ -165,7 +173,7 @@ class Lbfgs:
         if self._stalls < 3:
             return begin.parts, ""
         self._stalls = 0
-        self._memory = Curvature(self._history)
+        self._memory = Curvature(self._history, self._pyramid)
         return begin.parts, "the search stalled: started it afresh"
 
     def _searched(self, begin: Point) -> Point:
@@ -205,7 +213,7 @@ class Lbfgs:
         self._gone(self._good)
         self._last = None
         if self._failures > 1:
-            self._memory = Curvature(self._history)
+            self._memory = Curvature(self._history, self._pyramid)
         return f"the loss was not finite: went back and go on with steps of {self._rate:g}"
 
     def state(self) -> State:
@@ -225,7 +233,7 @@ class Lbfgs:
         self._gone(state["canvas"])
         self._good, self._last = state["good"].clone(), None
         self._rate = state["rate"]
-        self._memory = Curvature(self._history)
+        self._memory = Curvature(self._history, self._pyramid)
         self._memory.pairs = [(move, change) for move, change in _cloned(state["pairs"])]
         self._stalls, self._failures = state["stalls"], state["failures"]
 
@@ -233,11 +241,23 @@ class Lbfgs:
 class Adam:
     """Adam on pixels (Kingma & Ba 2015) with averaged canvases; its moments can be carried to the next scale."""
 
-    def __init__(self, canvas: Tensor, objective: Objective, *, learning_rate: float, average_decay: float) -> None:
+    def __init__(
+        self,
+        canvas: Tensor,
+        objective: Objective,
+        *,
+        learning_rate: float,
+        average_decay: float,
+        pyramid: Pyramid | None = None,
+    ) -> None:
         self.canvas = leaf(canvas)
         self._objective, self._rate, self._decay = objective, learning_rate, average_decay
+        self._pyramid = pyramid or _pixels(canvas)
         self._good = self.canvas.detach().clone()
-        self._mean, self._square = torch.zeros_like(self._good), torch.zeros_like(self._good)
+        self._mean, self._square = (
+            self._pyramid.spread(torch.zeros_like(self._good)),
+            self._pyramid.spread(torch.zeros_like(self._good)),
+        )
         self._count = 0
         self._average, self._mass = torch.zeros_like(self._good), 0.0
         self._failures = 0
@@ -260,10 +280,13 @@ class Adam:
 
     def _move(self, gradient: Tensor) -> None:
         first, second, self._count = 0.9, 0.99, self._count + 1
-        self._mean.lerp_(gradient, 1 - first)
-        self._square.lerp_(gradient.square(), 1 - second)
-        mean, square = self._mean / (1 - first**self._count), self._square / (1 - second**self._count)
-        self.canvas -= self._rate * mean / (square.sqrt() + 1e-8)
+        steps = []
+        for mean, square, part in zip(self._mean, self._square, self._pyramid.spread(gradient), strict=True):
+            mean.lerp_(part, 1 - first)
+            square.lerp_(part.square(), 1 - second)
+            unbiased, spread = mean / (1 - first**self._count), square / (1 - second**self._count)
+            steps.append(self._rate * unbiased / (spread.sqrt() + 1e-8))
+        self.canvas -= self._pyramid.joined(steps)
         if self._decay:
             self._average.lerp_(self.canvas, 1 - self._decay)
             self._mass = 1 - self._decay * (1 - self._mass)
@@ -275,17 +298,23 @@ class Adam:
         self._rate *= 0.5
         with torch.no_grad():
             self.canvas.copy_(self._good)
-        self._mean.zero_(), self._square.zero_()
+        for moment in (*self._mean, *self._square):
+            moment.zero_()
         self._average.zero_()  # it holds the canvas that failed
         self._count, self._mass = 0, 0.0
         return f"the loss was not finite: went back and go on with steps of {self._rate:g}"
 
     def carry(self, coarse: Adam) -> None:
-        """Take the moments of a coarser canvas, resized (as crowsonkb's style-transfer-pytorch does)."""
+        """Take the moments of a coarser canvas, resized (as crowsonkb's style-transfer-pytorch does).
+
+        Levels of a pyramid begin anew: they do not correspond to those of another size.
+        """
+        if self._pyramid.levels > 1:
+            return
         size = self.canvas.shape[-2:]
         ratio = coarse.canvas.shape[-1] / size[-1]  # a gradient of a mean spreads over more pixels
-        self._mean = F.interpolate(coarse._mean, size, mode="bilinear", align_corners=False) * ratio**2
-        self._square = F.interpolate(coarse._square, size, mode="bilinear", align_corners=False) * ratio**4
+        self._mean = [F.interpolate(coarse._mean[0], size, mode="bilinear", align_corners=False) * ratio**2]
+        self._square = [F.interpolate(coarse._square[0], size, mode="bilinear", align_corners=False) * ratio**4]
         self._count = coarse._count
 
     def state(self) -> State:
@@ -293,7 +322,8 @@ class Adam:
         tensors = {"canvas": self.canvas.detach(), "good": self._good, "average": self._average}
         moments = {"mean": self._mean, "square": self._square}
         numbers = {"mass": self._mass, "count": self._count, "rate": self._rate, "failures": self._failures}
-        return {name: tensor.clone() for name, tensor in (tensors | moments).items()} | numbers
+        state: State = _cloned(tensors | moments)
+        return state | numbers
 
     def restore(self, state: State) -> None:
         """Go on from `state()`."""
@@ -305,6 +335,10 @@ class Adam:
         self._mean, self._square = kept["mean"], kept["square"]
         self._mass, self._count = kept["mass"], kept["count"]
         self._rate, self._failures = kept["rate"], kept["failures"]
+
+
+def _pixels(canvas: Tensor) -> Pyramid:
+    return Pyramid((canvas.shape[-2], canvas.shape[-1]), 1)
 
 
 def leaf(canvas: Tensor) -> Tensor:

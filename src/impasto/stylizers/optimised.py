@@ -6,20 +6,24 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from impasto.config.optimise import LossOptions, OptimiseOptions
-from impasto.core.errors import ImageTooSmall, StateError
+from impasto.core.errors import ImageTooSmall, OptionError, StateError
 from impasto.encoders.table import Encoder
+from impasto.image.colour import matched_chroma
 from impasto.image.resize import SizeHW, pyramid_sizes, resized
+from impasto.losses.table import MATCHED_LOSSES
 from impasto.stylizers.budget import seconds_a_step, steps_within
 from impasto.stylizers.canvas import enlarged, first_canvas, recoloured
 from impasto.stylizers.minimise import Adam, Lbfgs, Minimiser, Objective, State
 from impasto.stylizers.protocol import Mix, Step, Stylizer, check_strength
-from impasto.stylizers.targets import checked, objective_for
+from impasto.stylizers.pyramid import Pyramid
+from impasto.stylizers.targets import checked, final_losses, objective_for
 from impasto.stylizers.temporal import Temporal
 
 
@@ -30,10 +34,11 @@ class Paused:
     scale: int
     step: int
     state: State
+    begin: Tensor | None = None  # the canvas that the scale began with
 
     def to_dict(self) -> State:
         """Plain values and tensors, for `torch.save`."""
-        return {"scale": self.scale, "step": self.step, "state": self.state}
+        return {"scale": self.scale, "step": self.step, "state": self.state, "begin": self.begin}
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,11 @@ class Optimised:
         """The mix itself, after a check of options and pictures: targets depend on the size of the canvas."""
         checked(self.losses, self.encoder)
         mix.check_no_negative(by="`method=optimise`")
+        if self.options.final_steps and self.losses.style_loss not in MATCHED_LOSSES:
+            raise OptionError(
+                f"`final_steps` is for `style_loss={' or '.join(MATCHED_LOSSES)}`; the style loss is "
+                f"{self.losses.style_loss}. Leave `final_steps` out."
+            )
         need = self.encoder.smallest_px(self.losses.style_layers)
         for style in mix.styles:
             h, w = style.required_picture().shape[-2:]
@@ -93,29 +103,48 @@ class Optimised:
         if strength == 0:
             yield PaintedStep(1, 1, sizes[-1], content.clamp(0, 1))
             return
-        counts = [self.steps_at(scale) for scale in range(len(sizes))]
+        counts = self.counts(len(sizes))
         if self.options.seconds:
             counts = list(self.within_seconds(content, code, strength=strength))
+        sizes = [*sizes, *sizes[-1:]][: len(counts)]  # a final pass is one more at full size
         first = resume.scale if resume else 0
         if first >= len(sizes):
             raise StateError(f"the saved state is of scale {first + 1}; there are {len(sizes)} at this size.")
         start = self._start(content, code, strength=strength)
         canvas = self._first(start, resized(content, sizes[0]), mix=code)
         coarse: Minimiser | None = None
+        chroma = partial(_with_chroma, mix=code, strength=strength)
+        finish = (chroma,) if self.options.final_chroma else ()
         for scale in range(first, len(sizes)):
-            here = resized(content, sizes[scale])
             canvas = canvas if scale == 0 else enlarged(canvas, sizes[scale], start=start)
-            objective = objective_for(here, code, encoder=self.encoder, losses=self.losses, strength=strength)
-            if self.temporal is not None:
-                pixels = (*objective.pixels, self.temporal.term(sizes[scale]))
-                objective = replace(objective, pixels=pixels)
-            minimiser = self._minimiser(canvas, objective, coarse)
+            begin = self._begun(canvas, scale)
+            losses = final_losses(self.losses) if self.options.final_steps and scale == len(sizes) - 1 else self.losses
+            objective = self._objective(
+                resized(content, sizes[scale]), code, strength=strength, losses=losses, canvas=begin
+            )
+            minimiser = self._minimiser(begin, objective, coarse)
             done = 0
             if resume and scale == first:
                 minimiser.restore(resume.state)
                 done = resume.step
-            yield from self._scale(minimiser, scale=scale, done=done, counts=counts)
+            for step in self._scale(minimiser, scale=scale, done=done, counts=counts, begin=begin):
+                yield replace(step, finish=finish)
             canvas, coarse = minimiser.best.detach(), minimiser
+
+    def _begun(self, canvas: Tensor, scale: int) -> Tensor:
+        """The canvas that a resumed scale began with, else `canvas`."""
+        resume = self.resume
+        if resume is None or resume.scale != scale or resume.begin is None or resume.begin.shape != canvas.shape:
+            return canvas
+        return resume.begin.to(canvas)
+
+    def _objective(
+        self, content: Tensor, mix: Mix, *, strength: float, losses: LossOptions, canvas: Tensor
+    ) -> Objective:
+        found = objective_for(content, mix, encoder=self.encoder, losses=losses, strength=strength, canvas=canvas)
+        if self.temporal is None:
+            return found
+        return replace(found, pixels=(*found.pixels, self.temporal.term((content.shape[-2], content.shape[-1]))))
 
     def _start(self, content: Tensor, mix: Mix, *, strength: float) -> Tensor | None:
         """The picture that painting starts from, at full size; None where the start has no detail to keep."""
@@ -148,7 +177,13 @@ class Optimised:
             smallest_px=self.encoder.smallest_px([*self.losses.content_layers, *self.losses.style_layers]),
         )
         left = self.options.seconds - start_s - (time.perf_counter() - began)
-        return steps_within(left, step_s, [self.steps_at(scale) for scale in range(len(sizes))])
+        counts = self.counts(len(sizes))
+        return steps_within(left, [*step_s, *step_s[-1:]][: len(counts)], counts)
+
+    def counts(self, scales: int) -> list[int]:
+        """Steps at each of so many scales, and those of the final pass where there is one."""
+        final = [self.options.final_steps] if self.options.final_steps else []
+        return [*(self.steps_at(scale) for scale in range(scales)), *final]
 
     def steps_at(self, scale: int) -> int:
         """Steps at a scale: `steps` begins at the coarsest, and its last number holds for all finer scales."""
@@ -156,14 +191,19 @@ class Optimised:
 
     def _minimiser(self, canvas: Tensor, objective: Objective, coarse: Minimiser | None) -> Minimiser:
         options = self.options
+        size = (canvas.shape[-2], canvas.shape[-1])
+        pyramid = Pyramid.of(size) if options.variables == "laplacian" else Pyramid(size, 1)
         if options.optimizer == "lbfgs":
-            return Lbfgs(canvas, objective, history=options.history)
-        adam = Adam(canvas, objective, learning_rate=options.learning_rate, average_decay=options.average_decay)
+            return Lbfgs(canvas, objective, history=options.history, pyramid=pyramid)
+        rate, decay = options.learning_rate, options.average_decay
+        adam = Adam(canvas, objective, learning_rate=rate, average_decay=decay, pyramid=pyramid)
         if isinstance(coarse, Adam):
             adam.carry(coarse)
         return adam
 
-    def _scale(self, minimiser: Minimiser, *, scale: int, done: int, counts: list[int]) -> Iterator[PaintedStep]:
+    def _scale(
+        self, minimiser: Minimiser, *, scale: int, done: int, counts: list[int], begin: Tensor
+    ) -> Iterator[PaintedStep]:
         before, total = sum(counts[:scale]), sum(counts)
         if before + done == total:  # it was stopped after the very last step: there is only the picture to give
             yield PaintedStep(total, total, *_shown(minimiser))
@@ -175,8 +215,12 @@ class Optimised:
                 *_shown(minimiser),
                 losses,
                 note,
-                pause=lambda index=index: Paused(scale, index, minimiser.state()),  # type: ignore[misc]
+                pause=lambda index=index: Paused(scale, index, minimiser.state(), begin),  # type: ignore[misc]
             )
+
+
+def _with_chroma(image: Tensor, *, mix: Mix, strength: float) -> Tensor:
+    return torch.lerp(image, recoloured(image, mix, match=matched_chroma), min(1.0, strength))
 
 
 def _shown(minimiser: Minimiser) -> tuple[SizeHW, Tensor]:

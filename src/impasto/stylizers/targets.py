@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,12 +12,15 @@ from torch import Tensor
 
 from impasto.config.optimise import LossOptions
 from impasto.core.errors import OptionError, UnknownName
+from impasto.encoders.hypercolumns import with_parts
 from impasto.encoders.table import Encoder
 from impasto.image.masks import normalised, pooled
 from impasto.image.resize import fit, resized
 from impasto.losses import distances, gatys
 from impasto.losses.smoothness import laplacian_match, total_variation
-from impasto.losses.table import CONTENT_LOSSES, GATYS, STYLE_LOSSES, StyleLoss
+from impasto.losses.statistics import Statistic
+from impasto.losses.table import CONTENT_LOSSES, GATYS, MATCHED_LOSSES, NEAREST, STYLE_LOSSES, MatchedLoss, StyleLoss
+from impasto.losses.transport import colours, palette_transport
 from impasto.objective.perceptual import ContentTerm, Perceptual, PixelTerm, StyleTerm, out_of_range
 from impasto.stylizers.protocol import Mix, Style
 
@@ -40,9 +44,18 @@ def checked(losses: LossOptions, encoder: Encoder) -> None:
         )
 
 
-def style_loss(name: str) -> StyleLoss:
+def final_losses(losses: LossOptions) -> LossOptions:
+    """The losses of the final pass: each layer by itself, with the neighbours of the canvas as it is.
+
+    Kolkin et al. 2022 call this feature splitting.
+    """
+    layers = tuple(with_parts(losses.style_layers))
+    return replace(losses, style_loss=NEAREST.name, style_layers=layers, style_layer_weights=())
+
+
+def style_loss(name: str) -> StyleLoss | MatchedLoss:
     """The style loss of that name."""
-    rows = STYLE_LOSSES | {"gatys": GATYS}
+    rows = {**STYLE_LOSSES, **MATCHED_LOSSES, "gatys": GATYS, "nearest": NEAREST}
     if name not in rows:
         raise UnknownName.of("style loss", name, rows)
     return rows[name]
@@ -69,18 +82,29 @@ def layer_weights(losses: LossOptions, encoder: Encoder) -> tuple[float, ...]:
 
 
 def objective_for(
-    content: Tensor, mix: Mix, *, encoder: Encoder, losses: LossOptions, strength: float = 1.0
+    content: Tensor,
+    mix: Mix,
+    *,
+    encoder: Encoder,
+    losses: LossOptions,
+    strength: float = 1.0,
+    canvas: Tensor | None = None,
 ) -> Perceptual:
     """The objective for a canvas of the size of `content` `(1, 3, h, w)`.
 
     With the relative balance, each style term is divided by its value at the content picture: 1 is a picture that took
     nothing of the style yet, 0 one that took all of it. Content terms are relative to the size of their features. So
-    the same weights mean the same for every picture, layer, size and encoder.
+    the same weights mean the same for every picture, layer, size and encoder. `canvas` is where painting stands:
+    neighbours in the style are those of a mean of its features and the content's.
     """
     with torch.no_grad():
         layers = {*losses.content_layers, *losses.style_layers}
         feats = encoder(content, layers)
-        style = _style_terms(feats, content, mix, encoder=encoder, losses=losses, strength=strength)
+        guide = feats
+        if canvas is not None and losses.style_loss in MATCHED_LOSSES:
+            so_far = encoder(canvas, losses.style_layers)
+            guide = {name: torch.lerp(so_far[name], feats[name], losses.neighbour_content) for name in so_far}
+        style = _style_terms(feats, content, mix, guide=guide, encoder=encoder, losses=losses, strength=strength)
     keep = tuple(
         ContentTerm(
             name, feats[name].float(), losses.content_weight / len(losses.content_layers), _content_distance(losses)
@@ -88,7 +112,8 @@ def objective_for(
         for name in losses.content_layers
         if losses.content_weight > 0
     )
-    return Perceptual(encoder, keep, style, _pixel_terms(content, losses, strength=strength))
+    palette = _palette_terms(content, mix, losses=losses, strength=strength)
+    return Perceptual(encoder, keep, style, (*palette, *_pixel_terms(content, losses, strength=strength)))
 
 
 def _content_distance(losses: LossOptions) -> Callable[[Tensor, Tensor], Tensor]:
@@ -102,7 +127,14 @@ def _content_distance(losses: LossOptions) -> Callable[[Tensor, Tensor], Tensor]
 
 
 def _style_terms(
-    feats: dict[str, Tensor], content: Tensor, mix: Mix, *, encoder: Encoder, losses: LossOptions, strength: float
+    feats: dict[str, Tensor],
+    content: Tensor,
+    mix: Mix,
+    *,
+    guide: dict[str, Tensor],
+    encoder: Encoder,
+    losses: LossOptions,
+    strength: float,
 ) -> tuple[StyleTerm, ...]:
     weight = losses.style_weight * strength**2
     if weight == 0:
@@ -113,13 +145,30 @@ def _style_terms(
     for style, share, mask in zip(mix.styles, mix.style_weights, masks, strict=True):
         if share == 0:
             continue
-        style_feats = encoder(at_scale(style, content.shape[-2:], smallest_px=need), losses.style_layers)
+        picture = at_scale(style, content.shape[-2:], smallest_px=need)
+        targets = _style_targets(loss, picture, guide=guide, encoder=encoder, layers=losses.style_layers)
         for layer, part in zip(losses.style_layers, layer_weights(losses, encoder), strict=True):
             h, w = feats[layer].shape[-2:]
             region = None if mask is None else pooled(mask, (h, w))
-            term = StyleTerm(layer, loss.target(style_feats[layer]), weight * share * part, loss, region)
+            term = StyleTerm(layer, targets[layer], weight * share * part, loss, region)
             terms.append(_relative(term, feats) if losses.balance == "relative" else term)
     return tuple(terms)
+
+
+def _style_targets(
+    loss: StyleLoss | MatchedLoss,
+    picture: Tensor,
+    *,
+    guide: dict[str, Tensor],
+    encoder: Encoder,
+    layers: Sequence[str],
+) -> dict[str, Statistic]:
+    """The target of each layer; a matched one is taken from the style picture as it is and turned three times."""
+    if isinstance(loss, StyleLoss):
+        feats = encoder(picture, layers)
+        return {layer: loss.target(feats[layer]) for layer in layers}
+    turned = [encoder(picture.rot90(turns, (2, 3)), layers) for turns in range(4)]
+    return {layer: loss.match(guide[layer], [feats[layer] for feats in turned]) for layer in layers}
 
 
 def _relative(term: StyleTerm, feats: dict[str, Tensor]) -> StyleTerm:
@@ -148,6 +197,23 @@ def at_scale(style: Style, canvas_hw: Sequence[int], *, smallest_px: int = 1) ->
     if min(size) < smallest_px:
         size = fit((h, w), short_side_px=smallest_px, enlarge=False)
     return resized(picture, size)
+
+
+def _palette_terms(content: Tensor, mix: Mix, *, losses: LossOptions, strength: float) -> tuple[PixelTerm, ...]:
+    terms = []
+    weight = losses.palette_weight * strength**2
+    for style, share, mask in zip(mix.styles, mix.style_weights, _masks(mix.styles, content), strict=True):
+        if weight * share > 0:
+            terms.append(
+                PixelTerm(
+                    "palette", weight * share, partial(_palette, target=colours(style.required_picture()), mask=mask)
+                )
+            )
+    return tuple(terms)
+
+
+def _palette(image: Tensor, *, target: Statistic, mask: Tensor | None) -> Tensor:
+    return palette_transport(colours(image, mask), target)
 
 
 def _pixel_terms(content: Tensor, losses: LossOptions, *, strength: float) -> tuple[PixelTerm, ...]:

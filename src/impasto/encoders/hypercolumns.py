@@ -1,0 +1,45 @@
+"""Layers joined into one, as `relu1_1+relu2_1+relu3_1`: at each place the features of all of them.
+
+Hariharan et al., Hypercolumns for Object Segmentation and Fine-grained Localization, CVPR 2015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+STRIDE = 4
+"""Pixels of the image for each place, at least: a picture of 512 × 512 px has 16,384 columns."""
+
+
+def parts_of(layer: str) -> tuple[str, ...]:
+    """The layers that a joined one consists of; a plain layer is its own only part."""
+    return tuple(layer.split("+"))
+
+
+def with_parts(layers: Iterable[str]) -> list[str]:
+    """The plain layers that these are made of, each once."""
+    return list(dict.fromkeys(part for layer in layers for part in parts_of(layer)))
+
+
+def hypercolumns(feats: Mapping[str, Tensor], layer: str, *, image_hw: tuple[int, int]) -> Tensor:
+    """The features of a joined layer, `(b, sum of c, h, w)`, from those of its parts.
+
+    All parts are brought to the size of the largest, or to a quarter of the image where that is smaller: larger maps by
+    the mean over each area, smaller ones by bilinear interpolation.
+    """
+    maps = [feats[part] for part in parts_of(layer)]
+    largest = max((one.shape[-2], one.shape[-1]) for one in maps)
+    size = min(largest, (-(-image_hw[0] // STRIDE), -(-image_hw[1] // STRIDE)))
+    return torch.cat([_fitted(one, size) for one in maps], dim=1)
+
+
+def _fitted(feats: Tensor, size: tuple[int, int]) -> Tensor:
+    if feats.shape[-2:] == size:
+        return feats
+    if feats.shape[-2] > size[0] or feats.shape[-1] > size[1]:
+        return functional.interpolate(feats, size, mode="area")
+    return functional.interpolate(feats, size, mode="bilinear", align_corners=False)
