@@ -42,6 +42,19 @@ def test_its_styles_blend_with_those_of_any_picture(network: FastNetwork) -> Non
     assert all(torch.equal(value, any_style[key]) for key, value in shared.items())
 
 
+@pytest.mark.parametrize("night", [False, True])
+def test_bfloat16_is_not_visible_in_smooth_skies(network: FastNetwork, night: bool) -> None:
+    """The arithmetic of bfloat16 is the same on every processor, fast or not."""
+    half = fast_nets.loaded(NAME, precision="bfloat16")
+    height, width = (torch.linspace(0, 1, side) for side in (96, 128))
+    slope = (0.8 * height[:, None] + 0.2 * width).expand(1, 3, 96, 128)
+    top, bottom = ([0.02, 0.03, 0.1], [0.12, 0.12, 0.25]) if night else ([0.35, 0.55, 0.9], [0.85, 0.9, 0.97])
+    sky = torch.lerp(torch.tensor(top).view(1, 3, 1, 1), torch.tensor(bottom).view(1, 3, 1, 1), slope)
+    for name in ("composition", "self-portrait", "wave"):
+        one, other = (net.of({name: 1.0}).painted(sky) for net in (network, half))
+        assert 0 < 255 * (one - other).abs().max() <= 8, name
+
+
 def test_its_styles_differ_and_keep_the_content(network: FastNetwork) -> None:
     photo = resized(sample("chelsea").pixels, (96, 144))
     with torch.no_grad():

@@ -134,12 +134,12 @@ class StripRenderer:
         kept, running = self._passed(raw, keeps=needed <= self.room_bytes)
         return self._normed(raw if kept is None else held(kept), layer, running, relu=relu)
 
-    def computed(self, source: Map, layer: Layer) -> Tensor:
-        """`layer` of all of `source`, `(1, c, h, w)`, after norm and ReLU."""
-        feats, running = self._passed(noised(convolved(source, layer.conv), layer, self.noise), keeps=True)
+    def computed(self, source: Map, layer: Layer, *, wide: bool = False) -> Tensor:
+        """`layer` of all of `source`, `(1, c, h, w)`, after norm and ReLU; with `wide` it is computed in float32."""
+        feats, running = self._passed(noised(convolved(source, layer.conv, wide=wide), layer, self.noise), keeps=True)
         assert feats is not None
         self._replace(feats, self._normed(held(feats), layer, running).rows)
-        return feats
+        return feats.bfloat16() if self.halves else feats
 
     def block_of(self, block: Block, feats: Tensor, *, beside: Sequence[Map]) -> Tensor:
         """`block` of `feats`, which are overwritten where it has two layers with padding."""
