@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -134,41 +135,45 @@ def resident_mb(pid: int) -> float:
     return pages * resource.getpagesize() / 1e6
 
 
-def kills(folder: Path, *, count: int, size: int, times: int) -> None:
-    """Kill a worker or the driver at random moments, run again, and look at every output."""
-    contents, chance = drawn(folder / "in", count, size=size), random.Random(0)
-    outputs = folder / "out"
+@dataclass
+class Killed:
+    """What was killed, and what was found afterwards: readable outputs of each batch, and temporary files."""
+
+    workers: int = 0
+    drivers: int = 0
+    outputs: list[int] = field(default_factory=list)
+    temporary: int = 0
+
+
+def kills(folder: Path, *, count: int, size: int, times: int) -> Killed:
+    """Kill a worker or the driver at random moments, go on, and read every output. A finished batch makes room."""
+    contents, chance, killed = drawn(folder / "in", count, size=size), random.Random(0), Killed()
+    outputs = [folder / "out0"]
     command = [sys.executable, "-m", "impasto", "batch", str(contents), "--style", STYLE, "--size", str(size)]
-    command += ["--format", "jpg", "--workers", "2", "--threads", "2", "--quiet", "-o", str(outputs)]
-    killed = {"worker": 0, "driver": 0}
-    while sum(killed.values()) < times:
-        began = len(list(outputs.glob("*.jpg")))
-        if began == count:
-            outputs = folder / f"out{sum(killed.values())}"
-            command[-1] = str(outputs)
-            began = 0
-        driver = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        while driver.poll() is None and len(list(outputs.glob("*.jpg"))) == began:
+    command += ["--format", "jpg", "--workers", "2", "--threads", "2", "--quiet", "-o"]
+    while killed.workers + killed.drivers < times:
+        if len(list(outputs[-1].glob("*.jpg"))) == count:
+            outputs.append(folder / f"out{len(outputs)}")
+        began = len(list(outputs[-1].glob("*.jpg")))
+        driver = subprocess.Popen([*command, str(outputs[-1])], stdout=subprocess.DEVNULL)
+        while driver.poll() is None and len(list(outputs[-1].glob("*.jpg"))) == began:
             time.sleep(0.02)
         time.sleep(chance.uniform(0, 1))
         if driver.poll() is not None:
             continue
         if chance.random() < 0.5 and (workers := children(driver.pid)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(chance.choice(workers), signal.SIGKILL)
-                killed["worker"] += 1
+            os.kill(chance.choice(workers), signal.SIGKILL)
+            killed.workers += 1
         else:
             driver.kill()
-            killed["driver"] += 1
-            driver.wait()
-            continue
+            killed.drivers += 1
         driver.wait()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    folders = [path for path in folder.iterdir() if path.name.startswith("out")]
-    whole = [len([files.read(path) for path in each.glob("*.jpg")]) for each in folders]
-    left = [path for each in folders for path in (each / ".impasto").rglob("*") if "staging" in path.parts]
-    print(f"killed {killed['worker']} workers and {killed['driver']} drivers; readable outputs of {count}: {whole}; ")
-    print(f"temporary files left: {len(left)}")
+    subprocess.run([*command, str(outputs[-1])], check=True, stdout=subprocess.DEVNULL)
+    killed.outputs = [len([files.read(path) for path in each.glob("*.jpg")]) for each in outputs]
+    hidden = [path for each in outputs for path in each.rglob("*") if path.name.startswith(".") and path.is_file()]
+    staged = [path for each in outputs for path in (each / ".impasto").rglob("*") if "staging" in path.parts]
+    killed.temporary = len(hidden) + len(staged)
+    return killed
 
 
 def children(pid: int) -> list[int]:
@@ -191,7 +196,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if given.what == "kills":
-            kills(Path(folder), count=given.count, size=given.size, times=given.times)
+            print(kills(Path(folder), count=given.count, size=given.size, times=given.times))
         else:
             {"speed": speed, "memory": memory}[given.what](Path(folder), count=given.count, size=given.size)
 

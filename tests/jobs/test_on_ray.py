@@ -35,11 +35,11 @@ def test_actors_take_what_the_cluster_has() -> None:
 @pytest.mark.filterwarnings("default")
 def test_a_batch_on_ray(quick_job: Callable[..., Job], tmp_path: Path) -> None:
     for number in range(5):
-        files.write(tmp_path / "in" / f"{number}.png", torch.full((1, 3, 40, 48), number / 5))
-    (tmp_path / "in" / "bad.png").write_text("no picture")
+        files.write(tmp_path / "contents" / f"{number}.png", torch.full((1, 3, 40, 48), number / 5))
+    (tmp_path / "contents" / "bad.png").write_text("no picture")
     options = BatchOptions(attempts=2)
     with planned(
-        [str(tmp_path / "in")],
+        [str(tmp_path / "contents")],
         {"style": quick_job(content="")},
         outputs=str(tmp_path / "out"),
         folder=FolderOptions(),
