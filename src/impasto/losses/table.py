@@ -23,6 +23,7 @@ from impasto.losses.distances import (
     relative_l2,
 )
 from impasto.losses.gatys import gatys_style
+from impasto.losses.joins import Join, joined_covariances, joined_deviations, joined_means
 from impasto.losses.smoothness import laplacian_match, total_variation
 from impasto.losses.statistics import Statistic
 
@@ -38,7 +39,8 @@ class StatisticOf(Protocol):
 class StyleLoss:
     """A statistic and the distance between two of them.
 
-    Rows of `STYLE_LOSSES` are relative: 0 is equal, about 1 is as far from the target as no features at all.
+    Rows of `STYLE_LOSSES` are relative: 0 is equal, about 1 is as far from the target as no features at all. `join`
+    gives the statistic of a picture from those of its parts; a loss without one needs the whole picture in memory.
     """
 
     name: str
@@ -47,6 +49,7 @@ class StyleLoss:
     about: str
     paper: str
     prepare: Callable[[Statistic], Statistic] | None = None
+    join: Join | None = None
 
     def ready(self, target: Statistic) -> Statistic:
         """The target's statistic (or a mixture of several) with the work done that needs doing only once."""
@@ -66,6 +69,7 @@ _ROWS = (
     StyleLoss(
         name="gram",
         statistic=statistics.gram,
+        join=joined_means,
         distance=joined(relative(l2)),
         about="which features occur together; the classic",
         paper="Gatys et al. 2016",
@@ -73,6 +77,7 @@ _ROWS = (
     StyleLoss(
         name="mean-std",
         statistic=statistics.mean_std,
+        join=joined_deviations,
         distance=joined(relative(l2)),
         about="mean and spread of each feature; cheap, softer textures",
         paper="Huang & Belongie 2017",
@@ -80,6 +85,7 @@ _ROWS = (
     StyleLoss(
         name="covariance",
         statistic=statistics.covariance,
+        join=joined_covariances,
         distance=gaussians.relative_moments,
         about="features that vary together, and their means apart",
         paper="Li et al., Demystifying Neural Style Transfer, 2017",
@@ -87,6 +93,7 @@ _ROWS = (
     StyleLoss(
         name="wasserstein2",
         statistic=statistics.covariance,
+        join=joined_covariances,
         distance=gaussians.relative_bures,
         prepare=gaussians.prepared,
         about="transport between Gaussians of the same mean and covariance; fewer washed-out patches than gram",
@@ -95,6 +102,7 @@ _ROWS = (
     StyleLoss(
         name="coral",
         statistic=statistics.covariance,
+        join=joined_covariances,
         distance=of_first(relative(coral)),
         about="features that vary together, means left free",
         paper="Sun & Saenko 2016",
@@ -136,6 +144,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {row.name: row for row in _ROWS}
 GATYS = StyleLoss(
     name="gatys",
     statistic=statistics.gram,
+    join=joined_means,
     distance=lambda output, target: gatys_style(output[0], target[0]),
     about="the paper's own absolute style loss; its content loss is gatys.gatys_content",
     paper="Gatys et al. 2016, eq. 4",

@@ -139,7 +139,7 @@ def _style_terms(
     weight = losses.style_weight * strength**2
     if weight == 0:
         return ()
-    loss, masks = style_loss(losses.style_loss), _masks(mix.styles, content)
+    loss, masks = style_loss(losses.style_loss), masks_of(mix.styles, content)
     need = encoder.smallest_px(losses.style_layers)
     terms = []
     for style, share, mask in zip(mix.styles, mix.style_weights, masks, strict=True):
@@ -176,7 +176,8 @@ def _relative(term: StyleTerm, feats: dict[str, Tensor]) -> StyleTerm:
     return StyleTerm(term.layer, term.target, term.weight / max(start, FLOOR), term.loss, term.mask)
 
 
-def _masks(styles: Sequence[Style], content: Tensor) -> list[Tensor | None]:
+def masks_of(styles: Sequence[Style], content: Tensor) -> list[Tensor | None]:
+    """The region of each style `(1, 1, h, w)`; they sum to 1 at each pixel. None where there are no masks."""
     given = [style.mask for style in styles if style.mask is not None]
     if not given:
         return [None] * len(styles)

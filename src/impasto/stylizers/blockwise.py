@@ -1,0 +1,194 @@
+"""The objective of one scale, block by block: as `targets.objective_for` makes it, in bounded memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor
+
+from impasto.config.optimise import LossOptions
+from impasto.core.errors import OptionError
+from impasto.encoders.table import Encoder
+from impasto.image.masks import pooled
+from impasto.image.resize import SizeHW
+from impasto.image.tiling import NO_WRAPS, Wraps
+from impasto.losses.content_parts import PartDistance, gatys_part, plain_part, relative_part
+from impasto.losses.statistics import Statistic
+from impasto.losses.table import GATYS, STYLE_LOSSES, StyleLoss
+from impasto.objective.blocks import BLOCK_PX, Block, blocks_of
+from impasto.objective.blockwise import (
+    BlockContentTerm,
+    BlockFeatures,
+    BlockPixelTerm,
+    BlockStyleTerm,
+    Blockwise,
+    Gathered,
+    StatisticKey,
+    separable,
+)
+from impasto.objective.pixel_parts import POOL_PX, laplacian_part, range_part, variation_part
+from impasto.stylizers.protocol import Mix, Style
+from impasto.stylizers.targets import FLOOR, RANGE_WEIGHT, at_scale, layer_weights, masks_of, style_loss
+
+Kept = dict[str, list[Tensor]]
+"""Features of the content by layer, those of each block."""
+
+
+def check_separable(losses: LossOptions, encoder: Encoder) -> None:
+    """Raise `OptionError` for a style loss or an encoder that needs the whole picture at once."""
+    if losses.style_weight > 0 and losses.style_layers and style_loss(losses.style_loss).join is None:
+        names = ", ".join(name for name, row in (STYLE_LOSSES | {"gatys": GATYS}).items() if row.join is not None)
+        raise OptionError(
+            f"`style_loss={losses.style_loss}` compares all places of the picture at once, and the picture does not "
+            f"fit into `memory_gb` as a whole. Use a smaller size, more `memory_gb`, or one of {names}, which are "
+            "computed block by block."
+        )
+    if encoder.reach_px([*losses.content_layers, *losses.style_layers]) is None:
+        raise OptionError(
+            f"`encoder={encoder.name}` has no grid that blocks could keep to, and the picture does not fit into "
+            "`memory_gb` as a whole. Use a smaller size, more `memory_gb`, or an encoder of the VGG family."
+        )
+
+
+def blockwise_for(
+    content: Tensor,
+    mix: Mix,
+    *,
+    encoder: Encoder,
+    losses: LossOptions,
+    strength: float = 1.0,
+    block_px: int = BLOCK_PX,
+    wraps: Wraps = NO_WRAPS,
+) -> Blockwise:
+    """The objective for a canvas of the size of `content` `(1, 3, h, w)`: that of `objective_for`, by blocks.
+
+    Only the features of the content layers are kept of the whole content, in the encoder's own type. Raises
+    `OptionError` for losses that are not sums over places.
+    """
+    check_separable(losses, encoder)
+    sight = _Sight(encoder, losses, (content.shape[-2], content.shape[-1]), block_px, wraps)
+    weight = losses.style_weight * strength**2
+    terms = _unscaled(mix, sight, weight=weight) if weight else ()
+    regions = _regions(mix.styles, content, sight=sight) if weight else ()
+    kept: Kept = {layer: [] for layer in losses.content_layers if losses.content_weight > 0}
+    bare = Blockwise(encoder, sight.blocks, sight.strides, style=terms, regions=regions)
+    gathered = bare.gathered(content, also=partial(_keep, kept=kept), layers=list(kept))
+    if losses.balance == "relative":
+        terms = tuple(_relative(term, gathered[term.key]) for term in terms)
+    pixels = _pixel_terms(content, losses, strength=strength, wraps=wraps)
+    return dataclasses.replace(bare, content=_content_terms(kept, losses), style=terms, pixels=pixels)
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """How an encoder sees a picture of this size block by block."""
+
+    encoder: Encoder
+    losses: LossOptions
+    size_hw: SizeHW
+    block_px: int
+    wraps: Wraps = NO_WRAPS
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers of all losses."""
+        return (*self.losses.content_layers, *self.losses.style_layers)
+
+    @property
+    def strides(self) -> dict[str, int]:
+        """Pixels of the picture per feature pixel, by layer."""
+        return {layer: self.encoder.stride(layer) for layer in self.layers}
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of the picture."""
+        stride = max(POOL_PX, *self.strides.values())
+        reach_px = max(POOL_PX, self.encoder.reach_px(self.layers) or 0)
+        return blocks_of(self.size_hw, reach_px=reach_px, stride=stride, block_px=self.block_px, wraps=self.wraps)
+
+
+def _unscaled(mix: Mix, sight: _Sight, *, weight: float) -> tuple[BlockStyleTerm, ...]:
+    """The style terms as the absolute balance has them."""
+    losses, encoder = sight.losses, sight.encoder
+    loss, masked = style_loss(losses.style_loss), mix.styles[0].mask is not None
+    terms = []
+    for number, (style, share) in enumerate(zip(mix.styles, mix.style_weights, strict=True)):
+        if share == 0:
+            continue
+        targets = _targets(style, sight)
+        for layer, part in zip(losses.style_layers, layer_weights(losses, encoder), strict=True):
+            key = StatisticKey(layer, loss, number if masked else None)
+            terms.append(BlockStyleTerm(key, targets[layer], weight * share * part))
+    return tuple(terms)
+
+
+def _regions(styles: Sequence[Style], content: Tensor, *, sight: _Sight) -> tuple[dict[str, Tensor], ...]:
+    """The masks of the styles, by layer at the size of its features; none where there are no masks."""
+    masks = [mask for mask in masks_of(styles, content) if mask is not None]
+    sizes = _feature_sizes(content, sight) if masks else {}
+    return tuple({layer: pooled(mask, size) for layer, size in sizes.items()} for mask in masks)
+
+
+@torch.no_grad()
+def _feature_sizes(content: Tensor, sight: _Sight) -> dict[str, SizeHW]:
+    """The size of each style layer's features of the whole content, by what a strip along each side has."""
+    layers = sight.losses.style_layers
+    narrow = sight.encoder.smallest_px(layers)
+    upright = sight.encoder(content[..., :narrow], layers)
+    lying = sight.encoder(content[..., :narrow, :], layers)
+    return {layer: (upright[layer].shape[-2], lying[layer].shape[-1]) for layer in layers}
+
+
+def _keep(seen: BlockFeatures, *, kept: Kept) -> None:
+    for layer, parts in kept.items():
+        parts.append(seen.own(layer).clone())
+
+
+def _targets(style: Style, sight: _Sight) -> dict[str, Statistic]:
+    """The ready statistics of a style picture by layer."""
+    layers, loss = sight.losses.style_layers, style_loss(sight.losses.style_loss)
+    picture = at_scale(style, sight.size_hw, smallest_px=sight.encoder.smallest_px(layers))
+    own = dataclasses.replace(sight, size_hw=(picture.shape[-2], picture.shape[-1]), wraps=NO_WRAPS)
+    seen = Blockwise(own.encoder, own.blocks, own.strides)
+    gathered = seen.gathered(picture, keys=[StatisticKey(layer, loss) for layer in layers])
+    with torch.no_grad():
+        return {key.layer: loss.ready(found.joined(separable(loss))) for key, found in gathered.items()}
+
+
+def _relative(term: BlockStyleTerm, gathered: Gathered) -> BlockStyleTerm:
+    loss: StyleLoss = term.key.loss
+    start = float(loss.distance(gathered.joined(separable(loss)), term.target))
+    return BlockStyleTerm(term.key, term.target, term.weight / max(start, FLOOR))
+
+
+def _content_terms(kept: Kept, losses: LossOptions) -> tuple[BlockContentTerm, ...]:
+    weight = losses.content_weight / max(1, len(losses.content_layers))
+    return tuple(
+        BlockContentTerm(layer, tuple(parts), weight, _content_part(losses, parts)) for layer, parts in kept.items()
+    )
+
+
+def _content_part(losses: LossOptions, parts: Sequence[Tensor]) -> PartDistance:
+    """The parts of `targets`' content distance."""
+    if losses.balance == "relative":
+        return relative_part(losses.content_loss, parts)
+    if losses.style_loss == "gatys" and losses.content_loss == "l2":
+        return gatys_part()
+    return plain_part(losses.content_loss, parts, reduction=losses.content_reduction)
+
+
+def _pixel_terms(content: Tensor, losses: LossOptions, *, strength: float, wraps: Wraps) -> tuple[BlockPixelTerm, ...]:
+    size, terms = (content.shape[-2], content.shape[-1]), []
+    if losses.tv_weight * strength > 0:
+        variation = partial(variation_part, size_hw=size, wraps=wraps)
+        terms.append(BlockPixelTerm("tv", losses.tv_weight * min(strength, 1.0), variation))
+    if losses.laplacian_weight > 0:
+        laplacian = partial(laplacian_part, content=content, wraps=wraps)
+        terms.append(BlockPixelTerm("laplacian", losses.laplacian_weight, laplacian))
+    if losses.balance == "relative":
+        terms.append(BlockPixelTerm("range", RANGE_WEIGHT, partial(range_part, size_hw=size)))
+    return tuple(terms)
