@@ -34,7 +34,7 @@ MakeJob = Callable[..., Job]
 
 CHANGED: dict[str, Options] = {
     "arbitrary": ArbitraryOptions(network="other"),
-    "fast": FastOptions(memory_gb=7.0),
+    "fast": FastOptions(noise_seed=7),
     "losses": LossOptions(tv_weight=7.0),
     "optimise": OptimiseOptions(seed=7),
 }

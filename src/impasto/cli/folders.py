@@ -43,12 +43,18 @@ class FolderRun:
     fails is reported and the next one begun. Wrong options end the command.
     """
 
-    def __init__(self, items: Sequence[Item], *, resume: bool, several: bool, console: ConsoleOptions) -> None:
-        """Raises `OptionError` for an animation of a method that is not gradual."""
+    def __init__(
+        self, items: Sequence[Item], *, resume: bool, several: bool, console: ConsoleOptions, force: bool = False
+    ) -> None:
+        """`force`: paint what is not estimated to fit into memory, too.
+
+        Raises `OptionError` for an animation of a method that is not gradual.
+        """
         processor.prepare(console)
         for item in items:
             check_gradual(item.plan.method.gradual, item.options)
         self.items, self._resume, self._several, self._console = items, resume, several, console
+        self._force = force
         self._cache, self._failed = JobCache(codes=several), list[Item]()
         self._stopped, self._complete, self._left = False, True, TimeLeft(len(items))
 
@@ -74,6 +80,7 @@ class FolderRun:
             item.plan,
             output=item.output,
             resume=self._resume and (not self._several or state is not None),
+            force=self._force,
             cache=self._cache,
             progress=fetched(self._bar, ", ".join(item.plan.weights)),
         )

@@ -86,6 +86,12 @@ class PictureFlags:
             help="Go on with what Ctrl-C stopped (--method optimise); of several pictures, skip finished ones.",
         ),
     ] = False
+    force: Annotated[
+        bool,
+        Parameter(
+            show_default=False, help="Paint also where the estimate of memory exceeds --memory-gb or what is free."
+        ),
+    ] = False
 
 
 @app.default
@@ -112,7 +118,8 @@ def stylize(
 
     items = _items(content, mix=mix, pictures=pictures, folder=folder, look=look, output=output)
     several = outputs.is_batch(content) or len(items) > 1 or is_folder(mix.style[0])
-    return FolderRun(items, resume=pictures.resume, several=several, console=console).paint()
+    run = FolderRun(items, resume=pictures.resume, force=pictures.force, several=several, console=console)
+    return run.paint()
 
 
 def _items(

@@ -61,6 +61,14 @@ class PaintOptions(Options, title="Painting"):
         Doc("Where painting computes; auto is an NVIDIA GPU where PyTorch finds one, and else the processor."),
         Choice(("auto", "cpu", "cuda", "mps")),
     ] = "auto"
+    memory_gb: Annotated[
+        float,
+        Doc(
+            "Gigabytes of memory, those of the program itself included. With less a large picture is computed in more "
+            "and smaller parts, which is slower and changes no more than the last digits."
+        ),
+        Range(0, 1e6),
+    ] = 3.2
     feather: Annotated[float, Doc("Softness of the masks' edges, in parts of the long side."), Range(0, 0.5)] = 0.02
     alpha: Annotated[
         str, Doc("The content's transparency: keep it, or lay the picture over white."), Choice(("keep", "drop"))

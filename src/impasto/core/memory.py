@@ -1,13 +1,38 @@
-"""The C library's allocator, told to keep what is freed."""
+"""Memory of this process and of the machine."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # parameters of glibc's mallopt(3)
 _NEVER = -1
 _GIB = 1 << 30
+
+BASE_BYTES = 450_000_000
+"""The interpreter, torch, weights and what else does not grow with a picture."""
+
+_MEMINFO = Path("/proc/meminfo")
+_GROUP = Path("/sys/fs/cgroup")
+
+
+def available_bytes() -> int | None:
+    """Memory that this process can still take without swapping; None where the system does not say.
+
+    The less of what Linux counts as available and of what the limit of a container leaves.
+    """
+    try:
+        rows = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines() if ":" in line)
+        free = [1024 * int(rows["MemAvailable"].split()[0])]
+    except (OSError, KeyError, ValueError):
+        return None
+    try:
+        limit, used = (int((_GROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        free.append(max(0, limit - used))
+    except (OSError, ValueError):  # no limit
+        pass
+    return min(free)
 
 
 def keep_freed_memory() -> bool:

@@ -67,6 +67,19 @@ def decoded(path: Path, *, max_pixels: int) -> Decoded:
         return _by_pillow(image, file, start=start)
 
 
+def size_in(path: Path) -> tuple[int, int]:
+    """Height and width of the upright picture in a file, without decoding its pixels."""
+    with _opened(path) as (file, start):
+        if start.startswith(tiff.STARTS):
+            with tiff.opened_page(file) as (_, page):
+                (width, height), turn = (page.imagewidth, page.imagelength), tiff.page_profile_and_orientation(page)[1]
+        else:
+            image = _image(file, start)
+            turn = _orientation(image) if isinstance(image, Image.Image) else 1  # pillow-heif turns the picture itself
+            width, height = image.size
+        return (width, height) if turn in _ON_ITS_SIDE else (height, width)
+
+
 def notes_in(path: Path) -> dict[str, str]:
     """The notes of a file, without decoding its pixels."""
     with _opened(path) as (file, start):

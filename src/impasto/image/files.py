@@ -17,7 +17,7 @@ from torch import Tensor
 from impasto.core.errors import ImageError, ImageUnwritable, OptionError
 from impasto.core.paths import written_whole
 from impasto.image import metadata, png, tiff
-from impasto.image.decoding import decoded, notes_in
+from impasto.image.decoding import decoded, notes_in, size_in
 from impasto.image.formats import (
     READABLE_SUFFIXES,
     Format,
@@ -38,6 +38,7 @@ __all__ = [
     "pictures_in",
     "read",
     "read_notes",
+    "read_size",
     "write",
 ]
 
@@ -82,6 +83,11 @@ def read(path: str | Path, *, max_pixels: int = 200_000_000) -> Picture:
     result = decoded(Path(path), max_pixels=max_pixels)
     alpha = None if result.alpha is None else from_bytes(result.alpha)
     return Picture(from_bytes(result.rgb), alpha, result.bits, result.notes, result.exif)
+
+
+def read_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of the picture that `read` gives, without decoding its pixels; raises as `read` does."""
+    return size_in(Path(path))
 
 
 def read_notes(path: str | Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from impasto.config.job import Job
 from impasto.encoders.table import Progress
 from impasto.image.resize import SizeHW
+from impasto.methods.memory import one_pass_bytes, room_bytes
 from impasto.methods.protocol import Work
 from impasto.methods.style_checks import check_code_style, check_trained_options
 from impasto.methods.trained import digests_of, load_trained, trained_among, trained_weights
@@ -70,14 +71,17 @@ class LoadedNetwork:
         """The job: one pass has no budget."""
         return job
 
+    def least_bytes(self, job: Job, size_hw: SizeHW) -> int:
+        """Content, output and the smallest features."""
+        return one_pass_bytes(job, size_hw, dtype=self.dtype)
+
     def work(self, job: Job, size_hw: SizeHW) -> Work:
         """One step."""
         return ((size_hw, self._stylizer(job).work(size_hw)),)
 
     def _stylizer(self, job: Job) -> Arbitrary:
-        memory_bytes = round(job.fast.memory_gb * 1e9)
         noise = SeededNoise(job.fast.noise_seed)
-        return any_style(self.network, memory_bytes=memory_bytes, noise=noise, trained=self.trained_params)
+        return any_style(self.network, memory_bytes=room_bytes(job), noise=noise, trained=self.trained_params)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from impasto.config.job import Job
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Progress
 from impasto.image.resize import SizeHW
+from impasto.methods.memory import one_pass_bytes, room_bytes
 from impasto.methods.protocol import Work
 from impasto.methods.style_checks import check_trained
 from impasto.methods.trained import digests_of, load_trained, trained_among, trained_weights
@@ -55,11 +56,15 @@ class LoadedStyles:
         self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None
     ) -> Stylizer[Any]:
         """One pass of each network, or of their blend; there is no state to resume."""
-        return Fast(self.networks, round(job.fast.memory_gb * 1e9), SeededNoise(job.fast.noise_seed))
+        return Fast(self.networks, room_bytes(job), SeededNoise(job.fast.noise_seed))
 
     def within_seconds(self, job: Job, content: Tensor, mix: Mix) -> Job:
         """The job: one pass has no budget."""
         return job
+
+    def least_bytes(self, job: Job, size_hw: SizeHW) -> int:
+        """Content, output and the smallest features."""
+        return one_pass_bytes(job, size_hw, dtype=self.dtype)
 
     def work(self, job: Job, size_hw: SizeHW) -> Work:
         """One step."""

@@ -17,6 +17,7 @@ from impasto.core.errors import OptionError
 from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder, Progress
 from impasto.image.resize import SizeHW
+from impasto.methods.memory import room_bytes
 from impasto.methods.on_device import OnDevice
 from impasto.methods.protocol import Work
 from impasto.methods.style_checks import check_needs_picture
@@ -25,6 +26,7 @@ from impasto.nets.protocol import Code
 from impasto.nets.table import Network
 from impasto.styles.resolved import ResolvedStyle
 from impasto.stylizers.any_style import any_style
+from impasto.stylizers.footprint import Footprint
 from impasto.stylizers.optimised import Optimised, Paused
 from impasto.stylizers.protocol import Mix, Stylizer
 from impasto.stylizers.temporal import Temporal
@@ -83,8 +85,21 @@ class LoadedEncoder:
 
     def _optimised(self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None) -> Optimised:
         start = None if start is None else start.to(self.device)
-        one_pass = None if self.network is None else any_style(self.network)
-        return Optimised(self.encoder, job.losses, job.optimise, start, resume, one_pass)
+        one_pass = None if self.network is None else any_style(self.network, memory_bytes=room_bytes(job))
+        return Optimised(
+            self.encoder,
+            job.losses,
+            job.optimise,
+            start,
+            resume,
+            one_pass=one_pass,
+            memory_bytes=round(job.paint.memory_gb * 1e9),
+        )
+
+    def least_bytes(self, job: Job, size_hw: SizeHW) -> int:
+        """Of the last scale, block by block where the losses can be."""
+        masks = sum(style.mask is not None for style in job.styles)
+        return Footprint(self.encoder, job.losses, job.optimise, masks).least(size_hw)
 
     def work(self, job: Job, size_hw: SizeHW) -> Work:
         """The steps at each scale. Raises `ImageTooSmall`, `UnknownName`."""

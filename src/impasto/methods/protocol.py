@@ -57,6 +57,10 @@ class LoadedMethod(Protocol):
         """The job with a time budget replaced by options that keep to it on this machine; the job where none is set."""
         ...
 
+    def least_bytes(self, job: Job, size_hw: SizeHW) -> int:
+        """About the memory below which an output of `size_hw` cannot be painted, that of the program included."""
+        ...
+
     def work(self, job: Job, size_hw: SizeHW) -> Work:
         """The steps of painting an output of `size_hw`. Raises `ImageTooSmall`, `OptionError`."""
         ...

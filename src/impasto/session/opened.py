@@ -20,6 +20,7 @@ from impasto.methods.protocol import LoadedMethod, Work
 from impasto.session import pause
 from impasto.session.inputs import Inputs, read_inputs
 from impasto.session.job_cache import JobCache
+from impasto.session.memory import check_memory
 from impasto.session.painting import Painting, recipe_of
 from impasto.session.plan import Plan, plan_job
 from impasto.session.recipe import Recipe, job_again, recipe_for
@@ -108,13 +109,15 @@ def open_session(
     *,
     output: str | Path = "",
     resume: bool = False,
+    force: bool = False,
     cache: JobCache | None = None,
     progress: Progress | None = None,
 ) -> Session:
     """Read the pictures of a job, or of one that is planned already, and load its weights.
 
     `output` is where the picture will lie: paths in its recipe are relative to that folder, and `resume` looks for the
-    state of a stopped painting beside it. `cache`, one for all jobs of a batch, keeps what the next one needs again.
+    state of a stopped painting beside it. `force` paints what is not estimated to fit into memory. `cache`, one for all
+    jobs of a batch, keeps what the next one needs again.
     Raises `ImageError`, `WeightsError`, `OptionError`, `StateError`.
     """
     plan = job if isinstance(job, Plan) else plan_job(job)
@@ -125,8 +128,10 @@ def open_session(
         )
     output = Path(output) if output else Path.cwd() / "out.png"
     cache = cache or JobCache()
-    inputs = read_inputs(plan, cache=cache, progress=progress)
     loaded = cache.loaded(plan, progress=progress)
+    if not force:
+        check_memory(plan, loaded)
+    inputs = read_inputs(plan, cache=cache, progress=progress)
     plan = _within_seconds(plan, loaded, inputs, paused=pause.path_for(output) if resume else None)
     recipe = None if plan.in_memory else recipe_for(plan, loaded, folder=output.parent)
     state = pause.load_state(pause.path_for(output), recipe) if resume and recipe is not None else None
@@ -167,7 +172,9 @@ def redo(
     job = job_again(recipe, folder=path.parent, content=content, styles=styles)
     count = threads or int(recipe.made_with["threads"])
     with _threads(count):
-        session = dataclasses.replace(open_session(job, output=path if output is None else output), threads=count)
+        session = dataclasses.replace(
+            open_session(job, output=path if output is None else output, force=True), threads=count
+        )
     for name, digest in recipe.weights.items():
         if session.loaded.weights.get(name) != digest:
             raise StateError(f"the weights of {name} are not those that made {path}: they have changed since.")

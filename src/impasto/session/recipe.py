@@ -227,6 +227,9 @@ def _of_today(job: dict[str, Any]) -> dict[str, Any]:
         job["paint"]["method"] = "optimise"
     if "precision" in job["optimise"]:
         job["paint"].setdefault("precision", job["optimise"].pop("precision"))
+    if "memory_gb" in job.get("fast", {}):  # once of one pass only
+        job["fast"] = dict(job["fast"])
+        job["paint"].setdefault("memory_gb", job["fast"].pop("memory_gb"))
     if "arbitrary" in job:  # large pictures are painted by strips since; tiles changed nothing but the memory
         job["arbitrary"] = {name: value for name, value in job["arbitrary"].items() if name != "tile_px"}
     return job

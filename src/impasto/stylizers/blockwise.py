@@ -16,9 +16,10 @@ from impasto.encoders.table import Encoder
 from impasto.image.masks import pooled
 from impasto.image.resize import SizeHW
 from impasto.image.tiling import NO_WRAPS, Wraps
-from impasto.losses.content_parts import PartDistance, gatys_part, plain_part, relative_part
+from impasto.losses.content_parts import PLAIN, PartDistance, gatys_part, plain_part, relative_part
+from impasto.losses.joins import Join
 from impasto.losses.statistics import Statistic
-from impasto.losses.table import GATYS, STYLE_LOSSES, StyleLoss
+from impasto.losses.table import STYLE_LOSSES, StyleLoss
 from impasto.objective.blocks import BLOCK_PX, Block, blocks_of
 from impasto.objective.blockwise import (
     BlockContentTerm,
@@ -38,20 +39,48 @@ Kept = dict[str, list[Tensor]]
 """Features of the content by layer, those of each block."""
 
 
+def is_separable(losses: LossOptions, encoder: Encoder) -> bool:
+    """Whether the objective is a sum over places."""
+    try:
+        check_separable(losses, encoder)
+    except OptionError:
+        return False
+    return True
+
+
 def check_separable(losses: LossOptions, encoder: Encoder) -> None:
-    """Raise `OptionError` for a style loss or an encoder that needs the whole picture at once."""
-    if losses.style_weight > 0 and losses.style_layers and style_loss(losses.style_loss).join is None:
-        names = ", ".join(name for name, row in (STYLE_LOSSES | {"gatys": GATYS}).items() if row.join is not None)
+    """Raise `OptionError` for a loss or an encoder that needs the whole picture at once."""
+    at_once = []
+    if losses.style_weight > 0 and losses.style_layers and _join_of(losses.style_loss) is None:
+        at_once.append(f"`style_loss={losses.style_loss}`")
+    if losses.content_weight > 0 and losses.content_loss not in PLAIN:
+        at_once.append(f"`content_loss={losses.content_loss}`")
+    if losses.palette_weight > 0:
+        at_once.append("`palette_weight`")
+    if at_once:
+        names = ", ".join(name for name in [*STYLE_LOSSES, "gatys"] if _join_of(name) is not None)
         raise OptionError(
-            f"`style_loss={losses.style_loss}` compares all places of the picture at once, and the picture does not "
-            f"fit into `memory_gb` as a whole. Use a smaller size, more `memory_gb`, or one of {names}, which are "
-            "computed block by block."
+            f"{' and '.join(at_once)} compares all places of the picture at once, and the picture does not fit into "
+            f"`memory_gb` as a whole. Use a smaller size, more `memory_gb`, or losses that are computed block by "
+            f"block: {names}, with the content by {', '.join(PLAIN)}."
         )
     if encoder.reach_px([*losses.content_layers, *losses.style_layers]) is None:
         raise OptionError(
             f"`encoder={encoder.name}` has no grid that blocks could keep to, and the picture does not fit into "
             "`memory_gb` as a whole. Use a smaller size, more `memory_gb`, or an encoder of the VGG family."
         )
+
+
+def _join_of(name: str) -> Join | None:
+    loss = style_loss(name)
+    return loss.join if isinstance(loss, StyleLoss) else None
+
+
+def _loss_of(losses: LossOptions) -> StyleLoss:
+    """The style loss, after `check_separable`."""
+    loss = style_loss(losses.style_loss)
+    assert isinstance(loss, StyleLoss)
+    return loss
 
 
 def blockwise_for(
@@ -114,7 +143,7 @@ class _Sight:
 def _unscaled(mix: Mix, sight: _Sight, *, weight: float) -> tuple[BlockStyleTerm, ...]:
     """The style terms as the absolute balance has them."""
     losses, encoder = sight.losses, sight.encoder
-    loss, masked = style_loss(losses.style_loss), mix.styles[0].mask is not None
+    loss, masked = _loss_of(losses), mix.styles[0].mask is not None
     terms = []
     for number, (style, share) in enumerate(zip(mix.styles, mix.style_weights, strict=True)):
         if share == 0:
@@ -150,7 +179,7 @@ def _keep(seen: BlockFeatures, *, kept: Kept) -> None:
 
 def _targets(style: Style, sight: _Sight) -> dict[str, Statistic]:
     """The ready statistics of a style picture by layer."""
-    layers, loss = sight.losses.style_layers, style_loss(sight.losses.style_loss)
+    layers, loss = sight.losses.style_layers, _loss_of(sight.losses)
     picture = at_scale(style, sight.size_hw, smallest_px=sight.encoder.smallest_px(layers))
     own = dataclasses.replace(sight, size_hw=(picture.shape[-2], picture.shape[-1]), wraps=NO_WRAPS)
     seen = Blockwise(own.encoder, own.blocks, own.strides)

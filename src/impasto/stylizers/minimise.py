@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from impasto.core.errors import NotFinite, StateError
 from impasto.objective.perceptual import Terms
+from impasto.stylizers.curvature import Curvature, InMemory, Keep
 from impasto.stylizers.pyramid import Pyramid
 
 Objective = Callable[[Tensor], Terms]
@@ -84,41 +86,6 @@ class _BrokenSearch(Exception):
     """A line search met a loss that is not finite."""
 
 
-class Curvature:
-    """What L-BFGS remembers: the last `history` moves, and how the gradient changed over each."""
-
-    def __init__(self, history: int, pyramid: Pyramid | None = None) -> None:
-        self._history, self._pyramid = history, pyramid
-        self.pairs: list[tuple[Tensor, Tensor]] = []
-
-    def add(self, begin: Point, end: Point) -> None:
-        """Remember a move, unless the loss does not curve upwards along it."""
-        move, change = end.canvas - begin.canvas, end.gradient - begin.gradient
-        if _dot(move, change) > 1e-10 * float(move.norm() * change.norm()):
-            self.pairs = [*self.pairs, (move, change)][-self._history :]
-
-    def direction(self, gradient: Tensor) -> Tensor:
-        """Downhill, by the two loops of algorithm 7.4; without a memory the negative gradient, by the variables.
-
-        The inner matrix is that of a plain step in the variables, so that the memory works on them.
-        """
-        step, shares = -gradient, []
-        for move, change in reversed(self.pairs):
-            share = _dot(move, step) / _dot(move, change)
-            step.sub_(change, alpha=share)
-            shares.append(share)
-        step = self._smoothed(step)
-        if self.pairs:
-            move, change = self.pairs[-1]
-            step = step * (_dot(move, change) / _dot(change, self._smoothed(change)))
-        for (move, change), share in zip(self.pairs, reversed(shares), strict=True):
-            step.add_(move, alpha=share - _dot(change, step) / _dot(move, change))
-        return step
-
-    def _smoothed(self, gradient: Tensor) -> Tensor:
-        return gradient if self._pyramid is None else self._pyramid.smoothed(gradient)
-
-
 class Lbfgs:
     """L-BFGS (Nocedal & Wright 2006, algorithm 7.4) with Armijo backtracking, one step a call.
 
@@ -131,15 +98,25 @@ class Lbfgs:
     painting of 512 px.
     """
 
-    def __init__(self, canvas: Tensor, objective: Objective, *, history: int, pyramid: Pyramid | None = None) -> None:
+    def __init__(
+        self,
+        canvas: Tensor,
+        objective: Objective,
+        *,
+        history: int,
+        pyramid: Pyramid | None = None,
+        keep: Keep = InMemory,
+    ) -> None:
+        """`keep`: where the last `history` moves and gradients are kept, see `curvature`."""
         self.canvas = leaf(canvas)
-        self._objective, self._history, self._pyramid = objective, history, pyramid or _pixels(canvas)
+        self._objective, self._pyramid = objective, pyramid or _pixels(canvas)
+        self._forgotten = partial(Curvature, history, keep=keep, pyramid=self._pyramid)
         self._last: Point | None = None
         self._lowest: Point | None = None  # of this search
         self._good = self.canvas.detach().clone()
         self._stalls = self._failures = 0
         self._rate = 1.0
-        self._memory = Curvature(history, self._pyramid)
+        self._memory = self._forgotten()
 
     @property
     def best(self) -> Tensor:
@@ -164,16 +141,17 @@ class Lbfgs:
         except _BrokenSearch:
             return begin.parts, self._back_off(begin)
         self._failures = 0
-        self._last, self._good = end, end.canvas.clone()
+        self._last, self._good = end, end.canvas
         self._gone(end.canvas)
-        self._memory.add(begin, end)
+        if end is not begin:  # its tensors are not needed any more: very large ones are not held twice
+            self._memory.add(begin.canvas.neg_().add_(end.canvas), begin.gradient.neg_().add_(end.gradient))
         self._rate = min(1.0, 2 * self._rate)
         fell = float(begin.loss - end.loss)
         self._stalls = self._stalls + 1 if fell <= STALLED * abs(float(begin.loss)) else 0
         if self._stalls < 3:
             return begin.parts, ""
         self._stalls = 0
-        self._memory = Curvature(self._history, self._pyramid)
+        self._memory = self._forgotten()
         return begin.parts, "the search stalled: started it afresh"
 
     def _searched(self, begin: Point) -> Point:
@@ -187,7 +165,9 @@ class Lbfgs:
         if not slope < 0:
             return begin
         for _ in range(TRIALS):
-            self._gone(begin.canvas.add(direction, alpha=step))
+            self._gone(begin.canvas)
+            with torch.no_grad():
+                self.canvas.add_(direction, alpha=step)
             point = evaluated(self.canvas, self._objective)
             if not point.finite:
                 raise _BrokenSearch
@@ -204,7 +184,7 @@ class Lbfgs:
 
     def _back_off(self, begin: Point) -> str:
         if self._lowest is not None and bool(self._lowest.loss < begin.loss):
-            self._good, self._failures = self._lowest.canvas.clone(), 0
+            self._good, self._failures = self._lowest.canvas, 0
         else:
             self._failures += 1
         if self._failures > RETRIES:
@@ -213,7 +193,7 @@ class Lbfgs:
         self._gone(self._good)
         self._last = None
         if self._failures > 1:
-            self._memory = Curvature(self._history, self._pyramid)
+            self._memory = self._forgotten()
         return f"the loss was not finite: went back and go on with steps of {self._rate:g}"
 
     def state(self) -> State:
@@ -221,7 +201,7 @@ class Lbfgs:
         return {
             "canvas": self.canvas.detach().clone(),
             "good": self._good.clone(),
-            "pairs": _cloned([list(pair) for pair in self._memory.pairs]),
+            "pairs": self._memory.state(),
             "stalls": self._stalls,
             "failures": self._failures,
             "rate": self._rate,
@@ -233,8 +213,8 @@ class Lbfgs:
         self._gone(state["canvas"])
         self._good, self._last = state["good"].clone(), None
         self._rate = state["rate"]
-        self._memory = Curvature(self._history, self._pyramid)
-        self._memory.pairs = [(move, change) for move, change in _cloned(state["pairs"])]
+        self._memory = self._forgotten()
+        self._memory.restore(state["pairs"])
         self._stalls, self._failures = state["stalls"], state["failures"]
 
 

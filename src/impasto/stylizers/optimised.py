@@ -18,8 +18,11 @@ from impasto.encoders.table import Encoder
 from impasto.image.colour import matched_chroma
 from impasto.image.resize import SizeHW, pyramid_sizes, resized
 from impasto.losses.table import MATCHED_LOSSES
+from impasto.stylizers.blockwise import blockwise_for
 from impasto.stylizers.budget import seconds_a_step, steps_within
 from impasto.stylizers.canvas import enlarged, first_canvas, recoloured
+from impasto.stylizers.curvature import KEEPS
+from impasto.stylizers.footprint import Computation, Footprint
 from impasto.stylizers.minimise import Adam, Lbfgs, Minimiser, Objective, State
 from impasto.stylizers.protocol import Mix, Step, Stylizer, check_strength
 from impasto.stylizers.pyramid import Pyramid
@@ -62,6 +65,7 @@ class Optimised:
     resume: Paused | None = None  # a `pause()` of the same content, mix and options, to go on from
     one_pass: Stylizer[Any] | None = None
     temporal: Temporal | None = None  # what the frame before leaves of this one
+    memory_bytes: int | None = None  # the picture is computed in blocks where it takes more as a whole
 
     def prepare(self, mix: Mix) -> Mix:
         """The mix itself, after a check of options and pictures: targets depend on the size of the canvas."""
@@ -98,10 +102,10 @@ class Optimised:
     def paint(self, content: Tensor, code: Mix, *, strength: float = 1.0) -> Iterator[PaintedStep]:
         """Yield every remaining step of every scale."""
         check_strength(strength)
-        content, resume = content.float(), self.resume  # very large pictures are read in half precision
+        resume = self.resume
         sizes = self.sizes((content.shape[-2], content.shape[-1]))
         if strength == 0:
-            yield PaintedStep(1, 1, sizes[-1], content.clamp(0, 1))
+            yield PaintedStep(1, 1, sizes[-1], content.float().clamp(0, 1))
             return
         counts = self.counts(len(sizes))
         if self.options.seconds:
@@ -112,24 +116,25 @@ class Optimised:
             raise StateError(f"the saved state is of scale {first + 1}; there are {len(sizes)} at this size.")
         start = self._start(content, code, strength=strength)
         canvas = self._first(start, resized(content, sizes[0]), mix=code)
-        coarse: Minimiser | None = None
+        coarse: Adam | None = None
         chroma = partial(_with_chroma, mix=code, strength=strength)
         finish = (chroma,) if self.options.final_chroma else ()
         for scale in range(first, len(sizes)):
             canvas = canvas if scale == 0 else enlarged(canvas, sizes[scale], start=start)
+            start = start if scale + 1 < len(sizes) else None  # of very large pictures only what is needed is held
             begin = self._begun(canvas, scale)
             losses = final_losses(self.losses) if self.options.final_steps and scale == len(sizes) - 1 else self.losses
-            objective = self._objective(
-                resized(content, sizes[scale]), code, strength=strength, losses=losses, canvas=begin
-            )
-            minimiser = self._minimiser(begin, objective, coarse)
+            way, here = self._way(sizes[scale], code, losses=losses), resized(content, sizes[scale])
+            objective = self._objective(here, code, strength=strength, losses=losses, canvas=begin, way=way)
+            minimiser = self._minimiser(begin, objective, coarse=coarse, keep=way.keep)
             done = 0
             if resume and scale == first:
                 minimiser.restore(resume.state)
                 done = resume.step
             for step in self._scale(minimiser, scale=scale, done=done, counts=counts, begin=begin):
                 yield replace(step, finish=finish)
-            canvas, coarse = minimiser.best.detach(), minimiser
+            canvas, coarse = minimiser.best.detach(), minimiser if isinstance(minimiser, Adam) else None
+            del minimiser, objective
 
     def _begun(self, canvas: Tensor, scale: int) -> Tensor:
         """The canvas that a resumed scale began with, else `canvas`."""
@@ -138,9 +143,27 @@ class Optimised:
             return canvas
         return resume.begin.to(canvas)
 
+    def _way(self, size_hw: SizeHW, mix: Mix, *, losses: LossOptions) -> Computation:
+        """How a scale is computed: as a whole, or block by block where that takes too much memory."""
+        masks = sum(style.mask is not None for style in mix.styles)
+        room = None if self.temporal is not None else self.memory_bytes  # frames are not that large
+        return Footprint(self.encoder, losses, self.options, masks).chosen(size_hw, room)
+
     def _objective(
-        self, content: Tensor, mix: Mix, *, strength: float, losses: LossOptions, canvas: Tensor
+        self,
+        content: Tensor,
+        mix: Mix,
+        *,
+        strength: float,
+        losses: LossOptions,
+        canvas: Tensor,
+        way: Computation,
     ) -> Objective:
+        if not way.whole:
+            return blockwise_for(
+                content, mix, encoder=self.encoder, losses=losses, strength=strength, block_px=way.block_px
+            )
+        content = content.float()  # very large pictures are read in half precision
         found = objective_for(content, mix, encoder=self.encoder, losses=losses, strength=strength, canvas=canvas)
         if self.temporal is None:
             return found
@@ -167,12 +190,12 @@ class Optimised:
     def within_seconds(self, content: Tensor, mix: Mix, *, strength: float = 1.0) -> tuple[int, ...]:
         """The steps at each scale that fit into `options.seconds` on this machine now, measured by some small steps."""
         began = time.perf_counter()
-        content, sizes = content.float(), self.sizes((content.shape[-2], content.shape[-1]))
+        sizes = self.sizes((content.shape[-2], content.shape[-1]))
         self._start(resized(content, sizes[0]), mix, strength=strength)
         start_s = (time.perf_counter() - began) * math.prod(sizes[-1]) / math.prod(sizes[0])
         step_s = seconds_a_step(
             content,
-            lambda here: objective_for(here, mix, encoder=self.encoder, losses=self.losses, strength=strength),
+            lambda here: objective_for(here.float(), mix, encoder=self.encoder, losses=self.losses, strength=strength),
             sizes,
             smallest_px=self.encoder.smallest_px([*self.losses.content_layers, *self.losses.style_layers]),
         )
@@ -189,15 +212,15 @@ class Optimised:
         """Steps at a scale: `steps` begins at the coarsest, and its last number holds for all finer scales."""
         return self.options.steps[min(scale, len(self.options.steps) - 1)]
 
-    def _minimiser(self, canvas: Tensor, objective: Objective, coarse: Minimiser | None) -> Minimiser:
+    def _minimiser(self, canvas: Tensor, objective: Objective, *, coarse: Adam | None, keep: str) -> Minimiser:
         options = self.options
         size = (canvas.shape[-2], canvas.shape[-1])
         pyramid = Pyramid.of(size) if options.variables == "laplacian" else Pyramid(size, 1)
         if options.optimizer == "lbfgs":
-            return Lbfgs(canvas, objective, history=options.history, pyramid=pyramid)
+            return Lbfgs(canvas, objective, history=options.history, pyramid=pyramid, keep=KEEPS[keep])
         rate, decay = options.learning_rate, options.average_decay
         adam = Adam(canvas, objective, learning_rate=rate, average_decay=decay, pyramid=pyramid)
-        if isinstance(coarse, Adam):
+        if coarse is not None:
             adam.carry(coarse)
         return adam
 

@@ -203,7 +203,7 @@ def at_scale(style: Style, canvas_hw: Sequence[int], *, smallest_px: int = 1) ->
 def _palette_terms(content: Tensor, mix: Mix, *, losses: LossOptions, strength: float) -> tuple[PixelTerm, ...]:
     terms = []
     weight = losses.palette_weight * strength**2
-    for style, share, mask in zip(mix.styles, mix.style_weights, _masks(mix.styles, content), strict=True):
+    for style, share, mask in zip(mix.styles, mix.style_weights, masks_of(mix.styles, content), strict=True):
         if weight * share > 0:
             terms.append(
                 PixelTerm(

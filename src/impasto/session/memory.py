@@ -1,0 +1,61 @@
+"""Whether a painting fits into memory, before anything large is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+from impasto.config.job import Job
+from impasto.core.errors import ImageTooLarge
+from impasto.core.memory import available_bytes
+from impasto.image import files
+from impasto.image.resize import SizeHW, fit
+from impasto.methods.protocol import LoadedMethod
+from impasto.session.inputs import output_size
+from impasto.session.plan import Plan
+
+LARGE_BYTES = 1_500_000_000
+"""What takes less is not refused, however little is free: other programs' memory comes and goes."""
+
+
+def check_memory(plan: Plan, loaded: LoadedMethod) -> None:
+    """Raise `ImageTooLarge` where the output does not fit into `memory_gb` or into the memory of this machine.
+
+    The message has the estimate and the size that fits. Only the header of the content's file is read.
+    """
+    content_hw = files.read_size(plan.job.content) if plan.content is None else plan.content.size_hw
+    size_hw = output_size(content_hw, plan.job.size)
+    need, free = loaded.least_bytes(plan.job, size_hw), available_bytes()
+    if need <= LARGE_BYTES:
+        return
+    bound = round(plan.job.paint.memory_gb * 1e9)
+    refusal = partial(_refusal, plan.job, loaded, size_hw=size_hw)
+    if need > bound:
+        more = f"give `memory_gb={need / 1e9 + 0.05:.1f}`, or `force`, which tries all the same"
+        raise refusal(room=bound, limit=f"`memory_gb` is {bound / 1e9:g}", remedy=more)
+    if free is not None and need > free:
+        raise refusal(room=free, limit=f"{free / 1e9:.1f} GB are free", remedy="give `force`, which tries all the same")
+
+
+def _refusal(job: Job, loaded: LoadedMethod, *, size_hw: SizeHW, room: int, limit: str, remedy: str) -> ImageTooLarge:
+    """The error, with the size that fits into `room`."""
+    need = loaded.least_bytes(job, size_hw)
+    h, w = _largest(size_hw, lambda size: loaded.least_bytes(job, size) <= room)
+    return ImageTooLarge(
+        f"painting {size_hw[1]}×{size_hw[0]} px by `method={job.paint.method}` needs about {need / 1e9:.1f} GB of "
+        f"memory, and {limit}. {w}×{h} px fit (`size={max(h, w)}`); or {remedy}."
+    )
+
+
+def _largest(size_hw: SizeHW, fits: Callable[[SizeHW], bool]) -> SizeHW:
+    """The largest size of the shape of `size_hw` that fits, to a hundredth of a side."""
+    low, high = 0.0, 1.0
+    while high - low > 0.005:
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(_scaled(size_hw, middle)) else (low, middle)
+    return _scaled(size_hw, low)
+
+
+def _scaled(size_hw: SizeHW, factor: float) -> SizeHW:
+    return fit(size_hw, long_side_px=max(1, math.floor(max(size_hw) * factor)))

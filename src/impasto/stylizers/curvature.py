@@ -1,0 +1,153 @@
+"""What L-BFGS remembers, and where it is kept: in memory as it is, in half the memory, or on disk."""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from impasto.stylizers.pyramid import Pyramid
+
+CHUNK = 1 << 22
+"""Numbers that are widened, or read from the disk, at a time."""
+
+
+class Kept(Protocol):
+    """A vector that is remembered; nobody changes it."""
+
+    @property
+    def tensor(self) -> Tensor:
+        """All of it, perhaps rounded, in its own type."""
+        ...
+
+    def chunks(self) -> Iterator[Tensor]:
+        """Its numbers in order, flat, a part at a time, in float32."""
+        ...
+
+
+class InMemory:
+    """A vector in memory, in the type of `tensor`."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+    def chunks(self) -> Iterator[Tensor]:
+        """See `Kept`."""
+        for part in self.tensor.flatten().split(CHUNK):
+            yield part.float() if part.dtype == torch.bfloat16 else part
+
+
+class OnDisk:
+    """A vector in a temporary file without a name, in bfloat16; pages that were read are let go at once."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        count, self._shape = tensor.numel(), tensor.shape
+        with tempfile.TemporaryFile() as file:
+            file.truncate(2 * count)
+            self._pages = mmap.mmap(file.fileno(), 2 * count)  # keeps the file until it is freed
+        self._flat = torch.frombuffer(self._pages, dtype=torch.bfloat16)
+        for start, part in zip(range(0, count, CHUNK), tensor.flatten().split(CHUNK), strict=True):
+            self._flat[start : start + CHUNK] = part
+            self._let_go()
+
+    @property
+    def tensor(self) -> Tensor:
+        """The vector, as a view of the file."""
+        return self._flat.view(self._shape)
+
+    def chunks(self) -> Iterator[Tensor]:
+        """See `Kept`."""
+        for part in self._flat.split(CHUNK):
+            yield part.float()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._pages.madvise(mmap.MADV_DONTNEED)  # of a shared mapping: what was written stays in the file
+
+
+Keep = Callable[[Tensor], Kept]
+"""How a vector is kept; it is not used otherwise any more."""
+
+
+def halved(tensor: Tensor) -> Kept:
+    """In memory, in bfloat16: a half of the memory, and three digits of each number."""
+    return InMemory(tensor.to(torch.bfloat16))
+
+
+KEEPS: dict[str, Keep] = {"float32": InMemory, "bfloat16": halved, "disk": OnDisk}
+"""From the most memory to the least."""
+
+BYTES: dict[str, int] = {"float32": 4, "bfloat16": 2, "disk": 0}
+"""Of memory for each number."""
+
+
+class Curvature:
+    """What L-BFGS remembers: the last `history` moves, and how the gradient changed over each."""
+
+    def __init__(self, history: int, *, keep: Keep = InMemory, pyramid: Pyramid | None = None) -> None:
+        self._history, self._keep, self._pyramid = history, keep, pyramid
+        self.pairs: list[tuple[Kept, Kept]] = []
+
+    def add(self, move: Tensor, change: Tensor) -> None:
+        """Remember a move and the change of the gradient, unless the loss does not curve upwards along it."""
+        if _dot(InMemory(move), change) > 1e-10 * float(move.norm() * change.norm()):
+            self.pairs = [*self.pairs, (self._keep(move), self._keep(change))][-self._history :]
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """Downhill, by the two loops of algorithm 7.4; without a memory the negative gradient, by the variables.
+
+        The inner matrix is that of a plain step in the variables, so that the memory works on them.
+        """
+        found, shares = -gradient, []
+        products = [_product(move, change) for move, change in self.pairs]
+        for (move, change), product in zip(reversed(self.pairs), reversed(products), strict=True):
+            share = _dot(move, found) / product
+            _add(found, change, share=-share)
+            shares.append(share)
+        found = self._smoothed(found)
+        if self.pairs:
+            change = self.pairs[-1][1]
+            length = _product(change, change)
+            if self._pyramid is not None and self._pyramid.levels > 1:
+                length = _dot(change, self._smoothed(change.tensor.to(found)))
+            found = found * (products[-1] / length)
+        for (move, change), share, product in zip(self.pairs, reversed(shares), products, strict=True):
+            _add(found, move, share=share - _dot(change, found) / product)
+        return found
+
+    def _smoothed(self, gradient: Tensor) -> Tensor:
+        return gradient if self._pyramid is None else self._pyramid.smoothed(gradient)
+
+    def state(self) -> list[list[Tensor]]:
+        """The pairs as plain tensors, in the type in which they are kept."""
+        return [[kept.tensor for kept in pair] for pair in self.pairs]
+
+    def restore(self, pairs: Sequence[Sequence[Tensor]]) -> None:
+        """Go on from `state()`."""
+        self.pairs = [(self._keep(move.clone()), self._keep(change.clone())) for move, change in pairs]
+
+
+def _dot(kept: Kept, other: Tensor) -> float:
+    """Sums of many numbers are taken part by part: one long sum in float32 would lose digits."""
+    flat, start, total = other.flatten(), 0, 0.0
+    for part in kept.chunks():
+        total += float(torch.dot(part, flat[start : start + part.numel()]))
+        start += part.numel()
+    return total
+
+
+def _product(one: Kept, other: Kept) -> float:
+    return sum(float(torch.dot(a, b)) for a, b in zip(one.chunks(), other.chunks(), strict=True))
+
+
+def _add(vector: Tensor, kept: Kept, *, share: float) -> None:
+    """Add `share` times what is kept to a contiguous vector."""
+    flat, start = vector.view(-1), 0
+    for part in kept.chunks():
+        flat[start : start + part.numel()].add_(part, alpha=share)
+        start += part.numel()
