@@ -29,13 +29,14 @@ def check_memory(plan: Plan, loaded: LoadedMethod) -> None:
     need, free = loaded.least_bytes(plan.job, size_hw), available_bytes()
     if need <= LARGE_BYTES:
         return
-    bound = round(plan.job.paint.memory_gb * 1e9)
+    bound = round(plan.job.paint.memory_gb * 1e9) if plan.method.gradual else need  # one pass only tries to keep to it
     refusal = partial(_refusal, plan.job, loaded, size_hw=size_hw)
-    if need > bound:
-        more = f"give `memory_gb={need / 1e9 + 0.05:.1f}`, or `force`, which tries all the same"
-        raise refusal(room=bound, limit=f"`memory_gb` is {bound / 1e9:g}", remedy=more)
     if free is not None and need > free:
-        raise refusal(room=free, limit=f"{free / 1e9:.1f} GB are free", remedy="give `force`, which tries all the same")
+        room = min(free, bound)
+        raise refusal(room=room, limit=f"{free / 1e9:.1f} GB are free", remedy="give `force`, which tries all the same")
+    if need > bound:
+        more = f"give `memory_gb={need / 1e9 + 0.05:.1f}`"
+        raise refusal(room=bound, limit=f"`memory_gb` is {bound / 1e9:g}", remedy=more)
 
 
 def _refusal(job: Job, loaded: LoadedMethod, *, size_hw: SizeHW, room: int, limit: str, remedy: str) -> ImageTooLarge:
