@@ -26,6 +26,11 @@ BAND_NUMBERS = 9 * (LEVELS + 1)
 LIMIT = 2.5
 """The largest gain of a band, and the inverse of the smallest: noise in flat pictures does not become texture."""
 
+OVERLAP = 1.25
+"""Power of the gains. Bands overlap, so that a gain of each changes the contrast by less than itself. By trial on eight
+pictures of 512 px: patches of the style at .103 with 1, .097 with 1.3, .095 with 1.6; drawn patterns overshoot by a
+quarter at coarse scales with 1.4."""
+
 FLOOR = 1e-5  # added to variances
 ROWS = 256  # of a picture that are copied as float32 at a time
 
@@ -74,7 +79,7 @@ def band_change(here: Tensor, target: Tensor) -> Tensor:
     """The map `(b, 3, 3)` of a band to what is added to it, from its covariance to the `target` one."""
     eye = FLOOR * torch.eye(3, dtype=torch.float64, device=here.device)
     gains, axes = torch.linalg.eigh(transport(here.double() + eye, target.double() + eye))
-    linear = (axes * gains.clamp(1 / LIMIT, LIMIT)[:, None]) @ axes.mT
+    linear = (axes * (gains**OVERLAP).clamp(1 / LIMIT, LIMIT)[:, None]) @ axes.mT
     return (linear - eye / FLOOR).float()
 
 
