@@ -29,11 +29,12 @@ every_class = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name
 
 
 def required(cls: type[Options]) -> dict[str, object]:
-    """Values for the fields without default: strings and lists of what they hold."""
+    """Values for the fields without default: numbers, strings and lists of what they hold."""
     values: dict[str, object] = {}
     for field, hint in annotated_fields(cls):
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            values[field.name] = [] if "tuple" in str(hint) else "x"
+            kind = str(hint)
+            values[field.name] = [] if "tuple" in kind else 1.0 if "float" in kind else "x"
     return values
 
 
