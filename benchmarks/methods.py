@@ -15,7 +15,7 @@ from typing import Any
 
 import impasto
 from impasto.analysis.sheet import contact_sheet
-from impasto.api import LossOptions, read
+from impasto.api import LossOptions, OutputOptions, read
 from impasto.core.memory import keep_freed_memory
 from impasto.image.samples import sample_path
 from impasto.image.swatches import swatch_path
@@ -67,7 +67,8 @@ def main() -> None:
         print(f"{method}: {mean:.1f} processor seconds a picture of {asked.size} px")
     if asked.row is None:
         labels = ["", "style", *METHODS]
-        Painting(contact_sheet(rows, column_labels=labels, cell_px=asked.size)).save(asked.sheet)
+        sheet = Painting(contact_sheet(rows, column_labels=labels, cell_px=asked.size))
+        sheet.save(asked.sheet, OutputOptions(quality=82))
 
 
 if __name__ == "__main__":

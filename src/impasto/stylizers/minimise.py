@@ -260,12 +260,13 @@ class Adam:
 
     def _move(self, gradient: Tensor) -> None:
         first, second, self._count = 0.9, 0.99, self._count + 1
+        rate = self._rate / self._pyramid.levels  # levels add up: no pixel moves farther than without them
         steps = []
         for mean, square, part in zip(self._mean, self._square, self._pyramid.spread(gradient), strict=True):
             mean.lerp_(part, 1 - first)
             square.lerp_(part.square(), 1 - second)
             unbiased, spread = mean / (1 - first**self._count), square / (1 - second**self._count)
-            steps.append(self._rate * unbiased / (spread.sqrt() + 1e-8))
+            steps.append(rate * unbiased / (spread.sqrt() + 1e-8))
         self.canvas -= self._pyramid.joined(steps)
         if self._decay:
             self._average.lerp_(self.canvas, 1 - self._decay)
