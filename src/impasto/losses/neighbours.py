@@ -40,8 +40,9 @@ def cosine_distance(feats: Tensor, target: Statistic, *, weights: Tensor | None 
     """
     pixels, mass = flattened(feats, weights)
     wanted = target[0].flatten(2)
-    alike = (pixels * wanted).sum(1) / (pixels.norm(dim=1) * wanted.norm(dim=1) + TINY)
-    return (1 - alike).mean() if mass is None else ((1 - alike) * mass.squeeze(1)).sum(-1).mean()
+    alike: Tensor = (pixels * wanted).sum(1) / (pixels.norm(dim=1) * wanted.norm(dim=1) + TINY)
+    apart: Tensor = 1 - alike
+    return apart.mean() if mass is None else (apart * mass.squeeze(1)).sum(-1).mean()
 
 
 def _centred(columns: Tensor) -> Tensor:

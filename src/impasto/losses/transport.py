@@ -61,19 +61,19 @@ def with_axes(target: Statistic) -> Statistic:
 
 
 @full_precision
-def relaxed_transport(found: Statistic, target: Statistic) -> Tensor:
+def relaxed_transport(output: Statistic, target: Statistic) -> Tensor:
     """The relaxed earth mover's distance of columns under the cosine distance (eq. 4 to 6), the mean over the batch.
 
-    The larger of two means: of each found column to the nearest of the target, and the other way round. Exact but for
+    The larger of two means: of each column of the output to the nearest of the target, and the other way round. Exact but for
     the search of neighbours, which looks in `NEIGHBOUR_AXES` directions.
     """
-    return _each(found, target, both=True)
+    return _each(output, target, both=True)
 
 
 @full_precision
-def nearest_distance(found: Statistic, target: Statistic) -> Tensor:
-    """The mean cosine distance of each found column to the nearest of the target; not of each of the target's."""
-    return _each(found, target, both=False)
+def nearest_distance(output: Statistic, target: Statistic) -> Tensor:
+    """The mean cosine distance of each column of the output to the nearest of the target; not of each of the target's."""
+    return _each(output, target, both=False)
 
 
 def moments_and_columns(feats: Tensor, weights: Tensor | None = None) -> Statistic:
@@ -88,13 +88,13 @@ def moments_with_axes(target: Statistic) -> Statistic:
 
 
 @full_precision
-def moments_and_transport(found: Statistic, target: Statistic) -> Tensor:
+def moments_and_transport(output: Statistic, target: Statistic) -> Tensor:
     """The mean of the relaxed transport of columns and the distance of their moments (eq. 8).
 
     Departs from the paper, which takes absolute differences of the moments: these are squared and relative, so that the
     two parts have one size for every encoder.
     """
-    return (gaussians.relative_moments(found[:2], target[:2]) + relaxed_transport(found[2:], target[2:])) / 2
+    return (gaussians.relative_moments(output[:2], target[:2]) + relaxed_transport(output[2:], target[2:])) / 2
 
 
 @full_precision
@@ -106,17 +106,17 @@ def colours(image: Tensor, weights: Tensor | None = None) -> Statistic:
 
 
 @full_precision
-def palette_transport(found: Statistic, target: Statistic) -> Tensor:
+def palette_transport(output: Statistic, target: Statistic) -> Tensor:
     """The relaxed earth mover's distance of colours under the Euclidean distance, the mean over the batch.
 
     Departs from the paper, which takes decorrelated axes: these are red, green and blue.
     """
-    theirs = [part.expand(len(found[0]), *part.shape[1:]) for part in target]
-    return torch.stack([_palette_distance(*parts) for parts in zip(*found, *theirs, strict=True)]).mean()
+    theirs = [part.expand(len(output[0]), *part.shape[1:]) for part in target]
+    return torch.stack([_palette_distance(*parts) for parts in zip(*output, *theirs, strict=True)]).mean()
 
 
 @full_precision
-def self_similarity(found: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+def self_similarity(output: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """How differently two feature maps `(b, c, h, w)` resemble themselves: 0 is equal, 1 as far as nothing.
 
     The cosine distances between all pairs of places, each row divided by its sum, and the mean over rows of the summed
@@ -126,7 +126,7 @@ def self_similarity(found: Tensor, target: Tensor, *, reduction: Reduction = "me
     target = target.detach()
     size = SMALL * target.flatten(2).square().sum(1).mean(-1).sqrt().view(-1, 1, 1)
     size = torch.where(size < NOTHING, 1, size)
-    rows = [_shares(maps, size) for maps in (found, target.expand_as(found))]
+    rows = [_shares(maps, size) for maps in (output, target.expand_as(output))]
     return reduced((rows[0] - rows[1]).abs().sum(-1), reduction)
 
 
@@ -160,12 +160,12 @@ def neighbours(found: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(nearest), back
 
 
-def _each(found: Statistic, target: Statistic, *, both: bool) -> Tensor:
+def _each(output: Statistic, target: Statistic, *, both: bool) -> Tensor:
     target = target if len(target) == 4 else with_axes(target)
-    batch = len(found[0])
+    batch = len(output[0])
     theirs = [part.expand(batch, *part.shape[1:]) for part in target]
     distances = [
-        _distance(found[0][i], found[1][i], *(part[i] for part in theirs), both=both)  # type: ignore[misc]
+        _distance(output[0][i], output[1][i], *(part[i] for part in theirs), both=both)  # type: ignore[misc]
         for i in range(batch)
     ]
     return torch.stack(distances).mean()
@@ -220,7 +220,8 @@ def _with_squares(points: Tensor, *, of_target: bool = False) -> Tensor:
 
 
 def _length(vectors: Tensor) -> Tensor:
-    return (vectors.square().sum(-1) + TINY).sqrt() - TINY**0.5
+    lengths: Tensor = (vectors.square().sum(-1) + TINY).sqrt() - TINY**0.5
+    return lengths
 
 
 def _subset(count: int, chosen: int) -> Tensor:

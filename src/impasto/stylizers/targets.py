@@ -55,7 +55,7 @@ def final_losses(losses: LossOptions) -> LossOptions:
 
 def style_loss(name: str) -> StyleLoss | MatchedLoss:
     """The style loss of that name."""
-    rows = {**STYLE_LOSSES, **MATCHED_LOSSES, "gatys": GATYS, "nearest": NEAREST}
+    rows: dict[str, StyleLoss | MatchedLoss] = {**STYLE_LOSSES, **MATCHED_LOSSES, "gatys": GATYS, "nearest": NEAREST}
     if name not in rows:
         raise UnknownName.of("style loss", name, rows)
     return rows[name]
