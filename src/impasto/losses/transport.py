@@ -64,15 +64,15 @@ def with_axes(target: Statistic) -> Statistic:
 def relaxed_transport(output: Statistic, target: Statistic) -> Tensor:
     """The relaxed earth mover's distance of columns under the cosine distance (eq. 4 to 6), the mean over the batch.
 
-    The larger of two means: of each column of the output to the nearest of the target, and the other way round. Exact but for
-    the search of neighbours, which looks in `NEIGHBOUR_AXES` directions.
+    The larger of two means: of each column of the output to the nearest of the target, and the other way round. Exact
+    but for the search of neighbours, which looks in `NEIGHBOUR_AXES` directions.
     """
     return _each(output, target, both=True)
 
 
 @full_precision
 def nearest_distance(output: Statistic, target: Statistic) -> Tensor:
-    """The mean cosine distance of each column of the output to the nearest of the target; not of each of the target's."""
+    """The mean cosine distance of each column of the output to the nearest of the target, one way only."""
     return _each(output, target, both=False)
 
 
