@@ -167,7 +167,7 @@ class Page:
         deadline, last = time.monotonic() + timeout_s, ""
         while time.monotonic() < deadline:
             try:
-                if value := self.evaluate(script):
+                if (value := self.evaluate(script)) not in (None, False, 0, ""):  # an element comes as an empty dict
                     return value
             except BrowserError as error:  # the page is being replaced, or not yet complete
                 last = str(error)

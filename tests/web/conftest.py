@@ -49,7 +49,14 @@ def served(**options: Any) -> Iterator[httpx.Client]:
     )
     app = create_app(chosen, token=TOKEN, names=("wave", "scream"))
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=PatientProtocol, ws="none", log_level="error", limit_concurrency=100)
+    config = uvicorn.Config(
+        app,
+        http=PatientProtocol,
+        ws="none",
+        log_level="critical",
+        limit_concurrency=300,
+        timeout_graceful_shutdown=1,
+    )
     serving = uvicorn.Server(config)
     thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
@@ -62,7 +69,7 @@ def served(**options: Any) -> Iterator[httpx.Client]:
             yield client
     finally:
         serving.should_exit = True
-        thread.join(30)
+        thread.join(120)
         listening.close()
 
 

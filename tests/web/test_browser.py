@@ -1,20 +1,244 @@
-"""The page in a real browser."""
+"""The page in a real browser: by mouse, keyboard and touch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-from browser import chromium, needs_chromium
+import av
+import httpx
+import numpy as np
+import pytest
+from browser import Browser, Page, chromium, needs_chromium
+from PIL import Image
+
+pytestmark = needs_chromium
+
+DONE = "!document.querySelector('#download').hidden"
+STATUS = "document.querySelector('#status').textContent"
 
 
-@needs_chromium
-def test_the_page_offers_styles_and_every_option(running: Callable[..., Any], token: str) -> None:
-    with running() as studio, chromium() as browser:
-        page = browser.page()
+@pytest.fixture(scope="module")
+def studio(running: Callable[..., Any]) -> Iterator[httpx.Client]:
+    with running(client_jobs=40, queue=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def open_page(studio: httpx.Client, browser: Browser, token: str) -> Callable[..., Page]:
+    def opened(**viewport: Any) -> Page:
+        page = browser.page(**viewport)
         page.open(f"{studio.base_url}/#{token}")
-        assert page.wait("document.querySelector('[data-key=wave]')?.getAttribute('aria-pressed')") == "true"
-        page.wait("document.body.innerHTML.includes('feather')")  # an option of `PaintOptions`, from the form
-        assert token not in page.evaluate("document.documentElement.outerHTML + location.href")
-        assert all(address.startswith(str(studio.base_url)) for address in page.requests if address != "about:blank")
-        assert page.errors == []
+        page.wait("document.body.dataset.ready", timeout_s=240)
+        page.evaluate("document.querySelector('#size').value = 256")
+        return page
+
+    return opened
+
+
+@pytest.fixture
+def photo_file(tmp_path: Path) -> Path:
+    y, x = np.mgrid[0:60, 0:80]
+    pixels = np.stack([x * 3, y * 4, 255 - x * 2], axis=-1).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+@pytest.fixture
+def painting_file(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(3).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    Image.fromarray(pixels).resize((128, 96)).save(tmp_path / "My painting.png")
+    return tmp_path / "My painting.png"
+
+
+@pytest.fixture
+def clip_file(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for i in range(8):
+            pixels = np.full((64, 96, 3), 30 * i, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def painted(page: Page, photo: Path) -> None:
+    page.choose_files("#file", photo)
+    page.wait(DONE, timeout_s=240)
+
+
+def count_from(page: Page) -> Callable[[int], None]:
+    """Waits until so many paintings were added to the history, which also has those of other tests."""
+    before = page.evaluate("document.querySelectorAll('#history button').length")
+
+    def wait(added: int) -> None:
+        page.wait(f"document.querySelectorAll('#history button').length == {before + added}", timeout_s=240)
+
+    return wait
+
+
+def last_request(studio: httpx.Client) -> dict[str, Any]:
+    rows = [row for row in studio.get("/api/jobs").json()["jobs"] if row["kind"] == "paint" and not row["draft"]]
+    request: dict[str, Any] = rows[-1]["request"]
+    return request
+
+
+def test_the_page_offers_styles_and_every_option(open_page: Callable[..., Page], token: str) -> None:
+    page = open_page()
+    assert page.evaluate("document.querySelector('[data-key=wave]').getAttribute('aria-pressed')") == "true"
+    assert page.evaluate("[...document.querySelectorAll('#all label')].some((l) => l.textContent == 'alpha')")
+    assert token not in page.evaluate("document.documentElement.outerHTML + location.href")
+    own = page.evaluate("location.origin")
+    assert [url for url in page.requests if not url.removeprefix("blob:").startswith((own, "about:"))] == []
+    assert page.errors == []
+
+
+def test_everything_has_a_name_for_a_screen_reader(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.evaluate("document.querySelector('#more').open = true")
+    roles = {"button", "textbox", "slider", "checkbox", "combobox", "radio", "spinbutton", "link", "image", "img"}
+    found = [node for node in page.accessible() if node["role"] in roles]
+    assert len(found) > 40
+    assert [node for node in found if not node["name"].strip()] == []
+    names = page.evaluate("[...document.querySelectorAll('section[aria-labelledby], dialog')].length")
+    assert names >= 5
+
+
+def test_a_photo_is_painted_and_every_step_can_be_taken_back(
+    open_page: Callable[..., Page], studio: httpx.Client, photo_file: Path
+) -> None:
+    page = open_page()
+    added = count_from(page)
+    painted(page, photo_file)
+    page.evaluate("document.querySelector('#strength').focus()")
+    page.press("ArrowLeft")  # a change by keyboard is one of the slider: a draft, then the painting
+    added(2)
+    assert last_request(studio)["paint"]["strength"] == pytest.approx(0.95)
+    drafts = [row for row in studio.get("/api/jobs").json()["jobs"] if row["draft"]]
+    assert drafts
+    assert studio.get(f"/api/jobs/{drafts[-1]['id']}/result").status_code == 404
+    page.evaluate("document.body.focus()")
+    page.press("z", modifiers=["Control"])
+    page.wait("document.querySelector('#strength').value == 1")
+    assert page.errors == []
+
+
+def test_before_and_after_by_mouse_keyboard_and_touch(open_page: Callable[..., Page], photo_file: Path) -> None:
+    page = open_page(touch=True, width=360, height=740)
+    painted(page, photo_file)
+    page.tap("#viewer")
+    page.wait("document.querySelector('#viewer.original')")
+    page.evaluate("document.querySelector('#viewer').focus()")
+    page.press(" ")
+    assert page.evaluate("document.querySelector('#viewer.original') === null")
+    x, y = page.place("#viewer")
+    page.touch([(x - 20, y), (x - 60, y)], [(x + 20, y), (x + 60, y)])
+    zoomed = "document.querySelector('#viewer').classList.contains('zoomed')"
+    assert page.wait(zoomed)
+    page.press("0")
+    assert page.evaluate(zoomed) is False
+    page.tap("input[value=slide]")
+    before = page.evaluate("document.querySelector('#viewer').style.getPropertyValue('--cut')")
+    page.touch([(x, y), (x + 30, y), (x + 60, y)])
+    assert page.evaluate("document.querySelector('#viewer').style.getPropertyValue('--cut')") != before
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_two_styles_are_mixed_and_brushed_where_they_belong(
+    open_page: Callable[..., Page], studio: httpx.Client, photo_file: Path
+) -> None:
+    page = open_page()
+    added = count_from(page)
+    painted(page, photo_file)
+    page.click("[data-key=scream]", modifiers=["Shift"])
+    page.wait("document.querySelectorAll('#chosen input').length == 2")
+    added(2)
+    assert {style["name"] for style in last_request(studio)["styles"]} == {"wave", "scream"}
+    page.click("#masked")
+    page.wait("document.querySelectorAll('#regions input').length == 2")
+    x, y = page.place("#viewer")
+    page.drag((x - 90, y), (x - 60, y + 20), (x - 30, y))
+    added(3)
+    assert ["mask" in style for style in last_request(studio)["styles"]] == [True, False]
+    page.click("#undo")
+    added(4)
+    assert ["mask" in style for style in last_request(studio)["styles"]] == [False, False]
+    assert page.errors == []
+
+
+def test_a_finished_picture_brings_its_settings_and_its_photo_back(
+    open_page: Callable[..., Page], studio: httpx.Client, photo_file: Path, painting_file: Path, tmp_path: Path
+) -> None:
+    page = open_page()
+    added = count_from(page)
+    painted(page, photo_file)
+    page.choose_files("#style-file", painting_file)
+    added(2)
+    page.evaluate("document.querySelector('#strength').value = 0.4")
+    page.evaluate("document.querySelector('#strength').onchange()")
+    added(3)
+    asked, id = last_request(studio), studio.get("/api/jobs").json()["jobs"][-1]["id"]
+    (tmp_path / "result.png").write_bytes(studio.get(f"/api/jobs/{id}/result").content)
+    page.evaluate("sessionStorage.removeItem('impasto-content')")
+    page = open_page()
+    page.choose_files("#file", tmp_path / "result.png")
+    page.wait(f"{STATUS}.includes('settings')", timeout_s=120)
+    assert page.evaluate("document.querySelector('#strength').value") == "0.4"
+    picture = page.evaluate("JSON.parse(sessionStorage.getItem('impasto-content')).id")
+    assert picture == asked["content"]
+    assert page.evaluate("document.querySelector('[aria-pressed=true][data-key]').dataset.key") == (
+        f"own:{asked['styles'][0]['picture']}"
+    )
+
+
+def test_a_reload_finds_the_running_job(
+    open_page: Callable[..., Page], studio: httpx.Client, photo_file: Path, painting_file: Path
+) -> None:
+    page = open_page()
+    added = count_from(page)
+    painted(page, photo_file)
+    page.choose_files("#style-file", painting_file)
+    added(2)
+    page.wait("!document.querySelector('#refine').hidden")
+    steps = {"label": "steps", "value": "4000"}
+    page.evaluate(
+        "const steps = document.querySelector('[name=\"optimise.steps\"]');"
+        f"steps.value = {steps['value']}; steps.onchange()"
+    )
+    added(3)
+    page.click("#refine")
+    page.wait("!document.querySelector('#cancel').hidden", timeout_s=240)
+    page.send("Page.reload")
+    page.wait("!document.querySelector('#cancel').hidden && document.querySelectorAll('#history button').length >= 2")
+    assert page.evaluate("document.querySelector('#after').src").startswith("blob:")
+    page.click("#cancel")
+    page.wait(f"{STATUS}.startsWith('Stopped')", timeout_s=120)
+    assert page.errors == []
+
+
+def test_a_clip_is_tried_on_three_frames_and_played_beside_its_painting(
+    open_page: Callable[..., Page], studio: httpx.Client, clip_file: Path
+) -> None:
+    page = open_page()
+    painted(page, clip_file)
+    assert page.evaluate("document.querySelectorAll('#frames button').length") == 3
+    page.click("#paint-film")
+    page.wait("document.querySelectorAll('#queue li').length == 1")
+    page.wait("!document.querySelector('#after-film').hidden", timeout_s=240)
+    ready = "['#before-film', '#after-film'].every((s) => document.querySelector(s).readyState >= 2)"
+    page.wait(ready)
+    lengths = page.evaluate("['#before-film', '#after-film'].map((s) => document.querySelector(s).duration)")
+    assert lengths == pytest.approx([0.8, 0.8], abs=0.05)
+    job = studio.get("/api/jobs").json()["jobs"][-1]
+    assert (job["kind"], job["state"], json.dumps(job["request"]["film"])[:1]) == ("film", "done", '"')
+    assert page.errors == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from impasto.web.jobs import JobQueue
+from impasto.web.jobs import JobQueue, QueueLimits
 from impasto.web.processes import WorkerProcess
 
 
@@ -15,10 +15,11 @@ from impasto.web.processes import WorkerProcess
 def test_old_jobs_leave_their_pictures_only_in_a_folder_of_the_user(tmp_path: Path, keeps_files: bool) -> None:
     async def submitted() -> list[bool]:
         worker = WorkerProcess(memory_bytes=1, threads=1)
-        queue = JobQueue(worker, tmp_path, longest=9, of_client=9, timeout_s=1, most_kept=1, keeps_files=keeps_files)
+        limits = QueueLimits(longest=9, of_client=9, timeout_s=1, most_kept=1, keeps_files=keeps_files)
+        queue = JobQueue((worker, worker), tmp_path, limits=limits)
         jobs = []
         for _ in range(4):
-            jobs.append(queue.submit({}, client="a", title="t"))
+            jobs.append(queue.submit({"kind": "paint"}, client="a", title="t"))
             jobs[-1].output.touch()
             jobs[-1].state = "done"
         return [job.output.exists() for job in jobs]

@@ -12,13 +12,13 @@ from impasto.core.errors import OptionError
 from impasto.core.options import from_dict
 from impasto.web.requests import FILE_OPTIONS, form, job_options
 
-NAMES = frozenset({"wave"})
+NAMES = {"wave": "wave"}
 FILES = {"photo": Path("/srv/photo.png"), "brush": Path("/srv/brush.png")}
 
 
 def options(**body: Any) -> dict[str, Any]:
     request = {"content": "photo", "styles": [{"name": "wave"}], **body}
-    return job_options(request, path_of=lambda id: FILES[id], names=NAMES)
+    return job_options(request, path_of=lambda id: FILES[id], sources=NAMES)
 
 
 def test_ids_become_files_and_options_a_job() -> None:
@@ -74,13 +74,13 @@ def test_bad_requests_are_refused(body: dict[str, Any]) -> None:
 
 def test_a_request_that_is_no_object() -> None:
     with pytest.raises(OptionError, match="not a JSON object"):
-        job_options([], path_of=lambda id: FILES[id], names=NAMES)
+        job_options([], path_of=lambda id: FILES[id], sources=NAMES)
 
 
 def test_the_form_offers_every_option_but_files() -> None:
-    offered = {(row["group"], option["name"]) for row in form() for option in row["options"]}
+    offered = {(row["group"], option["name"]) for row in form()["groups"] for option in row["options"]}
     assert ("paint", "strength") in offered
     assert not offered & FILE_OPTIONS
-    strength = next(option for row in form() for option in row["options"] if option["name"] == "strength")
+    strength = next(option for row in form()["groups"] for option in row["options"] if option["name"] == "strength")
     assert (strength["low"], strength["high"], strength["default"]) == (0, 10, 1.0)
-    assert all(option["help"] for row in form() for option in row["options"])
+    assert all(option["help"] for row in form()["groups"] for option in row["options"])

@@ -22,10 +22,21 @@ class StudioOptions(Options, title="Studio"):
     keep: Annotated[Path | None, Doc("Folder that finished pictures are kept in. Without: until the studio ends.")] = (
         None
     )
+    styles: Annotated[
+        Path | None, Doc("Folder of pictures and of saved styles that the page offers beside the trained styles.")
+    ] = None
+    learn: Annotated[
+        bool, Doc("Let clients train styles, which are stored on this machine and offered to everybody.")
+    ] = True
     queue: Annotated[int, Doc("Jobs that may wait; further ones are answered with 429."), Range(1, 10_000)] = 32
     client_jobs: Annotated[int, Doc("Jobs of one client that may wait or run."), Range(1, 10_000)] = 16
-    timeout_s: Annotated[float, Doc("Time limit of a job in seconds."), Range(1, 86_400)] = 900.0
+    timeout_s: Annotated[float, Doc("Time limit of a picture in seconds."), Range(1, 86_400)] = 900.0
+    long_timeout_s: Annotated[
+        float, Doc("Time limit of a film, or of training a style, in seconds."), Range(1, 864_000)
+    ] = 14_400.0
     memory_gb: Annotated[float, Doc("Memory limit of the painting process in gigabytes."), Range(1, 4096)] = 8.0
     upload_mb: Annotated[float, Doc("Largest upload in megabytes."), Range(0.1, 4096)] = 50.0
     megapixels: Annotated[float, Doc("Largest picture in millions of pixels."), Range(0.1, 1000)] = 50.0
+    film_mb: Annotated[float, Doc("Largest film to upload in megabytes."), Range(0.1, 65_536)] = 500.0
+    film_s: Annotated[float, Doc("Longest film in seconds."), Range(0.1, 86_400)] = 600.0
     threads: Annotated[int | None, Doc("Processor threads of the painting process."), Range(1, 4096)] = None

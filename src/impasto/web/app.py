@@ -1,85 +1,34 @@
-"""The studio's HTTP application: the page, pictures, jobs and their events."""
+"""The studio's HTTP application: its routes, and how errors become answers."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from impasto.config.studio import StudioOptions
-from impasto.core.errors import ImpastoError, OptionError
-from impasto.web import openapi
+from impasto.core.errors import ImpastoError
+from impasto.web import job_routes, openapi, upload_routes
 from impasto.web.guard import Guard, Rules, served_hosts
-from impasto.web.jobs import FINISHED, JobQueue, PaintJob, QueueFull
-from impasto.web.processes import WorkerProcess
-from impasto.web.requests import form, job_options
-from impasto.web.store import PictureStore, StoredPicture, UploadRefused
+from impasto.web.jobs import QueueFull
+from impasto.web.requests import form
+from impasto.web.store import UploadRefused
+from impasto.web.studio import Studio
 
 Handler = Callable[["Studio", Request], Awaitable[Response]]
 
 PAGE = files("impasto.web") / "page"
 PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-LONGEST_JSON = 200_000  # bytes of a request for a job
-INSPECT_TIMEOUT_S = 30.0
-PREVIEW_PX = 1280
-THUMBNAIL_PX = 224
-KEEP_ALIVE_S = 15.0
 DRAINED_BYTES, DRAINED_S = 4_000_000, 3.0
-
-
-@dataclass
-class Studio:
-    """What the handlers share: stored pictures, the queue, and two worker processes, one of which only inspects."""
-
-    options: StudioOptions
-    folder: Path
-    names: tuple[str, ...]
-    painter: WorkerProcess
-    inspector: WorkerProcess
-    pictures: PictureStore
-    jobs: JobQueue
-    thumbnails: dict[str, bytes] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, options: StudioOptions, folder: Path, *, names: tuple[str, ...]) -> Studio:
-        """A studio with its files in `folder` (and finished pictures in `options.keep`) and its styles' `names`."""
-        memory_bytes = int(options.memory_gb * 1e9)
-        painter = WorkerProcess(memory_bytes=memory_bytes, threads=options.threads)
-        results = options.keep or folder / "results"
-        jobs = JobQueue(
-            painter,
-            results,
-            longest=options.queue,
-            of_client=options.client_jobs,
-            timeout_s=options.timeout_s,
-            keeps_files=options.keep is not None,
-        )
-        pictures = PictureStore(folder / "pictures", longest_bytes=int(options.upload_mb * 1e6))
-        inspector = WorkerProcess(memory_bytes=memory_bytes, threads=1)
-        return cls(options, folder, names, painter, inspector, pictures, jobs)
-
-    async def warm_up(self) -> None:
-        """Start both processes, so that the first picture does not wait for them."""
-        await asyncio.gather(
-            *(worker.run({"kind": "ready"}, timeout_s=120) for worker in (self.inspector, self.painter))
-        )
-
-    def close(self) -> None:
-        """End the processes."""
-        self.painter.close()
-        self.inspector.close()
 
 
 def create_app(options: StudioOptions, *, token: str, names: tuple[str, ...]) -> Starlette:
@@ -87,20 +36,21 @@ def create_app(options: StudioOptions, *, token: str, names: tuple[str, ...]) ->
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        with tempfile.TemporaryDirectory(prefix="impasto-studio-") as folder:
+        with tempfile.TemporaryDirectory(prefix="impasto-studio-", ignore_cleanup_errors=True) as folder:
             app.state.studio = studio = Studio.of(options, Path(folder), names=names)
             running = [asyncio.create_task(work) for work in (studio.jobs.run(), studio.warm_up())]
             try:
                 yield
             finally:
+                await studio.close()
                 for task in running:
                     task.cancel()
-                studio.close()
 
     rules = Rules(
         token=token,
         hosts=served_hosts(options.host, options.allow_host),
         longest_body=int(options.upload_mb * 1e6),
+        longer_bodies={"/api/films": int(options.film_mb * 1e6)},
     )
     middleware = [Middleware(Guard, rules=rules)]
     return Starlette(routes=_routes(), middleware=middleware, lifespan=lifespan)
@@ -114,18 +64,22 @@ def _routes() -> list[Route]:
         ("GET", "/metrics", metrics),
         ("GET", "/api/openapi.json", description),
         ("GET", "/api/options", options_form),
-        ("GET", "/api/styles", styles),
-        ("GET", "/api/styles/{name}", thumbnail),
-        ("PUT", "/api/pictures", put_picture),
-        ("GET", "/api/pictures/{id}", picture_preview),
-        ("GET", "/api/pictures/{id}/recipe", picture_recipe),
-        ("POST", "/api/jobs", post_job),
-        ("GET", "/api/jobs", list_jobs),
-        ("GET", "/api/jobs/{id}", get_job),
-        ("DELETE", "/api/jobs/{id}", delete_job),
-        ("GET", "/api/jobs/{id}/events", job_events),
-        ("GET", "/api/jobs/{id}/preview", job_preview),
-        ("GET", "/api/jobs/{id}/result", job_result),
+        ("GET", "/api/styles", upload_routes.styles),
+        ("POST", "/api/styles", job_routes.post_style),
+        ("GET", "/api/styles/{name}", upload_routes.thumbnail),
+        ("PUT", "/api/pictures", upload_routes.put_picture),
+        ("GET", "/api/pictures/{id}", upload_routes.picture_preview),
+        ("GET", "/api/pictures/{id}/recipe", upload_routes.picture_recipe),
+        ("PUT", "/api/films", upload_routes.put_film),
+        ("GET", "/api/films/{id}", upload_routes.film_file),
+        ("POST", "/api/jobs", job_routes.post_job),
+        ("POST", "/api/sheets", job_routes.post_sheet),
+        ("GET", "/api/jobs", job_routes.list_jobs),
+        ("GET", "/api/jobs/{id}", job_routes.get_job),
+        ("DELETE", "/api/jobs/{id}", job_routes.delete_job),
+        ("GET", "/api/jobs/{id}/events", job_routes.job_events),
+        ("GET", "/api/jobs/{id}/preview", job_routes.job_preview),
+        ("GET", "/api/jobs/{id}/result", job_routes.job_result),
     ]
     return [Route(path, _answering(handler), methods=[method]) for method, path, handler in table]
 
@@ -163,9 +117,6 @@ async def _drain(request: Request) -> None:
                     return
 
 
-# Page and description
-
-
 async def page(studio: Studio, request: Request) -> Response:
     """A file of the page; only names that are there are read."""
     name = request.path_params.get("name", "index.html")
@@ -194,170 +145,4 @@ async def description(studio: Studio, request: Request) -> Response:
 
 async def options_form(studio: Studio, request: Request) -> Response:
     """Every option of a job, by group."""
-    return JSONResponse({"groups": form()})
-
-
-# Styles and pictures
-
-
-async def styles(studio: Studio, request: Request) -> Response:
-    """The names of the trained styles."""
-    return JSONResponse({"styles": list(studio.names)})
-
-
-async def thumbnail(studio: Studio, request: Request) -> Response:
-    """A photograph in a trained style; painted once."""
-    name = request.path_params["name"]
-    if name not in studio.names:
-        raise KeyError(name)
-    if name not in studio.thumbnails:
-        task = {"kind": "thumbnail", "style": name, "px": THUMBNAIL_PX, "folder": str(studio.folder)}
-        studio.thumbnails[name] = _preview(await studio.painter.run(task, timeout_s=studio.options.timeout_s))
-    return _jpeg(studio.thumbnails[name])
-
-
-async def put_picture(studio: Studio, request: Request) -> Response:
-    """Take a picture as the raw body; 201 with its id."""
-    path = await studio.pictures.receive(request.stream())
-    most = int(studio.options.megapixels * 1e6)
-    task = {"kind": "inspect", "path": str(path), "most_pixels": most, "preview_px": PREVIEW_PX}
-    last = await studio.inspector.run(task, timeout_s=INSPECT_TIMEOUT_S)
-    if last["kind"] == "failed":
-        path.unlink(missing_ok=True)
-        raise UploadRefused(last["error"], 415)
-    return JSONResponse(
-        _picture_row(studio.pictures.add(path, tuple(last["size"]), preview=last["preview"])), status_code=201
-    )
-
-
-def _picture_row(picture: StoredPicture) -> dict[str, Any]:
-    return {"id": picture.id, "width": picture.size[0], "height": picture.size[1]}
-
-
-async def picture_preview(studio: Studio, request: Request) -> Response:
-    """A JPEG of an uploaded picture, scaled down."""
-    return _jpeg(studio.pictures[request.path_params["id"]].preview)
-
-
-async def picture_recipe(studio: Studio, request: Request) -> Response:
-    """The options in the metadata of an uploaded picture that impasto made; file names are left out."""
-    path = studio.pictures[request.path_params["id"]].path
-    last = await studio.inspector.run({"kind": "recipe", "path": str(path)}, timeout_s=INSPECT_TIMEOUT_S)
-    if last["kind"] == "failed":
-        raise OptionError("the picture carries no recipe of impasto.")
-    return JSONResponse(public_recipe(last["job"], names=studio.names))
-
-
-def public_recipe(job: dict[str, Any], *, names: tuple[str, ...]) -> dict[str, Any]:
-    """The options of a recipe without its files; styles are kept by name, pictures by their weight only."""
-    rows = [
-        {"weight": style.get("weight", 1.0)} | ({"name": style["source"]} if style.get("source") in names else {})
-        for style in job.get("styles", [])
-    ]
-    groups = {key: value for key, value in job.items() if key not in ("content", "styles")}
-    return {"styles": rows, "options": groups}
-
-
-# Jobs
-
-
-async def post_job(studio: Studio, request: Request) -> Response:
-    """Queue a painting; 202 with its row."""
-    body = await _json(request)
-    live = isinstance(body, dict) and body.pop("live", False) is True
-    names = frozenset(studio.names)
-    options = job_options(body, path_of=lambda id: studio.pictures[id].path, names=names)
-    title = ", ".join(style.get("name", "picture") for style in body["styles"])
-    job = studio.jobs.submit(options, client=_client(request), title=title, live=live)
-    return JSONResponse(job.row(), status_code=202)
-
-
-async def list_jobs(studio: Studio, request: Request) -> Response:
-    """The client's jobs, oldest first."""
-    client = _client(request)
-    return JSONResponse({"jobs": [job.row() for job in studio.jobs if job.client == client]})
-
-
-async def get_job(studio: Studio, request: Request) -> Response:
-    """The row of a job."""
-    return JSONResponse(_job(studio, request).row())
-
-
-async def delete_job(studio: Studio, request: Request) -> Response:
-    """Cancel a job; what was painted so far is kept."""
-    studio.jobs.cancel(job := _job(studio, request))
-    return JSONResponse(job.row())
-
-
-async def job_events(studio: Studio, request: Request) -> Response:
-    """Server-sent events: the job's row at every change, to its end."""
-    return StreamingResponse(_sent_events(_job(studio, request)), media_type="text/event-stream")
-
-
-async def _sent_events(job: PaintJob) -> AsyncIterator[str]:
-    rows = aiter(job.events())
-    following = asyncio.ensure_future(anext(rows))
-    try:
-        while True:
-            done, _ = await asyncio.wait({following}, timeout=KEEP_ALIVE_S)
-            if not done:
-                yield ": still here\n\n"
-                continue
-            try:
-                yield f"data: {json.dumps(following.result())}\n\n"
-            except StopAsyncIteration:
-                return
-            following = asyncio.ensure_future(anext(rows))
-    finally:
-        following.cancel()
-
-
-async def job_preview(studio: Studio, request: Request) -> Response:
-    """The picture so far, as JPEG."""
-    job = _job(studio, request)
-    if not job.preview:
-        raise KeyError(job.id)
-    return _jpeg(job.preview)
-
-
-async def job_result(studio: Studio, request: Request) -> Response:
-    """The finished picture, as PNG with its recipe."""
-    job = _job(studio, request)
-    if job.state not in FINISHED or not job.output.exists():
-        raise KeyError(job.id)
-    return FileResponse(job.output, media_type="image/png", filename=f"impasto-{job.id}.png")
-
-
-def _job(studio: Studio, request: Request) -> PaintJob:
-    """The job of a path. Raises `KeyError`, also for a job of another client."""
-    job = studio.jobs[request.path_params["id"]]
-    if job.client != _client(request):
-        raise KeyError(job.id)
-    return job
-
-
-def _client(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
-async def _json(request: Request) -> Any:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_JSON:
-            raise UploadRefused(f"the request is longer than {LONGEST_JSON:,} bytes.", 413)
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise OptionError("the request is not JSON.") from None
-
-
-def _preview(message: dict[str, Any]) -> bytes:
-    if message["kind"] == "failed":
-        raise OptionError(message["error"])
-    preview: bytes = message["preview"]
-    return preview
-
-
-def _jpeg(data: bytes) -> Response:
-    return Response(data, media_type="image/jpeg")
+    return JSONResponse(form())

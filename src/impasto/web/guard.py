@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -33,11 +33,15 @@ SECURITY_HEADERS = {
 
 @dataclass(frozen=True)
 class Rules:
-    """Whom the server answers. `hosts` are names without port; `longest_body` is in bytes."""
+    """Whom the server answers. `hosts` are names without port; `longest_body` is in bytes.
+
+    `longer_bodies` are the paths that take more.
+    """
 
     token: str
     hosts: frozenset[str] = LOOPBACK
     longest_body: int = 50_000_000
+    longer_bodies: Mapping[str, int] = field(default_factory=dict)
     open_paths: frozenset[str] = field(default=OPEN_PATHS)
 
     def refusal(self, method: str, path: str, *, headers: Headers) -> tuple[int, str] | None:
@@ -54,10 +58,11 @@ class Rules:
         if not is_open and not hmac.compare_digest(given_token(headers).encode(), self.token.encode()):
             return 401, "the token is missing or wrong. Open the address that the studio printed."
         length = headers.get("content-length", "0")
-        if not length.isdecimal():
+        if not (length.isascii() and length.isdecimal()):
             return 400, "the content length is not a number."
-        if int(length) > self.longest_body:
-            return 413, f"the upload has {int(length):,} bytes; {self.longest_body:,} are allowed."
+        longest = self.longer_bodies.get(path, self.longest_body)
+        if len(length) > 15 or int(length) > longest:
+            return 413, f"the upload has {length} bytes; {longest} are allowed."
         return None
 
     def _same_origin(self, headers: Headers) -> bool:

@@ -1,22 +1,31 @@
-"""The queue of paintings: limits, states, events."""
+"""The queues of jobs: limits, states, events."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import shutil
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from impasto.core.errors import ImpastoError
-from impasto.web.processes import WorkerProcess
+from impasto.web.processes import GRACE_S, LATE, WorkerProcess
 from impasto.web.worker import Message
 
 FINISHED = frozenset({"done", "stopped", "failed", "cancelled"})
+LONG = frozenset({"film", "learn"})
+"""Kinds of jobs that take minutes: they have a process of their own, so that pictures need not wait for them."""
+
+ENDINGS = {"film": ".mp4", "learn": ""}
+"""Of the output of a kind of job, .png for the others; a training has a folder."""
+
+LONG_GRACE_S = 60.0
+"""A film or a training that is asked to stop may take so long to keep what it has."""
 
 
 class QueueFull(ImpastoError):
@@ -24,15 +33,21 @@ class QueueFull(ImpastoError):
 
 
 @dataclass(eq=False)
-class PaintJob:
-    """A job on its way. `options` is a `Job` as a dictionary; `state` is queued, running or one of `FINISHED`."""
+class StudioJob:
+    """A job on its way. `task` is what the worker is given; `state` is queued, running or one of `FINISHED`.
+
+    `request` is what the client asked for, with its ids. A `live` one gives way to the client's next one; of one that
+    is a `draft` only the preview is kept.
+    """
 
     id: str
     client: str
-    options: dict[str, Any]
+    task: Message
     title: str
     output: Path
+    request: Mapping[str, Any] = field(default_factory=dict)
     live: bool = False
+    draft: bool = False
     state: str = "queued"
     created: float = field(default_factory=time.time)
     step: int = 0
@@ -42,22 +57,34 @@ class PaintJob:
     method: str = ""
     error: str = ""
     preview: bytes = b""
+    previews: int = 0
     version: int = 0
     cancelled: threading.Event = field(default_factory=threading.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def kind(self) -> str:
+        """`paint`, `sheet`, `film` or `learn`."""
+        return str(self.task["kind"])
+
     def row(self) -> dict[str, Any]:
-        """What clients see of it."""
-        names = ("id", "title", "state", "step", "steps", "size", "seconds", "method", "error", "version", "live")
+        """What clients see of it at every change."""
+        names = ("id", "kind", "title", "state", "step", "steps", "size", "seconds", "method", "error", "version",
+                 "previews", "live", "draft")  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
     def update(self, **values: Any) -> None:
         """Change attributes, and wake everybody who watches."""
         for name, value in values.items():
             setattr(self, name, value)
+        self.previews += "preview" in values
         self.version += 1
         self.changed.set()
         self.changed = asyncio.Event()
+
+    def forget_file(self) -> None:
+        """Remove the output."""
+        self.output.unlink(missing_ok=True) if ENDINGS.get(self.kind) != "" else shutil.rmtree(self.output, True)
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """The job's row now and after each change, to its end; changes that come together are one."""
@@ -69,95 +96,136 @@ class PaintJob:
             await changed.wait()
 
 
-class JobQueue:
-    """Jobs in order, painted one at a time by a worker process; the last `most_kept` finished ones are kept.
+@dataclass(frozen=True, kw_only=True)
+class QueueLimits:
+    """Jobs that may be unfinished, in all and of a client; finished ones that are kept; times of short and long ones.
 
-    With `keeps_files` the pictures of older jobs stay in `folder`.
+    With `keeps_files` the outputs of older jobs stay in their folder.
     """
 
-    def __init__(
-        self,
-        worker: WorkerProcess,
-        folder: Path,
-        *,
-        longest: int,
-        of_client: int,
-        timeout_s: float,
-        most_kept: int = 100,
-        keeps_files: bool = False,
-    ) -> None:
-        self._worker, self._folder = worker, folder
-        self._longest, self._of_client, self._timeout_s, self._most_kept = longest, of_client, timeout_s, most_kept
-        self._keeps_files = keeps_files
-        self._jobs: OrderedDict[str, PaintJob] = OrderedDict()
-        self._waiting: asyncio.Queue[PaintJob] = asyncio.Queue()
+    longest: int
+    of_client: int
+    timeout_s: float
+    long_timeout_s: float = 14_400.0
+    most_kept: int = 100
+    keeps_files: bool = False
+
+
+class JobQueue:
+    """Jobs in order, one at a time in each of two worker processes, of which one takes the kinds in `LONG`."""
+
+    def __init__(self, workers: tuple[WorkerProcess, WorkerProcess], folder: Path, *, limits: QueueLimits) -> None:
+        self._workers, self._folder, self._limits = workers, folder, limits
+        self._jobs: OrderedDict[str, StudioJob] = OrderedDict()
+        self._waiting: tuple[asyncio.Queue[StudioJob], asyncio.Queue[StudioJob]] = asyncio.Queue(), asyncio.Queue()
+        self._stopping = False
         self.counts: Counter[str] = Counter()
+        self.on_done: Callable[[StudioJob], None] = lambda job: None
         folder.mkdir(parents=True, exist_ok=True)
 
-    def submit(self, options: dict[str, Any], *, client: str, title: str, live: bool = False) -> PaintJob:
+    def submit(
+        self,
+        task: Message,
+        *,
+        client: str,
+        title: str,
+        request: Mapping[str, Any] | None = None,
+        live: bool = False,
+        draft: bool = False,
+    ) -> StudioJob:
         """Queue a job. A `live` one replaces the client's earlier live ones. Raises `QueueFull`."""
         if live:
             for job in self.unfinished(client):
                 if job.live:
                     self.cancel(job)
-        if len(self.unfinished()) >= self._longest:
-            raise QueueFull(f"{self._longest} jobs are waiting. Try again later.")
-        if len(self.unfinished(client)) >= self._of_client:
-            raise QueueFull(f"{self._of_client} of your jobs are waiting. Wait for one, or cancel one.")
+        limits = self._limits
+        if self._stopping or len(self.unfinished()) >= limits.longest:
+            raise QueueFull(f"{limits.longest} jobs are waiting. Try again later.")
+        if len(self.unfinished(client)) >= limits.of_client:
+            raise QueueFull(f"{limits.of_client} of your jobs are waiting. Wait for one, or cancel one.")
         id = secrets.token_urlsafe(9)
-        job = PaintJob(id, client, options, title, self._folder / f"{id}.png", live)
+        output = self._folder / f"{id}{ENDINGS.get(task['kind'], '.png')}"
+        job = StudioJob(id, client, task, title, output, dict(request or {}), live, draft)
         self._jobs[id] = job
-        self._waiting.put_nowait(job)
+        self._waiting[job.kind in LONG].put_nowait(job)
         self.counts["submitted"] += 1
         self._forget_old()
         return job
 
-    def unfinished(self, client: str | None = None) -> list[PaintJob]:
+    def unfinished(self, client: str | None = None) -> list[StudioJob]:
         """Jobs that wait or run, of one client or of all."""
         return [j for j in self._jobs.values() if j.state not in FINISHED and client in (None, j.client)]
 
-    def cancel(self, job: PaintJob) -> None:
-        """Stop a job: one that waits ends at once, one that runs after its step, with the picture so far."""
+    def cancel(self, job: StudioJob) -> None:
+        """Stop a job: one that waits ends at once, one that runs after its step, with what it has so far."""
         job.cancelled.set()
         if job.state == "queued":
             job.update(state="cancelled")
             self.counts["cancelled"] += 1
 
-    def __getitem__(self, id: str) -> PaintJob:
+    def __getitem__(self, id: str) -> StudioJob:
         """The job of an id; raises `KeyError`."""
         return self._jobs[id]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[StudioJob]:
         """Every job that is kept, oldest first."""
         return iter(list(self._jobs.values()))
 
     async def run(self) -> None:
-        """Paint whatever is queued, for ever."""
-        while True:
-            job = await self._waiting.get()
-            if job.state == "queued":
-                await self._paint(job)
+        """Work on whatever is queued, for ever."""
+        await asyncio.gather(self._run(long=False), self._run(long=True))
 
-    async def _paint(self, job: PaintJob) -> None:
+    async def stop(self, timeout_s: float) -> None:
+        """Take no more jobs, cancel those that wait, and let the running ones keep what they have."""
+        self._stopping = True
+        for job in self.unfinished():
+            self.cancel(job)
+        deadline = time.monotonic() + timeout_s
+        while self.unfinished() and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+
+    async def _run(self, *, long: bool) -> None:
+        while True:
+            job = await self._waiting[long].get()
+            if job.state == "queued":
+                await self._work_on(job, long=long)
+
+    async def _work_on(self, job: StudioJob, *, long: bool) -> None:
         job.update(state="running")
 
         def tell(message: Message) -> None:
-            job.update(step=message["step"], steps=message["steps"], preview=message["preview"])
+            job.update(**{name: message[name] for name in ("step", "steps", "preview") if name in message})
 
-        task = {"kind": "paint", "job": job.options, "output": str(job.output)}
-        last = await self._worker.run(task, timeout_s=self._timeout_s, cancelled=job.cancelled, tell=tell)
+        task = dict(job.task) | ({"folder" if job.kind == "learn" else "output": str(job.output)})
+        if job.kind == "paint":
+            task["keep"] = not job.draft
+        limits = self._limits
+        last = await self._workers[long].run(
+            task,
+            timeout_s=limits.long_timeout_s if long else limits.timeout_s,
+            grace_s=LONG_GRACE_S if long else GRACE_S,
+            cancelled=job.cancelled,
+            tell=tell,
+        )
+        self._finish(job, last)
+
+    def _finish(self, job: StudioJob, last: Message) -> None:
         if last["kind"] == "failed":
             state = "cancelled" if job.cancelled.is_set() else "failed"
             job.update(state=state, error=last["error"])
         else:
             state = "stopped" if last["stopped"] else "done"
-            final = {name: last[name] for name in ("preview", "seconds", "method")}
-            job.update(state=state, size=tuple(last["size"]), **final)
+            if job.kind == "learn":
+                self.on_done(job)
+            final = {name: last[name] for name in ("preview", "seconds", "method", "size") if last.get(name)}
+            job.update(state=state, error=LATE if last["stopped"] and last["late"] else "", **final)
         self.counts[state] += 1
 
     def _forget_old(self) -> None:
         finished = [job for job in self._jobs.values() if job.state in FINISHED]
-        for job in finished[: max(0, len(finished) - self._most_kept)]:
+        drafts = [job for job in finished if job.draft]  # nobody comes back to them
+        old = {*drafts[:-4], *finished[: max(0, len(finished) - self._limits.most_kept)]}
+        for job in old:
             del self._jobs[job.id]
-            if not self._keeps_files:
-                job.output.unlink(missing_ok=True)
+            if not self._limits.keeps_files:
+                job.forget_file()

@@ -13,6 +13,7 @@ _JOB = {"$ref": "#/components/schemas/Job"}
 
 _JOB_PROPERTIES: dict[str, Any] = {
     "id": {"type": "string"},
+    "kind": {"enum": ["paint", "sheet", "film", "learn"]},
     "title": {"type": "string"},
     "state": {"enum": ["queued", "running", "done", "stopped", "failed", "cancelled"]},
     "step": {"type": "integer"},
@@ -22,23 +23,30 @@ _JOB_PROPERTIES: dict[str, Any] = {
     "method": {"type": "string"},
     "error": {"type": "string"},
     "version": {"type": "integer", "description": "Grows with every change of the job or its preview."},
+    "previews": {"type": "integer", "description": "Grows with every new preview."},
     "live": {"type": "boolean"},
+    "draft": {"type": "boolean"},
+    "request": {"type": "object", "description": "What was asked for; not in events."},
 }
 
 _OPERATIONS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("get", "/api/options", "Every option of a job, by group", {"200": "application/json"}),
-    ("get", "/api/styles", "The names of the trained styles", {"200": "application/json"}),
-    ("get", "/api/styles/{name}", "A photograph in a trained style", {"200": "image/jpeg"}),
+    ("get", "/api/styles", "The names and kinds of the styles", {"200": "application/json"}),
+    ("post", "/api/styles", "Queue the training of a style", {"202": "application/json"}),
+    ("get", "/api/styles/{name}", "A photograph in a style", {"200": "image/jpeg"}),
     ("put", "/api/pictures", "Upload a picture as the raw body", {"201": "application/json"}),
     ("get", "/api/pictures/{id}", "An uploaded picture, scaled down", {"200": "image/jpeg"}),
     ("get", "/api/pictures/{id}/recipe", "The options in a finished picture", {"200": "application/json"}),
-    ("post", "/api/jobs", "Queue a painting", {"202": "application/json"}),
+    ("put", "/api/films", "Upload a film as the raw body", {"201": "application/json"}),
+    ("get", "/api/films/{id}", "An uploaded film", {"200": "video/mp4"}),
+    ("post", "/api/jobs", "Queue a painting, of a picture or of a film", {"202": "application/json"}),
+    ("post", "/api/sheets", "Queue a sheet of a picture in every trained style", {"202": "application/json"}),
     ("get", "/api/jobs", "Your jobs", {"200": "application/json"}),
     ("get", "/api/jobs/{id}", "A job", {"200": "application/json"}),
-    ("delete", "/api/jobs/{id}", "Cancel a job; the picture so far is kept", {"200": "application/json"}),
+    ("delete", "/api/jobs/{id}", "Cancel a job; what was made so far is kept", {"200": "application/json"}),
     ("get", "/api/jobs/{id}/events", "The job at every change, as server-sent events", {"200": "text/event-stream"}),
     ("get", "/api/jobs/{id}/preview", "The picture so far", {"200": "image/jpeg"}),
-    ("get", "/api/jobs/{id}/result", "The finished picture", {"200": "image/png"}),
+    ("get", "/api/jobs/{id}/result", "The finished picture, film or style", {"200": "image/png"}),
 )
 
 
@@ -52,7 +60,9 @@ def document() -> dict[str, Any]:
             operation["parameters"] = parameters
         paths.setdefault(path, {})[method] = operation
     paths["/api/pictures"]["put"]["requestBody"] = {"content": {"image/*": {"schema": {"format": "binary"}}}}
-    paths["/api/jobs"]["post"]["requestBody"] = {"content": {"application/json": {"schema": _request()}}}
+    paths["/api/films"]["put"]["requestBody"] = {"content": {"video/*": {"schema": {"format": "binary"}}}}
+    for path, schema in (("/api/jobs", _request()), ("/api/styles", _training()), ("/api/sheets", _SHEET)):
+        paths[path]["post"]["requestBody"] = {"content": {"application/json": {"schema": schema}}}
     return {
         "openapi": "3.1.0",
         "info": {"title": "impasto studio", "version": __version__},
@@ -84,23 +94,51 @@ def _request() -> dict[str, Any]:
             "mask": {"type": "string", "description": "Id of an upload"},
         },
     }
-    groups = {
+    return {
+        "type": "object",
+        "required": ["styles"],
+        "properties": {
+            "content": {"type": "string", "description": "Id of an uploaded picture"},
+            "film": {"type": "string", "description": "Id of an uploaded film, in place of content"},
+            "styles": {"type": "array", "items": style},
+            "live": {"type": "boolean", "description": "Replace your earlier live jobs."},
+            "draft": {"type": "boolean", "description": "Paint from previews, quickly; there is no result to fetch."},
+            **_groups(form()["groups"] + form()["film"]),
+        },
+    }
+
+
+_SHEET: dict[str, Any] = {
+    "type": "object",
+    "required": ["content"],
+    "properties": {
+        "content": {"type": "string", "description": "Id of an upload"},
+        "size": {"type": "integer", "description": "Long side of each painting in pixels"},
+    },
+}
+
+
+def _training() -> dict[str, Any]:
+    """The schema of a request for the training of a style."""
+    properties: dict[str, Any] = {
+        "picture": {"type": "string", "description": "Id of an upload"},
+        "name": {"type": "string", "description": "Name of the new style"},
+    }
+    return {
+        "type": "object",
+        "required": ["picture", "name"],
+        "properties": properties | _groups(form()["learn"]),
+    }
+
+
+def _groups(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
         row["group"]: {
             "type": "object",
             "description": row["about"],
             "properties": {option["name"]: _schema(option) for option in row["options"]},
         }
-        for row in form()
-    }
-    return {
-        "type": "object",
-        "required": ["content", "styles"],
-        "properties": {
-            "content": {"type": "string", "description": "Id of an upload"},
-            "styles": {"type": "array", "items": style},
-            "live": {"type": "boolean", "description": "Replace your earlier live jobs."},
-            **groups,
-        },
+        for row in rows
     }
 
 

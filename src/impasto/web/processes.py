@@ -8,6 +8,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
@@ -15,9 +16,30 @@ from impasto.web.worker import Message, work
 
 POLL_S = 0.05
 GRACE_S = 5.0
-"""A task that was cancelled may take so long to finish its step; then the process is ended."""
+"""A task that is asked to stop may take so long to finish its step; then the process is ended."""
 
 DIED = "the painting process ended unexpectedly; a new one has started. Use a smaller size, or try again."
+
+
+LATE = "the job took longer than is allowed."
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a task may run: until `deadline` or until it is `cancelled`, and then `grace_s` to keep what it has."""
+
+    deadline: float
+    grace_s: float
+    cancelled: threading.Event
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the task is to stop."""
+        return self.cancelled.is_set() or time.monotonic() > self.deadline
+
+    def is_late(self, stop_s: float | None) -> bool:
+        """Whether a task that was asked to stop at `stop_s` had used up its time."""
+        return stop_s is not None and stop_s > self.deadline
 
 
 class WorkerProcess:
@@ -27,19 +49,21 @@ class WorkerProcess:
         self._memory_bytes, self._threads, self._target = memory_bytes, threads, target
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
-        self._lock, self._number = asyncio.Lock(), 0
+        self._lock, self._number, self._ended = asyncio.Lock(), 0, False
 
     async def run(
         self,
         task: Message,
         *,
         timeout_s: float,
+        grace_s: float = GRACE_S,
         cancelled: threading.Event | None = None,
         tell: Callable[[Message], None] = lambda message: None,
     ) -> Message:
         """The last message of `task`, all others go to `tell` (called on the event loop).
 
-        Of kind `failed` after `timeout_s`, or where the process died. Setting `cancelled` asks the task to stop.
+        Setting `cancelled` asks the task to stop, as `timeout_s` does; `grace_s` later the process is ended. Of kind
+        `failed` then, and where the process died; `late` where the time was up and the task kept what it had.
         """
         async with self._lock:
             loop = asyncio.get_running_loop()
@@ -48,38 +72,37 @@ class WorkerProcess:
                 loop.call_soon_threadsafe(tell, message)
 
             stop = cancelled or threading.Event()
-            return await asyncio.to_thread(self._exchange, task, timeout_s=timeout_s, cancelled=stop, tell=tell_loop)
+            patience = Patience(time.monotonic() + timeout_s, grace_s, stop)
+            return await asyncio.to_thread(self._exchange, task, patience, tell=tell_loop)
 
-    def _exchange(
-        self, task: Message, *, timeout_s: float, cancelled: threading.Event, tell: Callable[[Message], None]
-    ) -> Message:
+    def _exchange(self, task: Message, patience: Patience, *, tell: Callable[[Message], None]) -> Message:
         try:
             connection = self._ready()
             self._number += 1
             connection.send({**task, "number": self._number})
-            return self._listen(connection, time.monotonic() + timeout_s, cancelled=cancelled, tell=tell)
+            return self._listen(connection, patience, tell=tell)
         except (EOFError, OSError):
             self.close()
             return {"kind": "failed", "error": DIED}
 
-    def _listen(
-        self, connection: Connection, deadline: float, *, cancelled: threading.Event, tell: Callable[[Message], None]
-    ) -> Message:
-        asked = False
+    def _listen(self, connection: Connection, patience: Patience, *, tell: Callable[[Message], None]) -> Message:
+        stop_s: float | None = None
         while True:
             if connection.poll(POLL_S):
                 message: Message = connection.recv()
                 if message["kind"] in ("done", "failed"):
-                    return message
+                    return message | {"late": patience.is_late(stop_s)}
                 tell(message)
-            if cancelled.is_set() and not asked:
-                asked, deadline = True, min(deadline, time.monotonic() + GRACE_S)
+            if stop_s is None and patience.is_over:
+                stop_s = time.monotonic()
                 connection.send({"kind": "stop", "number": self._number})
-            if time.monotonic() > deadline:
+            if stop_s is not None and time.monotonic() > stop_s + patience.grace_s:
                 self.close()
-                return {"kind": "failed", "error": "cancelled." if asked else "the job took longer than is allowed."}
+                return {"kind": "failed", "error": LATE if patience.is_late(stop_s) else "cancelled."}
 
     def _ready(self) -> Connection:
+        if self._ended:
+            raise EOFError
         if self._process is None or not self._process.is_alive() or self._connection is None:
             self.close()
             context = multiprocessing.get_context("spawn")
@@ -99,6 +122,11 @@ class WorkerProcess:
     def pid(self) -> int | None:
         """The process's number, None before it has started."""
         return None if self._process is None else self._process.pid
+
+    def end(self) -> None:
+        """End the process for good: no task starts another one."""
+        self._ended = True
+        self.close()
 
     def close(self) -> None:
         """End the process."""

@@ -1,60 +1,116 @@
-"""From what a client asks for to the options of a job; and the options as a form."""
+"""From what a client asks for to a task of the worker; and the options as a form."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from impasto.config.job import Job
+from impasto.config.new_style import NewStyleFitOptions, NewStyleOptions
+from impasto.config.pictures import SizeOptions
+from impasto.config.video import VideoOptions
 from impasto.core.errors import OptionError
-from impasto.core.options import Choice, Range, annotated_fields, from_dict, help_text, rules
+from impasto.core.options import Choice, Options, Range, annotated_fields, from_dict, help_text, rules
+from impasto.methods.table import METHODS
 
 GROUPS = ("paint", "size", "colour", "arbitrary", "fast", "losses", "optimise")
-FILE_OPTIONS = frozenset({("optimise", "init_picture"), ("losses", "encoder"), ("arbitrary", "network")})
-"""Options that name files or weights: a client never chooses these."""
+FILM_GROUPS: Mapping[str, type[Options]] = {"video": VideoOptions}
+LEARN_GROUPS: Mapping[str, type[Options]] = {"style": NewStyleOptions, "fit": NewStyleFitOptions}
+FILE_OPTIONS = frozenset(
+    {("optimise", "init_picture"), ("losses", "encoder"), ("arbitrary", "network")}
+    | {("style", name) for name in ("network", "name", "replace", "contents")}
+    | {("fit", name) for name in ("tensorboard", "animation", "device", "checkpoint_every", "log_every")}
+)
+"""Options that name or write files, or are decided here: a client never chooses these."""
 
 MOST_STYLES = 16
+SHEET_PX = (64, 640)
 
 PathOf = Callable[[str], Path]
-"""The file of an uploaded picture by its id; raises `KeyError`."""
+"""The file of an upload by its id; raises `KeyError`."""
 
 
-def job_options(body: Any, *, path_of: PathOf, names: frozenset[str]) -> dict[str, Any]:
+def job_options(body: Any, *, path_of: PathOf, sources: Mapping[str, str]) -> dict[str, Any]:
     """The dictionary of a `Job` from a request's JSON body.
 
-    `content` is an id of an upload; each of `styles` has either a `picture` (an id) or a `name` (one of `names`), and
-    may have `weight`, `scale` and `mask` (an id); all other keys are groups of options. Raises `OptionError` for
-    anything else: unknown keys, wrong types, paths, numbers out of range.
+    `content` is an id of an upload; each of `styles` has either a `picture` (an id) or a `name` (one of `sources`,
+    which has the style's text), and may have `weight`, `scale` and `mask` (an id); all other keys are groups of
+    options. Raises `OptionError` for anything else: unknown keys, wrong types, paths, numbers out of range.
     """
-    if not isinstance(body, Mapping):
-        raise OptionError("the request is not a JSON object.")
-    unknown = sorted(set(body) - {"content", "styles", "live", *GROUPS})
-    if unknown:
-        raise OptionError(f"unknown keys: {', '.join(map(repr, unknown))}.")
-    for group, name in FILE_OPTIONS:
-        if isinstance(body.get(group), Mapping) and name in body[group]:
-            raise OptionError(f"{group}.{name} cannot be chosen here.")
+    _check_keys(body, {"content", "styles", *GROUPS})
     styles = body.get("styles")
     if not isinstance(styles, list) or not 1 <= len(styles) <= MOST_STYLES:
         raise OptionError(f"styles is to be a list of 1 to {MOST_STYLES} styles.")
     options = {
         "content": str(_upload(body.get("content"), "content", path_of=path_of)),
-        "styles": [_style(style, path_of=path_of, names=names) for style in styles],
+        "styles": [_style(style, path_of=path_of, sources=sources) for style in styles],
         **{group: body[group] for group in GROUPS if group in body},
     }
     return from_dict(Job, options, "job").to_dict()
 
 
-def _style(style: Any, *, path_of: PathOf, names: frozenset[str]) -> dict[str, Any]:
+def film_task(body: Any, *, path_of: PathOf, film_of: PathOf, sources: Mapping[str, str]) -> dict[str, Any]:
+    """A task `film` from a body as of `job_options`, with `film`, an id, in place of `content`, and a group `video`."""
+    _check_keys(body, {"film", "styles", *GROUPS, *FILM_GROUPS})
+    options = from_dict(VideoOptions, _group(body, "video"), "video").to_dict()
+    film = _upload(body["film"], "film", path_of=film_of)
+    rest = {key: value for key, value in body.items() if key not in ("film", *FILM_GROUPS)}
+    job = job_options({**rest, "content": film.stem}, path_of=lambda id: film if id == film.stem else path_of(id),
+                      sources=sources)  # fmt: skip
+    return {"kind": "film", "job": job, "options": options}
+
+
+def learn_task(body: Any, *, path_of: PathOf) -> dict[str, Any]:
+    """A task `learn` from a body with `picture`, an id, the `name` of the new style, and groups of options."""
+    _check_keys(body, {"picture", "name", *LEARN_GROUPS})
+    name = body.get("name")
+    if not isinstance(name, str):
+        raise OptionError("the new style needs a name.")
+    picture = _upload(body.get("picture"), "picture", path_of=path_of)
+    task: dict[str, Any] = {"kind": "learn", "picture": str(picture), "name": name}
+    for group, cls in LEARN_GROUPS.items():
+        from_dict(cls, chosen := _group(body, group), group)
+        task[group] = dict(chosen)
+    return task
+
+
+def sheet_task(body: Any, *, path_of: PathOf) -> dict[str, Any]:
+    """A task `sheet` from a body with `content`, an id, and the `size` of each painting in pixels."""
+    _check_keys(body, {"content", "size"})
+    size = SizeOptions(size=body.get("size", 320)).size
+    if not SHEET_PX[0] <= size <= SHEET_PX[1]:
+        raise OptionError(f"size is {size}; it must be between {SHEET_PX[0]} and {SHEET_PX[1]}.")
+    return {"kind": "sheet", "content": str(_upload(body.get("content"), "content", path_of=path_of)), "size": size}
+
+
+def _check_keys(body: Any, known: Collection[str]) -> None:
+    if not isinstance(body, Mapping):
+        raise OptionError("the request is not a JSON object.")
+    unknown = sorted(set(body) - set(known))
+    if unknown:
+        raise OptionError(f"unknown keys: {', '.join(map(repr, unknown))}.")
+    for group, name in FILE_OPTIONS:
+        if isinstance(body.get(group), Mapping) and name in body[group]:
+            raise OptionError(f"{group}.{name} cannot be chosen here.")
+
+
+def _group(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    group = body.get(name, {})
+    if not isinstance(group, Mapping):
+        raise OptionError(f"{name} is {group!r}; a table is needed.")
+    return group
+
+
+def _style(style: Any, *, path_of: PathOf, sources: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(style, Mapping) or set(style) - {"name", "picture", "weight", "scale", "mask"}:
         raise OptionError("a style has a name or a picture, and may have a weight, a scale and a mask.")
     if ("name" in style) == ("picture" in style):
         raise OptionError("a style has either a name or a picture.")
-    if "name" in style and style["name"] not in names:
+    if "name" in style and (not isinstance(style["name"], str) or style["name"] not in sources):
         raise OptionError("there is no style of this name.")
-    source = style["name"] if "name" in style else str(_upload(style["picture"], "style", path_of=path_of))
+    source = sources[style["name"]] if "name" in style else str(_upload(style["picture"], "style", path_of=path_of))
     row = {"source": source} | {key: style[key] for key in ("weight", "scale") if key in style}
     return row | (
         {"mask": str(_upload(style["mask"], "mask", path_of=path_of))} if style.get("mask") is not None else {}
@@ -67,19 +123,31 @@ def _upload(id: Any, what: str, *, path_of: PathOf) -> Path:
             raise KeyError(id)
         return path_of(id)
     except KeyError:
-        raise OptionError(f"the {what} is not a picture that was uploaded. Upload it again.") from None
+        raise OptionError(f"the {what} was not uploaded, or is gone. Upload it again.") from None
 
 
-def form() -> list[dict[str, Any]]:
-    """Every option that a client may set, in the order of the groups of `Job`."""
+def form() -> dict[str, Any]:
+    """Every option that a client may set, by groups: of a painting, further ones of a film, and of training a style.
+
+    `methods` has the groups that only some methods read.
+    """
     hints = {field.name: hint for field, hint in annotated_fields(Job) if field.name in GROUPS}
+    return {
+        "groups": _groups(hints),
+        "film": _groups(FILM_GROUPS),
+        "learn": _groups(LEARN_GROUPS),
+        "methods": {name: list(method.groups) for name, method in METHODS.items()},
+    }
+
+
+def _groups(classes: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {"group": group, "about": (cls.__doc__ or "").strip(), "options": list(_inputs(group, cls))}
-        for group, cls in hints.items()
+        for group, cls in classes.items()
     ]
 
 
-def _inputs(group: str, cls: type) -> Any:
+def _inputs(group: str, cls: type) -> Iterator[dict[str, Any]]:
     for field, hint in annotated_fields(cls):
         if (group, field.name) in FILE_OPTIONS:
             continue

@@ -58,7 +58,7 @@ def is_loopback(host: str) -> bool:
 
 
 def serve(options: StudioOptions, *, names: tuple[str, ...], started: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; a running job may finish its step. `started` is given the address to open.
+    """Serve until Ctrl-C or SIGTERM; a running job keeps what it has. `started` is given the address to open.
 
     Raises `OptionError` for an address that cannot be listened on, or without a token for one that others can reach.
     """

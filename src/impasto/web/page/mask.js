@@ -1,19 +1,41 @@
-// A brush that marks where to paint: white on transparent, over the photo.
-const $ = (id) => document.getElementById(id);
-const canvas = $("mask"), pen = canvas.getContext("2d");
-let strokes = [], stroke = null;
+// A brush that marks where each style paints; strokes of all styles can be undone in their order.
+import { json } from "./api.js";
+import { $, attempt, labelOf, make, on, state } from "./state.js";
+import { drafted, paint } from "./paint.js";
 
-export function open(width, height) {
-  const ratio = Math.min(1, 1024 / Math.max(width, height));
+const canvas = $("mask"), pen = canvas.getContext("2d");
+const COLOURS = ["#ff7a3c", "#3ca0ff", "#5ac46a", "#c96bff", "#ffd23c", "#ff5c8a"];
+let strokes = [], stroke = null, erase = false, region = "all", sent = 0;
+
+function resize() {
+  const { width, height } = state.content, ratio = Math.min(1, 1024 / Math.max(width, height));
   canvas.width = Math.max(1, Math.round(width * ratio));
   canvas.height = Math.max(1, Math.round(height * ratio));
-  strokes = [];
-  canvas.hidden = false;
 }
-export const close = () => { canvas.hidden = true; };
-export const empty = () => strokes.length === 0;
-export function undo() { strokes.pop(); draw(); }
-export function clear() { strokes = []; draw(); }
+
+export function reset() {
+  strokes = [];
+  state.masks.clear();
+  $("masked").checked = false;
+  $("brush").hidden = canvas.hidden = true;
+}
+
+function keys() {
+  return state.styles.size > 1 ? [...state.styles.keys()] : ["all"];
+}
+const colour = (key) => COLOURS[Math.max(0, keys().indexOf(key)) % COLOURS.length];
+
+export function showRegions() {
+  if (!keys().includes(region)) region = keys()[0];
+  $("regions").hidden = keys().length < 2;
+  $("regions").replaceChildren(...keys().map((key) => {
+    const input = make("input", { type: "radio", name: "region", value: key, checked: key === region, onchange: () => { region = key; } });
+    const text = make("span", { textContent: key === "all" ? "All" : labelOf(key) });
+    text.style.setProperty("--swatch", colour(key));
+    return make("label", { className: "swatch" }, input, text);
+  }));
+  draw();
+}
 
 // The place of a pointer on the canvas, which object-fit centres in its box.
 function place(event) {
@@ -26,36 +48,73 @@ function place(event) {
   };
 }
 
-function draw(colour = "#ff7a3c") {
-  pen.clearRect(0, 0, canvas.width, canvas.height);
-  pen.lineCap = pen.lineJoin = "round";
-  pen.strokeStyle = colour;
-  for (const points of strokes) {
-    pen.lineWidth = points[0].size;
-    pen.beginPath();
-    pen.moveTo(points[0].x, points[0].y);
-    for (const point of points) pen.lineTo(point.x + 0.01, point.y);
-    pen.stroke();
+function drawStrokes(target, key, colourOf) {
+  target.lineCap = target.lineJoin = "round";
+  for (const { points, region: of, erase: erases } of strokes) {
+    if (of !== key && !erases) continue;
+    target.globalCompositeOperation = erases ? "destination-out" : "source-over";
+    target.strokeStyle = colourOf;
+    target.lineWidth = points[0].size;
+    target.beginPath();
+    target.moveTo(points[0].x, points[0].y);
+    for (const point of points) target.lineTo(point.x + 0.01, point.y);
+    target.stroke();
   }
+  target.globalCompositeOperation = "source-over";
 }
 
-export function blob() {
-  draw("#fff");
+function layer(key, colourOf) {
+  const made = new OffscreenCanvas(canvas.width, canvas.height);
+  drawStrokes(made.getContext("2d"), key, colourOf);
+  return made;
+}
+
+function draw() {
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  if (canvas.hidden) return;
+  for (const key of new Set(strokes.map((one) => one.region))) pen.drawImage(layer(key, colour(key)), 0, 0);
+}
+
+async function uploaded(key) {
   const flat = new OffscreenCanvas(canvas.width, canvas.height), target = flat.getContext("2d");
   target.fillRect(0, 0, flat.width, flat.height);
-  target.drawImage(canvas, 0, 0);
-  draw();
-  return flat.convertToBlob({ type: "image/png" });
+  target.drawImage(layer(key, "#fff"), 0, 0);
+  return (await json("PUT", "/api/pictures", await flat.convertToBlob({ type: "image/png" }))).id;
 }
 
+// Send the masks of styles that have strokes, and paint; only the newest wish counts.
+const apply = attempt(async () => {
+  sent += 1;
+  const mine = sent, marked = [...new Set(strokes.filter((one) => !one.erase).map((one) => one.region))].filter((key) => keys().includes(key));
+  const ids = await Promise.all(marked.map(uploaded));
+  if (mine !== sent) return;
+  state.masks = new Map(marked.map((key, index) => [key, ids[index]]));
+  await paint();
+});
+
 canvas.addEventListener("pointerdown", (event) => {
+  event.stopPropagation();
   canvas.setPointerCapture(event.pointerId);
-  strokes.push((stroke = [place(event)]));
+  strokes.push((stroke = { points: [place(event)], region, erase }));
   draw();
 });
 canvas.addEventListener("pointermove", (event) => {
   if (!stroke) return;
-  stroke.push(place(event));
+  stroke.points.push(place(event));
   draw();
 });
-for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { stroke = null; });
+for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { if (stroke) { stroke = null; apply(); } });
+
+$("masked").onchange = () => {
+  const open = $("masked").checked;
+  $("brush").hidden = canvas.hidden = !open;
+  if (open) { resize(); showRegions(); if (strokes.length) apply(); }
+  else if (state.masks.size) { state.masks.clear(); paint(); }
+};
+$("erase").onclick = () => { erase = !erase; $("erase").setAttribute("aria-pressed", erase); };
+$("undo").onclick = () => { if (strokes.pop()) { draw(); apply(); } };
+$("clear").onclick = () => { strokes = []; draw(); apply(); };
+$("brush-size").oninput = () => { $("brush-value").textContent = `${$("brush-size").value} px`; };
+$("feather").oninput = () => { $("feather-value").textContent = `${$("feather").value} %`; if (state.masks.size) drafted(); };
+$("feather").onchange = () => { if (state.masks.size) paint(); };
+on("styles", () => { if (!canvas.hidden) showRegions(); });

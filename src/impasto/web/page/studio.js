@@ -1,347 +1,192 @@
-// The studio: what is chosen, what is painted, what is shown.
-import { events, json, picture, request } from "./api.js";
+// The studio: pictures in, controls, and what was going on before a reload.
+import { events, json, picture } from "./api.js";
+import { $, attempt, make, on, say, spelt, state } from "./state.js";
+import { fields, fill } from "./options.js";
+import { drafted, follow, paint } from "./paint.js";
+import { addOwn, addStyles, choose, loadStyles, restoreOwn, showChosen, showLearningOptions } from "./styles.js";
+import { remember, restoresWith } from "./history.js";
+import { closeFilm, closePlayer, framesShownBy, openFilm, previewFrames, showFilm } from "./films.js";
+import { watch } from "./jobs.js";
 import * as mask from "./mask.js";
 import * as viewer from "./viewer.js";
 
-const $ = (id) => document.getElementById(id);
-const state = { content: null, styles: new Map(), own: new Map(), names: [], mask: null, job: null, changes: {}, size: [1, 1] };
-const LIVE_PX = 512;  // long side of what is painted while a slider moves
-
-// Notices
-
-function say(text) {
-  const line = document.createElement("p");
-  line.textContent = text;
-  $("toasts").append(line);
-  setTimeout(() => line.remove(), 8000);
-}
-const attempt = (work) => async (...given) => {
-  try { return await work(...given); } catch (error) { say(error.message); }
-};
-
 // Pictures in
 
-const openContent = attempt(async (blob) => {
+const open = attempt(async (files) => {
+  const [file, ...more] = files;
+  if (!file) return;
+  if (file.type.startsWith("video/")) { await openFilm(file); return; }
   $("status").textContent = "Opening…";
-  const sent = await json("PUT", "/api/pictures", blob);
-  await showContent(sent);
-  $("after").removeAttribute("src");
-  $("after").classList.add("empty");
-  if (!await restore(sent.id)) paint();
+  const sent = await json("PUT", "/api/pictures", file);
+  if (sent.painted) await bringBack(await json("GET", `/api/pictures/${sent.id}/recipe`), sent);
+  else {
+    closeFilm();
+    await showContent(sent);
+    if (more.length) await addStyles(more);
+    else await paint();
+  }
 });
 
 async function showContent(sent) {
-  $("before").src = await picture(`/api/pictures/${sent.id}`);
-  Object.assign(state, { content: sent.id, size: [sent.width, sent.height], mask: null });
+  const url = await picture(`/api/pictures/${sent.id}`), image = new Image();
+  image.src = url;
+  await image.decode();
+  $("before").src = url;
+  $("after").removeAttribute("src");
+  $("after").classList.add("empty");
+  if (state.content?.id !== sent.id) mask.reset();
+  state.content = sent;
   sessionStorage.setItem("impasto-content", JSON.stringify(sent));
   $("welcome").hidden = true;
   for (const id of ["viewer", "tools", "masking"]) $(id).hidden = false;
   $("sheet").disabled = false;
+  $("keep").nextElementSibling.textContent = state.film ? "Keep the clip's colours" : "Keep the photo's colours";
   $("status").textContent = `${sent.width} × ${sent.height}`;
   viewer.fit();
 }
+framesShownBy(showContent);
 
-async function restore(id) {
-  const recipe = await json("GET", `/api/pictures/${id}/recipe`).catch(() => null);
-  if (!recipe) return false;
+// A finished picture brings its settings back, and its photo where the studio still has it.
+async function bringBack(recipe, painting) {
+  await settings({ ...recipe.options, styles: recipe.styles });
+  if (recipe.content) {
+    const { id } = painting;
+    closeFilm();
+    await showContent(await sizeOf(recipe.content));
+    $("after").src = await picture(`/api/pictures/${id}`);
+    $("after").classList.remove("empty");
+    $("status").textContent = "The settings of this painting are back";
+  } else if (state.content) {
+    say("The settings of that painting are back; they are now used for your photo.");
+    await paint();
+  } else {
+    await showContent(painting);
+    say("The settings of this painting are back. Open its photo, or another one, to paint with them.");
+  }
+}
+
+async function sizeOf(id) {
+  const image = new Image();
+  image.src = await picture(`/api/pictures/${id}`);
+  await image.decode();
+  return { id, width: image.naturalWidth, height: image.naturalHeight };
+}
+
+// Put the settings of a request, or of a recipe, into the controls.
+async function settings(request) {
+  const styles = request.styles.filter((style) => style.name || style.picture), lost = request.styles.length - styles.length;
   state.styles.clear();
-  for (const style of recipe.styles) if (style.name) state.styles.set(style.name, { name: style.name, weight: style.weight });
-  const { paint: look = {}, size = {} } = recipe.options;
-  if (look.strength !== undefined) $("strength").value = look.strength;
+  state.masks.clear();
+  for (const { name, picture: id, weight = 1, mask: region } of styles) {
+    const key = name ?? await addOwn(id, "your picture");
+    state.styles.set(key, { ...(name ? { name } : { picture: id }), weight });
+    if (region) state.masks.set(styles.length > 1 ? key : "all", region);
+  }
+  if (lost) say("A picture of a style is not here any more: add it again.");
+  const { paint: look = {}, size = {}, colour = {} } = request;
+  $("strength").value = look.strength ?? 1;
+  $("method").value = look.method ?? "auto";
   if (size.size) $("size").value = size.size;
+  const scale = styles.find((style) => style.scale)?.scale ?? 1;
+  $("scale").value = Math.log2(scale);
+  $("keep").checked = Boolean(colour.keep_colours && colour.keep_colours !== "no");
+  $("seed").value = request.optimise?.seed ?? request.fast?.noise_seed ?? 0;
+  $("feather").value = 100 * (look.feather ?? 0.02);
+  fill($("all"), state.groups, { values: rest(request), changes: state.changes });
   showValues();
   showChosen();
-  say("This picture was painted by impasto: its settings are back. Open the original photo to paint with them.");
-  return true;
 }
 
-const addStyle = attempt(async (blob, name) => {
-  const sent = await json("PUT", "/api/pictures", blob);
-  const key = `own:${sent.id}`;
-  state.own.set(key, { picture: sent.id, label: (name ?? "Your picture").replace(/\.[^.]*$/, ""), url: await picture(`/api/pictures/${sent.id}`) });
-  state.styles.clear();
-  state.styles.set(key, { picture: sent.id, weight: 1 });
-  showWall();
-  showChosen();
-  paint();
+// Options that have no control of their own.
+function rest(request) {
+  const values = structuredClone(Object.fromEntries(state.groups.map(({ group }) => [group, request[group] ?? {}])));
+  for (const [group, names] of Object.entries(OWN)) for (const name of names) delete values[group]?.[name];
+  return values;
+}
+const OWN = { paint: ["strength", "method", "feather"], size: ["size"], colour: ["keep_colours"], optimise: ["seed"], fast: ["noise_seed"] };
+
+restoresWith(async ({ request, content, film }) => {
+  closePlayer();
+  if (film) return;
+  if (content && content.id !== state.content?.id) await showContent(content);
+  await settings(request);
 });
-
-// The wall of styles
-
-function showWall() {
-  const buttons = [...state.own].map(([key, own]) => tile(key, own.label, own.url));
-  buttons.push(...state.names.map((name) => tile(name, name.replaceAll("-", " "))));
-  const add = document.createElement("button");
-  add.className = "add";
-  add.innerHTML = "<b>+</b>Your own";
-  add.onclick = () => $("style-file").click();
-  $("wall").replaceChildren(add, ...buttons);
-}
-
-// One at a time: a browser opens six connections to a server, and a picture must never wait behind thumbnails.
-const thumbnails = new Map();
-let lastThumbnail = Promise.resolve();
-function thumbnail(name) {
-  const made = lastThumbnail.then(() => picture(`/api/styles/${encodeURIComponent(name)}`));
-  lastThumbnail = made.catch(() => thumbnails.delete(name));
-  return made;
-}
-
-function tile(key, label, url) {
-  const button = document.createElement("button"), image = new Image(), text = document.createElement("span");
-  text.textContent = label;
-  image.alt = "";
-  image.loading = "lazy";
-  button.append(image, text);
-  button.dataset.key = key;
-  button.title = `${label} (with Shift: mix)`;
-  button.setAttribute("aria-pressed", state.styles.has(key));
-  button.onclick = (event) => choose(key, event.shiftKey || event.ctrlKey || event.metaKey);
-  if (url) image.src = url;
-  else {
-    if (!thumbnails.has(key)) thumbnails.set(key, thumbnail(key));
-    thumbnails.get(key).then((made) => { image.src = made; }, () => {});
-  }
-  return button;
-}
-
-function choose(key, mix) {
-  if (mix && state.styles.has(key) && state.styles.size > 1) state.styles.delete(key);
-  else {
-    if (!mix) state.styles.clear();
-    state.styles.set(key, key.startsWith("own:") ? { picture: state.own.get(key).picture, weight: 1 } : { name: key, weight: 1 });
-  }
-  showChosen();
-  paint();
-}
-
-function showChosen() {
-  for (const button of $("wall").querySelectorAll("[data-key]")) button.setAttribute("aria-pressed", state.styles.has(button.dataset.key));
-  const rows = state.styles.size < 2 ? [] : [...state.styles].map(([key, style]) => weightSlider(key, style));
-  if (state.styles.size) rows.push(mixer());
-  $("chosen").replaceChildren(...rows);
-}
-
-function mixer() {
-  const select = document.createElement("select");
-  select.setAttribute("aria-label", "Mix in another style");
-  select.append(new Option("Mix in another style…", ""));
-  for (const name of state.names) if (!state.styles.has(name)) select.append(new Option(name.replaceAll("-", " "), name));
-  select.onchange = () => choose(select.value, true);
-  return select;
-}
-
-function weightSlider(key, style) {
-  const row = document.createElement("div"), label = document.createElement("label"), value = document.createElement("output"), range = document.createElement("input");
-  row.className = "field";
-  label.textContent = state.own.get(key)?.label ?? key.replaceAll("-", " ");
-  Object.assign(range, { type: "range", min: 0.05, max: 1, step: 0.05, value: style.weight, id: `weight-${key}` });
-  label.htmlFor = range.id;
-  value.textContent = style.weight;
-  range.oninput = () => { style.weight = Number(range.value); value.textContent = range.value; paint({ live: true }); };
-  range.onchange = () => paint();
-  row.append(label, value, range);
-  return row;
-}
-
-// Painting
-
-function options({ live, refine }) {
-  const size = Number($("size").value);
-  const body = structuredClone(state.changes);
-  body.paint = { strength: Number($("strength").value), ...(refine ? { method: "optimise" } : {}), ...body.paint };
-  body.size = { size: live ? Math.min(LIVE_PX, size) : size, ...body.size };
-  if ($("keep").checked) body.colour = { keep_colours: "lab", ...body.colour };
-  body.styles = [...state.styles.values()].map((style) => ({ ...style, ...(state.mask ? { mask: state.mask } : {}) }));
-  return { ...body, content: state.content, live: !refine };
-}
-
-const paint = attempt(async ({ live = false, refine = false } = {}) => {
-  if (!state.content || !state.styles.size) return;
-  const job = await json("POST", "/api/jobs", options({ live, refine }));
-  state.job = job.id;
-  await follow(job.id, { keep: !live });
-});
-
-const follow = attempt(async (id, { keep }) => {
-  let shown = 0;
-  for await (const row of events(id)) {
-    if (state.job !== id) return;  // a newer one is on its way
-    report(row);
-    if (row.version > shown && (row.step || row.state === "done" || row.state === "stopped")) {
-      shown = row.version;
-      await show(`/api/jobs/${id}/preview`);
-    }
-    if (row.state === "done" || row.state === "stopped") {
-      await offer(id);
-      if (keep) remember(id);
-    }
-    if (row.state === "failed") say(row.error);
-  }
-});
-
-function report(row) {
-  const running = row.state === "running" || row.state === "queued";
-  $("progress").hidden = !running;
-  $("progress").classList.toggle("waiting", running && !row.steps);
-  $("bar").style.width = row.steps ? `${(100 * row.step) / row.steps}%` : "";
-  $("cancel").hidden = !(running && row.steps > 1);
-  $("refine").hidden = running || [...state.styles.values()].some((style) => style.name);
-  const text = {
-    queued: "Waiting…", running: row.steps > 1 ? `Step ${row.step} of ${row.steps}` : "Painting…", failed: "Not painted",
-    cancelled: "Cancelled", done: row.size ? `${row.size[0]} × ${row.size[1]}, ${row.seconds.toFixed(1)} s` : "",
-    stopped: "Stopped; this is the picture so far",
-  };
-  $("status").textContent = text[row.state];
-}
-
-async function show(path) {
-  const url = await picture(path);
-  const image = new Image();
-  image.src = url;
-  await image.decode();
-  $("after").src = url;
-  $("after").classList.remove("empty");
-}
-
-async function offer(id) {
-  const link = $("download");
-  link.href = await picture(`/api/jobs/${id}/result`);
-  link.download = `impasto-${id}.png`;
-  link.hidden = false;
-}
-
-function remember(id) {
-  const item = document.createElement("li"), button = document.createElement("button"), image = new Image();
-  image.src = $("after").src;
-  image.alt = `Painting ${$("history").children.length + 1}`;
-  button.append(image);
-  button.onclick = attempt(async () => {
-    state.job = id;
-    mark(button);
-    await show(`/api/jobs/${id}/preview`);
-    await offer(id);
-  });
-  item.append(button);
-  $("history").append(item);
-  mark(button);
-  item.scrollIntoView({ inline: "end", block: "nearest" });
-}
-const mark = (current) => $("history").querySelectorAll("button").forEach((b) => b.setAttribute("aria-current", b === current));
-
-// Every style on a sheet
-
-const showSheet = attempt(async () => {
-  $("gallery").showModal();
-  $("cells").replaceChildren();
-  for (const name of state.names) {
-    if (!$("gallery").open) return;
-    const button = document.createElement("button"), image = new Image(), text = document.createElement("span");
-    text.textContent = name.replaceAll("-", " ");
-    button.append(image, text);
-    button.onclick = () => { $("gallery").close(); choose(name, false); };
-    $("cells").append(button);
-    const job = await json("POST", "/api/jobs", { content: state.content, styles: [{ name }], size: { size: 320 }, live: false });
-    for await (const row of events(job.id)) if (row.state === "done") image.src = await picture(`/api/jobs/${job.id}/preview`);
-  }
-});
-
-// Every option, from the same definitions as the command line
-
-async function showOptions() {
-  const { groups } = await json("GET", "/api/options");
-  $("all").replaceChildren(...groups.map((group) => {
-    const set = document.createElement("fieldset"), legend = document.createElement("legend");
-    legend.textContent = group.about.split(/[.\n]/)[0];
-    set.append(legend, ...group.options.map((option) => field(group.group, option)));
-    return set;
-  }));
-}
-
-function field(group, option) {
-  const label = document.createElement("label"), text = document.createElement("span");
-  text.textContent = option.name.replaceAll("_", " ");
-  label.title = option.help;
-  let input;
-  if (option.choices) {
-    input = document.createElement("select");
-    for (const name of option.choices) input.append(new Option(name, name, false, name === option.default));
-  } else {
-    input = document.createElement("input");
-    if (typeof option.default === "boolean") Object.assign(input, { type: "checkbox", checked: option.default });
-    else input.value = Array.isArray(option.default) ? option.default.join(", ") : option.default ?? "";
-  }
-  input.onchange = () => { set(group, option, input); paint(); };
-  label.append(text, input);
-  return label;
-}
-
-function set(group, option, input) {
-  const parse = (word) => (word.trim() !== "" && !Number.isNaN(Number(word)) ? Number(word) : word.trim());
-  let value = input.type === "checkbox" ? input.checked : input.value;
-  if (Array.isArray(option.default)) value = value.split(",").map(parse).filter((word) => word !== "");
-  else if (typeof value === "string" && !option.choices) value = value === "" ? option.default : parse(value);
-  (state.changes[group] ??= {})[option.name] = value;
-}
+on("painted", attempt(async () => {
+  const row = state.result, { request } = await json("GET", `/api/jobs/${row.id}`);
+  await remember(row, request, { content: state.content });
+  await previewFrames();
+}));
+on("learned", attempt(async () => { await loadStyles(); showChosen(); }));
 
 // Controls
 
 function showValues() {
   $("strength-value").textContent = Number($("strength").value);
   $("size-value").textContent = `${$("size").value} px`;
+  $("scale-value").textContent = `${(2 ** Number($("scale").value)).toFixed(2).replace(/\.?0+$/, "")} ×`;
+  $("feather-value").textContent = `${Math.round($("feather").value)} %`;
 }
-for (const id of ["strength", "size"]) {
-  $(id).oninput = () => { showValues(); if (id === "strength") paint({ live: true }); };
+for (const id of ["strength", "size", "scale"]) {
+  $(id).oninput = () => { showValues(); if (id !== "size") drafted(); };
   $(id).onchange = () => paint();
 }
-$("keep").onchange = () => paint();
-$("choose").onclick = $("open").onclick = () => $("file").click();
-$("file").onchange = (event) => event.target.files[0] && openContent(event.target.files[0]);
-$("style-file").onchange = (event) => event.target.files[0] && addStyle(event.target.files[0], event.target.files[0].name);
-$("cancel").onclick = attempt(() => request("DELETE", `/api/jobs/${state.job}`));
+for (const id of ["keep", "method", "seed"]) $(id).onchange = () => paint();
+$("dice").onclick = () => { $("seed").value = 1 + Math.floor(Math.random() * 9999); paint(); };
 $("refine").onclick = () => paint({ refine: true });
-$("zoom").onclick = viewer.toggleZoom;
-$("full").onclick = () => (document.fullscreenElement ? document.exitFullscreen() : $("stage").requestFullscreen());
-$("sheet").onclick = showSheet;
-$("ungallery").onclick = () => $("gallery").close();
-for (const input of document.getElementsByName("view")) input.onchange = () => viewer.setMode(input.value);
+$("choose").onclick = $("open").onclick = () => $("file").click();
+for (const [id, work] of [["file", open], ["photo-file", open], ["style-file", addStyles]]) {
+  $(id).onchange = async (event) => { const files = [...event.target.files]; event.target.value = ""; if (files.length) await work(files); };
+}
 
-$("masked").onchange = () => {
-  $("brush").hidden = !$("masked").checked;
-  if ($("masked").checked) mask.open(...state.size);
-  else { mask.close(); if (state.mask) { state.mask = null; paint(); } }
-};
-$("undo").onclick = mask.undo;
-$("clear").onclick = mask.clear;
-$("apply").onclick = attempt(async () => {
-  if (mask.empty()) throw new Error("Brush over the part to paint first.");
-  state.mask = (await json("PUT", "/api/pictures", await mask.blob())).id;
-  mask.close();
-  await paint();
-  mask.open(...state.size);
+// Every style on a sheet
+
+$("sheet").onclick = attempt(async () => {
+  $("gallery").showModal();
+  $("cells").replaceChildren();
+  const names = [...state.known.keys()];
+  const cells = names.map((name) => {
+    const image = make("img", { alt: "" });
+    const button = make("button", { onclick: () => { $("gallery").close(); choose(name, false); } }, image, make("span", { textContent: spelt(name) }));
+    $("cells").append(button);
+    return image;
+  });
+  for (const [index, name] of names.entries()) {
+    if (!$("gallery").open) return;
+    const job = await json("POST", "/api/jobs", { content: state.content.id, styles: [{ name }], size: { size: 320 }, draft: true });
+    for await (const row of events(job.id)) if (row.state === "done") cells[index].src = await picture(`/api/jobs/${job.id}/preview`);
+  }
+});
+$("ungallery").onclick = () => $("gallery").close();
+$("save-sheet").onclick = attempt(async () => {
+  watch(await json("POST", "/api/sheets", { content: state.content.id, size: 480 }));
+  $("gallery").close();
 });
 
 // Drop, paste, camera
 
 const isFile = (event) => event.dataTransfer?.types.includes("Files");
-addEventListener("dragover", (event) => { if (isFile(event)) { event.preventDefault(); $("drop").hidden = false; } });
+addEventListener("dragover", (event) => {
+  if (!isFile(event)) return;
+  event.preventDefault();
+  $("drop").hidden = false;
+  $("drop").firstChild.textContent = state.content && event.clientX > $("stage").getBoundingClientRect().right ? "Drop it as a style" : "Drop it";
+});
 addEventListener("dragleave", (event) => { if (!event.relatedTarget) $("drop").hidden = true; });
 addEventListener("drop", (event) => {
   event.preventDefault();
   $("drop").hidden = true;
-  const file = event.dataTransfer.files[0];
-  if (!file) return;
-  if (event.target.closest("aside") && state.content) addStyle(file, file.name);
-  else openContent(file);
+  const files = [...event.dataTransfer.files];
+  if (event.target.closest("aside") && state.content) addStyles(files);
+  else open(files);
 });
 addEventListener("paste", (event) => {
-  const item = [...event.clipboardData.items].find((entry) => entry.type.startsWith("image/"));
-  if (item) openContent(item.getAsFile());
+  const files = [...event.clipboardData.items].filter((entry) => entry.type.startsWith("image/")).map((entry) => entry.getAsFile());
+  if (files.length) open(files);
 });
 
 $("camera").onclick = attempt(async () => {
-  if (!navigator.mediaDevices) throw new Error("This browser offers no camera here.");
-  const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 1280 } }).catch(() => { throw new Error("No camera can be used."); });
+  if (!navigator.mediaDevices) { $("photo-file").click(); return; }  // a phone, which opens its own camera
+  const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 1280 } }).catch(() => { throw new Error("No camera can be used. Allow it in the browser, or choose a photo."); });
   $("video").srcObject = stream;
   $("snap").showModal();
   $("snap").onclose = () => stream.getTracks().forEach((track) => track.stop());
@@ -351,24 +196,45 @@ $("shoot").onclick = async () => {
   const frame = new OffscreenCanvas($("video").videoWidth, $("video").videoHeight);
   frame.getContext("2d").drawImage($("video"), 0, 0);
   $("snap").close();
-  openContent(await frame.convertToBlob({ type: "image/png" }));
+  await open([await frame.convertToBlob({ type: "image/png" })]);
 };
 
-// Start: styles, options, and whatever was painted before a reload
+// Start: styles, options, and whatever was going on before a reload
+
+async function showOptions() {
+  const { groups, film, learn, methods } = await json("GET", "/api/options");
+  state.methods = methods;
+  state.groups = groups.map(({ group, about, options }) => ({ group, about, options: options.filter(({ name }) => !OWN[group]?.includes(name)) }))
+    .filter(({ options }) => options.length);
+  const choices = groups.flatMap(({ group, options }) => (group === "paint" ? options : [])).find(({ name }) => name === "method").choices;
+  const labels = { auto: "Automatic", arbitrary: "One pass, any style", fast: "One pass, trained", optimise: "Optimisation" };
+  $("method").replaceChildren(...choices.map((name) => new Option(labels[name] ?? name, name)));
+  $("all").replaceChildren(...fields(state.groups, state.changes, () => paint()), ...fields(film, state.film_changes));
+  showLearningOptions(learn);
+}
+
+async function goOn() {
+  const { jobs } = await json("GET", "/api/jobs");
+  for (const job of jobs) if (["queued", "running"].includes(job.state) && job.kind !== "paint") watch(job);
+  const film = JSON.parse(sessionStorage.getItem("impasto-film")), sent = JSON.parse(sessionStorage.getItem("impasto-content"));
+  const painted = jobs.filter((job) => job.kind === "paint" && !job.draft && job.live), last = painted.at(-1);
+  for (const job of painted) if (["done", "stopped"].includes(job.state)) await remember(job, job.request, { content: await sizeOf(job.request.content).catch(() => null) });
+  if (last) await settings(last.request);
+  if (film) { await showFilm(film).catch(() => sessionStorage.removeItem("impasto-film")); return; }
+  if (!sent) return;
+  await showContent(sent).catch(() => sessionStorage.removeItem("impasto-content"));  // from before a restart
+  if (!last || !state.content) return;
+  state.job = last.id;
+  await follow(last.id);
+}
 
 attempt(async () => {
   showValues();
-  ({ styles: state.names } = await json("GET", "/api/styles"));
-  if (state.names.length) state.styles.set(state.names[0], { name: state.names[0], weight: 1 });
-  showWall();
+  await Promise.all([loadStyles(), showOptions()]);
+  const first = state.known.keys().next().value;
+  if (first) state.styles.set(first, { name: first, weight: 1 });
   showChosen();
-  await showOptions();
-  const sent = JSON.parse(sessionStorage.getItem("impasto-content"));
-  if (!sent) return;
-  await showContent(sent).catch(() => sessionStorage.removeItem("impasto-content"));  // from before a restart
-  const { jobs } = await json("GET", "/api/jobs");
-  const last = jobs.at(-1);
-  if (!last || !state.content) return;
-  state.job = last.id;
-  await follow(last.id, { keep: true });
+  await restoreOwn();
+  await goOn();
+  document.body.dataset.ready = "yes";
 })();

@@ -1,0 +1,154 @@
+"""Handlers of jobs: paintings, films, trainings and sheets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+
+from impasto.core.errors import OptionError
+from impasto.styles.catalogue import StyleCatalogue
+from impasto.web.jobs import FINISHED, StudioJob
+from impasto.web.requests import film_task, job_options, learn_task, sheet_task
+from impasto.web.store import Store, UploadRefused
+from impasto.web.studio import Studio
+from impasto.web.upload_routes import jpeg
+
+LONGEST_JSON = 200_000  # bytes of a request for a job
+KEEP_ALIVE_S = 15.0
+
+
+async def post_job(studio: Studio, request: Request) -> Response:
+    """Queue a painting of a picture or film; 202 with its row. A draft is painted from previews of the pictures."""
+    body = await _json(request)
+    live, draft = (isinstance(body, dict) and body.pop(name, False) is True for name in ("live", "draft"))
+    path_of = _path_of(studio.pictures, preview=draft)
+    if isinstance(body, dict) and "film" in body:
+        task = film_task(body, path_of=path_of, film_of=_path_of(studio.films), sources=studio.sources)
+    else:
+        task = {"kind": "paint", "job": job_options(body, path_of=path_of, sources=studio.sources)}
+    title = ", ".join(style.get("name", "picture") for style in body["styles"])
+    return _submitted(studio, request, task=task, title=title, body=body, live=live, draft=draft)
+
+
+async def post_sheet(studio: Studio, request: Request) -> Response:
+    """Queue a sheet of every trained style; 202 with its row."""
+    body = await _json(request)
+    task = sheet_task(body, path_of=_path_of(studio.pictures))
+    return _submitted(studio, request, task=task, title="sheet", body=body)
+
+
+async def post_style(studio: Studio, request: Request) -> Response:
+    """Queue the training of a style; 202 with its row."""
+    if not studio.options.learn:
+        raise OptionError("this studio trains no styles.")
+    body = await _json(request)
+    task = learn_task(body, path_of=_path_of(studio.pictures))
+    name = task["name"]
+    StyleCatalogue().check_new(name)
+    if name in studio.sources or any(job.task.get("name") == name for job in studio.jobs.unfinished()):
+        raise OptionError(f"there is a style {name} already. Choose another name.")
+    return _submitted(studio, request, task=task, title=name, body=body)
+
+
+def _submitted(
+    studio: Studio, request: Request, *, task: dict[str, Any], title: str, body: Mapping[str, Any], **kind: bool
+) -> Response:
+    job = studio.jobs.submit(task, client=_client(request), title=title, request=body, **kind)
+    return JSONResponse(job.row(), status_code=202)
+
+
+def _path_of(store: Store, *, preview: bool = False) -> Callable[[str], Path]:
+    return lambda id: store[id].preview if preview else store[id].path
+
+
+async def list_jobs(studio: Studio, request: Request) -> Response:
+    """The client's jobs, oldest first, each with its request."""
+    client = _client(request)
+    rows = [job.row() | {"request": job.request} for job in studio.jobs if job.client == client]
+    return JSONResponse({"jobs": rows})
+
+
+async def get_job(studio: Studio, request: Request) -> Response:
+    """The row of a job, with its request."""
+    job = _job(studio, request)
+    return JSONResponse(job.row() | {"request": job.request})
+
+
+async def delete_job(studio: Studio, request: Request) -> Response:
+    """Cancel a job; what was made so far is kept."""
+    studio.jobs.cancel(job := _job(studio, request))
+    return JSONResponse(job.row())
+
+
+async def job_events(studio: Studio, request: Request) -> Response:
+    """Server-sent events: the job's row at every change, to its end."""
+    return StreamingResponse(_sent_events(_job(studio, request)), media_type="text/event-stream")
+
+
+async def _sent_events(job: StudioJob) -> AsyncIterator[str]:
+    rows = aiter(job.events())
+    following = asyncio.ensure_future(anext(rows))
+    try:
+        while True:
+            done, _ = await asyncio.wait({following}, timeout=KEEP_ALIVE_S)
+            if not done:
+                yield ": still here\n\n"
+                continue
+            try:
+                yield f"data: {json.dumps(following.result())}\n\n"
+            except StopAsyncIteration:
+                return
+            following = asyncio.ensure_future(anext(rows))
+    finally:
+        following.cancel()
+
+
+async def job_preview(studio: Studio, request: Request) -> Response:
+    """The picture so far, as JPEG."""
+    job = _job(studio, request)
+    if not job.preview:
+        raise KeyError(job.id)
+    return jpeg(job.preview)
+
+
+async def job_result(studio: Studio, request: Request) -> Response:
+    """What a job made: PNG or MP4 with its recipe, or the weights of a style."""
+    from impasto.training.run import NETWORK
+
+    job = _job(studio, request)
+    kinds = {"film": ("video/mp4", ""), "learn": ("application/octet-stream", NETWORK)}
+    media_type, inside = kinds.get(job.kind, ("image/png", ""))
+    path = job.output / inside if inside else job.output
+    if job.state not in FINISHED or not path.exists():
+        raise KeyError(job.id)
+    return FileResponse(path, media_type=media_type, filename=f"impasto-{job.id}{path.suffix}")
+
+
+def _job(studio: Studio, request: Request) -> StudioJob:
+    """The job of a path. Raises `KeyError`, also for a job of another client."""
+    job = studio.jobs[request.path_params["id"]]
+    if job.client != _client(request):
+        raise KeyError(job.id)
+    return job
+
+
+def _client(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+async def _json(request: Request) -> Any:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST_JSON:
+            raise UploadRefused(f"the request is longer than {LONGEST_JSON:,} bytes.", 413)
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise OptionError("the request is not JSON.") from None

@@ -1,0 +1,53 @@
+"""Training of a style in the worker process."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto.web.pictures import PREVIEW_PX, as_jpeg
+
+if TYPE_CHECKING:
+    from impasto.web.worker import Channel
+
+SAMPLE_EVERY = 5
+"""Steps between sample pictures: some seconds on two cores."""
+
+
+def learn(
+    picture: str, name: str, *, style: dict[str, Any], fit: dict[str, Any], folder: str, channel: Channel
+) -> dict[str, Any]:
+    """Train a style from a picture, and store it under `name` for all commands on this machine.
+
+    Stopped early, it is stored as far as it was trained.
+    """
+    from impasto.api import read
+    from impasto.config.new_style import NewStyleFitOptions, NewStyleOptions
+    from impasto.core.options import from_dict
+    from impasto.training.new_style import begin, train_style
+    from impasto.training.run import NETWORK
+    from impasto.weights.readers import import_weights
+
+    options = from_dict(NewStyleOptions, {**style, "name": name}, "style")
+    fitting = from_dict(NewStyleFitOptions, {"sample_every": SAMPLE_EVERY, **fit}, "fit")
+    started, stopped, sample = time.monotonic(), False, b""
+    with closing(train_style(Path(picture), options, fitting, Path(folder))) as steps:  # type: ignore[type-var]
+        for progress in steps:
+            if progress.sample is not None:
+                sample = as_jpeg(read(progress.sample).pixels, PREVIEW_PX)
+            channel.tell(progress.step, progress.steps, preview=None if not sample else partial(bytes, sample))
+            if progress.step < progress.steps and channel.is_stopped():
+                stopped = True
+                break
+    if stopped:
+        begin(Path(picture), options, fitting).write(Path(folder))
+    import_weights(Path(folder, NETWORK), name=name)
+    return {
+        "stopped": stopped,
+        "method": "train style",
+        "seconds": round(time.monotonic() - started, 3),
+        "preview": sample,
+    }

@@ -1,0 +1,90 @@
+// Longer jobs beside the picture: films, trainings, sheets. Each has a line with its progress, and can be stopped.
+import { blob, events, picture, request, save } from "./api.js";
+import { $, announce, attempt, make, say, spelt, state } from "./state.js";
+
+const NAMES = { film: (row) => `Clip in ${spelt(row.title)}`, learn: (row) => `Learning ${spelt(row.title)}`, sheet: () => "Sheet of every style" };
+let watched = null, finished = { film: async () => {} };
+
+export const filmsFinishWith = (work) => { finished.film = work; };
+
+export const watch = attempt(async (job, { open = false } = {}) => {
+  const line = lineOf(job);
+  $("queue").append(line.item);
+  $("queue").hidden = false;
+  if (open) openWatch(job);
+  let shown = 0, last = job;
+  try {
+    for await (const row of events(job.id)) {
+      last = row;
+      line.show(row);
+      if (row.previews > shown && watched === job.id) { shown = row.previews; await showWatched(row); }
+      else if (watched === job.id) stateOf(row);
+    }
+  } finally {
+    line.end(last);
+  }
+  if (last.state === "failed") say(`${NAMES[job.kind](job)}: ${last.error}`);
+  else if (last.state !== "cancelled") await end(last);
+});
+
+async function end(row) {
+  if (row.kind === "learn") {
+    announce("learned");
+    $("status").textContent = `${spelt(row.title)} hangs on the wall`;
+  } else if (row.kind === "sheet") save(await blob(`/api/jobs/${row.id}/result`), "impasto-sheet.png");
+  else await finished.film(row);
+}
+
+function lineOf(job) {
+  const name = make("span", { textContent: NAMES[job.kind](job) }), note = make("small", { textContent: "Waiting…" });
+  const bar = make("progress", { max: 1, attributes: { "aria-label": name.textContent } });
+  const stop = make("button", { textContent: "Stop", className: "quiet", attributes: { "aria-label": `Stop: ${name.textContent}` } });
+  stop.onclick = attempt(() => request("DELETE", `/api/jobs/${job.id}`));
+  const item = make("li", {}, name, stop, bar, note);
+  if (job.kind !== "sheet") {
+    const look = make("button", { textContent: "Watch", className: "quiet", attributes: { "aria-label": `Watch: ${name.textContent}` }, onclick: () => openWatch(job) });
+    stop.before(look);
+  }
+  const began = performance.now();
+  return {
+    item,
+    show(row) {
+      if (row.steps) bar.value = row.step / row.steps;
+      note.textContent = row.state === "queued" ? "Waiting…" : row.steps ? `${row.step} of ${row.steps}${left(row, began)}` : "Starting…";
+    },
+    end() {
+      item.remove();
+      $("queue").hidden = !$("queue").children.length;
+    },
+  };
+}
+
+function left(row, began) {
+  if (!row.step || row.step === row.steps) return "";
+  const seconds = ((performance.now() - began) / 1000 / row.step) * (row.steps - row.step);
+  return seconds < 90 ? `, about ${Math.ceil(seconds / 5) * 5} s left` : `, about ${Math.ceil(seconds / 60)} min left`;
+}
+
+// Looking at a job as it grows
+
+function openWatch(job) {
+  watched = job.id;
+  $("h-watch").textContent = NAMES[job.kind](job);
+  $("watched").removeAttribute("src");
+  $("watch-state").textContent = "The first picture comes in some seconds…";
+  if (!$("watching").open) $("watching").showModal();
+  showWatched(job).catch(() => {});
+}
+
+async function showWatched(row) {
+  $("watched").src = await picture(`/api/jobs/${row.id}/preview`);
+  stateOf(row);
+}
+
+function stateOf(row) {
+  if (row.steps) $("watch-state").textContent = `${row.kind === "film" ? "Frame" : "Step"} ${row.step} of ${row.steps}`;
+  if (row.state === "done") $("watch-state").textContent = "Finished";
+  if (row.state === "stopped") $("watch-state").textContent = "Stopped; what was made so far is kept";
+}
+$("unwatch").onclick = () => $("watching").close();
+$("watching").onclose = () => { watched = null; };

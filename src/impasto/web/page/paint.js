@@ -1,0 +1,120 @@
+// From what is chosen to a job, and from its events to the picture.
+import { blob, events, json, picture, request, save } from "./api.js";
+import { $, announce, attempt, canOptimise, method, state } from "./state.js";
+
+const FIRST_DRAFT_PX = 448, DRAFT_PX = [192, 512], DRAFT_S = 0.22;
+let draftPx = FIRST_DRAFT_PX;  // follows how fast this machine is, so that a moving slider repaints within 0.3 s
+
+export function request_of({ draft = false, refine = false } = {}) {
+  const size = Number($("size").value), chosen = refine ? "optimise" : method(), seed = Number($("seed").value);
+  const foreign = new Set(Object.values(state.methods).flat().filter((group) => !state.methods[chosen]?.includes(group)));
+  const body = Object.fromEntries(Object.entries(structuredClone(state.changes)).filter(([group]) => !foreign.has(group)));
+  body.paint = { ...body.paint, strength: Number($("strength").value), method: refine ? "optimise" : $("method").value };
+  if (state.masks.size) body.paint.feather = Number($("feather").value) / 100;
+  body.size = { ...body.size, size: draft ? Math.min(draftPx, size) : size };
+  if (draft) body.size = { size: body.size.size };
+  if ($("keep").checked) body.colour = { keep_colours: "lab", ...body.colour };
+  if (seed && chosen === "optimise") body.optimise = { ...body.optimise, seed };
+  else if (seed) body.fast = { ...body.fast, noise_seed: seed };
+  body.styles = [...state.styles].map(([key, style]) => ({ ...style, ...scale(key), ...mask(key) }));
+  return body;
+}
+const scale = (key) => (state.own.has(key) || state.known.get(key)?.kind === "picture" ? { scale: Number((2 ** Number($("scale").value)).toFixed(3)) } : {});
+const mask = (key) => (state.masks.has(key) ? { mask: state.masks.get(key) } : state.masks.has("all") ? { mask: state.masks.get("all") } : {});
+
+export const ready = () => state.content && state.styles.size > 0;
+
+// While a slider moves: one small painting at a time, and of the wishes that come meanwhile only the newest.
+let wanted = false, drafting = false;
+export const drafted = attempt(async () => {
+  wanted = true;
+  if (drafting) return;
+  drafting = true;
+  try {
+    while (wanted) {
+      wanted = false;
+      if (!ready()) return;
+      const before = performance.now();
+      const id = await start({ ...request_of({ draft: true }), content: state.content.id, live: true, draft: true });
+      if (await follow(id)) adapt((performance.now() - before) / 1000);
+    }
+  } finally { drafting = false; }
+});
+
+function adapt(seconds) {
+  performance.measure("draft", { start: performance.now() - seconds * 1000, duration: seconds * 1000 });
+  const better = draftPx * Math.sqrt(Math.min(2, Math.max(0.5, DRAFT_S / seconds)));
+  draftPx = Math.round(Math.min(DRAFT_PX[1], Math.max(DRAFT_PX[0], better)) / 16) * 16;
+}
+
+export const paint = attempt(async ({ refine = false } = {}) => {
+  wanted = false;
+  if (!ready()) return;
+  await follow(await start({ ...request_of({ refine }), content: state.content.id, live: true }));
+});
+
+async function start(body) {
+  const job = await json("POST", "/api/jobs", body);
+  state.job = job.id;
+  return job.id;
+}
+
+// Show a job as it grows; whether it was painted to its end.
+export async function follow(id) {
+  let shown = 0;
+  for await (const row of events(id)) {
+    if (state.job !== id) return false;  // a newer one is on its way
+    report(row);
+    if (row.previews > shown) {
+      shown = row.previews;
+      await show(`/api/jobs/${id}/preview`, id);
+    }
+    if (row.state === "failed") throw new Error(sentence(row.error));
+    if ((row.state === "done" || row.state === "stopped") && !row.draft) {
+      state.result = row;
+      $("download").hidden = false;
+      announce("painted");
+    }
+    if (row.state === "done") return true;
+  }
+  return false;
+}
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1).replaceAll("`", "");
+
+function report(row) {
+  const running = row.state === "running" || row.state === "queued", part = row.steps ? row.step / row.steps : 0;
+  $("progress").hidden = !running || row.draft;
+  $("progress").classList.toggle("waiting", running && !row.steps);
+  $("bar").style.width = row.steps ? `${100 * part}%` : "";
+  if (row.steps) $("progress").setAttribute("aria-valuenow", Math.round(100 * part)); else $("progress").removeAttribute("aria-valuenow");
+  $("cancel").hidden = !(running && row.steps > 1);
+  showRefine(running && !row.draft);
+  const text = {
+    queued: "Waiting…", running: row.steps > 1 ? `Step ${row.step} of ${row.steps}` : "Painting…", failed: "Not painted",
+    cancelled: "Cancelled", done: row.size ? `${row.size[0]} × ${row.size[1]} · ${row.seconds.toFixed(1)} s` : "",
+    stopped: row.error ? "The time was up; this is the picture so far" : "Stopped; this is the picture so far",
+  };
+  if (!row.draft || row.state === "done") $("status").textContent = row.draft ? "Draft" : text[row.state];
+}
+
+export function showRefine(running = false) {
+  $("refine").hidden = running || !canOptimise() || Boolean(state.film);
+  $("paint-film").hidden = !state.film || !state.styles.size;
+}
+
+export async function show(path, id = state.job) {
+  const url = await picture(path), image = new Image();
+  image.src = url;
+  await image.decode();
+  if (id !== state.job) return;
+  const old = $("after").src;
+  $("after").src = url;
+  $("after").classList.remove("empty");
+  if (old.startsWith("blob:") && !state.kept?.has(old)) URL.revokeObjectURL(old);
+}
+
+$("cancel").onclick = attempt(() => request("DELETE", `/api/jobs/${state.job}`));
+$("download").onclick = attempt(async () => {
+  const { id, kind } = state.result;
+  save(await blob(`/api/jobs/${id}/result`), `impasto-${id}.${kind === "film" ? "mp4" : "png"}`);
+});

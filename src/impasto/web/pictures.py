@@ -1,0 +1,49 @@
+"""Pictures on their way in and out of the worker process."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+PREVIEW_PX = 1024
+"""Longest side of pictures that are sent while a painting grows."""
+
+
+def check_header(path: Path, most_pixels: int) -> None:
+    """Raise `ImageError` where a picture's header promises more pixels, over all frames, than `most_pixels`."""
+    from PIL import Image
+
+    from impasto.core.errors import ImageError
+
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # our own limit has its own message
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            frames = min(getattr(image, "n_frames", 1), 10_000)
+    except Exception as error:
+        raise ImageError("the file is not a picture that can be read.") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    if width * height * max(1, frames) > most_pixels:
+        raise ImageError(
+            f"the picture has {width}×{height} px"
+            + (f" in {frames} frames" if frames > 1 else "")
+            + f"; {most_pixels / 1e6:g} megapixels are allowed."
+        )
+
+
+def as_jpeg(pixels: Any, longest_px: int) -> bytes:
+    """`(1, 3, h, w)` in `[0, 1]` as JPEG bytes, scaled down to a long side of `longest_px`."""
+    from PIL import Image
+
+    from impasto.image.pixels import to_bytes
+    from impasto.image.resize import resized
+
+    height, width = pixels.shape[-2:]
+    ratio = longest_px / max(height, width)
+    if ratio < 1:
+        pixels = resized(pixels, (max(1, round(height * ratio)), max(1, round(width * ratio))))
+    buffer = io.BytesIO()
+    Image.fromarray(to_bytes(pixels.clamp(0, 1))[0]).save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()

@@ -1,0 +1,92 @@
+"""What the studio's handlers share: uploads, styles, the queue, and the processes that work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from impasto.config.studio import StudioOptions
+from impasto.core.errors import OptionError
+from impasto.image.formats import READABLE_SUFFIXES
+from impasto.styles.text import CODE_SUFFIX
+from impasto.web.jobs import JobQueue, QueueLimits, StudioJob
+from impasto.web.processes import WorkerProcess
+from impasto.web.store import FILMS, PICTURES, Store
+
+STOP_S = 8.0
+"""The running job has so long to keep what it has when the server ends."""
+
+
+@dataclass
+class Studio:
+    """The state of a server. `sources` has the text of each style that it offers by its name.
+
+    `inspector` decodes uploads, `painter` paints pictures, `trainer` films and styles; the last one starts when needed.
+    """
+
+    options: StudioOptions
+    folder: Path
+    sources: dict[str, str]
+    inspector: WorkerProcess
+    painter: WorkerProcess
+    trainer: WorkerProcess
+    pictures: Store
+    films: Store
+    jobs: JobQueue
+    thumbnails: dict[str, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, options: StudioOptions, folder: Path, *, names: tuple[str, ...]) -> Studio:
+        """A studio with its files in `folder` (finished pictures in `options.keep`) and trained styles of `names`."""
+        memory_bytes = int(options.memory_gb * 1e9)
+        painter, trainer = (WorkerProcess(memory_bytes=memory_bytes, threads=options.threads) for _ in range(2))
+        limits = QueueLimits(
+            longest=options.queue,
+            of_client=options.client_jobs,
+            timeout_s=options.timeout_s,
+            long_timeout_s=options.long_timeout_s,
+            keeps_files=options.keep is not None,
+        )
+        studio = cls(
+            options=options,
+            folder=folder,
+            sources={name: name for name in names} | saved_styles(options.styles),
+            inspector=WorkerProcess(memory_bytes=memory_bytes, threads=1),
+            painter=painter,
+            trainer=trainer,
+            pictures=Store(folder / "pictures", formats=PICTURES, longest_bytes=int(options.upload_mb * 1e6)),
+            films=Store(folder / "films", formats=FILMS, longest_bytes=int(options.film_mb * 1e6), most=20),
+            jobs=JobQueue((painter, trainer), options.keep or folder / "results", limits=limits),
+        )
+        studio.jobs.on_done = studio.offer
+        return studio
+
+    def offer(self, job: StudioJob) -> None:
+        """Put a style that was trained on the wall."""
+        self.sources[job.task["name"]] = job.task["name"]
+
+    async def warm_up(self) -> None:
+        """Start both processes of pictures, so that the first one does not wait for them."""
+        style = next(iter(self.sources.values()), "")
+        task = {"kind": "ready", "folder": str(self.folder)}
+        starts = ((self.inspector, ""), (self.painter, style))
+        await asyncio.gather(*(worker.run({**task, "style": text}, timeout_s=120) for worker, text in starts))
+
+    async def close(self) -> None:
+        """Let running jobs keep what they have, and end the processes."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.jobs.stop(STOP_S)
+        for worker in (self.inspector, self.painter, self.trainer):
+            worker.end()
+
+
+def saved_styles(folder: Path | None) -> dict[str, str]:
+    """The pictures and saved styles in a folder by their names. Raises `OptionError` where there is none."""
+    if folder is None:
+        return {}
+    if not folder.is_dir():
+        raise OptionError(f"`styles` is {folder}, which is not a folder. Name one with pictures or saved styles.")
+    known = {*READABLE_SUFFIXES, CODE_SUFFIX}
+    return {path.stem: str(path.resolve()) for path in sorted(folder.iterdir()) if path.suffix.lower() in known}

@@ -1,0 +1,134 @@
+"""Handlers of styles, pictures and films."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from impasto.core.errors import OptionError
+from impasto.core.paths import sha256_of
+from impasto.styles.text import CODE_SUFFIX, SIGN, may_be_name
+from impasto.web.store import Received, Store, UploadRefused
+from impasto.web.studio import Studio
+from impasto.web.worker import Message
+
+INSPECT_TIMEOUT_S, FILM_TIMEOUT_S = 30.0, 120.0
+PREVIEW_PX = 1280
+THUMBNAIL_PX = 224
+FILM_TYPES = {".mp4": "video/mp4", ".mkv": "video/webm", ".gif": "image/gif", ".webp": "image/webp"}
+
+
+async def styles(studio: Studio, request: Request) -> Response:
+    """The names and kinds of the styles, and whether new ones can be trained."""
+    rows = [{"name": name, "kind": kind_of(source)} for name, source in studio.sources.items()]
+    return JSONResponse({"styles": rows, "learn": studio.options.learn})
+
+
+def kind_of(source: str) -> str:
+    """`trained`, `code` or `picture`, by a style's text."""
+    if may_be_name(source) or SIGN in source:
+        return "trained"
+    return "code" if source.endswith(CODE_SUFFIX) else "picture"
+
+
+async def thumbnail(studio: Studio, request: Request) -> Response:
+    """A photograph in a style; painted once."""
+    name = request.path_params["name"]
+    source = studio.sources[name]
+    if name not in studio.thumbnails:
+        task = {"kind": "thumbnail", "style": source, "px": THUMBNAIL_PX, "folder": str(studio.folder)}
+        last = await studio.painter.run(task, timeout_s=studio.options.timeout_s)
+        studio.thumbnails[name] = _checked(last)["preview"]
+    return jpeg(studio.thumbnails[name])
+
+
+async def put_picture(studio: Studio, request: Request) -> Response:
+    """Take a picture as the raw body; 201 with its id, and whether it is `painted`: carries a recipe."""
+    file = await studio.pictures.receive(request.stream())
+    task = {"kind": "inspect", "most_pixels": int(studio.options.megapixels * 1e6), "preview_px": PREVIEW_PX}
+    last = await _inspected(studio, file, task=task, timeout_s=INSPECT_TIMEOUT_S)
+    stored = studio.pictures.add(file, tuple(last["size"]), preview=last["preview"], painted=last["painted"])
+    return JSONResponse(stored.row(), status_code=201)
+
+
+async def put_film(studio: Studio, request: Request) -> Response:
+    """Take a film as the raw body; 201 with its id and the ids of three of its frames, which are pictures."""
+    file = await studio.films.receive(request.stream())
+    most_pixels = int(studio.options.megapixels * 1e6)
+    task = {"kind": "inspect_film", "most_pixels": most_pixels, "most_s": studio.options.film_s}
+    task |= {"folder": str(studio.folder / "pictures")}
+    last = await _inspected(studio, file, task=task, timeout_s=FILM_TIMEOUT_S)
+    size = tuple(last["size"])
+    frames = [_kept(studio.pictures, frame, size=size) for frame in last["frames"]]
+    numbers = {name: last[name] for name in ("duration_s", "fps")}
+    stored = studio.films.add(file, size, preview=last["frames"][0]["preview"], frames=frames, **numbers)
+    return JSONResponse(stored.row(), status_code=201)
+
+
+async def _inspected(studio: Studio, file: Received, *, task: Message, timeout_s: float) -> Message:
+    """What the worker found in a file. Raises `UploadRefused`, and removes the file, where it is not what it should."""
+    last = await studio.inspector.run({**task, "path": str(file.path)}, timeout_s=timeout_s)
+    if last["kind"] == "failed":
+        file.path.unlink(missing_ok=True)
+        raise UploadRefused(last["error"], 415)
+    return last
+
+
+def _kept(pictures: Store, frame: Mapping[str, Any], *, size: tuple[int, int]) -> str:
+    path = Path(frame["path"])
+    received = Received(path, path.stat().st_size, sha256_of(path))
+    return pictures.add(received, size, preview=frame["preview"]).id
+
+
+async def film_file(studio: Studio, request: Request) -> Response:
+    """An uploaded film, as it was sent."""
+    path = studio.films[request.path_params["id"]].path
+    return FileResponse(path, media_type=FILM_TYPES[path.suffix], filename=f"film{path.suffix}")
+
+
+async def picture_preview(studio: Studio, request: Request) -> Response:
+    """A JPEG of an uploaded picture, scaled down."""
+    return jpeg(studio.pictures[request.path_params["id"]].preview.read_bytes())
+
+
+async def picture_recipe(studio: Studio, request: Request) -> Response:
+    """The options in the metadata of an uploaded picture that impasto made, with the ids of inputs that are here."""
+    path = studio.pictures[request.path_params["id"]].path
+    last = await studio.inspector.run({"kind": "recipe", "path": str(path)}, timeout_s=INSPECT_TIMEOUT_S)
+    if last["kind"] == "failed":
+        raise OptionError("the picture carries no recipe of impasto.")
+    here = {name: studio.pictures.with_digest(digest) for name, digest in last["inputs"].items()}
+    ids = {name: stored.id for name, stored in here.items() if stored is not None}
+    return JSONResponse(public_recipe(last["job"], ids, sources=studio.sources))
+
+
+def public_recipe(job: Mapping[str, Any], ids: Mapping[str, str], *, sources: Mapping[str, str]) -> dict[str, Any]:
+    """The options of a recipe without its files: styles by name, and pictures by the ids of uploads where there are."""
+    names = {source: name for name, source in sources.items()}
+    rows = []
+    for style in job.get("styles", []):
+        row = {key: style[key] for key in ("weight", "scale") if key in style}
+        if style["source"] in names:
+            row["name"] = names[style["source"]]
+        elif style["source"] in ids:
+            row["picture"] = ids[style["source"]]
+        if style.get("mask") in ids:
+            row["mask"] = ids[style["mask"]]
+        rows.append(row)
+    groups = {key: value for key, value in job.items() if key not in ("content", "styles")}
+    return {"content": ids.get(str(job.get("content"))), "styles": rows, "options": groups}
+
+
+def _checked(message: Message) -> Message:
+    if message["kind"] == "failed":
+        raise OptionError(message["error"])
+    return message
+
+
+def jpeg(data: bytes) -> Response:
+    """An answer with a JPEG."""
+    return Response(data, media_type="image/jpeg")
