@@ -62,7 +62,7 @@ def served(**options: Any) -> Iterator[httpx.Client]:
     thread.start()
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
     try:
-        with httpx.Client(base_url=address, headers={"x-impasto-token": TOKEN}, timeout=180) as client:
+        with httpx.Client(base_url=address, headers={"x-impasto-token": TOKEN}, timeout=600) as client:
             while not serving.started:
                 time.sleep(0.01)
             client.app = app  # type: ignore[attr-defined]

@@ -33,12 +33,13 @@ def learn(
 
     options = from_dict(NewStyleOptions, {**style, "name": name}, "style")
     fitting = from_dict(NewStyleFitOptions, {"sample_every": SAMPLE_EVERY, **fit}, "fit")
-    started, stopped, sample = time.monotonic(), False, b""
+    started, stopped, sample, is_new = time.monotonic(), False, b"", False
     with closing(train_style(Path(picture), options, fitting, Path(folder))) as steps:  # type: ignore[type-var]
         for progress in steps:
             if progress.sample is not None:
-                sample = as_jpeg(read(progress.sample).pixels, PREVIEW_PX)
-            channel.tell(progress.step, progress.steps, preview=None if not sample else partial(bytes, sample))
+                sample, is_new = as_jpeg(read(progress.sample).pixels, PREVIEW_PX), True
+            if channel.tell(progress.step, progress.steps, preview=partial(bytes, sample) if is_new else None):
+                is_new = False
             if progress.step < progress.steps and channel.is_stopped():
                 stopped = True
                 break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import multiprocessing
 import threading
 import time
@@ -18,6 +19,9 @@ POLL_S = 0.05
 GRACE_S = 5.0
 """A task that is asked to stop may take so long to finish its step; then the process is ended."""
 
+START_S = 300.0
+"""A process may take so long to start."""
+
 DIED = "the painting process ended unexpectedly; a new one has started. Use a smaller size, or try again."
 
 
@@ -26,20 +30,11 @@ LATE = "the job took longer than is allowed."
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a task may run: until `deadline` or until it is `cancelled`, and then `grace_s` to keep what it has."""
+    """How long a task may run: for `timeout_s` or until it is `cancelled`, and then `grace_s` to keep what it has."""
 
-    deadline: float
+    timeout_s: float
     grace_s: float
     cancelled: threading.Event
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the task is to stop."""
-        return self.cancelled.is_set() or time.monotonic() > self.deadline
-
-    def is_late(self, stop_s: float | None) -> bool:
-        """Whether a task that was asked to stop at `stop_s` had used up its time."""
-        return stop_s is not None and stop_s > self.deadline
 
 
 class WorkerProcess:
@@ -72,33 +67,34 @@ class WorkerProcess:
                 loop.call_soon_threadsafe(tell, message)
 
             stop = cancelled or threading.Event()
-            patience = Patience(time.monotonic() + timeout_s, grace_s, stop)
-            return await asyncio.to_thread(self._exchange, task, patience, tell=tell_loop)
+            allowed = Patience(timeout_s, grace_s, stop)
+            return await asyncio.to_thread(self._exchange, task, allowed, tell=tell_loop)
 
-    def _exchange(self, task: Message, patience: Patience, *, tell: Callable[[Message], None]) -> Message:
+    def _exchange(self, task: Message, allowed: Patience, *, tell: Callable[[Message], None]) -> Message:
         try:
             connection = self._ready()
             self._number += 1
             connection.send({**task, "number": self._number})
-            return self._listen(connection, patience, tell=tell)
+            return self._listen(connection, allowed, tell=tell)
         except (EOFError, OSError):
             self.close()
             return {"kind": "failed", "error": DIED}
 
-    def _listen(self, connection: Connection, patience: Patience, *, tell: Callable[[Message], None]) -> Message:
-        stop_s: float | None = None
+    def _listen(self, connection: Connection, allowed: Patience, *, tell: Callable[[Message], None]) -> Message:
+        deadline, stop_s = time.monotonic() + allowed.timeout_s, math.inf
         while True:
             if connection.poll(POLL_S):
                 message: Message = connection.recv()
                 if message["kind"] in ("done", "failed"):
-                    return message | {"late": patience.is_late(stop_s)}
+                    return message | {"late": deadline <= stop_s < math.inf}
                 tell(message)
-            if stop_s is None and patience.is_over:
-                stop_s = time.monotonic()
+            now = time.monotonic()
+            if stop_s == math.inf and (allowed.cancelled.is_set() or now > deadline):
+                stop_s = now
                 connection.send({"kind": "stop", "number": self._number})
-            if stop_s is not None and time.monotonic() > stop_s + patience.grace_s:
+            if now > stop_s + allowed.grace_s:
                 self.close()
-                return {"kind": "failed", "error": LATE if patience.is_late(stop_s) else "cancelled."}
+                return {"kind": "failed", "error": "cancelled." if stop_s < deadline else LATE}
 
     def _ready(self) -> Connection:
         if self._ended:
@@ -116,6 +112,9 @@ class WorkerProcess:
             )
             self._process.start()
             theirs.close()
+            if not self._connection.poll(START_S):  # not the task's time: importing torch takes seconds
+                raise EOFError
+            self._connection.recv()
         return self._connection
 
     @property

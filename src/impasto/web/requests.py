@@ -10,13 +10,13 @@ from typing import Any
 from impasto.config.job import Job
 from impasto.config.new_style import NewStyleFitOptions, NewStyleOptions
 from impasto.config.pictures import SizeOptions
-from impasto.config.video import VideoOptions
+from impasto.config.video import FrameOptions, VideoOptions
 from impasto.core.errors import OptionError
 from impasto.core.options import Choice, Options, Range, annotated_fields, from_dict, help_text, rules
 from impasto.methods.table import METHODS
 
 GROUPS = ("paint", "size", "colour", "arbitrary", "fast", "losses", "optimise")
-FILM_GROUPS: Mapping[str, type[Options]] = {"video": VideoOptions}
+FILM_GROUPS: Mapping[str, type[Options]] = {"video": FrameOptions}
 LEARN_GROUPS: Mapping[str, type[Options]] = {"style": NewStyleOptions, "fit": NewStyleFitOptions}
 FILE_OPTIONS = frozenset(
     {("optimise", "init_picture"), ("losses", "encoder"), ("arbitrary", "network")}

@@ -29,6 +29,7 @@ def work(connection: Connection, memory_bytes: int, *, threads: int | None) -> N
     if threads is not None:
         torch.set_num_threads(threads)
     tasks = Tasks(Channel(connection))
+    connection.send({"kind": "ready"})
     while True:
         try:
             task = connection.recv()
@@ -44,12 +45,14 @@ class Channel:
     def __init__(self, connection: Connection) -> None:
         self._connection, self._sent, self.number = connection, 0.0, 0
 
-    def tell(self, step: int, steps: int, *, preview: Callable[[], bytes] | None = None) -> None:
-        """Report a step, at most every `PREVIEW_EVERY_S`; `preview` is made only where it is sent."""
-        if time.monotonic() - self._sent > PREVIEW_EVERY_S:
-            made = {} if preview is None else {"preview": preview()}
-            self._connection.send({"kind": "step", "step": step, "steps": steps, **made})
-            self._sent = time.monotonic()
+    def tell(self, step: int, steps: int, *, preview: Callable[[], bytes] | None = None) -> bool:
+        """Report a step, at most every `PREVIEW_EVERY_S`; `preview` is made only where it is sent. Whether it was."""
+        if time.monotonic() - self._sent < PREVIEW_EVERY_S:
+            return False
+        made = {} if preview is None else {"preview": preview()}
+        self._connection.send({"kind": "step", "step": step, "steps": steps, **made})
+        self._sent = time.monotonic()
+        return True
 
     def is_stopped(self) -> bool:
         """Whether the running task was asked to stop; older requests are dropped."""

@@ -110,7 +110,7 @@ export async function show(path, id = state.job) {
   const old = $("after").src;
   $("after").src = url;
   $("after").classList.remove("empty");
-  if (old.startsWith("blob:") && !state.kept?.has(old)) URL.revokeObjectURL(old);
+  if (old.startsWith("blob:")) URL.revokeObjectURL(old);
 }
 
 $("cancel").onclick = attempt(() => request("DELETE", `/api/jobs/${state.job}`));
