@@ -1,4 +1,4 @@
-"""Stability under random motion, the loss that needs no film."""
+"""Stability under random motion and contrastive coherence, the losses that need no film."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from impasto.objective.coherence import coherence
 from impasto.objective.motion import moved, random_flow, stability
-from impasto.objective.output import Weights, output_terms
+from impasto.objective.output import Weights, content_terms, output_terms
 
 CONTENTS = torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(0))
 
@@ -71,3 +72,38 @@ def test_it_is_a_part_of_its_own_that_is_off_by_default() -> None:
         terms = output_terms(weights, CONTENTS, contents=CONTENTS, paint=paint, noise_std=0.02)
         values = {term.name: float(term(CONTENTS)) for term in terms if term.weight}
         assert ("motion" in values) == (painted == 1) == (weights.motion > 0)
+
+
+def test_coherence_is_small_where_neighbours_differ_as_in_the_content() -> None:
+    """Contrast and brightness of the features are free; places that are exchanged are not."""
+    target = torch.randn(2, 16, 12, 12, generator=torch.Generator().manual_seed(3))
+    torch.manual_seed(4)
+    same = coherence(3 * target + 5, target)
+    other = coherence(torch.randn(2, 16, 12, 12), target)
+    turned = coherence(target.flip(-1), target)
+    assert same < 0.5 < 4 < other
+    assert turned > 4
+    assert float(coherence(target[..., :2], target[..., :2])) == 0
+
+
+def test_coherence_leads_to_the_content() -> None:
+    target = torch.randn(1, 16, 8, 8, generator=torch.Generator().manual_seed(5))
+    feats = torch.randn(1, 16, 8, 8).requires_grad_()
+    optimizer = torch.optim.Adam([feats], lr=0.1)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = coherence(feats, target)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_coherence_is_a_part_of_the_content_layers() -> None:
+    feats = {"relu1_1": torch.randn(1, 4, 8, 8)}
+    for weights, names in ((Weights(content=1), {"content"}), (Weights(coherence=2), {"coherence"})):
+        terms = content_terms({"relu1_1": 0.5}, feats, weights=weights, distance=torch.nn.functional.mse_loss)
+        assert {term.name for term in terms if term.weight} == names
+        assert weights.reads_content
+    assert not Weights(style=1).reads_content

@@ -60,6 +60,9 @@ class ArbitraryTrainOptions(Options, title="Network"):
     motion_weight: Annotated[
         float, Doc("Weight of the stability loss under random motion of the input, for video."), Range(0)
     ] = 0.0
+    coherence_weight: Annotated[
+        float, Doc("Weight of contrastive coherence with the content, for video."), Range(0)
+    ] = 0.0
     content_layers: Annotated[tuple[str, ...], Doc("Layers of the content loss.")] = ("relu3_3", "relu4_2")
     normalise_content: Annotated[
         bool, Doc("Compare content features after instance normalisation, so that the contrast of the output is free.")

@@ -120,6 +120,9 @@ class FastTrainOptions(FastNetworkOptions, title="Network"):
         Choice(LOSS_SCALES),
     ] = "relative"
     content_weight: Annotated[float, Doc("Weight of the content loss."), Range(0)] = 1.0
+    coherence_weight: Annotated[
+        float, Doc("Weight of contrastive coherence with the content, for video."), Range(0)
+    ] = 0.0
     style_weight: Annotated[float, Doc("Weight of the style loss."), Range(0)] = 2.0
     style_px: Annotated[int, Doc("Short side of the style pictures; larger means larger strokes."), Range(32, 4096)] = (
         320

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.losses.smoothness import total_variation
+from impasto.objective.coherence import coherence
 from impasto.objective.motion import stability
 from impasto.objective.perceptual import FeatureTerm, PixelTerm, out_of_range
 
@@ -36,19 +38,30 @@ class Weights:
     smoothness: float = 0.0
     noise: float = 0.0
     motion: float = 0.0
+    coherence: float = 0.0
     range: float = 10.0
+
+    @property
+    def reads_content(self) -> bool:
+        """Whether a part needs the features of the content."""
+        return self.content > 0 or self.coherence > 0
 
 
 def content_terms(
     layers: Mapping[str, float],
     targets: Mapping[str, Tensor],
     *,
-    weight: float,
+    weights: Weights,
     distance: Callable[[Tensor, Tensor], Tensor],
 ) -> Iterable[FeatureTerm]:
-    """The part `content`: the distance of features from `targets`, `(b, c, h, w)` by layer; layers have weights."""
-    for layer, share in layers.items() if weight else ():
-        yield FeatureTerm("content", layer, weight * share, lambda feats, at=layer: distance(feats, targets[at]))  # type: ignore[misc]
+    """The parts `content` and `coherence` of features with `targets`, `(b, c, h, w)` by layer; layers have weights.
+
+    `content` is the distance of the features, `coherence` that of their differences between neighbours.
+    """
+    for layer, share in layers.items():
+        target = targets[layer]
+        yield FeatureTerm("content", layer, weights.content * share, lambda feats, to=target: distance(feats, to))  # type: ignore[misc]
+        yield FeatureTerm("coherence", layer, weights.coherence * share, partial(coherence, target=target))
 
 
 def output_terms(

@@ -56,14 +56,14 @@ class ArbitraryStyle:
     def loss(self, module: nn.Module, batch: Pair) -> dict[str, Tensor]:
         """The weighted parts, each a mean over the pairs of the batch."""
         contents, styles = placed(batch.contents, module), placed(batch.styles, module)
-        content_layers = self.content_layers if self.weights.content else {}
+        content_layers = self.content_layers if self.weights.reads_content else {}
         style_layers = self.style_layers if self.weights.style else {}
         with torch.no_grad():
             targets = self.encoder(styles, {*style_layers, *self._layers})
             code = self._code(targets, styles)
             seen = self.encoder(self._recoloured(contents, code), {*content_layers, *self._layers})
         output: Tensor = module(contents, code, feats=seen)
-        content = content_terms(content_layers, seen, weight=self.weights.content, distance=self._content_distance)
+        content = content_terms(content_layers, seen, weights=self.weights, distance=self._content_distance)
         objective = Perceptual(
             self.encoder,
             features=(*content, *self._style_terms(targets)),

@@ -135,6 +135,7 @@ def _weights(options: ArbitraryTrainOptions) -> Weights:
         smoothness=options.smoothness_weight,
         noise=options.noise_weight,
         motion=options.motion_weight,
+        coherence=options.coherence_weight,
     )
 
 

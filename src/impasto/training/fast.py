@@ -111,12 +111,12 @@ class TrainedStyles:
         """The weighted parts, each a mean over the contents of the batch."""
         contents = placed(batch.contents, module)
         styles = painted_styles(batch.weights).to(contents.device) if self.network.styles > 1 else None
-        content_layers = self.content_layers if self.weights.content else {}
+        content_layers = self.content_layers if self.weights.reads_content else {}
         with torch.no_grad():
             targets = self.encoder(self.network.recoloured(contents, styles), content_layers) if content_layers else {}
         output: Tensor = module(contents, styles)
         distance = relative(l2) if self.scale == "relative" else l2
-        content = content_terms(content_layers, targets, weight=self.weights.content, distance=distance)
+        content = content_terms(content_layers, targets, weights=self.weights, distance=distance)
         objective = Perceptual(
             self.encoder,
             features=(*content, *self._style_terms(batch.weights)),

@@ -242,6 +242,7 @@ def _weights(options: FastTrainOptions) -> Weights:
         smoothness=options.smoothness_weight,
         noise=options.noise_weight,
         motion=options.motion_weight,
+        coherence=options.coherence_weight,
         range=10 * max(1.0, options.content_weight),
     )
 
