@@ -39,11 +39,11 @@ def main() -> None:
     for name in given.networks:
         file = readers.load_weights(name)
         numbers = {key: value for key, value in file.card.network.items() if key not in ("architecture", "output")}
-        options = learning_as(first, given.style, NewStyleOptions(contents=(given.contents,), network=name))
+        options = learning_as(first, given.style, options=NewStyleOptions(contents=(given.contents,), network=name))
         options = dataclasses.replace(options, content_weight=1.0, style_weight=1.0)
         net = Residual(**numbers)
         prepared = prepare(options, fitting, network=net)
-        fill(net, file.tensors, name)
+        fill(net, file.tensors, where=name)
         net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         sums: dict[str, float] = {"content": 0, "style": 0}
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):

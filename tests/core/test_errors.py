@@ -21,17 +21,17 @@ def test_every_error_is_ours_and_has_an_exit_code(cls: type[ImpastoError]) -> No
 
 
 def test_unknown_names() -> None:
-    assert str(UnknownName.of("layer", "relu9_1", ["relu4_1", "pool1"])) == (
+    assert str(UnknownName.of("layer", "relu9_1", known=["relu4_1", "pool1"])) == (
         "unknown layer 'relu9_1'. Did you mean 'relu4_1'? Known: pool1, relu4_1."
     )
-    assert str(UnknownName.of("layer", "zzz", [])) == "unknown layer 'zzz'. Known: none."
-    assert "5" in str(UnknownName.of("mode", 5, ["a"]))  # type: ignore[arg-type]
+    assert str(UnknownName.of("layer", "zzz", known=[])) == "unknown layer 'zzz'. Known: none."
+    assert "5" in str(UnknownName.of("mode", 5, known=["a"]))  # type: ignore[arg-type]
 
 
 def test_an_installed_extra() -> None:
-    assert optional("math", "web", "counting").pi > 3
+    assert optional("math", "web", purpose="counting").pi > 3
 
 
 def test_a_missing_extra_says_how_to_get_it() -> None:
     with pytest.raises(MissingExtra, match=r"counting needs no_such_module: pip install 'impasto\[web\]'"):
-        optional("no_such_module", "web", "counting")
+        optional("no_such_module", "web", purpose="counting")

@@ -71,17 +71,17 @@ def test_missing_keys_take_their_defaults() -> None:
 
 def test_a_missing_key_without_default_is_named() -> None:
     with pytest.raises(OptionError, match="recipe lacks name"):
-        from_dict(Outer, {}, "recipe")
+        from_dict(Outer, {}, where="recipe")
 
 
 def test_unknown_key_names_the_nearest() -> None:
     with pytest.raises(UnknownName, match=r"key in recipe 'wieght_px'. Did you mean 'weight_px'"):
-        from_dict(Outer, {"name": "x", "wieght_px": 1}, "recipe")
+        from_dict(Outer, {"name": "x", "wieght_px": 1}, where="recipe")
 
 
 def test_unknown_key_of_a_nested_table_says_where() -> None:
     with pytest.raises(UnknownName, match=r"recipe\.inner 'deep'"):
-        from_dict(Outer, {"name": "x", "inner": {"deep": 1}}, "recipe")
+        from_dict(Outer, {"name": "x", "inner": {"deep": 1}}, where="recipe")
 
 
 def test_a_key_that_is_no_string() -> None:

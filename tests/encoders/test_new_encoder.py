@@ -59,13 +59,13 @@ class Toy(nn.Module):
 
     def _known(self, layer: str) -> str:
         if layer not in self.layers:
-            raise unknown_layer(layer, self.layers, self.defaults)
+            raise unknown_layer(layer, self.layers, defaults=self.defaults)
         return layer
 
 
 def build_toy(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> Toy:
     net = Toy()
-    fill(net, tensors, card.name)
+    fill(net, tensors, where=card.name)
     return net
 
 

@@ -41,7 +41,7 @@ def relus(vgg: Vgg) -> list[str]:
 
 
 def alive(vgg: Vgg, images: Tensor, name: str) -> Tensor:
-    means = channel_means(vgg, images, name)
+    means = channel_means(vgg, images, layer=name)
     return means >= DEAD * means.mean()
 
 
@@ -53,7 +53,7 @@ def test_every_living_channel_has_mean_one(pooling: str, padding: str, images: T
     for name in relus(vgg):
         living = alive(vgg, images, name)
         assert int(living.sum()) >= len(living) // 2
-        means = channel_means(other, images, name)
+        means = channel_means(other, images, layer=name)
         torch.testing.assert_close(means[living], torch.ones(int(living.sum())), atol=1e-4, rtol=0)
         assert bool((means <= 1 + 1e-4).all())
 
@@ -65,7 +65,7 @@ def test_features_are_in_proportion_channel_by_channel(pooling: str, images: Ten
     before, after = vgg(photo, vgg.layers), other(photo, vgg.layers)  # on a picture that was not measured, too
     for name in vgg.layers:
         relu = name.replace("conv", "relu").replace("pool1", "relu1_2").replace("pool2", "relu2_1")
-        means = channel_means(vgg, images, relu)
+        means = channel_means(vgg, images, layer=relu)
         factor = 1 / torch.maximum(means, DEAD * means.mean())
         expected = before[name] * factor[None, :, None, None]
         torch.testing.assert_close(after[name], expected, atol=2e-4 * float(expected.abs().max()), rtol=0)
@@ -77,7 +77,7 @@ def test_a_gain_at_the_poolings_is_kept(images: Tensor) -> None:
     other = scaled(vgg, images)
     for name in relus(vgg):
         living = alive(vgg, images, name)
-        means = channel_means(other, images, name)[living]
+        means = channel_means(other, images, layer=name)[living]
         torch.testing.assert_close(means, torch.ones(len(means)), atol=1e-4, rtol=0)
 
 
@@ -88,9 +88,9 @@ def test_dead_channels_are_not_blown_up(images: Tensor) -> None:
     before = vgg.convs_folded()["conv2_1.weight"][:, 1]
     tensors = unit_mean(vgg, images)
     assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
-    assert float(channel_means(scaled(vgg, images), images, "relu1_2")[1]) == 0
-    means = channel_means(vgg, images, "relu2_1")
-    floor = DEAD * channel_means(vgg, images, "relu1_2").mean()
+    assert float(channel_means(scaled(vgg, images), images, layer="relu1_2")[1]) == 0
+    means = channel_means(vgg, images, layer="relu2_1")
+    floor = DEAD * channel_means(vgg, images, layer="relu1_2").mean()
     living = torch.maximum(means, DEAD * means.mean())
     torch.testing.assert_close(tensors["conv2_1.weight"][:, 1], before * floor / living[:, None, None])
 
@@ -120,7 +120,7 @@ def test_the_network_itself_is_left_alone(images: Tensor) -> None:
 
 
 def test_means_do_not_depend_on_how_pictures_are_batched(images: Tensor) -> None:
-    whole, parts = (channel_means(drawn(), images, "relu2_1", batch=batch) for batch in (16, 2))
+    whole, parts = (channel_means(drawn(), images, layer="relu2_1", batch=batch) for batch in (16, 2))
     torch.testing.assert_close(whole, parts)
     expected = drawn()(images, ["relu2_1"])["relu2_1"].mean((0, 2, 3))
     torch.testing.assert_close(whole, expected)
@@ -130,7 +130,7 @@ def test_means_for_a_card(images: Tensor) -> None:
     vgg = drawn()
     found = layer_means(vgg, images)
     assert list(found) == relus(vgg)
-    assert found["relu3_2"] == pytest.approx(float(channel_means(vgg, images, "relu3_2").mean()), abs=1e-3)
+    assert found["relu3_2"] == pytest.approx(float(channel_means(vgg, images, layer="relu3_2").mean()), abs=1e-3)
 
 
 def test_batch_norms_are_refused(images: Tensor) -> None:

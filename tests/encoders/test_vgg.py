@@ -256,7 +256,7 @@ def test_unit_mean_scales_and_does_nothing_else(pooling: str, image: Tensor) -> 
     scaled.load_convs(unit_mean(net, image))
     with torch.no_grad():
         found, wanted = scaled(image, ["relu3_3"])["relu3_3"], net(image, ["relu3_3"])["relu3_3"]
-    means = channel_means(scaled, image, "relu3_3")
+    means = channel_means(scaled, image, layer="relu3_3")
     assert float(means.max()) == pytest.approx(1, abs=1e-3)
     alive = means > 0.99
     assert bool(alive.any())

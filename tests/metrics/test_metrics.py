@@ -54,7 +54,7 @@ def of_lab(*lab: float, size: int = 8) -> Tensor:
 
 
 def every_measure(output: Tensor, content: Tensor, style: Tensor) -> dict[str, float]:
-    return measured(output, content, style, TinyEncoder(), content_layers=LAYERS[1:], style_layers=LAYERS)
+    return measured(output, content, style=style, encoder=TinyEncoder(), content_layers=LAYERS[1:], style_layers=LAYERS)
 
 
 def test_content_distance_is_zero_for_a_copy_and_positive_else() -> None:
@@ -196,7 +196,9 @@ def test_a_content_of_another_size_is_compared_at_the_outputs_size() -> None:
 
 def test_features_are_computed_once_a_picture() -> None:
     encoder = TinyEncoder()
-    measured(scene(16, 16), stripes(16, 16), scene(20, 20), encoder, content_layers=LAYERS, style_layers=LAYERS)
+    measured(
+        scene(16, 16), stripes(16, 16), style=scene(20, 20), encoder=encoder, content_layers=LAYERS, style_layers=LAYERS
+    )
     assert encoder.calls == 3
 
 

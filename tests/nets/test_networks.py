@@ -86,7 +86,7 @@ def test_painting_whole_is_features_then_render(variant: str, encoder: Encoder, 
     seen = recoloured(content, colours_to(code, content)) if net.recolours else content
     feats = net.features(seen)
     stats = {name: moments(value, covariances=net.covariances) for name, value in feats.items()}
-    assert torch.equal(net.render(feats, stats, code), net(content, code))
+    assert torch.equal(net.render(feats, stats, code=code), net(content, code))
 
 
 @every_variant
@@ -112,7 +112,7 @@ def test_no_pixel_matters_farther_away_than_the_reach(
     for place in range(side // 2, side // 2 + net.stride):
         marked = content.clone()
         marked[0, 0, place, place] = torch.nan  # NaN is in all that looks at it, were it times nothing
-        seen = net.render(net.features(marked), stats, code)[0].isnan().any(0)
+        seen = net.render(net.features(marked), stats, code=code)[0].isnan().any(0)
         rows = seen.any(1).nonzero().flatten()
         far = max(far, place - int(rows[0]), int(rows[-1]) - place)
     assert net.reach_px - net.stride < far <= net.reach_px

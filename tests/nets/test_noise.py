@@ -13,25 +13,29 @@ from impasto.nets.residual import Residual
 
 
 def test_a_plane_is_standard_normal_and_white():
-    plane = noise_plane(0, 512, 0, 512, layer=3)[0, 0]
+    plane = noise_plane(0, 512, left=0, right=512, layer=3)[0, 0]
     assert plane.mean().abs() < 0.01
     assert plane.std() == pytest.approx(1, abs=0.01)
-    for shifted in (plane.roll(1, 0), plane.roll(1, 1), noise_plane(0, 512, 0, 512, layer=4)[0, 0]):
+    for shifted in (plane.roll(1, 0), plane.roll(1, 1), noise_plane(0, 512, left=0, right=512, layer=4)[0, 0]):
         assert (plane * shifted).mean().abs() < 0.01
 
 
 @pytest.mark.parametrize(("start", "stop", "width"), [(0, 7, 31), (5, 6, 64), (40, 64, 10)])
 def test_a_part_of_a_plane_is_cut_from_the_whole(start, stop, width):
-    whole = noise_plane(0, 64, 0, 64, layer=1, seed=9)
-    assert torch.equal(noise_plane(start, stop, 0, width, layer=1, seed=9), whole[:, :, start:stop, :width])
+    whole = noise_plane(0, 64, left=0, right=64, layer=1, seed=9)
+    assert torch.equal(noise_plane(start, stop, left=0, right=width, layer=1, seed=9), whole[:, :, start:stop, :width])
 
 
 def test_seeds_differ():
-    assert not torch.equal(noise_plane(0, 8, 0, 8, layer=0, seed=1), noise_plane(0, 8, 0, 8, layer=0, seed=2))
+    assert not torch.equal(
+        noise_plane(0, 8, left=0, right=8, layer=0, seed=1), noise_plane(0, 8, left=0, right=8, layer=0, seed=2)
+    )
 
 
 def test_noise_is_scaled_per_channel():
-    x = with_noise(torch.zeros(2, 3, 40, 40), torch.tensor([0.0, 0.1, 0.2]), noise_plane(0, 40, 0, 40, layer=0))
+    x = with_noise(
+        torch.zeros(2, 3, 40, 40), torch.tensor([0.0, 0.1, 0.2]), plane=noise_plane(0, 40, left=0, right=40, layer=0)
+    )
     assert torch.equal(x[:, 0], torch.zeros(2, 40, 40))
     torch.testing.assert_close(x[:, 2], 2 * x[:, 1])
     assert x[0, 1].std() == pytest.approx(1, abs=0.1)

@@ -34,7 +34,8 @@ def state_file(made: Recipe, small_job: MakeJob, tmp_path: Path) -> Path:
     step = next(open_session(job).steps())
     assert isinstance(step, PaintedStep)
     assert step.pause is not None
-    pause.save_state(step.pause(), made, path := pause.path_for(tmp_path / "o.png"))
+    path = pause.path_for(tmp_path / "o.png")
+    pause.save_state(step.pause(), made, path=path)
     return path
 
 

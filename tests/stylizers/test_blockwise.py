@@ -181,9 +181,7 @@ def test_a_very_large_content_is_in_half_precision(encoder: Encoder, draw_photo:
 @pytest.mark.parametrize("name", sorted(ROWS.keys() - SEPARABLE))
 def test_other_losses_are_refused(name: str, encoder: Encoder, photo: Tensor, mix: Mix) -> None:
     losses = LossOptions(style_loss=name)
-    with pytest.raises(
-        OptionError, match=f"`style_loss={name}` compares all places .* or losses .*: gram"
-    ):
+    with pytest.raises(OptionError, match=f"`style_loss={name}` compares all places .* or losses .*: gram"):
         blockwise_for(photo, mix, encoder=encoder, losses=losses)
 
 

@@ -60,7 +60,7 @@ class Painters:
         if Path(source).is_file():
             return prepare_style(source, **options)
         if name not in CHANGES:
-            raise UnknownName.of("trained style", name, CHANGES)
+            raise UnknownName.of("trained style", name, known=CHANGES)
         stylizer = Painting(CHANGES[name], self.calls.setdefault(name, []))
         strength = options["strength"]
         return PreparedStylizer(name, f"{name} {strength:g}".ljust(64, "0"), stylizer, None, strength)

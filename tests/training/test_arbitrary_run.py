@@ -29,7 +29,7 @@ def trained(
     options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions, folder: Path, *, steps: int | None = None
 ) -> list[Progress]:
     """The steps of a training that is stopped after `steps`."""
-    rows, running = [], train_arbitrary(options, fitting, folder)
+    rows, running = [], train_arbitrary(options, fitting, folder=folder)
     for progress in running:
         rows.append(progress)
         if progress.step == steps:
@@ -88,7 +88,8 @@ def test_training_lowers_the_loss(
     batch = prepared.batches(0)
     options = dataclasses.replace(brief, steps=12, learning_rate=1e-3)
     totals = [
-        sum(row.losses.values()) for row in fit(prepared.task, lambda step: batch, options, folder=tmp_path / "o")
+        sum(row.losses.values())
+        for row in fit(prepared.task, lambda step: batch, options=options, folder=tmp_path / "o")
     ]
     assert totals[-1] < 0.95 * totals[0]
 

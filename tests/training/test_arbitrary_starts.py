@@ -28,7 +28,11 @@ def test_starting_from_a_network_begins_where_it_was(
     adain_options: Options, brief: ArbitraryFitOptions, tmp_path: Path
 ) -> None:
     for variant in ("adain", "predicted"):
-        list(train_arbitrary(adain_options(variant=variant), dataclasses.replace(brief, steps=2), tmp_path / variant))
+        list(
+            train_arbitrary(
+                adain_options(variant=variant), dataclasses.replace(brief, steps=2), folder=tmp_path / variant
+            )
+        )
         start = load(tmp_path / variant / "network.safetensors").tensors
         options = adain_options(variant=variant, start_from=str(tmp_path / variant / "network.safetensors"))
         found = prepare(options, dataclasses.replace(brief, seed=7)).task.network.state_dict()
@@ -47,11 +51,11 @@ def test_a_painter_of_learned_styles_is_kept_to_the_last_bit(
     assert isinstance(net, Predicted)
     table = known["down.1.norm.weight"].float()
     assert torch.equal(net.painter.state_dict()["down.1.norm.weight"], table.mean(0))
-    rows = net.style_params(arbitrary_run._codes(net, prepared.task.encoder, prepared.batches))[
+    rows = net.style_params(arbitrary_run._codes(net, prepared.task.encoder, pairs=prepared.batches))[
         "down.1.norm.weight"
     ].detach()
     assert 0.05 < float((rows.std(0) / table.std(0)).mean()) < 1  # as far apart at first as a part of what is known
-    list(train_arbitrary(options, dataclasses.replace(brief, steps=2), tmp_path / "out"))
+    list(train_arbitrary(options, dataclasses.replace(brief, steps=2), folder=tmp_path / "out"))
     after = load(tmp_path / "out" / "network.safetensors").tensors
     same = {key: torch.equal(after[f"painter.{key}"], value) for key, value in known.items() if not is_style_param(key)}
     assert len(same) > 20

@@ -83,7 +83,7 @@ def set_equal(student: Student, teacher: ToyTeacher, norm: Norm) -> None:
 
 @pytest.mark.parametrize("measured", [False, True])
 def test_the_loss_of_a_student_that_is_its_teacher_is_zero(measured: bool, teacher: ToyTeacher, batch: Batch) -> None:
-    norms = channel_norms(teacher, batch.images, ["layer"]) if measured else PLAIN
+    norms = channel_norms(teacher, batch.images, layers=["layer"]) if measured else PLAIN
     task = distillation(toy(2), teacher, norms=norms)
     student = task.build()
     assert isinstance(student, Student)
@@ -129,7 +129,7 @@ def test_the_weight_of_the_scores(teacher: ToyTeacher, batch: Batch) -> None:
 def test_distillation_by_fit(teacher: ToyTeacher, tmp_path: Path) -> None:
     pictures = [np.random.default_rng(i).integers(0, 256, (16, 16, 3), dtype=np.uint8) for i in range(4)]
     crops = Crops(pictures, 8, 12, 0)
-    rows = list(fit(distillation(toy(2, batch_norm=True), teacher), crops, QUICK, folder=tmp_path))
+    rows = list(fit(distillation(toy(2, batch_norm=True), teacher), crops, options=QUICK, folder=tmp_path))
     for name in ("relu1_1", "scores"):
         assert rows[-1].losses[name] < 0.6 * rows[0].losses[name], name
 
@@ -155,7 +155,7 @@ def test_the_pairs_of_squeezenet_have_one_stride() -> None:
 
 def test_channel_norms_standardise(teacher: ToyTeacher) -> None:
     images = torch.rand(4, 3, 12, 12)
-    norm = channel_norms(teacher, images, ["layer"])["layer"]
+    norm = channel_norms(teacher, images, layers=["layer"])["layer"]
     feats = norm(teacher(images, ["layer"])["layer"])
     alive = norm.std != 1
     assert bool(alive.any())
@@ -169,7 +169,7 @@ def test_a_channel_that_never_fires_has_a_deviation_of_one() -> None:
     def dead(image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         return {"layer": torch.stack([torch.zeros(8), torch.arange(8.0)])[None, :, :, None]}
 
-    norm = channel_norms(dead, torch.rand(1, 3, 4, 4), ["layer"])["layer"]  # type: ignore[arg-type]
+    norm = channel_norms(dead, torch.rand(1, 3, 4, 4), layers=["layer"])["layer"]  # type: ignore[arg-type]
     assert norm.std[0] == 1
     assert norm.std[1] == pytest.approx(np.arange(8).std())
 
@@ -178,7 +178,7 @@ def test_norms_of_one_number_a_channel() -> None:
     def single(image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         return {"scores": torch.ones(1, 2, 1, 1)}
 
-    norm = channel_norms(single, torch.rand(1, 3, 4, 4), ["scores"])["scores"]  # type: ignore[arg-type]
+    norm = channel_norms(single, torch.rand(1, 3, 4, 4), layers=["scores"])["scores"]  # type: ignore[arg-type]
     assert norm.std.tolist() == [1, 1]
 
 
@@ -204,7 +204,7 @@ def test_toy_classes_are_learned(tmp_path: Path) -> None:
     pictures = [striped(bool(i % 2), i) for i in range(12)]
     crops = Crops(pictures, 8, 16, 0, smallest_crop=0.9, labels=[i % 2 for i in range(12)])
     task = Classification(toy(0, batch_norm=True), 2)
-    rows = list(fit(task, crops, QUICK, folder=tmp_path))
+    rows = list(fit(task, crops, options=QUICK, folder=tmp_path))
     assert rows[0].losses.keys() == {"classes"}
     assert np.mean([r.losses["classes"] for r in rows[-5:]]) < 0.3 < rows[0].losses["classes"]
     student = task.build()
@@ -226,7 +226,7 @@ def test_training_in_bfloat16(tmp_path: Path, teacher: ToyTeacher) -> None:
     pictures = [np.full((16, 16, 3), 40 * i, np.uint8) for i in range(4)]
     options = FitOptions(steps=3, batch_size=4, checkpoint_every=10)
     rows = list(
-        fit(distillation(toy(2, batch_norm=True), teacher), Crops(pictures, 4, 12, 0), options, folder=tmp_path)
+        fit(distillation(toy(2, batch_norm=True), teacher), Crops(pictures, 4, 12, 0), options=options, folder=tmp_path)
     )
     assert all(np.isfinite(v) for r in rows for v in r.losses.values())
     assert all(isinstance(m, nn.Module) for m in teacher.student.modules())

@@ -74,7 +74,7 @@ def distil(options: BackboneOptions, teacher: Path) -> BackboneOptions:
 
 
 def trained(options: BackboneOptions, folder: Path, *, fitting: FitOptions = FIT) -> Path:
-    list(run.train_backbone(options, fitting, folder))
+    list(run.train_backbone(options, fitting, folder=folder))
     return folder / "encoder.safetensors"
 
 
@@ -90,7 +90,7 @@ def in_proportion(found: torch.Tensor, expected: torch.Tensor) -> bool:
 
 
 def test_distillation_from_options_to_a_file(distil: BackboneOptions, teacher: Path, tmp_path: Path) -> None:
-    steps = list(run.train_backbone(distil, FIT, tmp_path / "out"))
+    steps = list(run.train_backbone(distil, FIT, folder=tmp_path / "out"))
     assert [step.step for step in steps] == [1, 2]
     assert set(steps[0].losses) == {"relu2_2", "relu3_3", "relu4_2", "relu5_1"}
     path = tmp_path / "out" / "encoder.safetensors"
@@ -126,7 +126,7 @@ def test_the_file_is_the_trained_student(distil: BackboneOptions, tmp_path: Path
     for name in layers:
         assert in_proportion(found[name], expected[name]), name
         assert encoder.card.layer_scale[name] == pytest.approx(
-            float(channel_means(encoder.net, sample, name).mean()), rel=0.02
+            float(channel_means(encoder.net, sample, layer=name).mean()), rel=0.02
         )
         assert encoder.card.layer_scale[name] == pytest.approx(1.0, abs=0.2)
     assert not in_proportion(found["relu5_1"], expected["relu5_1"].flip(1))  # the law can fail
@@ -143,13 +143,13 @@ def test_classification_from_options_to_a_file(options: BackboneOptions, tmp_pat
 def test_stopped_and_resumed_is_as_if_never_stopped(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     given = request.getfixturevalue(kind)
     whole = trained(given, tmp_path / "whole").read_bytes()
-    steps = run.train_backbone(given, FIT, tmp_path / "parts")
+    steps = run.train_backbone(given, FIT, folder=tmp_path / "parts")
     assert next(steps).step == 1
     steps.close()  # type: ignore[attr-defined]
     assert not (tmp_path / "parts" / "encoder.safetensors").exists()
-    assert [step.step for step in run.train_backbone(given, FIT, tmp_path / "parts")] == [2]
+    assert [step.step for step in run.train_backbone(given, FIT, folder=tmp_path / "parts")] == [2]
     assert (tmp_path / "parts" / "encoder.safetensors").read_bytes() == whole
-    assert list(run.train_backbone(given, FIT, tmp_path / "parts")) == []  # nothing left to do but the file
+    assert list(run.train_backbone(given, FIT, folder=tmp_path / "parts")) == []  # nothing left to do but the file
     assert (tmp_path / "parts" / "encoder.safetensors").read_bytes() == whole
 
 
@@ -245,7 +245,11 @@ def test_architectures_with_batch_norm(
 ) -> None:
     monkeypatch.setitem(run.ARCHITECTURES[arch], "stages", ((4, 2), (6, 2), (8, 3)))
     given = dataclasses.replace(options, arch=arch, epochs=1.5)
-    assert [step.step for step in run.train_backbone(given, FIT, tmp_path / "out")] == [1, 2, 3]  # 4 pictures by 2
+    assert [step.step for step in run.train_backbone(given, FIT, folder=tmp_path / "out")] == [
+        1,
+        2,
+        3,
+    ]  # 4 pictures by 2
     encoder = load_encoder(tmp_path / "out" / "encoder.safetensors", precision="float32")
     assert isinstance(encoder.net, Vgg)
     assert (encoder.name, encoder.net.padding, encoder.net.pooling) == (arch, "zeros", "max")
@@ -307,6 +311,6 @@ def test_unreadable_pictures_are_counted(distil: BackboneOptions, data: Path) ->
 
 def test_batches_made_ahead_are_the_same(options: BackboneOptions, tmp_path: Path) -> None:
     prepared = run.prepare(options, FIT)
-    plain = [step.losses for step in fit(prepared.task, prepared.batches, FIT, folder=tmp_path / "plain")]
-    ahead = [step.losses for step in run.train_backbone(options, FIT, tmp_path / "ahead")]
+    plain = [step.losses for step in fit(prepared.task, prepared.batches, options=FIT, folder=tmp_path / "plain")]
+    ahead = [step.losses for step in run.train_backbone(options, FIT, folder=tmp_path / "ahead")]
     assert ahead == plain

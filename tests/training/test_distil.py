@@ -220,7 +220,7 @@ def test_teachers_get_no_gradient(
     assert painter is not None
     (net,) = [network.net for network in painter.stylizer.networks.values()]  # type: ignore[attr-defined]
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    for _ in fit(ready.task, ready.batches, dataclasses.replace(short, steps=2), folder=tmp_path / "out"):
+    for _ in fit(ready.task, ready.batches, options=dataclasses.replace(short, steps=2), folder=tmp_path / "out"):
         pass
     assert all(parameter.grad is None for parameter in net.parameters())
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
@@ -233,7 +233,7 @@ def test_the_rows_of_a_network_follow_their_teachers(
     """A dark teacher and one that inverts: each row ends near its own, and between them lies what is between."""
     ready = prepared(teachers=(Path("dark"), Path("inverted")), widths=(8,), blocks=0, feature_weight=0.0)
     options = dataclasses.replace(short, steps=40, learning_rate=5e-2, average_decay=0)
-    for _ in fit(ready.task, ready.batches, options, folder=tmp_path / "out"):
+    for _ in fit(ready.task, ready.batches, options=options, folder=tmp_path / "out"):
         pass
     images = ready.batches(999).contents
     shares = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])

@@ -38,7 +38,7 @@ def trained(
     tell: Callable[[str], object] = print,
 ) -> list[Progress]:
     """The steps of a training that is stopped after `steps`."""
-    rows, running = [], train_distil(options, fitting, folder, tell=tell)
+    rows, running = [], train_distil(options, fitting, folder=folder, tell=tell)
     for progress in running:
         rows.append(progress)
         if progress.step == steps:
@@ -156,7 +156,8 @@ def test_training_lowers_the_loss(distil_options: Options, short: FastFitOptions
     batch = prepared.batches(0)
     options = dataclasses.replace(short, steps=8, learning_rate=1e-2)
     totals = [
-        sum(row.losses.values()) for row in fit(prepared.task, lambda step: batch, options, folder=tmp_path / "o")
+        sum(row.losses.values())
+        for row in fit(prepared.task, lambda step: batch, options=options, folder=tmp_path / "o")
     ]
     assert totals[-1] < 0.9 * totals[0]
 

@@ -144,7 +144,10 @@ def test_training_lowers_the_loss(
     prepared = prepare(learned_options(multi_style=multi_style), short)
     batch = prepared.batches(0)
     longer = dataclasses.replace(short, steps=15, learning_rate=3e-3)
-    totals = [sum(row.losses.values()) for row in fit(prepared.task, lambda step: batch, longer, folder=tmp_path / "o")]
+    totals = [
+        sum(row.losses.values())
+        for row in fit(prepared.task, lambda step: batch, options=longer, folder=tmp_path / "o")
+    ]
     assert totals[-1] < 0.9 * totals[0]
 
 

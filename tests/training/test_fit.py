@@ -59,7 +59,7 @@ def run(
     task: Any, folder: Path, options: FitOptions = QUICK, *, stop_after: int | None = None, killed: bool = False
 ) -> list[Progress]:
     """The steps of a run; one that is `killed` leaves the files of its last step as they are."""
-    rows, running = [], fit(task, batches, options, folder=folder)
+    rows, running = [], fit(task, batches, options=options, folder=folder)
     checkpoint = folder / "checkpoint.pt"
     for progress in running:
         rows.append(progress)
@@ -87,7 +87,7 @@ def test_the_loss_falls(optimizer: str, precision: str, tmp_path: Path) -> None:
     def large(step: int) -> tuple[int, Tensor]:  # so that the batch norm sees nearly the same each time
         return step, torch.randn(128, 3, generator=torch.Generator().manual_seed(step))
 
-    rows = list(fit(Regression(dropout=0), large, options, folder=tmp_path))
+    rows = list(fit(Regression(dropout=0), large, options=options, folder=tmp_path))
     start, end = (sum(r.losses["error"] for r in part) for part in (rows[:10], rows[-10:]))
     assert end < 0.2 * start
 
@@ -242,8 +242,8 @@ def test_entries_of_another_type_are_refused(entry: str, value: object, message:
 def test_save_and_restore(tmp_path: Path) -> None:
     one, other = (begin(Regression(), replace(QUICK, seed=s)) for s in (0, 1))
     one.step, one.skipped = 7, 2
-    save(one, tmp_path / "c.pt", QUICK)
-    restore(other, tmp_path / "c.pt", QUICK)
+    save(one, tmp_path / "c.pt", options=QUICK)
+    restore(other, tmp_path / "c.pt", options=QUICK)
     assert (other.step, other.skipped) == (7, 2)
     assert_equal(other.module.state_dict(), one.module.state_dict())
     assert_equal(other.average, one.average)
@@ -261,7 +261,7 @@ def spoiled_at(*steps: int, by: float = math.nan) -> Callable[[int, Tensor], Ten
 def test_a_step_that_is_not_finite_changes_nothing(by: float, tmp_path: Path) -> None:
     options = replace(QUICK, steps=4, warmup_steps=0, checkpoint_every=1)
     rows, weights = [], []
-    for progress in fit(Regression(spoil=spoiled_at(2, by=by)), batches, options, folder=tmp_path):
+    for progress in fit(Regression(spoil=spoiled_at(2, by=by)), batches, options=options, folder=tmp_path):
         rows.append(progress)
         weights.append(kept(tmp_path))
     assert [r.skipped for r in rows] == [0, 0, 1, 1]
@@ -284,7 +284,7 @@ def test_statistics_of_batch_norms_do_not_keep_what_was_not_finite(tmp_path: Pat
         x = batches(step)[1]
         return step, x * math.nan if step == 3 else x
 
-    for _ in fit(Regression(), broken, QUICK, folder=tmp_path):
+    for _ in fit(Regression(), broken, options=QUICK, folder=tmp_path):
         pass
     assert kept(tmp_path)["skipped"] == 1
     for tensors in (kept(tmp_path)["module"], kept(tmp_path)["average"]):
@@ -293,7 +293,9 @@ def test_statistics_of_batch_norms_do_not_keep_what_was_not_finite(tmp_path: Pat
 
 def test_it_gives_up_after_twenty_in_a_row(tmp_path: Path) -> None:
     rows: list[Progress] = []
-    going = fit(Regression(spoil=spoiled_at(*range(7, 90))), batches, replace(QUICK, steps=100), folder=tmp_path)
+    going = fit(
+        Regression(spoil=spoiled_at(*range(7, 90))), batches, options=replace(QUICK, steps=100), folder=tmp_path
+    )
     with pytest.raises(NotFinite, match=r"20 consecutive steps, at step 26.*smaller `learning_rate`"):
         rows.extend(going)
     assert rows[-1].step == 26
@@ -342,7 +344,7 @@ def test_the_average_of_weights_that_stand_still(tmp_path: Path) -> None:
 def test_the_average_follows_the_weights(tmp_path: Path) -> None:
     options = replace(QUICK, checkpoint_every=1, average_decay=0.4)
     average: Tensor = begin(Regression(), options).module.state_dict()["0.weight"].clone()
-    for progress in fit(Regression(), batches, options, folder=tmp_path):
+    for progress in fit(Regression(), batches, options=options, folder=tmp_path):
         decay = min(0.4, progress.step / (9 + progress.step))
         average = average * decay + kept(tmp_path)["module"]["0.weight"] * (1 - decay)
         torch.testing.assert_close(averaged(tmp_path / "checkpoint.pt")["0.weight"], average)
@@ -379,7 +381,7 @@ def test_dropout_differs_from_step_to_step(tmp_path: Path) -> None:
         return batches(0)
 
     options = replace(QUICK, learning_rate=0, steps=3)
-    losses = [p.losses["error"] for p in fit(Regression(), same, options, folder=tmp_path)]
+    losses = [p.losses["error"] for p in fit(Regression(), same, options=options, folder=tmp_path)]
     assert len(set(losses)) == 3
 
 

@@ -67,7 +67,7 @@ def test_parts_draw_noise_of_their_own(tmp_path: Path) -> None:
         return step, torch.ones(8, 3)
 
     task = DropoutAlone()
-    (row,) = fit(task, same, replace(QUICK, steps=1, accumulate=2), folder=tmp_path)
+    (row,) = fit(task, same, options=replace(QUICK, steps=1, accumulate=2), folder=tmp_path)
     one, other = task.seen
     assert one != pytest.approx(other, rel=1e-3)
     assert row.losses["error"] == pytest.approx((one + other) / 2)

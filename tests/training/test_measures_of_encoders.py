@@ -69,16 +69,16 @@ def test_the_scale_of_features_does_not_matter_to_the_probe() -> None:
 
 def test_more_pictures_than_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures, _ = pictures_of(10, seed=0)
-    whole = measures.pooled(toy(), pictures, 16)
+    whole = measures.pooled(toy(), pictures, px=16)
     monkeypatch.setattr(measures, "BATCH", 3)
-    torch.testing.assert_close(measures.pooled(toy(), pictures, 16), whole, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(measures.pooled(toy(), pictures, px=16), whole, atol=1e-6, rtol=1e-5)
     assert whole.shape == (10, 16)
 
 
 def test_measuring_does_not_move_batch_norms() -> None:
     vgg = toy(batch_norm=True).train()
     before = {name: buffer.clone() for name, buffer in vgg.named_buffers()}
-    measures.pooled(vgg, pictures_of(5, seed=0)[0], 16)
+    measures.pooled(vgg, pictures_of(5, seed=0)[0], px=16)
     assert all(torch.equal(before[name], buffer) for name, buffer in vgg.named_buffers())
 
 
@@ -121,17 +121,17 @@ def test_a_twin_agrees_wholly(task: Distillation) -> None:
     student = task.build()
     assert isinstance(student, Student)
     pictures, _ = pictures_of(7, seed=0)
-    before = measures.teacher_agreement(student, task, pictures, 16)
+    before = measures.teacher_agreement(student, task, pictures=pictures, px=16)
     assert before["relu1_1"] > 0.01
     set_equal(student, task)
-    assert measures.teacher_agreement(student, task, pictures, 16) == {"relu1_1": 0.0, "first_class": 1.0}
+    assert measures.teacher_agreement(student, task, pictures=pictures, px=16) == {"relu1_1": 0.0, "first_class": 1.0}
 
 
 def test_batches_of_agreement_count_by_their_pictures(task: Distillation, monkeypatch: pytest.MonkeyPatch) -> None:
     student, (pictures, _) = task.build(), pictures_of(7, seed=0)
-    whole = measures.teacher_agreement(student, task, pictures, 16)
+    whole = measures.teacher_agreement(student, task, pictures=pictures, px=16)
     monkeypatch.setattr(measures, "BATCH", 3)
-    assert measures.teacher_agreement(student, task, pictures, 16) == pytest.approx(whole, abs=2e-4)
+    assert measures.teacher_agreement(student, task, pictures=pictures, px=16) == pytest.approx(whole, abs=2e-4)
 
 
 # Classes
@@ -145,5 +145,5 @@ def test_class_accuracy_counts_what_the_head_names(monkeypatch: pytest.MonkeyPat
         student.scores.bias.copy_(torch.tensor([0.0, 5.0, 0.0]))
     pictures, _ = pictures_of(5, seed=0)
     monkeypatch.setattr(measures, "BATCH", 2)
-    assert measures.class_accuracy(student, pictures, [1, 0, 1, 2, 1], 16) == 0.6
+    assert measures.class_accuracy(student, pictures, labels=[1, 0, 1, 2, 1], px=16) == 0.6
     assert not student.training

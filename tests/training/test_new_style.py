@@ -59,7 +59,7 @@ def picture(styles: Path) -> Path:
 def taught(
     picture: Path, options: NewStyleOptions, fitting: NewStyleFitOptions, folder: Path, *, steps: int | None = None
 ) -> list[Progress]:
-    rows, running = [], train_style(picture, options, fitting, folder)
+    rows, running = [], train_style(picture, options, fitting=fitting, folder=folder)
     for progress in running:
         rows.append(progress)
         if progress.step == steps:
@@ -116,7 +116,7 @@ def test_a_network_of_any_style_begins_with_what_it_predicts(
     file = load(path)
     save(path, file.tensors, dataclasses.replace(file.card, training=load(network).card.training))
     options = dataclasses.replace(options, network=str(path), style_px=80)
-    begun = begin(large, options, quick)
+    begun = begin(large, options, fitting=quick)
     any_style = table.loaded(path, precision="float32")
     assert isinstance(any_style.net, Predicted)
     params = any_style.net.style_params(code_of(resized(files.read(large).pixels, (80, 96)), any_style))
@@ -133,7 +133,7 @@ def test_a_network_of_any_style_begins_with_what_it_predicts(
     assert not torch.equal(found.style_params("large")["down.0.norm.weight"], row["down.0.norm.weight"])
     tiled = save_network(there / "tiled.safetensors", encoder=there / "tiny.safetensors", variant="adain")
     with pytest.raises(WeightsError, match="is of kind arbitrary"):
-        begin(large, dataclasses.replace(options, network=str(tiled)), quick)
+        begin(large, dataclasses.replace(options, network=str(tiled)), fitting=quick)
 
 
 def test_stopped_and_resumed_is_as_if_never_stopped(
@@ -173,7 +173,7 @@ def test_it_learns(large: Path, options: NewStyleOptions, quick: NewStyleFitOpti
 def test_it_begins_with_the_nearest_style(
     options: NewStyleOptions, quick: NewStyleFitOptions, there: Path, large: Path
 ) -> None:
-    begun = begin(large, options, quick)
+    begun = begin(large, options, fitting=quick)
     base = load(Path(options.network))
     colours = {PALETTE: begun.task.network.get_buffer(PALETTE).clone()}
     rows = [
@@ -198,16 +198,18 @@ def test_it_begins_with_the_nearest_style(
 def test_options_are_those_of_the_network_but_for_what_is_given(
     large: Path, options: NewStyleOptions, quick: NewStyleFitOptions
 ) -> None:
-    plain = learning_as(load(Path(options.network)), large, options)
+    plain = learning_as(load(Path(options.network)), large, options=options)
     assert (plain.crop_px, plain.style_weight, plain.widths) == (32, 2.0, (4, 6))
-    other = learning_as(load(Path(options.network)), large, dataclasses.replace(options, style_weight=9.0, crop_px=48))
+    other = learning_as(
+        load(Path(options.network)), large, options=dataclasses.replace(options, style_weight=9.0, crop_px=48)
+    )
     assert (other.crop_px, other.style_weight, other.content_weight) == (48, 9.0, 1.0)
 
 
 def test_photographs_of_a_library_serve_where_no_contents_are_given(
     large: Path, options: NewStyleOptions, quick: NewStyleFitOptions
 ) -> None:
-    begun = begin(large, dataclasses.replace(options, contents=()), quick)
+    begun = begin(large, dataclasses.replace(options, contents=()), fitting=quick)
     assert len(begun.datasets[0]) >= 4
 
 

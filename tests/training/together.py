@@ -95,7 +95,7 @@ def run(
     """Losses, steps and skipped steps of a training, or the error that ended it."""
     rows: list[Row] = []
     try:
-        for progress in fit(task or Line(), give, options, folder=folder):
+        for progress in fit(task or Line(), give, options=options, folder=folder):
             rows.append(told(progress))
             if progress.step == stop_after:
                 break

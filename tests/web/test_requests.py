@@ -23,7 +23,7 @@ def options(**body: Any) -> dict[str, Any]:
 
 def test_ids_become_files_and_options_a_job() -> None:
     found = options(styles=[{"picture": "photo", "weight": 2, "mask": "brush"}], paint={"strength": 0.5})
-    job = from_dict(Job, found, "job")
+    job = from_dict(Job, found, where="job")
     assert job.content == "/srv/photo.png"
     assert (job.styles[0].source, job.styles[0].weight) == ("/srv/photo.png", 2)
     assert str(job.styles[0].mask) == "/srv/brush.png"

@@ -135,14 +135,14 @@ def test_the_card_stands_in_the_metadata_as_json(tmp_path: Path) -> None:
 
 
 def test_shapes_that_fit_pass() -> None:
-    check_shapes({"a": (1, 2), "b": torch.Size([3])}, {"b": (3,), "a": (1, 2)}, "x")
+    check_shapes({"a": (1, 2), "b": torch.Size([3])}, {"b": (3,), "a": (1, 2)}, where="x")
 
 
 def test_every_difference_is_listed_at_once() -> None:
     found = {"a": (1,), "b": (2,), "extra": (3,), "extra2": (4,)}
     needed = {"a": (1,), "b": (2, 2), "gone": (5,), "gone2": (6,)}
     with pytest.raises(WeightsMismatch) as caught:
-        check_shapes(found, needed, "x.pth")
+        check_shapes(found, needed, where="x.pth")
     assert str(caught.value) == (
         "x.pth does not fit the network. missing: gone (5,), gone2 (6,); unexpected: extra (3,), extra2 (4,); "
         "other shape: b is (2,), (2, 2) needed."

@@ -126,7 +126,7 @@ def test_features_and_decoder_are_the_published_ones(
     with torch.no_grad():
         feats = net.features(content)
         stats, code = ({"relu4_1": moments(value["relu4_1"])} for value in (feats, net.features(style)))
-        found = net.render(feats, stats, code)
+        found = net.render(feats, stats, code=code)
     expected = as_published(content, style, strength=1.0)
     assert float(expected.std()) > 0.05  # the pictures have something in them
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)

@@ -163,7 +163,7 @@ def test_a_card_of_a_huge_network_takes_no_memory(numbers: dict[str, object]) ->
 def test_another_architecture_is_told_shortly(tmp_path: Path) -> None:
     wanted = {f"layer{i}.weight": (4, 4) for i in range(500)}
     with pytest.raises(WeightsMismatch) as caught:
-        check_shapes({f"other{i}": (1,) for i in range(500)}, wanted, "mine.pth")
+        check_shapes({f"other{i}": (1,) for i in range(500)}, wanted, where="mine.pth")
     message = str(caught.value)
     assert "mine.pth does not fit the network. It is of another architecture." in message
     assert f"and {500 - LISTED} more" in message

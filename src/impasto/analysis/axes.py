@@ -72,7 +72,7 @@ def path_of(name: str, job: Job) -> tuple[str, Any]:
     if ends:
         raise OptionError(f"{name!r} is ambiguous: {' or '.join(ends)}. Write the full path.")
     short = {path.rsplit(".", 1)[-1] for path in known if not path.startswith("styles.")}
-    raise UnknownName.of("option to vary", name, known if "." in name else short)
+    raise UnknownName.of("option to vary", name, known=known if "." in name else short)
 
 
 def known_paths(job: Job) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def job_with(job: Job, values: Mapping[str, Any]) -> Job:
         for group in groups:
             place = place[int(group) - 1] if isinstance(place, list) else place[group]
         place[name] = str(value) if isinstance(value, Path) else value
-    return from_dict(Job, data, "job")
+    return from_dict(Job, data, where="job")
 
 
 def _mix_weights(mix: float, count: int) -> list[float]:

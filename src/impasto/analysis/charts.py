@@ -164,7 +164,7 @@ def legible(text: str) -> str:
 
 def _figure(size_in: tuple[float, float]) -> Figure:
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it reports its cache on stderr
-    optional("matplotlib", "charts", "drawing charts")
+    optional("matplotlib", "charts", purpose="drawing charts")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

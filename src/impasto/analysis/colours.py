@@ -32,7 +32,7 @@ _ANCHORS: dict[str, tuple[str, ...]] = {
 def coloured(values: Tensor, *, kind: str) -> Tensor:
     """Colour values `(h, w)` in `[0, 1]` by the map `sequential` or `diverging` (middle at 0.5); `(1, 3, h, w)`."""
     if kind not in _ANCHORS:
-        raise UnknownName.of("colour map", kind, _ANCHORS)
+        raise UnknownName.of("colour map", kind, known=_ANCHORS)
     anchors = _anchors(kind).to(values.device)  # (n, 3)
     place = values.float().clamp(0, 1) * (len(anchors) - 1)
     below = place.floor().long().clamp(max=len(anchors) - 2)

@@ -32,7 +32,7 @@ def channels_of(
 ) -> list[Channel]:
     """The first `count` channels (0: all) of `layer` in one of `ORDERS`, for a picture `(1, 3, h, w)` in `[0, 1]`."""
     if order not in ORDERS:
-        raise UnknownName.of("order", order, ORDERS)
+        raise UnknownName.of("order", order, known=ORDERS)
     feats = encoder(picture, [layer])[layer][0].float()  # (c, h, w)
     strength = feats.square().mean((1, 2)).sqrt()
     ranked = strength.argsort(descending=True, stable=True) if order == "strongest" else torch.arange(len(feats))

@@ -60,7 +60,7 @@ def channel_order(values: Tensor, order: str) -> Tensor:
         return values.diagonal().argsort(descending=True, stable=True)
     if order == "clustered":
         return _clustered(values)
-    raise UnknownName.of("order", order, ORDERS)
+    raise UnknownName.of("order", order, known=ORDERS)
 
 
 def cosine(values: Tensor) -> Tensor:

@@ -51,8 +51,8 @@ class SweepMetrics:
             measured(
                 output,
                 inputs.content,
-                picture,
-                self.encoder,
+                style=picture,
+                encoder=self.encoder,
                 content_layers=self.content_layers,
                 style_layers=self.style_layers,
             )

@@ -31,7 +31,7 @@ def fill_from_config(arguments: ArgumentCollection) -> None:
             key = flag(name)
             if key not in by_name or key == "--config":
                 known = sorted(other.removeprefix("--") for other in by_name.keys() - {"--config"})
-                raise UnknownName.of(f"option in {path}", name, known)
+                raise UnknownName.of(f"option in {path}", name, known=known)
             if key in given or (key in SIZES and given & SIZES):
                 continue
             for text in _texts(name, value, path=path):

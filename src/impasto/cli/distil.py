@@ -36,6 +36,6 @@ def distil(
             print(line, file=sys.stderr)
 
     def started() -> Iterator[Progress]:
-        return train_distil(distil, fit, output, tell=tell)  # type: ignore[type-var]
+        return train_distil(distil, fit, folder=output, tell=tell)  # type: ignore[type-var]
 
     return _trained(started, output, fit=fit, console=console)

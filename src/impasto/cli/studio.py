@@ -30,7 +30,7 @@ def studio(
     from impasto.core.extras import optional
 
     for module in ("starlette", "uvicorn"):
-        optional(module, "studio", "the studio")
+        optional(module, "studio", purpose="the studio")
     from impasto.web.server import serve
 
     def started(address: str) -> None:

@@ -47,7 +47,7 @@ def backbone(
     """
     from impasto.training.backbone_run import train_backbone
 
-    return _trained(lambda: train_backbone(backbone, fit, output), output, fit=fit, console=console)  # type: ignore[type-var]
+    return _trained(lambda: train_backbone(backbone, fit, folder=output), output, fit=fit, console=console)  # type: ignore[type-var]
 
 
 @app.command
@@ -65,7 +65,7 @@ def arbitrary(
     """
     from impasto.training.arbitrary_run import train_arbitrary
 
-    return _trained(lambda: train_arbitrary(training, fit, output), output, fit=fit, console=console)  # type: ignore[type-var]
+    return _trained(lambda: train_arbitrary(training, fit, folder=output), output, fit=fit, console=console)  # type: ignore[type-var]
 
 
 @app.command
@@ -115,7 +115,7 @@ def style(
     name = style.name or picture.stem
     folder = output if output is not None else Path(f"{name}-training")  # a folder NAME would shadow the style
     StyleCatalogue().check_new(name, replace=style.replace or _was_imported(folder / NETWORK, name))
-    code = _trained(lambda: train_style(picture, style, fit, folder), folder, fit=fit, console=console)  # type: ignore[type-var]
+    code = _trained(lambda: train_style(picture, style, fitting=fit, folder=folder), folder, fit=fit, console=console)  # type: ignore[type-var]
     if code == 0:
         import_weights(folder / NETWORK, name=name, replace=True)
         print(f"impasto stylize photo.jpg --style {name} -o out.png", file=sys.stderr)

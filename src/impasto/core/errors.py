@@ -27,7 +27,7 @@ class UnknownName(OptionError):
     """A name (layer, loss, encoder, style…) that no table has."""
 
     @classmethod
-    def of(cls, kind: str, name: str, known: Iterable[str]) -> UnknownName:
+    def of(cls, kind: str, name: str, *, known: Iterable[str]) -> UnknownName:
         """The error for `name`, with the nearest known name and the list of all."""
         names = sorted(known)
         by_lower = {known_name.lower(): known_name for known_name in names}

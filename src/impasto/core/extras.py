@@ -8,7 +8,7 @@ from types import ModuleType
 from impasto.core.errors import MissingExtra
 
 
-def optional(module: str, extra: str, purpose: str) -> ModuleType:
+def optional(module: str, extra: str, *, purpose: str) -> ModuleType:
     """The imported `module`, or `MissingExtra` naming the pip extra that brings it."""
     try:
         return importlib.import_module(module)

@@ -70,7 +70,7 @@ class Choice:
     def check(self, name: str, value: str) -> None:
         """Raise `UnknownName` when `value` is none of the names."""
         if value not in self.names:
-            raise UnknownName.of(name, value, self.names)
+            raise UnknownName.of(name, value, known=self.names)
 
     def __str__(self) -> str:
         return f"one of {', '.join(self.names)}"
@@ -92,7 +92,7 @@ class Options:
 
     def __post_init__(self) -> None:
         for field, hint in annotated_fields(type(self)):
-            value = _typed(hint, getattr(self, field.name), option(field.name))
+            value = _typed(hint, getattr(self, field.name), where=option(field.name))
             object.__setattr__(self, field.name, value)
             items = value if isinstance(value, tuple) else (value,)
             for rule in rules(hint):
@@ -107,12 +107,12 @@ class Options:
 
 def changed_options(options: Options) -> list[str]:
     """The names of the options that do not have their default value."""
-    default = {
-        field.name: field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[misc]
-        for field in dataclasses.fields(options)  # type: ignore[arg-type]
-    }
-    names = [field.name for field in dataclasses.fields(options)]  # type: ignore[arg-type]
-    return [name for name in names if getattr(options, name) != default[name]]
+    fields = dataclasses.fields(options)  # type: ignore[arg-type]
+    return [field.name for field in fields if getattr(options, field.name) != _default(field)]
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def option(name: str) -> str:
@@ -142,7 +142,7 @@ def help_text(hint: Any) -> str:
     return " ".join([*docs, *(f"({rule})" for rule in rules(hint))])
 
 
-def from_dict(cls: type[T], data: Mapping[str, Any], where: str = "options") -> T:
+def from_dict(cls: type[T], data: Mapping[str, Any], *, where: str = "options") -> T:
     """An options object from plain values; unknown keys and wrong types raise, missing keys take their defaults.
 
     Raises `UnknownName` or `OptionError`, the latter also where a key without a default is missing.
@@ -150,11 +150,11 @@ def from_dict(cls: type[T], data: Mapping[str, Any], where: str = "options") -> 
     hints = {field.name: hint for field, hint in annotated_fields(cls)}
     for key in data:
         if key not in hints:
-            raise UnknownName.of(f"key in {where}", key, hints)
+            raise UnknownName.of(f"key in {where}", key, known=hints)
     absent = [field.name for field, _ in annotated_fields(cls) if field.name not in data and not _has_default(field)]
     if absent:
         raise OptionError(f"{where} lacks {', '.join(absent)}, which have no default.")
-    return cls(**{k: _typed(hints[k], v, f"{where}.{k}") for k, v in data.items()})
+    return cls(**{k: _typed(hints[k], v, where=f"{where}.{k}") for k, v in data.items()})
 
 
 def _has_default(field: dataclasses.Field[Any]) -> bool:
@@ -175,40 +175,40 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _typed(hint: Any, value: Any, where: str) -> Any:
+def _typed(hint: Any, value: Any, *, where: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        return _typed(args[0], value, where)
+        return _typed(args[0], value, where=where)
     if origin is typing.Union or origin is types.UnionType:
         if value is None and type(None) in args:
             return None
-        return _first_that_fits([a for a in args if a is not type(None)], value, where)
+        return _first_that_fits([a for a in args if a is not type(None)], value, where=where)
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise OptionError(f"{where} is {value!r}; a list is needed.")
         kinds = [args[0]] * len(value) if len(args) == 2 and args[1] is Ellipsis else list(args)
         if len(kinds) != len(value):
             raise OptionError(f"{where} has {len(value)} values; {len(kinds)} are needed.")
-        return tuple(_typed(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+        return tuple(_typed(k, v, where=f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         if isinstance(value, hint):
             return value
         if not isinstance(value, Mapping):
             raise OptionError(f"{where} is {value!r}; a table is needed.")
-        return from_dict(hint, value, where)
-    return _scalar(hint, value, where)
+        return from_dict(hint, value, where=where)
+    return _scalar(hint, value, where=where)
 
 
-def _first_that_fits(hints: list[Any], value: Any, where: str) -> Any:
+def _first_that_fits(hints: list[Any], value: Any, *, where: str) -> Any:
     for hint in hints[:-1]:
         try:
-            return _typed(hint, value, where)
+            return _typed(hint, value, where=where)
         except OptionError:
             continue
-    return _typed(hints[-1], value, where)
+    return _typed(hints[-1], value, where=where)
 
 
-def _scalar(hint: Any, value: Any, where: str) -> Any:
+def _scalar(hint: Any, value: Any, *, where: str) -> Any:
     if typing.get_origin(hint) is typing.Literal:
         Choice(typing.get_args(hint)).check(where, value)
         return value

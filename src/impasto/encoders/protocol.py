@@ -98,9 +98,9 @@ class EncoderNet(Protocol):
         ...
 
 
-def unknown_layer(layer: str, layers: Sequence[str], defaults: DefaultLayers) -> UnknownName:
+def unknown_layer(layer: str, layers: Sequence[str], *, defaults: DefaultLayers) -> UnknownName:
     """The error for a layer that the encoder does not have, with the options that set layers."""
-    error = UnknownName.of("layer", layer, layers)
+    error = UnknownName.of("layer", layer, known=layers)
     content, style = (
         " ".join(f"`{kind}_layers={name}`" for name in names)
         for kind, names in (("content", defaults.content), ("style", defaults.style))

@@ -26,7 +26,7 @@ def unit_mean(vgg: Vgg, images: Tensor, *, each: Literal["channel", "layer"] = "
     tensors = dict(vgg.convs_folded())
     before: Tensor | None = None
     for name in vgg.convs:
-        means = channel_means(vgg, images, name.replace("conv", "relu"))
+        means = channel_means(vgg, images, layer=name.replace("conv", "relu"))
         means = torch.maximum(means, DEAD * means.mean()) if bool(means.any()) else torch.ones_like(means)
         if each == "layer":
             means = means.mean().expand_as(means)
@@ -38,7 +38,7 @@ def unit_mean(vgg: Vgg, images: Tensor, *, each: Literal["channel", "layer"] = "
 
 
 @torch.no_grad()
-def channel_means(vgg: Vgg, images: Tensor, layer: str, *, batch: int = 16) -> Tensor:
+def channel_means(vgg: Vgg, images: Tensor, *, layer: str, batch: int = 16) -> Tensor:
     """Mean of each channel of a layer over pictures `(n, 3, h, w)` and places, `(c,)`."""
     sums = [vgg(part, [layer])[layer].float().mean((0, 2, 3)) * len(part) for part in torch.split(images, batch)]
     return torch.stack(sums).sum(0) / len(images)
@@ -47,4 +47,4 @@ def channel_means(vgg: Vgg, images: Tensor, layer: str, *, batch: int = 16) -> T
 def layer_means(vgg: Vgg, images: Tensor) -> Mapping[str, float]:
     """Mean activation of each ReLU, for a card."""
     names = [name.replace("conv", "relu") for name in vgg.convs]
-    return {name: round(channel_means(vgg, images, name).mean().item(), 4) for name in names}
+    return {name: round(channel_means(vgg, images, layer=name).mean().item(), 4) for name in names}

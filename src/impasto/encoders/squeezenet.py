@@ -144,7 +144,7 @@ class SqueezeNet(nn.Module):
 
     def _check_name(self, layer: str) -> None:
         if layer not in _WIDTHS:
-            raise unknown_layer(layer, self.layers, _DEFAULTS)
+            raise unknown_layer(layer, self.layers, defaults=_DEFAULTS)
 
 
 def build_squeezenet(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> SqueezeNet:
@@ -153,5 +153,5 @@ def build_squeezenet(card: Card, tensors: Mapping[str, Tensor], pooling: str) ->
         raise OptionError(f"`pooling` is {pooling}; {card.name} is a SqueezeNet, which has max pooling only.")
     colour = preprocess_from(card.preprocess or "rgb")
     net = SqueezeNet(matrix=colour.matrix, offset=colour.offset, conv1_padding=card.network.get("conv1_padding", 0))
-    fill(net, tensors, card.name)
+    fill(net, tensors, where=card.name)
     return net

@@ -114,10 +114,10 @@ def build_encoder(
 ) -> Encoder:
     """The encoder that a card and its tensors describe; `pooling` is "native", "max" or "average"."""
     if pooling not in ("native", *POOLINGS):
-        raise UnknownName.of("pooling", pooling, ("native", *POOLINGS))
+        raise UnknownName.of("pooling", pooling, known=("native", *POOLINGS))
     architecture = str(card.network.get("architecture"))
     if architecture not in ARCHITECTURES:
-        raise UnknownName.of("architecture", architecture, ARCHITECTURES)
+        raise UnknownName.of("architecture", architecture, known=ARCHITECTURES)
     net = ARCHITECTURES[architecture](card, tensors, pooling).eval().requires_grad_(False)
     net = net.to(memory_format=torch.channels_last)  # type: ignore[attr-defined]
     return Encoder(net, card, sha256, compute_dtype(precision))

@@ -77,7 +77,7 @@ class Vgg(nn.Module):
         super().__init__()
         for kind, value, known in (("padding", padding, PADDINGS), ("pooling", pooling, POOLINGS)):
             if value not in known:
-                raise UnknownName.of(kind, value, known)
+                raise UnknownName.of(kind, value, known=known)
         self.stages = tuple((int(w), int(n)) for w, n in stages)
         self.padding, self.pooling, self.ceil_mode = padding, pooling, ceil_mode
         self.pool_gain = tuple(pool_gain) if pool_gain is not None else (1.0,) * (len(self.stages) - 1)
@@ -130,7 +130,7 @@ class Vgg(nn.Module):
         """Where a layer is. Raises `UnknownName`."""
         match = _LAYER.fullmatch(layer)
         if match is None or layer not in self.layers:
-            raise unknown_layer(layer, self.layers, self.defaults)
+            raise unknown_layer(layer, self.layers, defaults=self.defaults)
         if match[4] is not None:
             return Place(int(match[4]), self.stages[int(match[4]) - 1][1], "pool")
         return Place(int(match[2]), int(match[3]), match[1])
@@ -216,12 +216,12 @@ class Vgg(nn.Module):
         for name, conv in self.convs.items():
             weight, bias = conv.weight, conv.bias  # type: ignore[union-attr]
             if name in self.norms:
-                weight, bias = _folded(weight, bias, self.norms[name])  # type: ignore[arg-type]
+                weight, bias = _folded(weight, bias, norm=self.norms[name])  # type: ignore[arg-type]
             tensors[f"{name}.weight"], tensors[f"{name}.bias"] = weight.clone(), bias.clone()  # type: ignore[operator]
         return tensors
 
 
-def _folded(weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def _folded(weight: Tensor, bias: Tensor, *, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     mean, var = norm.running_mean, norm.running_var
     assert mean is not None
     assert var is not None

@@ -45,7 +45,7 @@ def estimator(name: str, *, long_side_px: int | None = None) -> Estimator:
     without OpenCV.
     """
     if name not in ESTIMATORS:
-        raise UnknownName.of("flow", name, ESTIMATORS)
+        raise UnknownName.of("flow", name, known=ESTIMATORS)
     search = ESTIMATORS[name](opencv())
 
     def estimated(first: Tensor, second: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def estimator(name: str, *, long_side_px: int | None = None) -> Estimator:
 
 def opencv() -> Any:
     """The module `cv2`, or `MissingExtra`. It computes in one thread: the stages of a film run beside each other."""
-    cv2 = optional("cv2", "video", "optical flow")
+    cv2 = optional("cv2", "video", purpose="optical flow")
     cv2.setNumThreads(1)
     return cv2
 

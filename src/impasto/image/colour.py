@@ -45,7 +45,7 @@ def with_luminance_of(image: Tensor, luminance_from: Tensor, *, space: str = "yi
     Gatys et al. 2016, "Preserving color in neural artistic style transfer", arXiv:1606.05897, section 3.2.
     """
     if space not in _JOINS:
-        raise UnknownName.of("luminance space", space, _JOINS)
+        raise UnknownName.of("luminance space", space, known=_JOINS)
     if image.shape != luminance_from.shape:
         sizes = f"{_size(image)} and {_size(luminance_from)}"
         raise ImageError(f"the pictures are {sizes}; luminance moves between pictures of one size. Resize one.")

@@ -138,7 +138,7 @@ def _image(file: IO[bytes], start: bytes) -> Any:
     """The opened, not yet decoded Pillow picture (or pillow-heif file)."""
     file.seek(0)
     if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS and b"avif" not in start[8:]:
-        return optional("pillow_heif", "heic", "is a HEIC picture and").open_heif(file)
+        return optional("pillow_heif", "heic", purpose="is a HEIC picture and").open_heif(file)
     with _any_size():
         return Image.open(file, formats=_PILLOW_FORMATS)
 

@@ -45,7 +45,7 @@ def writable_format(path: str | Path, bits: int = 8) -> Format:
     known = [s for s, kind in _BY_SUFFIX.items() if kind.bits]
     kind = _BY_SUFFIX.get(suffix)
     if kind is None or not kind.bits:
-        raise UnknownName.of("picture format to write", suffix, known)
+        raise UnknownName.of("picture format to write", suffix, known=known)
     if bits not in kind.bits:
         deep = ", ".join(s for s, other in _BY_SUFFIX.items() if bits in other.bits)
         raise OptionError(f"{suffix} cannot hold {bits} bits a channel; use 8" + (f", or {deep}." if deep else "."))

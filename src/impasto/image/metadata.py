@@ -43,7 +43,7 @@ def checked_exif(exif: Mapping[str, str]) -> dict[str, str]:
     """`exif` where all names are in `EXIF_TAGS`, else `OptionError`."""
     for name in exif:
         if name not in EXIF_TAGS:
-            raise UnknownName.of("EXIF entry", name, EXIF_TAGS)
+            raise UnknownName.of("EXIF entry", name, known=EXIF_TAGS)
     return cleaned_exif(exif)
 
 

@@ -140,7 +140,7 @@ def preprocess_from(value: str | Mapping[str, Any]) -> Preprocess:
     """The colour map of a weight card: a name of `PREPROCESS`, or `{"matrix": 3 rows of 3, "offset": 3 numbers}`."""
     if isinstance(value, str):
         if value not in PREPROCESS:
-            raise UnknownName.of("preprocess", value, PREPROCESS)
+            raise UnknownName.of("preprocess", value, known=PREPROCESS)
         return PREPROCESS[value]
     if set(value) != {"matrix", "offset"}:
         raise OptionError(f"preprocess has the keys {sorted(value)}; 'matrix' and 'offset' are needed.")

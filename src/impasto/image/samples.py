@@ -39,7 +39,7 @@ SAMPLES: dict[str, Sample] = {
 def sample_path(name: str) -> Path:
     """The file of the photograph. Raises `UnknownName`, and `ImageUnreadable` where scikit-image does not have it."""
     if name not in SAMPLES:
-        raise UnknownName.of("sample", name, SAMPLES)
+        raise UnknownName.of("sample", name, known=SAMPLES)
     package = importlib.util.find_spec("skimage")  # skimage.data itself would look into its download cache, too
     folders = (package.submodule_search_locations if package else None) or []
     for folder in folders:

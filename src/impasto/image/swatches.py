@@ -44,7 +44,7 @@ SWATCHES: dict[str, Swatch] = {
 def swatch_path(name: str) -> Path:
     """The file of the swatch `name`, WebP, 512×410 px. Raises `UnknownName`."""
     if name not in SWATCHES:
-        raise UnknownName.of("swatch", name, SWATCHES)
+        raise UnknownName.of("swatch", name, known=SWATCHES)
     return FOLDER / f"{name}.webp"
 
 

@@ -93,7 +93,7 @@ def _tables(path: Path) -> dict[str, Any]:
         raise OptionError(f"{path} is not TOML: {' '.join(str(error).split())}.") from error
     for name, value in tables.items():
         if name not in (BASE, GRID, RUNS):
-            raise UnknownName.of(f"table in {path}:", name, (BASE, GRID, RUNS))
+            raise UnknownName.of(f"table in {path}:", name, known=(BASE, GRID, RUNS))
         if name == RUNS:
             well_formed = isinstance(value, list) and all(isinstance(run, dict) for run in value)
         else:
@@ -161,7 +161,7 @@ def _field(key: str, others: Mapping[str, Any], *, where: str) -> str:
     """The field of a key, which may be written with - or _."""
     field = key.replace("-", "_")
     if field not in _options():
-        raise UnknownName.of(f"option in {where}:", key, map(flag_name, _options()))
+        raise UnknownName.of(f"option in {where}:", key, known=map(flag_name, _options()))
     if field in others:
         raise OptionError(f"{where} has {key} twice, with - and with _; write it once.")
     if field == "name" and where.endswith(f"[{GRID}]"):

@@ -149,7 +149,7 @@ def _text_of(text: str) -> str:
 
 def _paths_in_table(text: str) -> list[str]:
     """The paths in a Parquet table: those in a column of `COLUMNS`, or in its only column of texts."""
-    parquet: Any = optional("pyarrow.parquet", "batch", f"reading {text}")
+    parquet: Any = optional("pyarrow.parquet", "batch", purpose=f"reading {text}")
     data = io.BytesIO(_bytes_of(text))
     try:
         table = parquet.ParquetFile(data)

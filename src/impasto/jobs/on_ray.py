@@ -65,8 +65,8 @@ def paint_on_ray(batch: Batch, *, workers: int, threads: int, gpus: bool, addres
     Each actor takes `threads` cores, and with `gpus` one GPU. `local` starts Ray on this machine for the block.
     Raises `MissingExtra`, `OptionError` where the cluster has no GPU, and `BatchError` where Ray fails.
     """
-    ray: Any = optional("ray", "ray", "painting on a cluster")
-    ray_data: Any = optional("ray.data", "ray", "painting on a cluster")
+    ray: Any = optional("ray", "ray", purpose="painting on a cluster")
+    ray_data: Any = optional("ray.data", "ray", purpose="painting on a cluster")
     with _connected(ray, address):
         count = workers or fitting(ray.cluster_resources(), threads=threads, gpus=gpus)
         shards = _small_enough(shards_of(batch), workers=count) if not batch.options.tar else shards_of(batch)

@@ -18,7 +18,7 @@ class VirtualCamera:
     """Raises `MissingExtra` without pyvirtualcam, `VideoUnwritable` where the system has no virtual camera."""
 
     def __init__(self, size_hw: SizeHW) -> None:
-        module: Any = optional("pyvirtualcam", "virtual-camera", "a virtual camera")
+        module: Any = optional("pyvirtualcam", "virtual-camera", purpose="a virtual camera")
         try:
             self._camera = module.Camera(width=size_hw[1], height=size_hw[0], fps=RATE, print_fps=False)
         except RuntimeError as error:

@@ -83,7 +83,7 @@ def _bures(output: Statistic, target: Statistic) -> Tensor:
     shift = (output[1] - mean).square().sum(-1)
     stretch = factor.square().sum(-2)  # (b, r): the target's variances along its span, with the ridge
     constant = stretch.sum(-1) + ridge * (stretch > 0).sum(-1)
-    return (shift + constant + _unshared(output[0], factor, stretch * ridge.unsqueeze(-1))).clamp_min(0)
+    return (shift + constant + _unshared(output[0], factor, ridges=stretch * ridge.unsqueeze(-1))).clamp_min(0)
 
 
 class Unshared(torch.autograd.Function):
@@ -116,7 +116,7 @@ class Unshared(torch.autograd.Function):
         return gradient * grads[0][:, None, None], None, None
 
 
-def _unshared(spread: Tensor, factor: Tensor, ridges: Tensor) -> Tensor:
+def _unshared(spread: Tensor, factor: Tensor, *, ridges: Tensor) -> Tensor:
     """NaN where S is not finite, as the eigenvalues would raise."""
     if not bool(spread.isfinite().all()):
         return spread.sum((-2, -1)) * torch.nan

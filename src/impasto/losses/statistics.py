@@ -78,7 +78,7 @@ def histogram(feats: Tensor, weights: Tensor | None = None, *, bins: int = QUANT
     Histogram Losses, 2017; the paper remaps values through binned counts instead.
     """
     pixels, mass = flattened(feats, weights)
-    return (_quantiles(pixels, mass, bins),)
+    return (_quantiles(pixels, mass, bins=bins),)
 
 
 @full_precision
@@ -105,7 +105,7 @@ def sliced(
     if mass is None and count > max_pixels:
         draw = torch.Generator().manual_seed(seed)
         pixels = pixels[..., torch.randperm(count, generator=draw)[:max_pixels].to(pixels.device)]
-    return (_quantiles(rays @ pixels, mass, bins),)
+    return (_quantiles(rays @ pixels, mass, bins=bins),)
 
 
 def directions(channels: int, count: int, *, seed: int) -> Tensor:
@@ -149,7 +149,7 @@ def _second_moment(pixels: Tensor, mass: Tensor | None) -> Tensor:
     return scaled @ scaled.mT
 
 
-def _quantiles(values: Tensor, mass: Tensor | None, bins: int) -> Tensor:
+def _quantiles(values: Tensor, mass: Tensor | None, *, bins: int) -> Tensor:
     """`(b, c, n)` to `(b, c, bins)`: means of the sorted values over bins of equal mass.
 
     The integral of the quantile function is piecewise linear in the probability, so it is exact at the bins' edges.

@@ -106,9 +106,9 @@ METRICS: dict[str, Metric] = {
 def measured(
     output: Tensor,
     content: Tensor,
+    *,
     style: Tensor | None,
     encoder: Encoder,
-    *,
     content_layers: Sequence[str],
     style_layers: Sequence[str],
 ) -> dict[str, float]:
@@ -118,7 +118,7 @@ def measured(
     kept until the end.
     """
     layers = {"content_layers": content_layers, "style_layers": style_layers}
-    case = _case(output, content, content if style is None else style, encoder, **layers)
+    case = _case(output, content, style=content if style is None else style, encoder=encoder, **layers)
     return {name: m.value(case) for name, m in METRICS.items() if style is not None or m.of != "style"}
 
 
@@ -139,7 +139,7 @@ def reference_rows(
     the measures that compare with it are left out.
     """
     layers = {"content_layers": content_layers, "style_layers": style_layers}
-    case = _case(output, content, content if style is None else style, encoder, **layers)
+    case = _case(output, content, style=content if style is None else style, encoder=encoder, **layers)
     pictures = {"output": output, "content copy": case.content}
     if style is not None:
         pictures["style copy"] = fitted(style, output)
@@ -156,9 +156,9 @@ def reference_rows(
 def _case(
     output: Tensor,
     content: Tensor,
+    *,
     style: Tensor,
     encoder: Encoder,
-    *,
     content_layers: Sequence[str],
     style_layers: Sequence[str],
 ) -> Case:

@@ -78,7 +78,7 @@ class AdaINDecoder(nn.Module):
                 image = in_colours(image, code[COLOURS])
             feats = self.features(image)
         stats = {name: moments(feats[name], covariances=self.covariances) for name in self.code_layers}
-        return self.render(feats, stats, code)
+        return self.render(feats, stats, code=code)
 
     def style_params(self, code: Code) -> StyleParams:
         """The code itself."""
@@ -88,7 +88,7 @@ class AdaINDecoder(nn.Module):
         """See `protocol.AnyStyle`."""
         return StyledDecoder(self, params)
 
-    def render(self, feats: Feats, stats: Stats, code: Code) -> Tensor:
+    def render(self, feats: Feats, stats: Stats, *, code: Code) -> Tensor:
         """The picture `(b, 3, h, w)` of features whose statistics over the whole content are `stats`, not clamped.
 
         No pixel depends on features of a content pixel farther away than `reach_px` on a side.
@@ -147,11 +147,11 @@ class StyledDecoder:
         """See `protocol.OneStyle`; a window has about `window_px` pixels."""
         net = self.net
         plan = windows(self._padded(size_hw), reach_px=net.reach_px, stride=net.stride, window_px=window_px)
-        linear = self._colour_map(read, size_hw, plan)
+        linear = self._colour_map(read, size_hw, plan=plan)
         running: dict[str, RunningMoments] = {}
         kept: dict[Window, Feats] = {}
         for window in plan:
-            feats = net.features(self._seen(read, size_hw, window, linear))
+            feats = net.features(self._seen(read, size_hw, window=window, linear=linear))
             height = window.last - window.first
             own = {name: window.own_rows(value, stride=height // value.shape[-2]) for name, value in feats.items()}
             running = joined_moments(running, own, covariances=net.covariances)
@@ -159,8 +159,12 @@ class StyledDecoder:
                 kept[window] = feats
         stats = {name: layer.moments() for name, layer in running.items()}
         for window in plan:
-            feats = kept.pop(window) if window in kept else net.features(self._seen(read, size_hw, window, linear))
-            painted = window.own_rows(net.render(feats, stats, self.code))
+            feats = (
+                kept.pop(window)
+                if window in kept
+                else net.features(self._seen(read, size_hw, window=window, linear=linear))
+            )
+            painted = window.own_rows(net.render(feats, stats, code=self.code))
             stop = min(window.stop, size_hw[0])
             if window.start < stop:
                 yield slice(window.start, stop), painted[..., : stop - window.start, : size_hw[1]]
@@ -168,7 +172,7 @@ class StyledDecoder:
     def _padded(self, size_hw: SizeHW) -> SizeHW:
         return padded_size(size_hw, stride=self.net.stride, smallest_px=2 * self.net.stride)  # features are padded, too
 
-    def _colour_map(self, read: ReadRows, size_hw: SizeHW, plan: Sequence[Window]) -> Tensor | None:
+    def _colour_map(self, read: ReadRows, size_hw: SizeHW, *, plan: Sequence[Window]) -> Tensor | None:
         """The map to the style's colours, by those of the whole picture."""
         if not self.net.recolours:
             return None
@@ -176,12 +180,12 @@ class StyledDecoder:
         parts = [RunningMoments.of(read(start, stop), covariances=True) for start, stop in rows if start < stop]
         return colour_map(reduce(RunningMoments.joined, parts).moments(), self.code[COLOURS])
 
-    def _seen(self, read: ReadRows, size_hw: SizeHW, window: Window, linear: Tensor | None) -> Tensor:
+    def _seen(self, read: ReadRows, size_hw: SizeHW, *, window: Window, linear: Tensor | None) -> Tensor:
         """The pixels of a window, mirrored where it reaches beyond the picture."""
-        rows = mirrored_indices(window.first, window.last, size_hw[0])
+        rows = mirrored_indices(window.first, window.last, length=size_hw[0])
         top = int(rows.min())
         image = read(top, int(rows.max()) + 1)
-        columns = mirrored_indices(0, self._padded(size_hw)[1], size_hw[1])
+        columns = mirrored_indices(0, self._padded(size_hw)[1], length=size_hw[1])
         image = image[:, :, (rows - top).to(image.device)[:, None], columns.to(image.device)]
         image = image.contiguous(memory_format=torch.channels_last)
         return image if linear is None else recoloured(image, linear)

@@ -28,7 +28,7 @@ def untrained(
     numbers = dict(network)
     architecture = str(numbers.pop("architecture", None))
     if architecture not in builders:
-        raise UnknownName.of("architecture", architecture, builders)
+        raise UnknownName.of("architecture", architecture, known=builders)
     _check_kinds(numbers, builders[architecture], name=name)
     try:
         return builders[architecture](*given, **numbers)

@@ -11,7 +11,7 @@ from impasto.encoders.padding import reflected
 class Conv(nn.Conv2d):
     """A convolution that keeps the size (divided by `stride`), padded by reflection: borders look like the rest."""
 
-    def __init__(self, width_in: int, width_out: int, size: int = 3, *, stride: int = 1) -> None:
+    def __init__(self, width_in: int, width_out: int, *, size: int = 3, stride: int = 1) -> None:
         super().__init__(width_in, width_out, size, stride=stride, padding=size // 2, padding_mode="reflect")
 
     def forward(self, x: Tensor) -> Tensor:

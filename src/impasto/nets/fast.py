@@ -73,7 +73,7 @@ class FastNetwork:
     def style_params(self, style: str) -> dict[str, Tensor]:
         """The norm parameters and colours of one style, each `(c,)`, by their keys. Raises `UnknownName`."""
         if style not in self.styles:
-            raise UnknownName.of(f"style of {self.name}", style, self.styles)
+            raise UnknownName.of(f"style of {self.name}", style, known=self.styles)
         index = self.styles.index(style)
         params = {key: value for key, value in self.net.state_dict().items() if is_style_param(key)}
         return {key: value if value.ndim == 1 else value[index] for key, value in params.items()}
@@ -95,7 +95,7 @@ class FastNetwork:
         """
         params = {key: torch.stack([weight * part[key] for part, weight in parts]).sum(0) for key in parts[0][0]}
         options = {**_options(self.card)[0], "styles": 1}
-        net = with_params(lambda: untrained(options, ARCHITECTURES, name=self.name), self.net, params)
+        net = with_params(lambda: untrained(options, ARCHITECTURES, name=self.name), self.net, params=params)
         styles = [style for style in self.card.styles if [style["name"]] == list(names)]
         card = dataclasses.replace(self.card, network={**self.card.network, "styles": 1}, styles=styles)
         return dataclasses.replace(self, net=net, card=card)

@@ -59,10 +59,10 @@ class Layer(nn.Module):
             return x
         height, width = x.shape[-2:]
         if noise is None and self.training:
-            return with_noise(x, self.noise, torch.randn((len(x), 1, height, width), device=x.device))
+            return with_noise(x, self.noise, plane=torch.randn((len(x), 1, height, width), device=x.device))
         source = noise or SeededNoise()
         plane = source.plane(self.index, first_row, first_row + height, width, stride=self.px, device=x.device)
-        return with_noise(x, self.noise, plane)
+        return with_noise(x, self.noise, plane=plane)
 
 
 class Block(nn.Module):

@@ -53,10 +53,10 @@ def convolved(source: Map, conv: nn.Module, *, wide: bool = False) -> Map:
     if conv.doubles == "bilinear":
         source = _blurred_double(source)
     size = conv.size_of((height, width))
-    return Map(_convolved(source, conv, size, wide), conv.weight.shape[0], size, source.held)
+    return Map(_convolved(source, conv, size_hw=size, wide=wide), conv.weight.shape[0], size, source.held)
 
 
-def noised(source: Map, layer: Layer, noise: Noise | None) -> Map:
+def noised(source: Map, layer: Layer, *, noise: Noise | None) -> Map:
     """`source` with the noise of `layer`, where it has some."""
     if layer.noise is None:
         return source
@@ -95,7 +95,7 @@ def unsquared(source: Map, side: int) -> Map:
     return Map(rows, source.channels // side**2, (height, width), source.held)
 
 
-def normed(source: Map, norm: Norm, running: RunningMoments, style_weights: Tensor | None, *, relu: bool) -> Map:
+def normed(source: Map, norm: Norm, *, running: RunningMoments, style_weights: Tensor | None, relu: bool) -> Map:
     """The norm by the moments of the whole `source`, and a ReLU after it."""
     scale, shift = (row.reshape(-1) for row in norm.mixed(style_weights))
     mean, var = norm.statistics(running.mean[0].float(), (running.spread[0] / running.count).float())
@@ -176,7 +176,7 @@ def running_moments(feats: Tensor, before: RunningMoments | None) -> RunningMome
     return own if before is None else before.joined(own)
 
 
-def _convolved(source: Map, conv: Conv, size_hw: SizeHW, wide: bool) -> ReadRows:
+def _convolved(source: Map, conv: Conv, *, size_hw: SizeHW, wide: bool) -> ReadRows:
     factor = 2 if conv.doubles == "nearest" else 1
     height, width = (factor * side for side in source.size_hw)
     left, right = conv.margins(width)
@@ -188,7 +188,7 @@ def _convolved(source: Map, conv: Conv, size_hw: SizeHW, wide: bool) -> ReadRows
         top, bottom = max(-first, 0), max(last - height, 0)
         above, below = max(first, 0) // factor, -(-min(last, height) // factor)
         part = source.rows(above, below)
-        whole = _framed(part, (top, bottom, left, right), conv, dtype=torch.float32 if wide else part.dtype)
+        whole = _framed(part, (top, bottom, left, right), conv=conv, dtype=torch.float32 if wide else part.dtype)
         skipped = max(first, 0) - above * factor  # of two rows alike, the first one is not seen
         return whole[:, :, skipped : skipped + last - first]
 
@@ -200,7 +200,7 @@ def _convolved(source: Map, conv: Conv, size_hw: SizeHW, wide: bool) -> ReadRows
     return rows
 
 
-def _framed(feats: Tensor, margins: Margins, conv: Conv, *, dtype: torch.dtype) -> Tensor:
+def _framed(feats: Tensor, margins: Margins, *, conv: Conv, dtype: torch.dtype) -> Tensor:
     """`feats` `(1, c, h, w)`, doubled where `conv` doubles, with `margins` in its manner, channels last.
 
     The margins at the top and bottom mirror the rows of `feats`, which must have enough of them.
@@ -216,14 +216,14 @@ def _framed(feats: Tensor, margins: Margins, conv: Conv, *, dtype: torch.dtype) 
             core = framed[:, top + row : top + high : factor, left + column : left + wide : factor]
             core.copy_(feats.permute(0, 2, 3, 1))
     if mirrored:
-        for place, image in _mirrored(left, wide, right):
+        for place, image in _mirrored(left, wide, after=right):
             framed[:, top : top + high, place] = framed[:, top : top + high, image]
-        for place, image in _mirrored(top, high, bottom):
+        for place, image in _mirrored(top, high, after=bottom):
             framed[:, place] = framed[:, image]
     return framed.permute(0, 3, 1, 2)
 
 
-def _mirrored(before: int, length: int, after: int) -> list[tuple[int, int]]:
+def _mirrored(before: int, length: int, *, after: int) -> list[tuple[int, int]]:
     """Places of the margins, and those within that they mirror; the border's own place is not repeated."""
     end = before + length - 1
     return [(before - k, before + k) for k in range(1, before + 1)] + [(end + k, end - k) for k in range(1, after + 1)]

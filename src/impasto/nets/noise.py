@@ -42,10 +42,12 @@ class SeededNoise:
     def plane(self, layer: int, start: int, stop: int, width: int, *, stride: int, device: torch.device) -> Tensor:
         """See `Noise.plane`."""
         down, right = (round(offset / stride) for offset in self.offset_yx)
-        return noise_plane(start - down, stop - down, -right, width - right, layer=layer, seed=self.seed, device=device)
+        return noise_plane(
+            start - down, stop - down, left=-right, right=width - right, layer=layer, seed=self.seed, device=device
+        )
 
 
-def with_noise(x: Tensor, strength: Tensor, plane: Tensor) -> Tensor:
+def with_noise(x: Tensor, strength: Tensor, *, plane: Tensor) -> Tensor:
     """`x` `(b, c, h, w)` plus `plane` `(1|b, 1, h, w)` times `GAIN · strength` `(c,)`; in place without gradients."""
     factor = (GAIN * strength)[None, :, None, None].to(x.dtype)
     if torch.is_grad_enabled():
@@ -57,9 +59,9 @@ def with_noise(x: Tensor, strength: Tensor, plane: Tensor) -> Tensor:
 def noise_plane(
     top: int,
     bottom: int,
+    *,
     left: int,
     right: int,
-    *,
     layer: int,
     seed: int = 0,
     device: torch.device | None = None,

@@ -77,7 +77,7 @@ class Painter:
         return output
 
 
-def with_params(build: Callable[[], Net], net: nn.Module, params: Mapping[str, Tensor]) -> Net:
+def with_params(build: Callable[[], Net], net: nn.Module, *, params: Mapping[str, Tensor]) -> Net:
     """The network that `build` makes, frozen, with the tensors of `net`, not copied, and `params` in their place."""
     with torch.device("meta"):  # no memory and no random numbers for weights that are replaced at once
         made = build()

@@ -108,7 +108,7 @@ class Predicted(nn.Module):
         """
         tables = {key: value.float() for key, value in tensors.items() if is_style_param(key) and value.ndim == 2}
         means = {key: value.mean(0) for key, value in tables.items()}
-        fill(self.painter, with_own_defaults(self.painter, {**tensors, **means}), name)
+        fill(self.painter, with_own_defaults(self.painter, {**tensors, **means}), where=name)
         if tables:
             self.row_unit.copy_(torch.cat([tables[key].std(0, correction=0) for key in self.shapes]) + SMALL)
 
@@ -126,7 +126,7 @@ class Predicted(nn.Module):
     def of_style(self, params: StyleParams) -> Residual:
         """See `protocol.AnyStyle`."""
         return with_params(
-            lambda: Residual(**self.numbers), self.painter, {key: value[0] for key, value in params.items()}
+            lambda: Residual(**self.numbers), self.painter, params={key: value[0] for key, value in params.items()}
         )
 
     def _numbers(self, code: Code) -> Tensor:

@@ -87,7 +87,7 @@ class Residual(nn.Module):
         start_px: int = 0,
     ) -> None:
         super().__init__()
-        _check(styles, unshuffle, padding, upsampling, norm)
+        _check(styles, unshuffle, padding=padding, upsampling=upsampling, norm=norm)
         if (matches_palette and not recolours) or (matches_bands and not matches_palette):
             raise OptionError("matches_palette needs recolours, and matches_bands needs matches_palette.")
         if start_px and (skips or unshuffle > 1):
@@ -187,7 +187,9 @@ class Residual(nn.Module):
     ) -> PaintedRows:
         """See `protocol.OneStyle`; `strip_px` are the pixels of a strip, about."""
         self.check_weights(style_weights)
-        renderer = StripRenderer.of(self, size_hw, style_weights, room_bytes=room_bytes, strip_px=strip_px, noise=noise)
+        renderer = StripRenderer.of(
+            self, size_hw, style_weights=style_weights, room_bytes=room_bytes, strip_px=strip_px, noise=noise
+        )
         target = self.colours(style_weights) if self.recolours else None
         picture = renderer.recoloured(read, target)
         x = renderer.layered(self._before_last(renderer, picture), self.last, relu=False, wide=True)
@@ -252,14 +254,14 @@ class Residual(nn.Module):
             return values[None] if style_weights is None or values.ndim == 1 else style_weights @ values
 
 
-def _check(styles: int, unshuffle: int, padding: str, upsampling: str, norm: str) -> None:
+def _check(styles: int, unshuffle: int, *, padding: str, upsampling: str, norm: str) -> None:
     if styles < 1:
         raise OptionError(f"the network has {styles} styles; 1 or more are needed.")
     if unshuffle not in (1, 2):
         raise OptionError(f"unshuffle is {unshuffle}; 1 or 2 is needed.")
     if padding not in PADDINGS:
-        raise UnknownName.of("padding", padding, PADDINGS)
+        raise UnknownName.of("padding", padding, known=PADDINGS)
     if norm not in NORMS:
-        raise UnknownName.of("norm", norm, NORMS)
+        raise UnknownName.of("norm", norm, known=NORMS)
     if upsampling not in UPSAMPLINGS:
-        raise UnknownName.of("upsampling", upsampling, UPSAMPLINGS)
+        raise UnknownName.of("upsampling", upsampling, known=UPSAMPLINGS)

@@ -61,8 +61,8 @@ class StripRenderer:
         cls,
         net: nn.Module,
         size_hw: SizeHW,
-        style_weights: Tensor | None = None,
         *,
+        style_weights: Tensor | None = None,
         room_bytes: int,
         strip_px: int = STRIP_PX,
         noise: Noise | None = None,
@@ -127,18 +127,20 @@ class StripRenderer:
         That is the case where `spare_bytes` remain next to `source` and the maps `beside`, which are needed later. With
         `wide` it is computed in float32.
         """
-        raw = noised(convolved(source, layer.conv, wide=wide), layer, self.noise)
+        raw = noised(convolved(source, layer.conv, wide=wide), layer, noise=self.noise)
         if layer.norm is None:
             return raw
         needed = held_bytes(source, *beside) + self.bytes_of(raw, wide=wide) + spare_bytes
         kept, running = self._passed(raw, keeps=needed <= self.room_bytes)
-        return self._normed(raw if kept is None else held(kept), layer, running, relu=relu)
+        return self._normed(raw if kept is None else held(kept), layer, running=running, relu=relu)
 
     def computed(self, source: Map, layer: Layer, *, wide: bool = False) -> Tensor:
         """`layer` of all of `source`, `(1, c, h, w)`, after norm and ReLU; with `wide` it is computed in float32."""
-        feats, running = self._passed(noised(convolved(source, layer.conv, wide=wide), layer, self.noise), keeps=True)
+        feats, running = self._passed(
+            noised(convolved(source, layer.conv, wide=wide), layer, noise=self.noise), keeps=True
+        )
         assert feats is not None
-        self._replace(feats, self._normed(held(feats), layer, running).rows)
+        self._replace(feats, self._normed(held(feats), layer, running=running).rows)
         return feats.bfloat16() if self.halves else feats
 
     def block_of(self, block: Block, feats: Tensor, *, beside: Sequence[Map]) -> Tensor:
@@ -150,9 +152,9 @@ class StripRenderer:
         x = source = held(feats)
         for layer in before:
             x = self.layered(x, layer, beside=[*beside, source])
-        raw = noised(convolved(x, last.conv), last, self.noise)
+        raw = noised(convolved(x, last.conv), last, noise=self.noise)
         _, running = self._passed(raw, keeps=False)
-        change = self._normed(raw, last, running, relu=False)
+        change = self._normed(raw, last, running=running, relu=False)
         output, _ = self._passed(summed(change, cropped_to(source, change.size_hw)), keeps=True)
         assert output is not None
         return output
@@ -160,17 +162,17 @@ class StripRenderer:
     def _add_block(self, block: Block, feats: Tensor, *, beside: Sequence[Map]) -> None:
         """Replace `feats` by `block` of them."""
         source = held(feats)
-        raw = noised(convolved(source, block.one.conv), block.one, self.noise)
+        raw = noised(convolved(source, block.one.conv), block.one, noise=self.noise)
         needed = held_bytes(source, *beside) + self.bytes_of(raw)
         kept, running = self._passed(raw, keeps=needed <= self.room_bytes)
-        one = self._normed(raw if kept is None else held(kept), block.one, running)
-        raw = noised(convolved(one, block.two.conv), block.two, self.noise)
+        one = self._normed(raw if kept is None else held(kept), block.one, running=running)
+        raw = noised(convolved(one, block.two.conv), block.two, noise=self.noise)
         if kept is None:
             _, running = self._passed(raw, keeps=False)
         else:
             running = self._replace(kept, raw.rows)
             raw = held(kept)
-        two = self._normed(raw, block.two, running, relu=False)
+        two = self._normed(raw, block.two, running=running, relu=False)
         self._replace(feats, summed(two, source).rows)
 
     def bytes_of(self, map_: Map, *, wide: bool = False) -> int:
@@ -183,9 +185,9 @@ class StripRenderer:
         parts = (RunningMoments.of(read(start, stop), covariances=True) for start, stop in self.spans(height))
         return reduce(RunningMoments.joined, parts).moments()
 
-    def _normed(self, raw: Map, layer: Layer, running: RunningMoments, *, relu: bool = True) -> Map:
+    def _normed(self, raw: Map, layer: Layer, *, running: RunningMoments, relu: bool = True) -> Map:
         assert isinstance(layer.norm, Norm)
-        return normed(raw, layer.norm, running, self.style_weights, relu=relu)
+        return normed(raw, layer.norm, running=running, style_weights=self.style_weights, relu=relu)
 
     def _passed(self, map_: Map, *, keeps: bool) -> tuple[Tensor | None, RunningMoments]:
         """One pass over all of `map_`: its features `(1, c, h, w)` if `keeps`, and their moments."""

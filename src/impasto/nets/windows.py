@@ -51,7 +51,7 @@ def padded_size(size_hw: SizeHW, *, stride: int, smallest_px: int) -> SizeHW:
     return height, width
 
 
-def mirrored_indices(start: int, stop: int, length: int, device: torch.device | None = None) -> Tensor:
+def mirrored_indices(start: int, stop: int, *, length: int, device: torch.device | None = None) -> Tensor:
     """Indices `start` to `stop` into `length` places, reflected at the borders as often as needed."""
     period = max(1, 2 * (length - 1))
     index = torch.arange(start, stop, device=device) % period
@@ -63,6 +63,7 @@ def mirrored(image: Tensor, size_hw: SizeHW) -> Tensor:
     if tuple(image.shape[-2:]) == size_hw:
         return image
     rows, columns = (
-        mirrored_indices(0, side, length, image.device) for side, length in zip(size_hw, image.shape[-2:], strict=True)
+        mirrored_indices(0, side, length=length, device=image.device)
+        for side, length in zip(size_hw, image.shape[-2:], strict=True)
     )
     return image[..., rows[:, None], columns]

@@ -141,7 +141,7 @@ def _picture_style(
 
     if match_style != "no":
         return named(picture=COLOUR_MATCHES[match_style](pixels(), content))
-    code = cache.style_code(plan, style, max(size), pixels, progress=progress)
+    code = cache.style_code(plan, style, long_side_px=max(size), read=pixels, progress=progress)
     return named(picture=pixels()) if code is None else named(code=code)
 
 

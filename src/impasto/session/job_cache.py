@@ -65,9 +65,9 @@ class JobCache:
         self,
         plan: Plan,
         style: PictureStyle,
+        *,
         long_side_px: int,
         read: Callable[[], Tensor],
-        *,
         progress: Progress | None = None,
     ) -> Code | None:
         """The code of a style picture for outputs of this long side; None where codes are not kept or do not exist."""

@@ -90,7 +90,8 @@ class Session:
         """Keep the state after `step` beside `output`, for `open_session(…, resume=True)`; None where there is none."""
         if not (isinstance(step, PaintedStep) and step.pause and self.recipe):
             return None
-        pause.save_state(step.pause(), self.recipe, path := pause.path_for(output))
+        path = pause.path_for(output)
+        pause.save_state(step.pause(), self.recipe, path=path)
         return path
 
     def forget(self, output: Path) -> None:
@@ -132,13 +133,13 @@ def open_session(
     if not force:
         check_memory(plan, loaded)
     inputs = read_inputs(plan, cache=cache, progress=progress)
-    plan = _within_seconds(plan, loaded, inputs, paused=pause.path_for(output) if resume else None)
+    plan = _within_seconds(plan, loaded, inputs=inputs, paused=pause.path_for(output) if resume else None)
     recipe = None if plan.in_memory else recipe_for(plan, loaded, folder=output.parent)
     state = pause.load_state(pause.path_for(output), recipe) if resume and recipe is not None else None
     return Session(plan, inputs, loaded, recipe, state, output.parent.absolute())
 
 
-def _within_seconds(plan: Plan, loaded: LoadedMethod, inputs: Inputs, *, paused: Path | None) -> Plan:
+def _within_seconds(plan: Plan, loaded: LoadedMethod, *, inputs: Inputs, paused: Path | None) -> Plan:
     """The plan with steps in place of a time budget; a paused painting keeps its steps."""
     job = plan.job
     if not job.optimise.seconds:

@@ -17,7 +17,7 @@ def path_for(output: Path) -> Path:
     return output.with_name(output.name + ".paused")
 
 
-def save_state(paused: Paused, recipe: Recipe, path: Path) -> None:
+def save_state(paused: Paused, recipe: Recipe, *, path: Path) -> None:
     """Write the state with the recipe it belongs to, whole or not at all."""
     with written_whole(path) as temporary:
         torch.save({"recipe": recipe.to_json(), "paused": paused.to_dict()}, temporary)

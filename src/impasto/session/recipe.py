@@ -62,7 +62,7 @@ class Recipe:
         """The recipe in a note or sidecar; `StateError` where it is none."""
         try:
             data = json.loads(text)
-            job = from_dict(Job, _of_today(data["job"]), "recipe")
+            job = from_dict(Job, _of_today(data["job"]), where="recipe")
             inputs = _texts(data["inputs"])
             _check_masks(job, inputs)
             return cls(job, inputs, _texts(data["weights"]), _circumstances(data["made_with"]))
@@ -78,7 +78,7 @@ class Recipe:
         if old == new:
             return self
 
-        names = _renamed(self.job, self.inputs, lambda name: relative_to(new, old / name))
+        names = _renamed(self.job, self.inputs, path=lambda name: relative_to(new, old / name))
         inputs = {names[name]: digest for name, digest in self.inputs.items()}
         return dataclasses.replace(self, job=_with_files(self.job, names), inputs=inputs)
 
@@ -116,7 +116,7 @@ def recipe_for(plan: Plan, loaded: LoadedMethod, *, folder: Path) -> Recipe:
 
     The device is a circumstance, not an option: the same job may be painted again on another one.
     """
-    names = _renamed(plan.job, plan.files, lambda name: relative_to(folder, Path(os.path.expanduser(name))))
+    names = _renamed(plan.job, plan.files, path=lambda name: relative_to(folder, Path(os.path.expanduser(name))))
     inputs = {names[name]: sha256_of(Path(os.path.expanduser(name))) for name in plan.files}
     device = painting_device(plan.job.paint.device)
     job = dataclasses.replace(plan.job, paint=dataclasses.replace(plan.job.paint, device="auto"))
@@ -155,13 +155,15 @@ def job_again(
             changed.append(f"{path} has changed")
     if changed:
         raise StateError(f"the recipe's inputs are not what they were: {'; '.join(changed)}.")
-    names = _renamed(recipe.job, recipe.inputs, lambda name: paths.get(name, os.path.normpath(folder / name)))
+    names = _renamed(recipe.job, recipe.inputs, path=lambda name: paths.get(name, os.path.normpath(folder / name)))
     return _with_files(recipe.job, names)
 
 
 def with_absolute_files(plan: Plan) -> Job:
     """The plan's job for a process in another folder."""
-    return _with_files(plan.job, _renamed(plan.job, plan.files, lambda name: os.path.abspath(os.path.expanduser(name))))
+    return _with_files(
+        plan.job, _renamed(plan.job, plan.files, path=lambda name: os.path.abspath(os.path.expanduser(name)))
+    )
 
 
 def _moved_inputs(recipe: Recipe, *, content: str | Path | None, styles: Sequence[str | Path]) -> dict[str, str]:
@@ -182,7 +184,7 @@ def relative_to(folder: Path, path: Path) -> str:
         return str(path.resolve())
 
 
-def _renamed(job: Job, files: Collection[str], path: Callable[[str], str]) -> dict[str, str]:
+def _renamed(job: Job, files: Collection[str], *, path: Callable[[str], str]) -> dict[str, str]:
     """The new name of each of the job's `files`; that of weights keeps the look of a path."""
     weights = METHODS[job.paint.method].weights_of(job, ())
     names = {name: as_path(path(name)) if name in weights else path(name) for name in files}

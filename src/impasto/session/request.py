@@ -22,7 +22,7 @@ def job_from(
     Raises `UnknownName` for another preset.
     """
     if preset is not None and preset not in PRESETS:
-        raise UnknownName.of("preset", preset, PRESETS)
+        raise UnknownName.of("preset", preset, known=PRESETS)
     values: dict[str, dict[str, Any]] = {}
     for group, options in (PRESETS[preset].options if preset is not None else {}).items():
         values[group] = dict(options)
@@ -41,9 +41,9 @@ def mix_sources(
 
     Raises `OptionError` for another number of them.
     """
-    each_scale = _each("style_scale", [scales] if isinstance(scales, int | float) else list(scales), len(styles))
+    each_scale = _each("style_scale", [scales] if isinstance(scales, int | float) else list(scales), count=len(styles))
     given = [masks] if isinstance(masks, str | Path) else list(masks)
-    each_mask = _each("mask", given, len(styles)) if given else [None] * len(styles)
+    each_mask = _each("mask", given, count=len(styles)) if given else [None] * len(styles)
     return [
         StyleSource(source=source, weight=weight, scale=scale, mask=None if mask is None else Path(mask))
         for (source, weight), scale, mask in zip(styles, each_scale, each_mask, strict=True)
@@ -62,7 +62,7 @@ def _values(options: Options) -> dict[str, Any]:
 T = TypeVar("T")
 
 
-def _each(name: str, values: list[T], count: int) -> list[T]:
+def _each(name: str, values: list[T], *, count: int) -> list[T]:
     if len(values) not in (1, count):
         raise OptionError(f"`{name}` has {len(values)} values; one is needed, or one for each style: {count}.")
     return values * count if len(values) == 1 else values

@@ -88,7 +88,7 @@ class StyleCatalogue:
             return self._checked_name(name)
         if name.style:
             if name.network not in self.networks:
-                unknown = UnknownName.of("network", name.network, self.networks)
+                unknown = UnknownName.of("network", name.network, known=self.networks)
                 raise UnknownName(f"there is no file {text}: {unknown}")
             return self._checked_name(name)
         if len(self.networks.get(text, ())) == 1:  # also where a network of many has a style of this name
@@ -101,7 +101,7 @@ class StyleCatalogue:
             return self._checked_name(StyleName(holders[0], text))
         if text in self.networks:
             raise OptionError(several(text, self.networks[text]))
-        raise UnknownName(f"there is no file {text}: {UnknownName.of('trained style', text, self.names)}")
+        raise UnknownName(f"there is no file {text}: {UnknownName.of('trained style', text, known=self.names)}")
 
     def sources(self, chosen: Sequence[str] = ()) -> list[str]:
         """The text of each style of the networks, files and styles `chosen`: short where that is unambiguous.
@@ -148,7 +148,7 @@ class StyleCatalogue:
         if styles is None:
             return name
         if name.style and name.style not in styles:
-            raise UnknownName.of(f"style of {name.network}", name.style, styles)
+            raise UnknownName.of(f"style of {name.network}", name.style, known=styles)
         if len(styles) > 1 and not name.style:
             raise OptionError(several(name.network, styles))
         return name if len(styles) > 1 else StyleName(name.network)

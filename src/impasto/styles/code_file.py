@@ -80,6 +80,6 @@ def code_for(network: Network, path: Path) -> dict[str, Tensor]:
             f"{path} does not have the {kind} of {', '.join(needed)} that {network.name} needs. Save the style again "
             "with this network, or give the picture."
         )
-    cards.check_shapes({name: tuple(file.tensors[name].shape) for name in needed}, needed, str(path))
+    cards.check_shapes({name: tuple(file.tensors[name].shape) for name in needed}, needed, where=str(path))
     optional = {*OPTIONAL} & file.tensors.keys()
     return {name: file.tensors[name] for name in (*needed, *optional)}

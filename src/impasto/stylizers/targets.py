@@ -57,7 +57,7 @@ def style_loss(name: str) -> StyleLoss | MatchedLoss:
     """The style loss of that name."""
     rows: dict[str, StyleLoss | MatchedLoss] = {**STYLE_LOSSES, **MATCHED_LOSSES, "gatys": GATYS, "nearest": NEAREST}
     if name not in rows:
-        raise UnknownName.of("style loss", name, rows)
+        raise UnknownName.of("style loss", name, known=rows)
     return rows[name]
 
 

@@ -36,7 +36,9 @@ RANDOM = "none"
 MEASURED = 128  # styles that the statistics of codes are measured on
 
 
-def train_arbitrary(options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions, folder: Path) -> Iterator[Progress]:
+def train_arbitrary(
+    options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions, *, folder: Path
+) -> Iterator[Progress]:
     """Train a network and write `network.safetensors` with its card into `folder`.
 
     Called again with the same folder after a stop, it resumes exactly; `StateError` if the folder is of other options
@@ -51,7 +53,7 @@ def prepare(options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions) -> Run
     """The training. Options are checked before a picture is read."""
     fitting = resolved(fitting)
     content_layers = sources.evenly("content_layers", options.content_layers)
-    style_layers = sources.weighted("style_layers", options.style_layers, options.style_layer_weights)
+    style_layers = sources.weighted("style_layers", options.style_layers, weights=options.style_layer_weights)
     _check_losses(options)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not affected
         encoder = encoders.load_encoder(options.encoder, precision=fitting.precision)
@@ -59,15 +61,15 @@ def prepare(options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions) -> Run
     layers: list[str] = [*content_layers, *style_layers, *net.code_layers]  # type: ignore[misc]
     stride: int = net.stride  # type: ignore[assignment]
     smallest_px = max(2 * stride, encoder.smallest_px(list(style_layers)) * 2 ** (options.sizes - 1))
-    sources.check_size(options.crop_px, encoder, layers, stride=stride, smallest_px=smallest_px)
+    sources.check_size(options.crop_px, encoder, layers=layers, stride=stride, smallest_px=smallest_px)
     lists = [sources.listed_in(name, getattr(options, name)) for name in ("contents", "styles")]
     sets = [
         sources.dataset(pictures, short_side_px=options.short_side_px, memory_gb=options.memory_gb / 2)
         for pictures in lists
     ]
-    pairs = Pairs(*(_crops(pictures, options, fitting, number=i) for i, pictures in enumerate(sets)))
+    pairs = Pairs(*(_crops(pictures, options, fitting=fitting, number=i) for i, pictures in enumerate(sets)))
     if isinstance(net, Predicted) and not bool(net.code_mean.any()):  # not measured by an earlier training
-        net.measure(_codes(net, encoder, pairs))
+        net.measure(_codes(net, encoder, pairs=pairs))
     task = _task(options, net, encoder=encoder, shown=_shown(sets, options.crop_px) if fitting.sample_every else None)
     digest = sources.digest(*lists)
     metadata = _metadata(options, encoder, pictures={"contents": len(sets[0]), "styles": len(sets[1])}, digest=digest)
@@ -91,7 +93,7 @@ def _task(
         encoder=encoder,
         weights=_weights(options),
         content_layers=sources.evenly("content_layers", options.content_layers),
-        style_layers=sources.weighted("style_layers", options.style_layers, options.style_layer_weights),
+        style_layers=sources.weighted("style_layers", options.style_layers, weights=options.style_layer_weights),
         style_losses=options.style_losses,
         normalise_content=options.normalise_content,
         sizes=options.sizes,
@@ -158,7 +160,7 @@ def _network(options: ArbitraryTrainOptions, encoder: Encoder, *, seed: int) -> 
         raise OptionError(f"`encoder={options.encoder}` does not fit `variant={options.variant}`: {error}") from error
     source = _start_from(options)
     if source is not None:
-        _start(net, source, options)
+        _start(net, source, options=options)
     if options.keep_painter:
         if not isinstance(net, Predicted) or source is None:
             raise OptionError("`keep_painter` needs `variant=predicted` and weights to start from. Leave it out.")
@@ -173,20 +175,20 @@ def _start_from(options: ArbitraryTrainOptions) -> str | None:
     return None if options.start_from == RANDOM else options.start_from
 
 
-def _start(net: nn.Module, source: str, options: ArbitraryTrainOptions) -> None:
+def _start(net: nn.Module, source: str, *, options: ArbitraryTrainOptions) -> None:
     """Load the weights of `source`, perhaps trained with another encoder of the same widths, into `net`."""
     file = readers.load_weights(source)
     try:
         if isinstance(net, Predicted) and file.card.kind == FAST:
             net.begin(file.tensors, file.card.name)
             return
-        fill(net, with_own_defaults(net, file.tensors), file.card.name)
+        fill(net, with_own_defaults(net, file.tensors), where=file.card.name)
     except WeightsMismatch as error:
         raise WeightsMismatch(f"`start_from={source}` does not fit `variant={options.variant}`: {error}") from error
 
 
 def _crops(
-    pictures: ImageDataset, options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions, *, number: int
+    pictures: ImageDataset, options: ArbitraryTrainOptions, *, fitting: ArbitraryFitOptions, number: int
 ) -> Crops:
     seed = 2 * fitting.seed + number
     return Crops(pictures, fitting.batch_size, options.crop_px, seed, smallest_crop=options.smallest_crop)
@@ -203,7 +205,7 @@ def _shown(sets: Sequence[ImageDataset], side_px: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _codes(net: Predicted, encoder: Encoder, pairs: Pairs) -> dict[str, Tensor]:
+def _codes(net: Predicted, encoder: Encoder, *, pairs: Pairs) -> dict[str, Tensor]:
     """The codes of some styles, by layer."""
     codes: list[Code] = []
     for step in range(NEVER, NEVER - (-MEASURED // pairs.styles.batch_size)):

@@ -92,7 +92,7 @@ class Norm:
 
 
 @torch.no_grad()
-def channel_norms(teacher: Teacher, images: Tensor, layers: Sequence[str]) -> dict[str, Norm]:
+def channel_norms(teacher: Teacher, images: Tensor, *, layers: Sequence[str]) -> dict[str, Norm]:
     """The statistics of a teacher's channels on some pictures; a channel that never fires has a deviation of 1."""
     norms = {}
     for name, feats in teacher(images, layers).items():

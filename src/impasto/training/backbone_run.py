@@ -37,7 +37,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 EncoderTask = backbone.Distillation | backbone.Classification
 
 
-def train_backbone(options: BackboneOptions, fitting: FitOptions, folder: Path) -> Iterator[Progress]:
+def train_backbone(options: BackboneOptions, fitting: FitOptions, *, folder: Path) -> Iterator[Progress]:
     """Train an encoder and write `encoder.safetensors` with its card into `folder`.
 
     By distillation with `options.teacher`, by classification without. Called again with the same folder after a stop,
@@ -54,9 +54,13 @@ def prepare(options: BackboneOptions, fitting: FitOptions) -> Run[EncoderTask]:
     fitting = _timed(options, fitting, pictures=len(train.pictures))
     crops = _crops(train, options, fitting=fitting, odds=odds)
     sample = sampled(crops)
-    encoder = _encoder(options, fitting, sample)
+    encoder = _encoder(options, fitting, sample=sample)
     task: EncoderTask
-    task = _distillation(encoder, options, sample) if options.teacher else _classification(encoder, train, held_out)
+    task = (
+        _distillation(encoder, options, sample=sample)
+        if options.teacher
+        else _classification(encoder, train, held_out=held_out)
+    )
     teacher = task.teacher if isinstance(task, backbone.Distillation) else None
     counts = {"pictures": len(train.pictures), "classes": len(train.classes)} | _provenance(teacher)
     metadata = training_metadata(options, counts=counts)
@@ -142,7 +146,7 @@ def sampled(crops: Crops) -> Tensor:
     return torch.cat([crops(NEVER + i).images for i in range(batches)])[:SAMPLE]
 
 
-def _encoder(options: BackboneOptions, fitting: FitOptions, sample: Tensor) -> Vgg:
+def _encoder(options: BackboneOptions, fitting: FitOptions, *, sample: Tensor) -> Vgg:
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not affected
         torch.manual_seed(fitting.seed)
         encoder = Vgg(**ARCHITECTURES[options.arch], **_colours(), batch_norm=options.start_from is None)
@@ -155,7 +159,7 @@ def _encoder(options: BackboneOptions, fitting: FitOptions, sample: Tensor) -> V
     return encoder
 
 
-def _classification(encoder: Vgg, train: LabelledSet, held_out: LabelledSet | None) -> backbone.Classification:
+def _classification(encoder: Vgg, train: LabelledSet, *, held_out: LabelledSet | None) -> backbone.Classification:
     if held_out is not None and train.labels is not None and held_out.labels is None:
         raise DataError("the pictures of `validation` have no classes: a folder a class, or a CSV with them is needed.")
     if not train.all_labelled or len(train.classes) < 2:
@@ -163,14 +167,14 @@ def _classification(encoder: Vgg, train: LabelledSet, held_out: LabelledSet | No
     return backbone.Classification(encoder, len(train.classes))
 
 
-def _distillation(encoder: Vgg, options: BackboneOptions, sample: Tensor) -> backbone.Distillation:
+def _distillation(encoder: Vgg, options: BackboneOptions, *, sample: Tensor) -> backbone.Distillation:
     assert options.teacher is not None
     teacher = table.load_encoder(options.teacher)
     teacher.net.align_borders()
     pairs = backbone.layer_pairs(encoder, teacher.net)
     if not pairs:
         raise OptionError(f"`teacher={options.teacher}` has no layers to match {', '.join(backbone.MATCHED)}.")
-    norms = backbone.channel_norms(teacher, sample, list(pairs.values()))
+    norms = backbone.channel_norms(teacher, sample, layers=list(pairs.values()))
     weighting = {"score_weight": options.score_weight, "temperature": options.temperature}
     return backbone.Distillation(encoder, teacher, norms, pairs, teacher.net.score_layer, **weighting)
 
@@ -229,9 +233,9 @@ def _measured(
     pictures, labels = held_out.readable()
     measured: dict[str, Any] = {"pictures": len(pictures)}
     if isinstance(task, backbone.Distillation):
-        measured["teacher"] = measures.teacher_agreement(student, task, pictures, options.crop_px)
+        measured["teacher"] = measures.teacher_agreement(student, task, pictures=pictures, px=options.crop_px)
     elif held_out.labels is not None:
-        measured["class_accuracy"] = measures.class_accuracy(student, pictures, labels, options.crop_px)
+        measured["class_accuracy"] = measures.class_accuracy(student, pictures, labels=labels, px=options.crop_px)
     known = train.readable(labelled=True)
     if held_out.labels is not None and len(set(known[1])) > 1:
         measured["probe_accuracy"] = measures.probe_accuracy(

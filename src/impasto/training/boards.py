@@ -69,7 +69,7 @@ class TensorBoard:
     """Event files. They are append-only: steps that are repeated after a resume are marked as purged."""
 
     def __init__(self, folder: Path, *, step: int) -> None:
-        package = optional("tensorboardX", "train", "`tensorboard`")
+        package = optional("tensorboardX", "train", purpose="`tensorboard`")
         suffix = f".{step:09d}"  # file names have a resolution of one second: a quick resume would reuse the name
         self._writer: Any = package.SummaryWriter(str(folder), purge_step=step + 1, filename_suffix=suffix)
 

@@ -36,7 +36,7 @@ class Trained:
     skipped: int = 0
 
 
-def save(state: Trained, path: Path, options: FitOptions) -> None:
+def save(state: Trained, path: Path, *, options: FitOptions) -> None:
     """Write a checkpoint atomically."""
     contents = {
         "module": state.module.state_dict(),
@@ -52,7 +52,7 @@ def save(state: Trained, path: Path, options: FitOptions) -> None:
         temporary.write_bytes(_sealed(buffer.getvalue()))
 
 
-def restore(state: Trained, path: Path, options: FitOptions) -> None:
+def restore(state: Trained, path: Path, *, options: FitOptions) -> None:
     """Load a checkpoint into `state`. Raises `StateError` if it is damaged, or of other options or another network.
 
     `steps` may be raised, but not below the step of the checkpoint. An option that is younger than the checkpoint

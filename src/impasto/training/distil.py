@@ -137,10 +137,12 @@ class Distillation:
         self, batch: DistillBatch, rows: Sequence[int], teachers: Sequence[int], *, place: torch.device
     ) -> Tensor:
         """The painting of each of `teachers` of the content in its row, `(n, 3, px, px)` on `place`."""
-        paintings = [self._painting(batch, row, number, place) for row, number in zip(rows, teachers, strict=True)]
+        paintings = [
+            self._painting(batch, row, number=number, place=place) for row, number in zip(rows, teachers, strict=True)
+        ]
         return torch.cat(paintings).contiguous(memory_format=torch.channels_last)
 
-    def _painting(self, batch: DistillBatch, row: int, number: int, place: torch.device) -> Tensor:
+    def _painting(self, batch: DistillBatch, row: int, *, number: int, place: torch.device) -> Tensor:
         if batch.given[row, number]:
             return batch.painted[number][row : row + 1].to(place)
         painter, content = self.teachers[number].painter, batch.contents[row : row + 1]

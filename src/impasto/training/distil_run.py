@@ -49,8 +49,8 @@ NOT_STATED = "not stated"
 def train_distil(
     options: DistilOptions,
     fitting: FastFitOptions,
-    folder: Path,
     *,
+    folder: Path,
     tell: Callable[[str], object] = lambda line: None,
 ) -> Iterator[Progress]:
     """Train a network by teachers and write `network.safetensors` with its card into `folder`.
@@ -77,12 +77,12 @@ def prepare(
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not affected
         encoder = encoders.load_encoder(options.encoder, pooling=options.pooling, precision=fitting.precision)
         layers = _layers(options, encoder)
-        teachers = _teachers(options, fitting, used)
+        teachers = _teachers(options, fitting, contents=used)
         net = untrained(options, [teacher.name for teacher in teachers], seed=fitting.seed)
-    sources.check_size(options.crop_px, encoder, list(layers), stride=net.stride, smallest_px=net.smallest_px)
+    sources.check_size(options.crop_px, encoder, layers=list(layers), stride=net.stride, smallest_px=net.smallest_px)
     for teacher in teachers:
         _check(teacher, options.crop_px, tell=tell, contents=len(used))
-    paintings = _shown(shown, teachers, options) if fitting.sample_every else None
+    paintings = _shown(shown, teachers, options=options) if fitting.sample_every else None
     task = _task(options, net, encoder=encoder, teachers=teachers, shown=paintings)
     batches = _batches(used, task, options=options, fitting=fitting, weights=weights)
     _init_palette(task, batches, options=options)
@@ -198,7 +198,7 @@ def _init_palette(task: Distillation, batches: DistillBatches, *, options: Disti
         taught = dataclasses.replace(task, teachers=(teacher,), cache=None)
         paintings = taught.painted(batch, range(PALETTE_SAMPLES), [0] * PALETTE_SAMPLES, place=torch.device("cpu"))
         colours.append(torch.cat(list(torch.split(paintings, 1)), dim=3))  # side by side, as one picture
-    init_palette(net, colours, batches.weights)
+    init_palette(net, colours, weights=batches.weights)
     if options.start_from is not None:
         started = styles_of(readers.load_weights(options.start_from))
         known = [index for index, teacher in enumerate(task.teachers) if teacher.name in started]
@@ -236,7 +236,7 @@ def _share_gb(options: DistilOptions) -> float:
 
 
 def _teachers(
-    options: DistilOptions, fitting: FastFitOptions, contents: Sequence[sources.Named]
+    options: DistilOptions, fitting: FastFitOptions, *, contents: Sequence[sources.Named]
 ) -> tuple[Teacher, ...]:
     """The teachers in the order of the options. Raises `OptionError` if two have the same name."""
     teachers = []
@@ -279,7 +279,9 @@ def _check(teacher: Teacher, crop_px: int, *, tell: Callable[[str], object], con
         raise NotFinite(f"the teacher {teacher.name} paints NaN or infinite values. Leave it out, or train it again.")
 
 
-def _shown(held: Sequence[sources.Named], teachers: Sequence[Teacher], options: DistilOptions) -> tuple[Tensor, Tensor]:
+def _shown(
+    held: Sequence[sources.Named], teachers: Sequence[Teacher], *, options: DistilOptions
+) -> tuple[Tensor, Tensor]:
     """Contents as squares with the teachers' paintings of them, for samples; white for missing results."""
     dataset = sources.dataset(held, short_side_px=options.short_side_px, memory_gb=1)
     pictures = [(index, picture) for index in range(len(held)) if (picture := dataset.at(index)) is not None]
@@ -291,18 +293,18 @@ def _shown(held: Sequence[sources.Named], teachers: Sequence[Teacher], options: 
         if teacher.painter is not None:
             columns.append(teacher.painter(contents))
         else:
-            columns.append(_squares(_results(source, held, options), pictures, options.crop_px))
+            columns.append(_squares(_results(source, held, options=options), pictures, side_px=options.crop_px))
     return contents, torch.stack(columns, 1)
 
 
-def _results(folder: Path, contents: Sequence[sources.Named], options: DistilOptions) -> Results | None:
+def _results(folder: Path, contents: Sequence[sources.Named], *, options: DistilOptions) -> Results | None:
     try:
         return results_in(folder, contents, short_side_px=options.short_side_px, memory_gb=1)
     except DataError:  # none of these few contents has a result
         return None
 
 
-def _squares(results: Results | None, pictures: Sequence[tuple[int, Bytes]], side_px: int) -> Tensor:
+def _squares(results: Results | None, pictures: Sequence[tuple[int, Bytes]], *, side_px: int) -> Tensor:
     rows = []
     for index, picture in pictures:
         result = None if results is None else results.of(index, picture)

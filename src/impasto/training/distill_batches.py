@@ -45,10 +45,10 @@ class DistillBatches:
     def __call__(self, step: int) -> DistillBatch:
         """The batch of this step."""
         rows = style_weights_at(
-            step, self.batch_size, self.weights, multi_style=self.multi_style, every=self.every, seed=self.seed
+            step, self.batch_size, weights=self.weights, multi_style=self.multi_style, every=self.every, seed=self.seed
         )
         chosen = np.random.default_rng((self.seed, step)).choice(len(self.names), self.batch_size)
-        items = [self._item(int(i), row, (step, n)) for n, (i, row) in enumerate(zip(chosen, rows, strict=True))]
+        items = [self._item(int(i), row, at=(step, n)) for n, (i, row) in enumerate(zip(chosen, rows, strict=True))]
         contents = torch.cat([content for content, _, _ in items])
         given = torch.zeros(len(items), len(self.teachers), dtype=torch.bool)
         painted: dict[int, Tensor] = {}
@@ -58,7 +58,7 @@ class DistillBatches:
                 painted.setdefault(number, torch.zeros_like(contents))[row] = painting[0]
         return DistillBatch(contents, torch.stack([weights for _, weights, _ in items]), given, painted)
 
-    def _item(self, wanted: int, row: Tensor, at: tuple[int, int]) -> Item:
+    def _item(self, wanted: int, row: Tensor, *, at: tuple[int, int]) -> Item:
         index, content, results = self._usable(wanted, row)
         seed = (self.seed, *at) if self.cache is None else _number(self.names[index])
         place = Place.drawn(content, np.random.default_rng(seed), smallest=self.smallest_crop)
@@ -83,14 +83,14 @@ class DistillBatches:
             content = self.contents.at(index)
             if content is None:
                 continue
-            results = {number: self._result(number, index, content) for number in counting}
+            results = {number: self._result(number, index, content=content) for number in counting}
             there = {number: result for number, result in results.items() if result is not None}
             if there or paints:
                 return index, content, there
         names = " and ".join(self.teachers[number].name for number in counting)
         raise DataError(f"none of {len(self.names)} contents is readable and painted by {names}.")
 
-    def _result(self, number: int, index: int, content: Bytes) -> Bytes | None:
+    def _result(self, number: int, index: int, *, content: Bytes) -> Bytes | None:
         results = self.teachers[number].results
         return None if results is None else results.of(index, content)
 

@@ -53,13 +53,18 @@ class StyleBatches:
         """The batch of this step."""
         images = self.contents(step).images
         weights = style_weights_at(
-            step, len(images), self.weights, multi_style=self.multi_style, every=self.every, seed=self.contents.seed
+            step,
+            len(images),
+            weights=self.weights,
+            multi_style=self.multi_style,
+            every=self.every,
+            seed=self.contents.seed,
         )
         return StyledContents(images, weights)
 
 
 def style_weights_at(
-    step: int, count: int, weights: Sequence[float], *, multi_style: str, every: int, seed: int
+    step: int, count: int, *, weights: Sequence[float], multi_style: str, every: int, seed: int
 ) -> Tensor:
     """The weight of each style for each content of a step, `(count, styles)`; see `StyleBatches`."""
     given, styles = torch.tensor(weights), len(weights)
@@ -69,10 +74,10 @@ def style_weights_at(
         return (given / given.sum()).expand(count, -1)
     if multi_style == "alternate":
         return (F.one_hot(torch.tensor(step // every % styles), styles) * given).expand(count, -1)
-    return F.one_hot(_shuffled_styles(step, count, styles, seed=seed), styles) * given
+    return F.one_hot(_shuffled_styles(step, count, styles=styles, seed=seed), styles) * given
 
 
-def _shuffled_styles(step: int, count: int, styles: int, *, seed: int) -> Tensor:
+def _shuffled_styles(step: int, count: int, *, styles: int, seed: int) -> Tensor:
     """A style for each content: permutations of all styles, one after another."""
     chosen = []
     for place in range(step * count, (step + 1) * count):
@@ -153,10 +158,12 @@ class TrainedStyles:
         statistics = loss.statistic(feats)
         for i, row in enumerate(weights.tolist()):
             one = tuple(part[i : i + 1] for part in statistics)
-            distances += [weight * self._distance(loss, one, targets[k]) for k, weight in enumerate(row) if weight]
+            distances += [
+                weight * self._distance(loss, one, target=targets[k]) for k, weight in enumerate(row) if weight
+            ]
         return torch.stack(distances).sum() / len(weights)
 
-    def _distance(self, loss: StyleLoss, statistic: Statistic, target: Statistic) -> Tensor:
+    def _distance(self, loss: StyleLoss, statistic: Statistic, *, target: Statistic) -> Tensor:
         target = tuple(part.to(statistic[0].device) for part in target)
         if self.scale == "relative":
             return loss.distance(statistic, target).log1p()

@@ -41,7 +41,7 @@ def untrained(options: FastNetworkOptions, names: Sequence[str], *, seed: int) -
     learned = names if options.multi_style == "conditional" else names[:1]
     net = Residual(**numbers_of(options), styles=len(learned))
     if options.start_from is not None:
-        start(net, readers.load_weights(options.start_from), learned)
+        start(net, readers.load_weights(options.start_from), names=learned)
     return net
 
 
@@ -59,16 +59,18 @@ def numbers_of(options: FastNetworkOptions) -> dict[str, Any]:
     }
 
 
-def start(net: Residual, file: Loaded, names: Sequence[str]) -> None:
+def start(net: Residual, file: Loaded, *, names: Sequence[str]) -> None:
     """Load the weights of a trained network with the same hyperparameters into `net`.
 
     Styles that it knows by name keep their norm parameters; other styles start with the mean of all. Noise strengths
     that the file lacks stay zero. Raises `WeightsMismatch` with every tensor that differs.
     """
     known = styles_of(file)
-    tensors = {k: _started(value, known, names) if is_style_param(k) else value for k, value in file.tensors.items()}
+    tensors = {
+        k: _started(value, known, names=names) if is_style_param(k) else value for k, value in file.tensors.items()
+    }
     try:
-        fill(net, with_own_defaults(net, tensors), file.card.name)
+        fill(net, with_own_defaults(net, tensors), where=file.card.name)
     except WeightsMismatch as error:
         raise WeightsMismatch(f"`start_from` does not fit a network with these options: {error}") from error
 
@@ -78,7 +80,7 @@ def styles_of(file: Loaded) -> list[str]:
     return [style["name"] for style in file.card.styles] or [file.card.name]
 
 
-def _started(value: Tensor, known: Sequence[str], names: Sequence[str]) -> Tensor:
+def _started(value: Tensor, known: Sequence[str], *, names: Sequence[str]) -> Tensor:
     """Norm parameters `(known, c)`, or `(c,)` of one style, for the styles `names`."""
     table = value.float() if value.ndim == 2 else value.float()[None]
     mean = table.mean(0)
@@ -94,7 +96,7 @@ def timed(options: FastNetworkOptions, fitting: FastFitOptions, *, contents: int
 
 
 @torch.no_grad()
-def init_palette(net: Residual, pictures: Sequence[Tensor], weights: Sequence[float]) -> None:
+def init_palette(net: Residual, pictures: Sequence[Tensor], *, weights: Sequence[float]) -> None:
     """Set palette and contrast of a network that recolours to those of the style pictures `(1, 3, h, w)`.
 
     A network of one style gets their weighted mean.

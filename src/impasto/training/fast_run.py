@@ -80,16 +80,15 @@ def prepare(
         encoder = encoders.load_encoder(options.encoder, pooling=options.pooling, precision=fitting.precision)
         net = untrained(options, [style.name for style in styles], seed=fitting.seed) if network is None else network
     content_layers, style_layers = _layers(options, encoder)
-    sources.check_size(
-        options.crop_px, encoder, [*content_layers, *style_layers], stride=net.stride, smallest_px=net.smallest_px
-    )
+    layers = [*content_layers, *style_layers]
+    sources.check_size(options.crop_px, encoder, layers=layers, stride=net.stride, smallest_px=net.smallest_px)
     pictures = [style_pixels(style, options.style_px) for style in styles]
-    init_palette(net, pictures, weights)
+    init_palette(net, pictures, weights=weights)
     listed = sources.listed_in("contents", options.contents) if contents is None else contents
     shown, used = sources.held_out(listed, options.validation)
     fitting = timed(options, fitting, contents=len(used))
     dataset = sources.dataset(used, short_side_px=options.short_side_px, memory_gb=options.memory_gb)
-    shown_pictures = _shown(shown, pictures, options) if fitting.sample_every else None
+    shown_pictures = _shown(shown, pictures, options=options) if fitting.sample_every else None
     task = _task(options, net, encoder=encoder, pictures=pictures, shown=shown_pictures)
     metadata = _metadata(options, styles, encoder=encoder, used=used)
     card = _card(options, styles, count=net.styles, training=metadata | {"fit": fitting.to_dict()})
@@ -202,7 +201,7 @@ def _layers(options: FastTrainOptions, encoder: Encoder) -> tuple[dict[str, floa
     usual = USUAL_WEIGHTS if options.loss_scale == "relative" and len(style_layers) == len(USUAL_WEIGHTS) else (1.0,)
     return (
         sources.evenly("content_layers", content_layers),
-        sources.weighted("style_layers", style_layers, options.style_layer_weights or usual),
+        sources.weighted("style_layers", style_layers, weights=options.style_layer_weights or usual),
     )
 
 
@@ -248,7 +247,7 @@ def _weights(options: FastTrainOptions) -> Weights:
 
 
 def _shown(
-    held: Sequence[sources.Named], pictures: Sequence[Tensor], options: FastTrainOptions
+    held: Sequence[sources.Named], pictures: Sequence[Tensor], *, options: FastTrainOptions
 ) -> tuple[Tensor, list[Tensor]]:
     """Contents and styles as squares, for samples."""
     pictures_shown = sources.dataset(held, short_side_px=options.short_side_px, memory_gb=1)

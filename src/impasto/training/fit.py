@@ -108,7 +108,7 @@ def learning_rate(step: int, options: FitOptions) -> float:
     return top * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def begin(task: Task[Any], options: FitOptions, device: torch.device | str = "cpu") -> Trained:
+def begin(task: Task[Any], options: FitOptions, *, device: torch.device | str = "cpu") -> Trained:
     """The untrained module with its optimiser."""
     with seeded(options.seed, torch.device(device)):
         module = task.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -125,7 +125,7 @@ def begin(task: Task[Any], options: FitOptions, device: torch.device | str = "cp
     return Trained(module, optimizer, average)
 
 
-def fit(task: Task[B], batches: Callable[[int], B], options: FitOptions, *, folder: Path) -> Iterator[Progress]:
+def fit(task: Task[B], batches: Callable[[int], B], *, options: FitOptions, folder: Path) -> Iterator[Progress]:
     """Train, yielding after every step; `folder` receives `checkpoint.pt` and `log.jsonl`, and on demand
     `samples/step-000500.png`, `samples.gif` and `tensorboard/`.
 
@@ -140,9 +140,9 @@ def fit(task: Task[B], batches: Callable[[int], B], options: FitOptions, *, fold
     """
     sampling.check(task, options)
     options, team = resolved(options), processes.gathered(options.device)
-    state = begin(task, options, team.device)
+    state = begin(task, options, device=team.device)
     if (folder / CHECKPOINT).exists():
-        restore(state, folder / CHECKPOINT, options)
+        restore(state, folder / CHECKPOINT, options=options)
     team.check_same(state.step)
     loss = team.joined(Loss(task, state.module))
     with contextlib.ExitStack() as stack:
@@ -159,13 +159,15 @@ def fit(task: Task[B], batches: Callable[[int], B], options: FitOptions, *, fold
                                 "Use a smaller `learning_rate`; the last checkpoint is kept.")  # fmt: skip
             state.step += 1
             sample = (
-                _written(task, state, reported, options=options, folder=folder, taken=taken) if team.first else None
+                _written(task, state, reported=reported, options=options, folder=folder, taken=taken)
+                if team.first
+                else None
             )
             try:
                 yield Progress(state.step, options.steps, taken.losses, taken.rate, state.skipped, team.about, sample)
             except GeneratorExit:
                 if team.first and not _due(state, options):
-                    save(state, folder / CHECKPOINT, options)
+                    save(state, folder / CHECKPOINT, options=options)
                 raise
     if state.skipped >= state.step:
         raise NotFinite(f"the loss was not finite in any of {state.step} steps: nothing was learned. "
@@ -262,12 +264,12 @@ def _due(state: Trained, options: FitOptions) -> bool:
 
 
 def _written(
-    task: Task[Any], state: Trained, reported: list[boards.Board], *, options: FitOptions, folder: Path, taken: _Taken
+    task: Task[Any], state: Trained, *, reported: list[boards.Board], options: FitOptions, folder: Path, taken: _Taken
 ) -> Path | None:
     """Write the outputs that are due after a step; the path of the sample, if one was written."""
     last, sample = state.step == options.steps, None
     if options.sample_every and isinstance(task, Sampled) and (state.step % options.sample_every == 0 or last):
-        sample = sampling.written(task, state, folder / "samples", seed=options.seed)
+        sample = sampling.written(task, state, folder=folder / "samples", seed=options.seed)
         if options.animation:
             sampling.animate(folder / "samples", folder / "samples.gif", step=state.step)
     for board in reported:
@@ -276,5 +278,5 @@ def _written(
         if sample is not None:
             board.show(state.step, sample)
     if _due(state, options):
-        save(state, folder / CHECKPOINT, options)
+        save(state, folder / CHECKPOINT, options=options)
     return sample

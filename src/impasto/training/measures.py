@@ -16,7 +16,9 @@ PROBED = 6000  # pictures that a probe learns from at most, evenly chosen
 
 
 @torch.no_grad()
-def teacher_agreement(student: nn.Module, task: Distillation, pictures: Sequence[Bytes], px: int) -> dict[str, float]:
+def teacher_agreement(
+    student: nn.Module, task: Distillation, *, pictures: Sequence[Bytes], px: int
+) -> dict[str, float]:
     """Errors of the student's features against the teacher's standardised ones (1 is no better than their mean), by
     layer, and `first_class`: how often both name the same class."""
     student.eval()
@@ -35,7 +37,7 @@ def teacher_agreement(student: nn.Module, task: Distillation, pictures: Sequence
 
 
 @torch.no_grad()
-def class_accuracy(student: Student, pictures: Sequence[Bytes], labels: Sequence[int], px: int) -> float:
+def class_accuracy(student: Student, pictures: Sequence[Bytes], *, labels: Sequence[int], px: int) -> float:
     """Share of pictures whose class the student's head names."""
     student.eval()
     right = 0
@@ -59,7 +61,7 @@ def probe_accuracy(
     it tells what the features know, whatever they were trained for (Alain & Bengio 2016).
     """
     every = -(-len(train[0]) // PROBED)
-    known, unknown = pooled(encoder, train[0][::every], px), pooled(encoder, held_out[0], px)
+    known, unknown = pooled(encoder, train[0][::every], px=px), pooled(encoder, held_out[0], px=px)
     mean, std = known.mean(0), known.std(0).clamp(min=1e-6)
     known, unknown = (known - mean) / std, (unknown - mean) / std
     one_hot = nn.functional.one_hot(torch.tensor(train[1][::every]), max(train[1]) + 1).double()
@@ -71,7 +73,7 @@ def probe_accuracy(
 
 
 @torch.no_grad()
-def pooled(encoder: Vgg, pictures: Sequence[Bytes], px: int) -> Tensor:
+def pooled(encoder: Vgg, pictures: Sequence[Bytes], *, px: int) -> Tensor:
     """Mean features of the two deepest ReLUs, `(n, c)` float64."""
     encoder.eval()
     layers = [name for name in encoder.layers if name.startswith("relu")][-2:]

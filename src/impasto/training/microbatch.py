@@ -21,25 +21,27 @@ def part_of(batch: B, index: int, *, count: int) -> B:
     """
     if count == 1:
         return batch
-    part: B = _part(batch, index, count)
+    part: B = _part(batch, index, count=count)
     return part
 
 
-def _part(value: Any, index: int, count: int) -> Any:
+def _part(value: Any, index: int, *, count: int) -> Any:
     if isinstance(value, Tensor | np.ndarray):
-        return _rows(value, index, count) if value.ndim else value
+        return _rows(value, index, count=count) if value.ndim else value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: _part(getattr(value, f.name), index, count) for f in dataclasses.fields(value) if f.init}
+        fields = {
+            f.name: _part(getattr(value, f.name), index, count=count) for f in dataclasses.fields(value) if f.init
+        }
         return dataclasses.replace(value, **fields)
     if isinstance(value, dict):
-        return {key: _part(held, index, count) for key, held in value.items()}
+        return {key: _part(held, index, count=count) for key, held in value.items()}
     if isinstance(value, tuple | list):
-        items = [_part(held, index, count) for held in value]
+        items = [_part(held, index, count=count) for held in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     return value
 
 
-def _rows(value: Any, index: int, count: int) -> Any:
+def _rows(value: Any, index: int, *, count: int) -> Any:
     size, rest = divmod(len(value), count)
     if rest or not size:
         raise OptionError(f"a batch of {len(value)} does not divide into {count} equal parts, one for each process "

@@ -38,7 +38,7 @@ WHOLE = "whole"  # folder of the second part of the training
 
 
 def train_style(
-    picture: Path, options: NewStyleOptions, fitting: NewStyleFitOptions, folder: Path
+    picture: Path, options: NewStyleOptions, *, fitting: NewStyleFitOptions, folder: Path
 ) -> Iterator[Progress]:
     """Teach a network the style of `picture`; `network.safetensors` in `folder` receives this style alone.
 
@@ -47,7 +47,7 @@ def train_style(
     more steps change the whole network. Stopping, resuming and errors are as for `train_fast`, with `WeightsError` for
     a network of another kind.
     """
-    run = begin(picture, options, fitting)
+    run = begin(picture, options, fitting=fitting)
     for key, parameter in run.task.network.named_parameters():
         parameter.requires_grad_(is_style_param(key))
     lock_run_config(folder, run.metadata)
@@ -56,22 +56,22 @@ def train_style(
     if options.whole_steps:
         second = dataclasses.replace(run.fitting, steps=options.whole_steps, learning_rate=options.whole_learning_rate)
         run.task.network.requires_grad_(True)
-        fill(run.task.network, averaged(folder / CHECKPOINT), "the first part")
+        fill(run.task.network, averaged(folder / CHECKPOINT), where="the first part")
         (folder / WHOLE).mkdir(exist_ok=True)
         whole = dataclasses.replace(run, fitting=second)
         yield from _counted(whole.steps(folder / WHOLE), before=fitting.steps, total=total)
     run.write(folder, checkpoint=folder / WHOLE / CHECKPOINT if options.whole_steps else None)
 
 
-def begin(picture: Path, options: NewStyleOptions, fitting: FastFitOptions) -> Run[TrainedStyles]:
+def begin(picture: Path, options: NewStyleOptions, *, fitting: FastFitOptions) -> Run[TrainedStyles]:
     """The training of the first part: a network with the norm parameters of the style most similar to the picture's."""
     if options.style_weight == 0:
         raise OptionError("`style_weight` is 0, with which no style is learned. Give a larger one, or leave it out.")
     base = _base(options, picture)
-    learning = learning_as(base, picture, options)
+    learning = learning_as(base, picture, options=options)
     contents = None if options.contents else [sources.Named(sample_path(name), name) for name in SAMPLES]
     run = prepare(learning, fitting, network=Residual(**_numbers(base)), contents=contents)
-    fill(run.task.network, nearest(base.tensors, run), base.card.name)
+    fill(run.task.network, nearest(base.tensors, run), where=base.card.name)
     whole = {"whole_steps": options.whole_steps, "whole_learning_rate": options.whole_learning_rate}
     metadata = run.metadata | {
         "network": {"name": base.card.name, "sha256": base.sha256},
@@ -111,7 +111,7 @@ def _base(options: NewStyleOptions, picture: Path) -> Loaded:
     return Loaded(card=card, tensors=painter | {key: value[0] for key, value in params.items()}, sha256=base.sha256)
 
 
-def learning_as(base: Loaded, picture: Path, options: NewStyleOptions) -> FastTrainOptions:
+def learning_as(base: Loaded, picture: Path, *, options: NewStyleOptions) -> FastTrainOptions:
     """The options that the network was trained with, updated by `options`."""
     known = {field.name for field in dataclasses.fields(FastTrainOptions)}
     before = {name: value for name, value in base.card.training.get("options", {}).items() if name in known}
@@ -152,14 +152,14 @@ def nearest(tensors: dict[str, Tensor], run: Run[TrainedStyles]) -> dict[str, Te
     many = max(value.shape[0] if is_style_param(key) and value.ndim == 2 else 1 for key, value in tensors.items())
     batch = run.batches(NEVER)
     candidates = [_style(tensors, index) | colours for index in range(many)]
-    losses = [_style_loss(run, candidate, batch) for candidate in candidates]
+    losses = [_style_loss(run, candidate, batch=batch) for candidate in candidates]
     return candidates[min(range(many), key=losses.__getitem__)]
 
 
 @torch.no_grad()
-def _style_loss(run: Run[TrainedStyles], tensors: dict[str, Tensor], batch: StyledContents) -> float:
+def _style_loss(run: Run[TrainedStyles], tensors: dict[str, Tensor], *, batch: StyledContents) -> float:
     net = run.task.network.eval()  # with the same noise each time
-    fill(net, tensors, "the network")
+    fill(net, tensors, where="the network")
     return float(run.task.loss(net.to(memory_format=torch.channels_last), batch)["style"])  # type: ignore[call-overload]
 
 

@@ -158,7 +158,7 @@ def gathered(device: str) -> Processes:
     if lacking := [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
         raise OptionError(f"the environment has WORLD_SIZE={count} but no {', '.join(lacking)}. "
                           f"Start with torchrun --nproc_per_node {count} -m impasto …, or unset it.")  # fmt: skip
-    package = optional("lightning_fabric", "train", f"training in {count} processes")
+    package = optional("lightning_fabric", "train", purpose=f"training in {count} processes")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of its start at length
     local = _number("LOCAL_WORLD_SIZE", count)
     fabric = package.Fabric(

@@ -50,8 +50,8 @@ def results_in(folder: Path, contents: Sequence[Named], *, short_side_px: int, m
     """
     pictures = sources.listed_in("teachers", [folder])
     keys = [_key(content.name) for content in contents]
-    chosen = _chosen(pictures, set(keys), folder)
-    _check_alone(contents, chosen, folder)
+    chosen = _chosen(pictures, set(keys), folder=folder)
+    _check_alone(contents, chosen, folder=folder)
     if not chosen:
         raise DataError(
             f"none of the {len(pictures)} pictures in {folder} is the result of a content: they need the contents' "
@@ -63,7 +63,7 @@ def results_in(folder: Path, contents: Sequence[Named], *, short_side_px: int, m
     return Results(dataset, tuple(places.get(key) for key in keys))
 
 
-def _chosen(pictures: Sequence[Named], keys: set[str], folder: Path) -> dict[str, Named]:
+def _chosen(pictures: Sequence[Named], keys: set[str], *, folder: Path) -> dict[str, Named]:
     """The result of each content that has one. Raises `DataError` for two results of one content."""
     chosen: dict[str, Named] = {}
     for result in sorted(pictures, key=lambda item: _key(item.name) not in keys):  # exact names first
@@ -78,7 +78,7 @@ def _chosen(pictures: Sequence[Named], keys: set[str], folder: Path) -> dict[str
     return chosen
 
 
-def _check_alone(contents: Sequence[Named], chosen: Mapping[str, Named], folder: Path) -> None:
+def _check_alone(contents: Sequence[Named], chosen: Mapping[str, Named], *, folder: Path) -> None:
     """Raise `DataError` if a result matches two contents."""
     first: dict[str, Named] = {}
     for content in contents:

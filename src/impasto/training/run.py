@@ -76,7 +76,7 @@ class Run(Generic[T]):
         pool, device = ThreadPoolExecutor(THREADS), device_for(self.fitting.device)
         for module in self.frozen:
             module.to(device)
-        running = fit(self.task, Ahead(self.batches, pool, depth=DEPTH), self.fitting, folder=folder)
+        running = fit(self.task, Ahead(self.batches, pool, depth=DEPTH), options=self.fitting, folder=folder)
         try:
             with contextlib.closing(running):  # type: ignore[type-var]
                 for progress in running:

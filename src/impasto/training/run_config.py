@@ -30,13 +30,13 @@ def lock_run_config(folder: Path, metadata: dict[str, Any]) -> None:
     else:
         before = _known(path)
         if (folder / "checkpoint.pt").is_file():
-            _compare(before, metadata, folder)
+            _compare(before, metadata, folder=folder)
             return
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")
 
 
-def _compare(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+def _compare(before: dict[str, Any], now: dict[str, Any], *, folder: Path) -> None:
     old, new = ({**metadata["options"], **metadata} for metadata in (before, now))
     shared = [name for name in new if name in old and name not in ("options", *LENGTHS)]
     differing = [name for name in shared if old[name] != new[name]]

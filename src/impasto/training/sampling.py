@@ -69,7 +69,7 @@ def table(contents: Tensor, painted: Tensor, *, styles: Tensor | None = None) ->
     return rows.float().clamp(0, 1)
 
 
-def written(task: Sampled, state: Trained, folder: Path, *, seed: int) -> Path:
+def written(task: Sampled, state: Trained, *, folder: Path, seed: int) -> Path:
     """Write the averaged network's pictures to one file in `folder`, named by the step.
 
     A copy of the network makes them, in evaluation mode and with its own random numbers: training is not affected.

@@ -56,7 +56,7 @@ def evenly(name: str, layers: Sequence[str]) -> dict[str, float]:
     return dict.fromkeys(layers, 1 / len(layers))
 
 
-def weighted(name: str, layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
+def weighted(name: str, layers: Sequence[str], *, weights: Sequence[float]) -> dict[str, float]:
     """Layers with their weights; a single weight applies to all. Raises `OptionError`."""
     _check_once(name, layers)
     if len(weights) not in (1, len(layers)):
@@ -70,10 +70,10 @@ def check_losses(names: Sequence[str]) -> None:
     """Raise `UnknownName` for an unknown style loss."""
     for name in names:
         if name not in STYLE_LOSSES:
-            raise UnknownName.of("style loss", name, STYLE_LOSSES)
+            raise UnknownName.of("style loss", name, known=STYLE_LOSSES)
 
 
-def check_size(crop_px: int, encoder: Encoder, layers: Sequence[str], *, stride: int, smallest_px: int) -> None:
+def check_size(crop_px: int, encoder: Encoder, *, layers: Sequence[str], stride: int, smallest_px: int) -> None:
     """Raise `UnknownName` for an unknown layer, `OptionError` for crops of an unsuitable size.
 
     The network needs multiples of `stride`, at least `smallest_px`.

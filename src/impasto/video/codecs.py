@@ -102,7 +102,7 @@ CONTAINERS: dict[str, Container] = {
 def container_for(path: Path) -> Container:
     """The container of an output. Raises `UnknownName` for another ending."""
     if path.suffix.lower() not in CONTAINERS:
-        raise UnknownName.of("ending of a film", path.suffix or path.name, CONTAINERS)
+        raise UnknownName.of("ending of a film", path.suffix or path.name, known=CONTAINERS)
     return CONTAINERS[path.suffix.lower()]
 
 
@@ -114,7 +114,7 @@ def codec_for(path: Path, name: str | None = None) -> Codec:
     """
     container = container_for(path)
     if name is not None and name not in CODECS:
-        raise UnknownName.of("codec", name, CODECS)
+        raise UnknownName.of("codec", name, known=CODECS)
     if name is not None and name not in container.codecs:
         fitting = [suffix for suffix, other in CONTAINERS.items() if name in other.codecs]
         raise OptionError(f"{path.suffix} does not hold {name}; {', '.join(fitting)} do.")

@@ -203,7 +203,7 @@ def film_options(path: str | Path) -> VideoOptions:
     path = Path(path)
     try:
         options = json.loads(_recipe_text(path))[VIDEO_KEY]
-        return from_dict(VideoOptions, options, "recipe")
+        return from_dict(VideoOptions, options, where="recipe")
     except (KeyError, TypeError, ValueError, OptionError) as error:
         raise StateError(f"the recipe in {path} is not that of a film; it may be of a newer impasto.") from error
 

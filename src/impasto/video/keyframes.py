@@ -33,7 +33,7 @@ def read_keyframes(path: Path) -> tuple[Keyframe, ...]:
     tables = data.get(TABLE)
     if set(data) != {TABLE} or not isinstance(tables, list) or not tables:
         raise OptionError(f"{path} has {', '.join(data) or 'nothing'}; it needs key frames: {EXAMPLE}.")
-    return tuple(from_dict(Keyframe, table, f"key frame {n} of {path}") for n, table in enumerate(tables, 1))
+    return tuple(from_dict(Keyframe, table, where=f"key frame {n} of {path}") for n, table in enumerate(tables, 1))
 
 
 @dataclass(frozen=True)

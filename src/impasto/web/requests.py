@@ -48,7 +48,7 @@ def job_options(body: Any, *, path_of: PathOf, sources: Mapping[str, str]) -> di
         "styles": [_style(style, path_of=path_of, sources=sources) for style in styles],
         **{group: body[group] for group in GROUPS if group in body},
     }
-    return from_dict(Job, options, "job").to_dict()
+    return from_dict(Job, options, where="job").to_dict()
 
 
 def film_task(body: Any, *, path_of: PathOf, film_of: PathOf, sources: Mapping[str, str]) -> dict[str, Any]:

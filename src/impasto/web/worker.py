@@ -120,7 +120,7 @@ class Tasks:
         from impasto.api import Job, open_session
         from impasto.core.options import from_dict
 
-        session = open_session(from_dict(Job, job, "job"), output=output, cache=self._cache)
+        session = open_session(from_dict(Job, job, where="job"), output=output, cache=self._cache)
         started, stopped = time.monotonic(), False
         for step in session.steps():
             stopped = step.index < step.total and self._channel.is_stopped()

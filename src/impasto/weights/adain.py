@@ -47,7 +47,7 @@ def _matches(contents: Contents) -> bool:
 
 
 def _read(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
-    check_shapes(contents.shapes, _needed(_widths(contents.shapes)), origin.file_name)
+    check_shapes(contents.shapes, _needed(_widths(contents.shapes)), where=origin.file_name)
     tensors = {
         f"{ours}.{part}": own_copy(contents.tensors[key := f"{number}.{part}"], key=key, file_name=origin.file_name)
         for number, ours in _OURS.items()
@@ -77,7 +77,7 @@ def _needed(widths: Mapping[int, int]) -> dict[str, tuple[int, ...]]:
     return needed
 
 
-def with_encoder(decoder: Loaded, encoder: Loaded | None, name: str, file_name: str) -> Card:
+def with_encoder(decoder: Loaded, encoder: Loaded | None, *, name: str, file_name: str) -> Card:
     """The decoder's card with the encoder that is found by `name`; other files take none, and keep their card.
 
     Raises `OptionError` where an encoder is missing or of no use, `WeightsError` where it is none, and
@@ -94,12 +94,12 @@ def with_encoder(decoder: Loaded, encoder: Loaded | None, name: str, file_name: 
             f"{file_name} is a decoder, and paints only with the encoder that it was trained with. Import that first "
             "(impasto models import vgg_normalised.pth), then name it here: `encoder=vgg_normalised`."
         )
-    _check_pair(decoder, encoder, name, file_name)
+    _check_pair(decoder, encoder, name=name, file_name=file_name)
     network = {**card.network, "encoder": {"name": name, "sha256": encoder.sha256}}
     return Card(**{**vars(card), "network": network})
 
 
-def _check_pair(decoder: Loaded, encoder: Loaded, name: str, file_name: str) -> None:
+def _check_pair(decoder: Loaded, encoder: Loaded, *, name: str, file_name: str) -> None:
     network: dict[str, Any] = encoder.card.network
     if encoder.card.kind != "encoder" or network.get("architecture") != "vgg":
         raise WeightsError(f"`encoder={name}` is no VGG encoder ({encoder.card.kind}); {file_name} needs one.")
@@ -112,7 +112,7 @@ def _check_pair(decoder: Loaded, encoder: Loaded, name: str, file_name: str) -> 
         )
     wanted = _needed({stage: width for stage, (width, _) in enumerate(stages[:4], start=1)})
     ours = {f"{_OURS[(at := key.split('.'))[0]]}.{at[1]}": shape for key, shape in wanted.items()}
-    check_shapes({key: tuple(value.shape) for key, value in decoder.tensors.items()}, ours, file_name)
+    check_shapes({key: tuple(value.shape) for key, value in decoder.tensors.items()}, ours, where=file_name)
 
 
 ROWS = (

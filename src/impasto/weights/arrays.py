@@ -78,7 +78,7 @@ def in_folder(path: Path) -> dict[str, Tensor]:
 
     The optimiser's state is left out. Raises `WeightsError`.
     """
-    return {name: _variable(path, name, file, shape) for name, (file, shape) in _listed(path).items()}
+    return {name: _variable(path, name, file=file, shape=shape) for name, (file, shape) in _listed(path).items()}
 
 
 def _listed(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -104,7 +104,7 @@ def _listed(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     return variables
 
 
-def _variable(folder: Path, name: str, file: str, shape: tuple[int, ...]) -> Tensor:
+def _variable(folder: Path, name: str, *, file: str, shape: tuple[int, ...]) -> Tensor:
     path, count = folder / file, math.prod(shape)
     check_regular(path)
     size_bytes = path.stat().st_size

@@ -164,7 +164,7 @@ def card_in(contents: Contents, where: str) -> Card:
     return Card.from_json(text, where)
 
 
-def check_shapes(given: Mapping[str, tuple[int, ...]], needed: Mapping[str, tuple[int, ...]], where: str) -> None:
+def check_shapes(given: Mapping[str, tuple[int, ...]], needed: Mapping[str, tuple[int, ...]], *, where: str) -> None:
     """Raise `WeightsMismatch` with the missing, unexpected and misshapen tensors when `given` is not `needed`.
 
     Of each kind the first few are listed and the others counted: for another architecture they are hundreds.
@@ -207,16 +207,16 @@ def filled(
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about empty tensors of a damaged card
         needed = {key: tuple(value.shape) for key, value in part(build()).state_dict().items()}
-    check_shapes({key: tuple(value.shape) for key, value in tensors.items()}, needed, where)
+    check_shapes({key: tuple(value.shape) for key, value in tensors.items()}, needed, where=where)
     module = build()
-    fill(part(module), tensors, where)
+    fill(part(module), tensors, where=where)
     return module
 
 
-def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str) -> None:
     """Give `module` the tensors as float32. `WeightsMismatch` with every key that differs; then nothing is changed."""
     needed = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    check_shapes({key: tuple(value.shape) for key, value in tensors.items()}, needed, where)
+    check_shapes({key: tuple(value.shape) for key, value in tensors.items()}, needed, where=where)
     module.load_state_dict(
         {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
     )

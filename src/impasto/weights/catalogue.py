@@ -169,12 +169,16 @@ def located(name_or_path: str | Path, *, progress: Progress | None = None, allow
     name = str(name_or_path)
     entry = CATALOGUE.get(name)
     if entry is not None:
-        return _bundled(entry) if entry.bundled is not None else _cached(entry, progress, allow_unverified)
+        return (
+            _bundled(entry)
+            if entry.bundled is not None
+            else _cached(entry, progress, allow_unverified=allow_unverified)
+        )
     if path.name != name or path.suffix in WEIGHT_SUFFIXES:
         raise WeightsError(f"there is no weight file {name}; give a path that exists, or a name of the catalogue.")
     mine = _imported_names()
     if name not in mine:
-        raise UnknownName.of("weights", name, {*CATALOGUE, *mine})
+        raise UnknownName.of("weights", name, known={*CATALOGUE, *mine})
     return imported_path(name)
 
 
@@ -225,7 +229,7 @@ def _bundled_path(file_name: str) -> Path:
     return Path(str(importlib.resources.files("impasto.weights"))) / "files" / file_name
 
 
-def _cached(entry: Entry, progress: Progress | None, allow_unverified: bool) -> Path:
+def _cached(entry: Entry, progress: Progress | None, *, allow_unverified: bool) -> Path:
     target = cache_dir() / entry.file_name
     if target.is_file():
         size_bytes = target.stat().st_size
@@ -283,7 +287,7 @@ def remove_weights(name: str) -> Path:
     if entry is not None and entry.bundled is not None:
         raise OptionError(f"{name} is part of the package and cannot be removed.")
     if entry is None and name not in (mine := _imported_names()):
-        raise UnknownName.of("weights on this machine", name, mine)
+        raise UnknownName.of("weights on this machine", name, known=mine)
     path = imported_path(name) if entry is None else cache_dir() / entry.file_name
     try:
         path.unlink()

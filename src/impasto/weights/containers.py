@@ -64,7 +64,7 @@ def open_checkpoint(path: Path) -> Contents:
         return Contents(tensors=arrays.in_npz(path))
     state = _state(_unpickled(path, head), path)
     named = {key: value for key, value in state.items() if isinstance(key, str)}
-    tensors = {key: _plain(value, key, path) for key, value in named.items() if isinstance(value, Tensor)}
+    tensors = {key: _plain(value, key, path=path) for key, value in named.items() if isinstance(value, Tensor)}
     if not tensors:
         raise WeightsError(f"{path.name} holds no tensors by name; a state dict is needed.")
     return Contents(tensors=_without_prefixes(tensors))
@@ -103,7 +103,7 @@ def _by_variable(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key.replace("/", "_"): tensor for key, tensor in tensors.items()}
 
 
-def _plain(tensor: Tensor, key: str, path: Path) -> Tensor:
+def _plain(tensor: Tensor, key: str, *, path: Path) -> Tensor:
     """The tensor, unless it is sparse or quantised, or claims more values than the file stores."""
     plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
     if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():

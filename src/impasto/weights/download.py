@@ -159,7 +159,7 @@ def _fill(url: str, job: _Job) -> None:
     with httpx.Client(timeout=job.timeout_s, follow_redirects=True) as client:
         while True:
             try:
-                return _receive(url, job, client)
+                return _receive(url, job, client=client)
             except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL) as error:
                 raise DownloadFailed(f"cannot fetch {masked(url)!r}: {masked(str(error))}.") from error
             except (httpx.TransportError, _Interrupted) as error:
@@ -175,7 +175,7 @@ def _fill(url: str, job: _Job) -> None:
                 time.sleep(job.backoff_s * 2 ** max(failures - 1, 0))
 
 
-def _receive(url: str, job: _Job, client: httpx.Client) -> None:
+def _receive(url: str, job: _Job, *, client: httpx.Client) -> None:
     """One connection: append to the part file, or start it over where the server cannot go on."""
     start = _size_bytes(job.part)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})

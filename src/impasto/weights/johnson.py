@@ -67,7 +67,7 @@ class Layout:
         shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
         widths = self._widths(shapes)
         inner = shapes.get(self.keys["blocks.0.one.conv.weight"], (0,))[0] if self.bottleneck else 0
-        check_shapes(shapes, self._needed(widths, inner), origin.file_name)
+        check_shapes(shapes, self._needed(widths, inner), where=origin.file_name)
         renamed = {
             ours: own_copy(self._turned(tensors[key]), key=key, file_name=origin.file_name)
             for ours, key in self.keys.items()

@@ -70,10 +70,14 @@ def read_checkpoint(path: Path, *, checkpoint_format: str | None = None) -> Load
     `WeightsMismatch` where keys or shapes differ from those of its format.
     """
     if checkpoint_format is not None and checkpoint_format not in FORMATS:
-        raise UnknownName.of("checkpoint format", checkpoint_format, FORMATS)
+        raise UnknownName.of("checkpoint format", checkpoint_format, known=FORMATS)
     contents = open_checkpoint(path)
     sha256 = _digest_of(path)
-    row = _matching_format(contents, path.name, sha256) if checkpoint_format is None else FORMATS[checkpoint_format]
+    row = (
+        _matching_format(contents, path.name, sha256=sha256)
+        if checkpoint_format is None
+        else FORMATS[checkpoint_format]
+    )
     if not row.matches(contents) or (_has_card(contents) and row is not _OWN):
         raise WeightsError(
             f"{path.name} is not of checkpoint format {row.name} ({row.about}); {_summary(contents)}. "
@@ -113,7 +117,7 @@ def import_weights(
         )
     weights = read_checkpoint(path, checkpoint_format=checkpoint_format)
     encoder_weights = None if encoder is None else load_weights(encoder)
-    card = adain.with_encoder(weights, encoder_weights, lasting(encoder or ""), path.name)
+    card = adain.with_encoder(weights, encoder_weights, name=lasting(encoder or ""), file_name=path.name)
     save(target, weights.tensors, dataclasses.replace(card, name=chosen_name))
     return target
 
@@ -124,7 +128,7 @@ def lasting(name_or_path: str | Path) -> str:
     return str(path.resolve()) if os.path.isfile(path) else str(name_or_path)
 
 
-def _matching_format(contents: Contents, file_name: str, sha256: str) -> CheckpointFormat:
+def _matching_format(contents: Contents, file_name: str, *, sha256: str) -> CheckpointFormat:
     """The format that keys, shapes and, where several fit, the catalogue's digest decide on."""
     if _has_card(contents):
         return _OWN

@@ -21,7 +21,7 @@ def _matches(contents: Contents) -> bool:
 
 def _read(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
     """The tensors under the keys that they have; the classifier `conv_final` may be absent."""
-    check_shapes(contents.shapes, _needed(contents, origin.file_name), origin.file_name)
+    check_shapes(contents.shapes, _needed(contents, origin.file_name), where=origin.file_name)
     tensors = {k: own_copy(t, key=k, file_name=origin.file_name) for k, t in contents.tensors.items()}
     card = origin.card(kind="encoder", network={"architecture": "squeezenet-1.0"}, preprocess="squeezenet-bgr")
     return tensors, card
@@ -29,20 +29,20 @@ def _read(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
 
 def _needed(contents: Contents, where: str) -> dict[str, tuple[int, ...]]:
     """The shapes that SqueezeNet has with the widths of these tensors."""
-    channels, needed = _convolution(contents, "conv1", 3, 7, where)
+    channels, needed = _convolution(contents, "conv1", channels=3, side=7, where=where)
     for n in _FIRES:
-        squeezed, first = _convolution(contents, f"fire{n}.conv1x1_1", channels, 1, where)
-        small, second = _convolution(contents, f"fire{n}.conv1x1_2", squeezed, 1, where)
-        large, third = _convolution(contents, f"fire{n}.conv3x3_2", squeezed, 3, where)
+        squeezed, first = _convolution(contents, f"fire{n}.conv1x1_1", channels=channels, side=1, where=where)
+        small, second = _convolution(contents, f"fire{n}.conv1x1_2", channels=squeezed, side=1, where=where)
+        large, third = _convolution(contents, f"fire{n}.conv3x3_2", channels=squeezed, side=3, where=where)
         needed |= first | second | third
         channels = small + large
     if "conv_final.weight" in contents.tensors:
-        needed |= _convolution(contents, "conv_final", channels, 1, where)[1]
+        needed |= _convolution(contents, "conv_final", channels=channels, side=1, where=where)[1]
     return needed
 
 
 def _convolution(
-    contents: Contents, key: str, channels: int, side: int, where: str
+    contents: Contents, key: str, *, channels: int, side: int, where: str
 ) -> tuple[int, dict[str, tuple[int, ...]]]:
     """Width of a convolution, and the shapes that its tensors must have."""
     shape = contents.shapes.get(f"{key}.weight", ())

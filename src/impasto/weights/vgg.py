@@ -104,7 +104,7 @@ def _canonical(
             needed |= {f"{_next(key)}.{part}": (width,) for part in _NORM_PARTS} if normed else {}
             channels = width
     beside = [key for key in shapes if key.startswith(tuple(aside)) or key.endswith(".num_batches_tracked")]
-    check_shapes({key: shape for key, shape in shapes.items() if key not in beside}, needed, where)
+    check_shapes({key: shape for key, shape in shapes.items() if key not in beside}, needed, where=where)
     tensors = {}
     for s, stage in enumerate(stages, 1):
         for i, key in enumerate(stage, 1):
@@ -135,7 +135,7 @@ def _folded(tensors: Mapping[str, Tensor], key: str) -> tuple[Tensor, Tensor]:
     return (weight * scale[:, None, None, None]).to(kind), ((bias - mean) * scale + shift).to(kind)
 
 
-def _read_features(contents: Contents, origin: Origin, preprocess: str) -> tuple[dict[str, Tensor], Card]:
+def _read_features(contents: Contents, origin: Origin, *, preprocess: str) -> tuple[dict[str, Tensor], Card]:
     normed = _is_normed(contents)
     stages = _stages_by_distance(
         contents.shapes, prefix=_features_prefix(contents), step=3 if normed else 2, where=origin.file_name
@@ -147,11 +147,11 @@ def _read_features(contents: Contents, origin: Origin, preprocess: str) -> tuple
 
 
 def _read_torchvision(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
-    return _read_features(contents, origin, "imagenet-rgb")
+    return _read_features(contents, origin, preprocess="imagenet-rgb")
 
 
 def _read_caffe(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
-    return _read_features(contents, origin, "caffe-bgr")
+    return _read_features(contents, origin, preprocess="caffe-bgr")
 
 
 def _read_gatys(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
@@ -169,7 +169,7 @@ def _read_adain(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], 
     check_shapes(
         {k: s for k, s in contents.shapes.items() if k.startswith("0.")},
         {"0.weight": (3, 3, 1, 1), "0.bias": (3,)},
-        origin.file_name,
+        where=origin.file_name,
     )
     stages = _stages_by_distance(contents.shapes | {"0.weight": ()}, prefix="", step=3, where=origin.file_name)
     tensors, widths = _canonical(contents, stages, normed=False, aside=("0.",), where=origin.file_name)

@@ -99,17 +99,17 @@ def _values(data: memoryview) -> Iterator[tuple[int, Value]]:
             yield number, value
         elif kind in (_EIGHT, _FOUR):
             size = 8 if kind == _EIGHT else 4
-            yield number, struct.unpack_from("<Q" if size == 8 else "<I", _counted(data, at, size))[0]
+            yield number, struct.unpack_from("<Q" if size == 8 else "<I", _counted(data, at, size=size))[0]
             at += size
         elif kind == _BYTES:
             size, at = varint(data, at)
-            yield number, _counted(data, at, size)
+            yield number, _counted(data, at, size=size)
             at += size
         else:
             raise NotAMessage(f"field {number} has the wire type {kind}")
 
 
-def _counted(data: memoryview, at: int, size: int) -> memoryview:
+def _counted(data: memoryview, at: int, *, size: int) -> memoryview:
     if at + size > len(data):
         raise NotAMessage(f"{size} bytes are announced and {len(data) - at} are left")
     return data[at : at + size]
