@@ -12,7 +12,7 @@ from impasto.losses import distances
 from impasto.losses.distances import NOTHING, Distance
 
 PartDistance = Callable[[Tensor, Tensor], Tensor]
-"""`(found, target)` of one part to its share in the loss of the whole, a scalar."""
+"""`(output, target)` of one part to its share in the loss of the whole, a scalar."""
 
 PLAIN: dict[str, Distance] = {"l2": distances.l2, "l1": distances.l1, "huber": distances.huber}
 
@@ -23,12 +23,12 @@ def plain_part(name: str, targets: Sequence[Tensor], *, reduction: str = "mean")
     Batches of one picture, as are those of all functions here.
     """
     share = 1.0 if reduction == "sum" else 1 / sum(target.numel() for target in targets)
-    return lambda found, target: share * PLAIN[name](found, target, reduction="sum")
+    return lambda output, target: share * PLAIN[name](output, target, reduction="sum")
 
 
 def gatys_part() -> PartDistance:
     """The parts of `gatys.gatys_content`."""
-    return lambda found, target: distances.l2(found, target, reduction="sum") / 2
+    return lambda output, target: distances.l2(output, target, reduction="sum") / 2
 
 
 def relative_part(name: str, targets: Sequence[Tensor]) -> PartDistance:
@@ -41,7 +41,7 @@ def relative_part(name: str, targets: Sequence[Tensor]) -> PartDistance:
     norm = torch.ones_like(size) if empty else _total(nothing, targets) / count
     dtype = torch.float64 if targets[0].dtype == torch.float64 else torch.float32
     scale, size = (1 / (norm * count)).to(dtype), size.to(dtype)
-    return lambda found, target: scale * plain(found.to(dtype) / size, target.to(dtype) / size, reduction="sum")
+    return lambda output, target: scale * plain(output.to(dtype) / size, target.to(dtype) / size, reduction="sum")
 
 
 def _from_nothing(part: Tensor, *, plain: Distance, size: Tensor) -> Tensor:
@@ -51,5 +51,5 @@ def _from_nothing(part: Tensor, *, plain: Distance, size: Tensor) -> Tensor:
 
 def _total(function: Callable[[Tensor], Tensor], parts: Iterable[Tensor]) -> Tensor:
     """The sum of `function` over parts, in float64."""
-    found = [function(part if part.dtype == torch.float64 else part.float()).double() for part in parts]
-    return torch.stack(found).sum()
+    shares = [function(part if part.dtype == torch.float64 else part.float()).double() for part in parts]
+    return torch.stack(shares).sum()

@@ -41,5 +41,5 @@ def joined_deviations(parts: Statistic, shares: Tensor) -> Statistic:
 
 def _mean(parts: Tensor, shares: Tensor) -> Tensor:
     """The weighted mean over the first axis."""
-    found: Tensor = torch.tensordot(shares.to(parts), parts, dims=1)
-    return found
+    joined_sum: Tensor = torch.tensordot(shares.to(parts), parts, dims=1)
+    return joined_sum

@@ -143,16 +143,16 @@ def axes_of(units: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def neighbours(found: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """For each row of `found` `(n, k)` the row of `target` `(m, k)` with the largest product, and the other way round.
+def neighbours(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """For each row of `output` `(n, k)` the row of `target` `(m, k)` with the largest product, and the other way round.
 
     Indices `(n,)` and `(m,)`; a chunk of the products is held at a time. A product that is not a number wins.
     """
     rows = max(1, CHUNK // len(target))
     nearest, best = [], target.new_full((len(target),), -torch.inf)
     back = torch.zeros(len(target), dtype=torch.long, device=target.device)
-    for start in range(0, len(found), rows):
-        products = found[start : start + rows] @ target.mT
+    for start in range(0, len(output), rows):
+        products = output[start : start + rows] @ target.mT
         nearest.append(products.argmax(1))
         top, at = products.max(0)
         better = ~(top <= best)

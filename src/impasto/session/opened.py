@@ -146,8 +146,8 @@ def _within_seconds(plan: Plan, loaded: LoadedMethod, *, inputs: Inputs, paused:
         return plan
     if paused is not None:
         planned = pause.paused_recipe(paused).job.optimise
-        steps = {"steps": planned.steps, "final_steps": planned.final_steps}
-        job = dataclasses.replace(job, optimise=dataclasses.replace(job.optimise, **steps, seconds=0.0))
+        steps = dataclasses.replace(job.optimise, steps=planned.steps, final_steps=planned.final_steps, seconds=0.0)
+        job = dataclasses.replace(job, optimise=steps)
     else:
         job = loaded.within_seconds(job, inputs.content, inputs.mix)
     return dataclasses.replace(plan, job=job)
