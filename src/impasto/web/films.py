@@ -46,7 +46,9 @@ def film(job: dict[str, Any], output: str, *, options: dict[str, Any], channel: 
     from impasto.video.film_session import open_film
 
     started, shown = time.monotonic(), list[bytes]()
-    session = open_film(from_dict(Job, job, "job"), output, options=from_dict(VideoOptions, options, "video"))
+    session = open_film(
+        from_dict(Job, job, where="job"), output, options=from_dict(VideoOptions, options, where="video")
+    )
 
     def on_frame(item: Painted, *done_of: int) -> None:
         channel.tell(*done_of, preview=partial(as_jpeg, item.frame.pixels, PREVIEW_PX))

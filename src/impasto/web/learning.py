@@ -31,8 +31,8 @@ def learn(
     from impasto.training.run import NETWORK
     from impasto.weights.readers import import_weights
 
-    options = from_dict(NewStyleOptions, {**style, "name": name}, "style")
-    fitting = from_dict(NewStyleFitOptions, {"sample_every": SAMPLE_EVERY, **fit}, "fit")
+    options = from_dict(NewStyleOptions, {**style, "name": name}, where="style")
+    fitting = from_dict(NewStyleFitOptions, {"sample_every": SAMPLE_EVERY, **fit}, where="fit")
     started, stopped, sample, is_new = time.monotonic(), False, b"", False
     with closing(train_style(Path(picture), options, fitting, Path(folder))) as steps:  # type: ignore[type-var]
         for progress in steps:

@@ -54,7 +54,7 @@ def job_options(body: Any, *, path_of: PathOf, sources: Mapping[str, str]) -> di
 def film_task(body: Any, *, path_of: PathOf, film_of: PathOf, sources: Mapping[str, str]) -> dict[str, Any]:
     """A task `film` from a body as of `job_options`, with `film`, an id, in place of `content`, and a group `video`."""
     _check_keys(body, {"film", "styles", *GROUPS, *FILM_GROUPS})
-    options = from_dict(VideoOptions, _group(body, "video"), "video").to_dict()
+    options = from_dict(VideoOptions, _group(body, "video"), where="video").to_dict()
     film = _upload(body["film"], "film", path_of=film_of)
     rest = {key: value for key, value in body.items() if key not in ("film", *FILM_GROUPS)}
     job = job_options({**rest, "content": film.stem}, path_of=lambda id: film if id == film.stem else path_of(id),
@@ -71,7 +71,7 @@ def learn_task(body: Any, *, path_of: PathOf) -> dict[str, Any]:
     picture = _upload(body.get("picture"), "picture", path_of=path_of)
     task: dict[str, Any] = {"kind": "learn", "picture": str(picture), "name": name}
     for group, cls in LEARN_GROUPS.items():
-        from_dict(cls, chosen := _group(body, group), group)
+        from_dict(cls, chosen := _group(body, group), where=group)
         task[group] = dict(chosen)
     return task
 
