@@ -18,7 +18,7 @@ COMMANDS = 3
 def first_commands(page: str) -> list[list[str]]:
     """The words of the first `COMMANDS` lines that start with `impasto`."""
     lines = [line for line in page.splitlines() if line.startswith("impasto ")]
-    return [shlex.split(line) for line in lines[:COMMANDS]]
+    return [shlex.split(line, comments=True) for line in lines[:COMMANDS]]
 
 
 def run_commands(page: Path) -> None:
