@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+from pathlib import Path
+
 import pytest
 from in_process import Run
 
+from impasto.cli.failures import described
+from impasto.cli.main import main
 from impasto.config.optimise import OptimiseOptions
 from impasto.config.pictures import SizeOptions
 from impasto.core.errors import OptionError
@@ -79,3 +85,19 @@ def test_the_same_in_python() -> None:
 def test_what_may_have_a_colon() -> None:
     for text in ("https://example.org/a.jpg", "C:1", "C:a.jpg"):
         assert split_weight(text) == (text, 1.0)
+
+
+def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is written: of a file's contents and of standard output the error has no name."""
+    error = OSError(errno.ENOSPC, "No space left on device")
+    assert described(error) == "the output cannot be written: No space left on device. Free some space, and try again."
+    stopped = RuntimeError("[enforce fail at inline_container.cc:668] . PytorchStreamWriter failed writing file data/0")
+    assert described(stopped) == "a file cannot be written whole; the disk may be full. Free some space, and try again."
+    full = Path("/dev/full")
+    if full.exists():
+        with full.open("w") as out, monkeypatch.context() as patched:
+            patched.setattr("sys.stdout", out)
+            assert main(["models", "list", "--json"]) == 1
+            with contextlib.suppress(OSError):
+                out.close()
+        assert "internal error" not in capsys.readouterr().err

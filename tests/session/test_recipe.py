@@ -261,3 +261,11 @@ def test_a_saved_style_is_an_input(quick_job: MakeJob, there: Path, tmp_path: Pa
     job = quick_job(styles=(StyleSource(source=str(there / "kept.safetensors")),))
     name = os.path.join("in", "kept.safetensors")
     assert recipe_of(job, tmp_path).inputs[name] == sha256_of(there / "kept.safetensors")
+
+
+@pytest.mark.parametrize("threads", [0, -1, 10**9, 10**30, True, "2", None])
+def test_absurd_threads_are_refused(threads: object, full_job: Job, tmp_path: Path) -> None:
+    made = json.loads(recipe_of(full_job, tmp_path).to_json())
+    made["made_with"]["threads"] = threads
+    with pytest.raises(StateError, match="cannot be read"):
+        Recipe.from_json(json.dumps(made), "here")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+
 from cyclopts import CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from impasto.cli.flags import with_flags
 from impasto.core.errors import ImpastoError
 
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_TORCH_STOPPED = "PytorchStreamWriter failed"  # all that torch.save says of a full disk
 OUT_OF_MEMORY = "there is not enough memory for this size. Use a smaller --size, or close other programs."
 
 
@@ -19,6 +23,10 @@ def described(error: BaseException) -> str | None:
         return OUT_OF_MEMORY
     if isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY):
         return OUT_OF_MEMORY
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        return f"{error.filename or 'the output'} cannot be written: {error.strerror}. Free some space, and try again."
+    if isinstance(error, RuntimeError) and _TORCH_STOPPED in str(error):
+        return "a file cannot be written whole; the disk may be full. Free some space, and try again."
     if isinstance(error, OSError) and error.filename is not None and not isinstance(error, ConnectionError):
         return f"{error.filename}: {error.strerror}."
     return None
