@@ -34,7 +34,7 @@ def learn(
     options = from_dict(NewStyleOptions, {**style, "name": name}, where="style")
     fitting = from_dict(NewStyleFitOptions, {"sample_every": SAMPLE_EVERY, **fit}, where="fit")
     started, stopped, sample, is_new = time.monotonic(), False, b"", False
-    with closing(train_style(Path(picture), options, fitting, Path(folder))) as steps:  # type: ignore[type-var]
+    with closing(train_style(Path(picture), options, fitting=fitting, folder=Path(folder))) as steps:  # type: ignore[type-var]
         for progress in steps:
             if progress.sample is not None:
                 sample, is_new = as_jpeg(read(progress.sample).pixels, PREVIEW_PX), True
@@ -44,7 +44,7 @@ def learn(
                 stopped = True
                 break
     if stopped:
-        begin(Path(picture), options, fitting).write(Path(folder))
+        begin(Path(picture), options, fitting=fitting).write(Path(folder))
     import_weights(Path(folder, NETWORK), name=name)
     return {
         "stopped": stopped,
