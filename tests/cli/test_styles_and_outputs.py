@@ -39,6 +39,11 @@ def test_a_file_of_the_whole_name_wins(here: Path) -> None:
     assert split_weight("opus:5") == ("opus:5", 1.0)
 
 
+def test_one_mask_is_for_all_styles() -> None:
+    sources = mixed(["a", "b:0.5"], scales=(1.0,), masks=(Path("m"),))
+    assert [source.mask for source in sources] == [Path("m")] * 2
+
+
 def test_scales_and_masks_follow_the_styles() -> None:
     mix = mixed(["a.png:2", "b.png"], scales=(0.5, 2.0), masks=(Path("m.png"), Path("n.png")))
     assert [(s.source, s.weight, s.scale, s.mask) for s in mix] == [
@@ -52,7 +57,7 @@ def test_scales_and_masks_follow_the_styles() -> None:
     ("styles", "scales", "masks", "message"),
     [
         (["a", "b"], (1.0, 1.0, 1.0), (), "--style-scale has 3 numbers"),
-        (["a", "b"], (1.0,), (Path("m"),), "--mask is given 1 times"),
+        (["a", "b"], (1.0,), (Path("m"),) * 3, "--mask is given 3 times"),
         (["wave:1e999"], (1.0,), (), "the weight in --style wave:1e999 is inf"),
         (["a"], (100.0,), (), "--style-scale is 100"),
     ],

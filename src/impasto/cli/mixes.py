@@ -39,7 +39,7 @@ class MixFlags:
         listed(
             "mask",
             tuple[Path, ...],
-            help=f"{about(StyleSource, 'mask')} Repeated, one a style, in their order.",
+            help=f"{about(StyleSource, 'mask')} One for all styles, or repeated, one a style, in their order.",
             shows_default=False,
         ),
     ] = ()
@@ -50,11 +50,12 @@ class MixFlags:
 
 
 def mixed(styles: Sequence[str], *, scales: Sequence[float], masks: Sequence[Path]) -> tuple[StyleSource, ...]:
-    """The styles with their weights, scales (one for all, or one each) and masks (none, or one each), in order."""
+    """The styles with their weights, scales and masks (one for all, or one each), in order."""
     if len(scales) not in (1, len(styles)):
         raise OptionError(f"--style-scale has {len(scales)} numbers; one is needed, or one a style: {len(styles)}.")
-    if masks and len(masks) != len(styles):
-        raise OptionError(f"--mask is given {len(masks)} times; one a style is needed: {len(styles)}.")
+    if len(masks) not in (0, 1, len(styles)):
+        raise OptionError(f"--mask is given {len(masks)} times; one is needed, or one a style: {len(styles)}.")
+    masks = list(masks) * len(styles) if len(masks) == 1 else masks
     each = list(scales) * (len(styles) if len(scales) == 1 else 1)
     sources = []
     for i, text in enumerate(styles):
