@@ -34,6 +34,7 @@ COMMANDS = {
     "evaluate": "Measure a result against its content and style.",
     "analyze": "Look into pictures and encoders.",
     "studio": "Open a local page to paint in.",
+    "export": "Networks for other engines, and a page that paints in a browser.",
     "style": "Keep styles in small files, and show them.",
     "models": "Weights: list, show, fetch, import.",
     "train": "Train networks.",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from impasto.encoders.padding import exported
 from impasto.image.colour import tint_of_grey, tinted
-from impasto.nets.moments import moments, power
+from impasto.nets.moments import moments
 
 COLOURS = "rgb"
 """The entry of a code that holds mean and covariance of the style's colours, `(b, 4, 3)`."""
@@ -17,6 +18,7 @@ HUES = "hues"
 
 SAMPLE_PX = 256  # side of the sample of a content that decides how much it is tinted
 
+ROUNDS = 10  # of a fixed point, whose error is then below 1e-9
 FLOOR = 1e-3  # added to variances: the noise of a flat picture is not stretched to the colours of a rich one
 
 
@@ -26,16 +28,74 @@ def colour_map(stats: Tensor, target: Tensor) -> Tensor:
     Between Gaussians this is optimal transport, whose linear part is symmetric and positive: light stays lighter than
     dark (Pitié & Kokaram, The linear Monge-Kantorovitch linear colour mapping, 2007). In float32.
     """
-    eye = FLOOR * torch.eye(3, dtype=torch.float64, device=stats.device)
-    linear = transport(*(value.double()[:, 1:] + eye for value in (stats, target)))
-    shift = target[:, 0].double() - (linear @ stats[:, 0, :, None].double())[..., 0]
+    wide = torch.float32 if exported() else torch.float64  # few engines compute in double precision
+    eye = FLOOR * torch.eye(3, dtype=wide, device=stats.device)
+    linear = transport(*(value.to(wide)[:, 1:] + eye for value in (stats, target)))
+    shift = target[:, 0].to(wide) - (linear @ stats[:, 0, :, None].to(wide))[..., 0]
     return torch.cat([linear, shift[..., None]], dim=2).float()
 
 
 def transport(here: Tensor, there: Tensor) -> Tensor:
-    """The linear map `(b, 3, 3)` between Gaussians of these covariances, symmetric and positive, in float64."""
-    root, back = power(here, 0.5, floor=0), power(here, -0.5, floor=0)
-    return back @ power(root @ there @ root, 0.5, floor=0) @ back
+    """The linear map `here⁻¹ (here there)^½` `(b, 3, 3)` between Gaussians of these covariances, symmetric and positive.
+
+    Without eigenvalues, in the precision of the covariances. The root of a 3×3 matrix is a polynomial of it and of the
+    root's own invariants (Hoger & Carlson 1984, Determination of the stretch and rotation in the polar decomposition).
+    """
+    adjugate, other = _adjugate(here), _adjugate(there)
+    det, other_det = _det(here, adjugate), _det(there, other)
+    trace, minors = (here * there).sum((1, 2)), (adjugate * other).sum((1, 2))
+    first, second, third = _root_invariants(trace, minors, det * other_det)
+    inverse = adjugate / det[:, None, None]
+    root = (first.square() - second) * there - there @ here @ there + first * third * inverse
+    return root / (first * second - third)
+
+
+def limited(matrix: Tensor, least: float, most: float) -> Tensor:
+    """Symmetric matrices `(b, 3, 3)` with their eigenvalues between `least` and `most`, without computing these."""
+    eye = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
+    low, high = (_magnitude(matrix - limit * eye) for limit in (least, most))
+    return ((least + most) * eye + low - high) / 2
+
+
+def _magnitude(matrix: Tensor) -> Tensor:
+    """Symmetric matrices `(b, 3, 3)` with the absolute values of their eigenvalues, of at least `small`."""
+    small = 3e-3 if matrix.dtype == torch.float32 else 1e-5  # the root of 0 is the end of all digits
+    adjugate, square = _adjugate(matrix), small**2
+    traces, minors = matrix.square().sum((1, 2)), adjugate.square().sum((1, 2))
+    det = _det(matrix, adjugate).square()
+    whole = matrix @ matrix + square * torch.eye(3, dtype=matrix.dtype, device=matrix.device)
+    first, second, third = _root_invariants(
+        traces + 3 * square,
+        minors + 2 * square * traces + 3 * square**2,
+        det + square * minors + square**2 * traces + square**3,
+    )
+    eye = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
+    root = (first.square() - second) * whole - whole @ whole + first * third * eye
+    return root / (first * second - third)
+
+
+def _root_invariants(trace: Tensor, minors: Tensor, det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Trace, sum of principal minors and determinant, `(b, 1, 1)`, of the root of matrices with these, `(b,)`.
+
+    By a fixed point, whose error shrinks to a ninth or less with each round.
+    """
+    third, first = det.sqrt(), trace.sqrt()
+    for _ in range(ROUNDS):
+        second = (minors + 2 * third * first).sqrt()
+        first = (trace + 2 * second).sqrt()
+    return first[:, None, None], second[:, None, None], third[:, None, None]
+
+
+def _det(matrix: Tensor, adjugate: Tensor) -> Tensor:
+    """Determinants `(b,)`."""
+    return (matrix[:, 0] * adjugate[:, 0]).sum(1)
+
+
+def _adjugate(matrix: Tensor) -> Tensor:
+    """The adjugates of symmetric matrices `(b, 3, 3)`: the inverses times the determinants."""
+    one, two = [1, 2, 0], [2, 0, 1]
+    below, above = matrix[:, one], matrix[:, two]
+    return below[:, :, one] * above[:, :, two] - below[:, :, two] * above[:, :, one]
 
 
 def recoloured(image: Tensor, linear: Tensor, *, amount: float = 1) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.core.errors import OptionError, UnknownName
+from impasto.encoders.padding import exported
 from impasto.image.resize import SizeHW
 from impasto.nets.bands import BAND_NUMBERS, BANDS, in_bands
 from impasto.nets.colours import in_colours
@@ -246,7 +247,7 @@ class Residual(nn.Module):
         if not self.matches_bands:
             return None
         mixed = self._mixed(BANDS, style_weights)
-        return mixed if bool(mixed.any()) else None
+        return mixed if exported() or bool(mixed.any()) else None
 
     def _mixed(self, buffer: str, style_weights: Tensor | None) -> Tensor:
         values = self.get_buffer(buffer)

@@ -22,6 +22,9 @@ MANIFEST = "manifest.json"
 FAST = "fast"
 """The kind of networks of trained styles, of one or of several."""
 
+INSTEAD = "import a copy (impasto models import FILE), or use the bundled encoder (`encoder=compact-vgg`)"
+"""What to do where weights cannot be downloaded."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -169,11 +172,9 @@ def located(name_or_path: str | Path, *, progress: Progress | None = None, allow
     name = str(name_or_path)
     entry = CATALOGUE.get(name)
     if entry is not None:
-        return (
-            _bundled(entry)
-            if entry.bundled is not None
-            else _cached(entry, progress, allow_unverified=allow_unverified)
-        )
+        if entry.bundled is not None:
+            return _bundled(entry)
+        return fetched(entry, progress=progress, allow_unverified=allow_unverified)
     if path.name != name or path.suffix in WEIGHT_SUFFIXES:
         raise WeightsError(f"there is no weight file {name}; give a path that exists, or a name of the catalogue.")
     mine = _imported_names()
@@ -229,7 +230,13 @@ def _bundled_path(file_name: str) -> Path:
     return Path(str(importlib.resources.files("impasto.weights"))) / "files" / file_name
 
 
-def _cached(entry: Entry, progress: Progress | None, *, allow_unverified: bool) -> Path:
+def fetched(
+    entry: Entry, *, progress: Progress | None = None, allow_unverified: bool = False, instead: str = INSTEAD
+) -> Path:
+    """The published file of `entry` in the cache folder, downloaded where it is not there yet: see `located`.
+
+    `instead` is what to do where that fails.
+    """
     target = cache_dir() / entry.file_name
     if target.is_file():
         size_bytes = target.stat().st_size
@@ -242,8 +249,7 @@ def _cached(entry: Entry, progress: Progress | None, *, allow_unverified: bool) 
     if os.environ.get("IMPASTO_OFFLINE", "0") not in ("", "0"):
         raise DownloadFailed(
             f"{entry.name} is not on this machine and IMPASTO_OFFLINE forbids downloads. Put {entry.file_name} into "
-            f"{cache_dir()}, import a copy (impasto models import FILE), or use the bundled encoder "
-            "(`encoder=compact-vgg`)."
+            f"{cache_dir()}, {instead}."
         )
     mirror = os.environ.get("IMPASTO_MIRROR", "")
     mirrored = (f"{mirror.rstrip('/')}/{entry.file_name}",) if mirror else ()
@@ -257,8 +263,7 @@ def _cached(entry: Entry, progress: Progress | None, *, allow_unverified: bool) 
             size_bytes=entry.size_bytes,
         )
     except DownloadFailed as error:
-        hint = f"Set IMPASTO_MIRROR to a server with {entry.file_name}, import a copy (impasto models import FILE)"
-        raise DownloadFailed(f"{error} {hint}, or use the bundled encoder (`encoder=compact-vgg`).") from error
+        raise DownloadFailed(f"{error} Set IMPASTO_MIRROR to a server with {entry.file_name}, {instead}.") from error
     return target
 
 

@@ -1,0 +1,86 @@
+"""`impasto export`: networks for other engines, and a page that paints without a server."""
+
+from __future__ import annotations
+
+import json as json_text
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from impasto.cli.flags import flagged, plain
+from impasto.cli.models import Json, Quiet
+from impasto.config.export import BrowserOptions, OnnxOptions
+
+app = App(name="export", help="Networks for other engines: ONNX, OpenVINO, a page for browsers.", version_flags=())
+
+
+@flagged("File")
+class OnnxFlags(OnnxOptions):
+    """Flags of `OnnxOptions`."""
+
+
+@flagged("Page")
+class BrowserFlags(BrowserOptions):
+    """Flags of `BrowserOptions`."""
+
+
+_FILE, _PAGE = OnnxFlags(), BrowserFlags()
+
+
+@app.command
+def onnx(
+    name: Annotated[str, Parameter(help="Network, encoder or trained style, by name or file.")],
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=("--output", "-o"), help="File to write: .onnx, or .xml of OpenVINO.")],
+    file: OnnxFlags = _FILE,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Write a network as ONNX, and compare what ONNX Runtime makes of it with the network.
+
+    A network of several trained styles takes the weight of each; an arbitrary network takes the parameters of a style,
+    which a second file, OUTPUT-style, makes of a picture. Pictures are RGB in [0, 1], (1, 3, height, width).
+    """
+    from impasto.cli.bars import Bar, fetched
+    from impasto.export.files import write_graphs
+
+    with Bar(quiet=quiet) as bar:
+        for written in write_graphs(name, output, plain(file), progress=fetched(bar, name)):
+            row = {
+                "output": str(written.path), "name": written.name, "inputs": written.inputs,
+                "outputs": written.outputs, "difference": written.difference, "unit": written.unit,
+            }  # fmt: skip
+            print(json_text.dumps(row, ensure_ascii=False) if json else written.path, flush=True)
+            if not (json or quiet):
+                bar.note(f"differs from {written.name} by at most {written.difference:.2g} {written.unit}")
+    return 0
+
+
+@app.command
+def browser(
+    *,
+    output: Annotated[Path, Parameter(name=("--output", "-o"), help="Page to write, .html.")],
+    page: BrowserFlags = _PAGE,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Write a page that paints in a browser, also from a file and without a network: all is inside.
+
+    The runtime, onnxruntime-web, is downloaded once from the npm registry, 33 MB, or taken from --runtime.
+    """
+    from impasto.cli.bars import Bar, as_size, fetched
+    from impasto.export.browser import write_page
+
+    with Bar(quiet=quiet) as bar:
+        info = write_page(output, plain(page), tell=bar.show, progress=fetched(bar, "onnxruntime-web"))
+    row = {
+        "output": str(info.path), "styles": list(info.styles), "size_bytes": info.size_bytes,
+        "difference": info.difference,
+    }  # fmt: skip
+    print(json_text.dumps(row, ensure_ascii=False) if json else info.path, flush=True)
+    if not (json or quiet):
+        print(f"{as_size(info.size_bytes)}, {len(info.styles)} styles", file=sys.stderr)
+    return 0

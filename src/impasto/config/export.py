@@ -1,0 +1,44 @@
+"""Options of exports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from impasto.core.options import Choice, Doc, Options, Range
+
+FORMATS = ("onnx", "openvino")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxOptions(Options):
+    """A network as a file for other engines."""
+
+    format: Annotated[str, Doc("File format."), Choice(FORMATS)] = "onnx"
+    size: Annotated[
+        tuple[int, int] | None,
+        Doc("The only size of pictures, in multiples of 8 px. Without: any size in multiples of 8 px."),
+        Range(8, 16384),
+    ] = None
+    layers: Annotated[
+        tuple[str, ...], Doc("Layers of an encoder whose features are outputs. Without: those of its losses.")
+    ] = ()
+    noise_seed: Annotated[int, Doc("Seed of the noise inside a network."), Range(0, 2**32 - 1)] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrowserOptions(Options):
+    """A page that paints in a browser."""
+
+    style: Annotated[
+        tuple[str, ...],
+        Doc("Styles on the page: trained ones, networks of them, pictures, saved styles. Without: compact-styles."),
+    ] = ()
+    any: Annotated[bool, Doc("Let the page take pictures as styles: with --network and its encoder inside.")] = False
+    network: Annotated[str, Doc("Arbitrary network for pictures as styles: a name or a file.")] = "compact-any"
+    style_px: Annotated[int, Doc("Long side of style pictures; larger means larger strokes."), Range(64, 4096)] = 512
+    webgpu: Annotated[bool, Doc("Bring the runtime for graphics processors, too; the page is twice as large.")] = True
+    runtime: Annotated[
+        Path | None, Doc("Folder with the files of onnxruntime-web. Without: downloaded once from the npm registry.")
+    ] = None

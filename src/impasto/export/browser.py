@@ -1,0 +1,231 @@
+"""A page in one file that paints in a browser, without a server: networks, styles and runtime are inside."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import importlib.resources
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import impasto
+from impasto.config.export import BrowserOptions
+from impasto.core.errors import OptionError
+from impasto.core.paths import written_whole
+from impasto.encoders.table import Progress
+from impasto.export.conversion import onnx_model
+from impasto.export.graphs import (
+    MULTIPLE_PX,
+    Graph,
+    Painting,
+    arbitrary_graphs,
+    arbitrary_painting,
+    painter_of,
+    row_graph,
+    row_of,
+)
+from impasto.export.parity import checked, onnx_engine
+from impasto.export.runtime import VERSION, WASM, WEBGPU, Engine, runtime_files
+from impasto.image.inline import address
+from impasto.image.resize import fit, resized
+from impasto.image.samples import sample
+from impasto.nets import table
+from impasto.nets.fast import FastNetwork
+from impasto.nets.layers import is_style_param
+from impasto.session.prepared import prepare_style
+from impasto.styles.catalogue import StyleCatalogue
+from impasto.stylizers.arbitrary import Arbitrary
+from impasto.stylizers.prepared import PreparedStylizer
+
+DEFAULT_STYLES = ("compact-styles",)
+THUMBNAIL_PX, SAMPLE_PX = 112, 640
+SAMPLE = "chelsea"
+PAGE = "page"
+
+Tell = Callable[[int, int, str], None]
+"""Called with the finished steps, their number, and what is done next."""
+
+
+@dataclass
+class _Painters:
+    """Painters of different weights; styles of the same convolutions share one."""
+
+    paintings: list[Painting] = field(default_factory=list)
+    rows: list[Tensor] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+
+    def index(self, painting: Painting, row: Tensor) -> int:
+        """The place of a painter with these weights."""
+        digest = _digest(painting)
+        if digest not in self.digests:
+            self.digests.append(digest)
+            self.paintings.append(painting)
+            self.rows.append(row)
+        return self.digests.index(digest)
+
+
+@dataclass(frozen=True)
+class PageInfo:
+    """What is in a page that was written."""
+
+    path: Path
+    styles: tuple[str, ...]
+    size_bytes: int
+    difference: float
+
+
+def write_page(
+    path: Path,
+    options: BrowserOptions,
+    *,
+    tell: Tell = lambda done, total, text: None,
+    progress: Progress | None = None,
+) -> PageInfo:
+    """Write the page to `path`; every network in it is compared with what it was written from.
+
+    Raises `ImageError`, `OptionError`, `UnknownName`, `WeightsError` and its kinds.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise OptionError(f"{path} does not end in .html, as pages do. Rename it.")
+    engines = {"wasm": WASM} | ({"webgpu": WEBGPU} if options.webgpu else {})
+    files = {kind: runtime_files(engine, folder=options.runtime, progress=progress) for kind, engine in engines.items()}
+    painters, styles = _Painters(), list[dict[str, Any]]()
+    sources = _sources(options)
+    for index, source in enumerate(sources):
+        tell(index, len(sources) + 1, f"style {source}")
+        styles.append(_style(source, painters, options))
+    tell(len(sources), len(sources) + 1, "networks")
+    learner = _learner(painters, options) if options.any else None
+    models, worst = dict[str, bytes](), 0.0
+    for index, (painting, row) in enumerate(zip(painters.paintings, painters.rows, strict=True)):
+        models[f"painter-{index}"], apart = _model(row_graph(painting, row, name=f"painter {index}"))
+        worst = max(worst, apart)
+    described = _description(styles, options)
+    if learner is not None:
+        graph, painter = learner
+        models["learner"], _ = _model(graph)
+        described["any"] = {"painter": painter, "network": options.network, "style_px": options.style_px}
+    with written_whole(path) as temporary:
+        temporary.write_text(_page(described, models, engines, files), encoding="utf-8")
+    return PageInfo(path, tuple(style["name"] for style in styles), path.stat().st_size, worst)
+
+
+def _sources(options: BrowserOptions) -> list[str]:
+    """The texts of the styles; a network stands for all of its own."""
+    catalogue = StyleCatalogue()
+    chosen = options.style or DEFAULT_STYLES
+    return [text for name in chosen for text in (catalogue.sources([name]) if name in catalogue.networks else [name])]
+
+
+def _style(source: str, painters: _Painters, options: BrowserOptions) -> dict[str, Any]:
+    """A style as the page has it: its name, its painter, its parameters, and a picture of it."""
+    prepared = prepare_style(
+        source,
+        network=options.network,
+        style_px=options.style_px,
+        strength=1.0,
+        precision="float32",
+        device=torch.device("cpu"),
+    )
+    painting, row = _painting(prepared)
+    return {
+        "name": prepared.name,
+        "painter": painters.index(painting, row),
+        "row": base64.b64encode(row.float().numpy().astype("<f4").tobytes()).decode("ascii"),
+        "thumbnail": address(prepared(_sample(THUMBNAIL_PX)), "JPEG", quality=80),
+        "licence": prepared.licence,
+    }
+
+
+def _painting(prepared: PreparedStylizer) -> tuple[Painting, Tensor]:
+    """The painter of a prepared style, and the row of the style's parameters."""
+    (part,) = prepared.code
+    if isinstance(prepared.stylizer, Arbitrary):
+        painting, _ = arbitrary_painting(prepared.stylizer.network)
+        return painting, row_of({key: value for key, value in part.params.items() if is_style_param(key)})
+    network = part.network
+    assert isinstance(network, FastNetwork)
+    return painter_of(network)
+
+
+def _learner(painters: _Painters, options: BrowserOptions) -> tuple[Graph, int]:
+    """The graph from a style picture to a row of parameters, and the painter that takes them."""
+    network = table.loaded(options.network, precision="float32")
+    _, learner = arbitrary_graphs(network)
+    return learner, painters.index(*arbitrary_painting(network))
+
+
+def _model(graph: Graph) -> tuple[bytes, float]:
+    model = onnx_model(graph)
+    return model.SerializeToString(), checked(graph, onnx_engine(model))
+
+
+def _digest(painting: Painting) -> str:
+    """Hex digest of all that decides what a painter makes of a picture and a row."""
+    digest = hashlib.sha256(repr((painting.sizes, painting.before, painting.after, painting.noise)).encode())
+    for name, module in painting.net.named_modules():
+        plain = [(key, value) for key, value in vars(module).items() if isinstance(value, int | float | str | tuple)]
+        digest.update(repr((name, type(module).__name__, sorted(plain))).encode())
+    for key, value in painting.net.state_dict().items():
+        if key not in painting.sizes:
+            digest.update(key.encode())
+            digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _description(styles: Sequence[dict[str, Any]], options: BrowserOptions) -> dict[str, Any]:
+    return {
+        "version": impasto.__version__,
+        "runtime": VERSION,
+        "multiple_px": MULTIPLE_PX,
+        "styles": list(styles),
+        "sample": address(_sample(SAMPLE_PX), "JPEG", quality=88),
+        "any": None,
+    }
+
+
+def _sample(side_px: int) -> Tensor:
+    """The sample photograph, about `side_px` wide."""
+    pixels = sample(SAMPLE).pixels
+    height, width = fit((pixels.shape[-2], pixels.shape[-1]), long_side_px=side_px)
+    return resized(pixels, (height // MULTIPLE_PX * MULTIPLE_PX, width // MULTIPLE_PX * MULTIPLE_PX))
+
+
+def _page(
+    described: dict[str, Any], models: dict[str, bytes], engines: dict[str, Engine], files: dict[str, dict[str, bytes]]
+) -> str:
+    """The HTML with everything inside; large parts are compressed, and read when they are needed."""
+    parts = {"description": json.dumps(described, ensure_ascii=False).encode(), **models}
+    for kind, engine in engines.items():
+        parts |= {
+            f"{kind}-script": files[kind][engine.script],
+            f"{kind}-loader": files[kind][engine.loader],
+            f"{kind}-binary": files[kind][engine.binary],
+        }
+    folder = importlib.resources.files("impasto.export") / PAGE
+    text = {name: (folder / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")}
+    parts["worker"] = (folder / "worker.js").read_bytes()
+    blocks = (f'<script type="application/gzip" id="{name}">{_packed(data)}</script>' for name, data in parts.items())
+    inserted = {
+        "<!--STYLE-->": f"<style>\n{text['page.css']}</style>",
+        "<!--PARTS-->": "\n".join(blocks),
+        "<!--SCRIPT-->": f'<script type="module">\n{text["page.js"]}</script>',
+        "<!--VERSION-->": html.escape(f"impasto {impasto.__version__}"),
+        "<!--RUNTIME-->": html.escape(VERSION),
+    }
+    page = text["page.html"]
+    for mark, content in inserted.items():
+        page = page.replace(mark, content)
+    return page
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode("ascii")
