@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import html
 import importlib.resources
 import json
@@ -56,20 +55,14 @@ Tell = Callable[[int, int, str], None]
 
 @dataclass
 class _Painters:
-    """Painters of different weights; styles of the same convolutions share one."""
+    """Painters by the digest of their weights; styles of the same convolutions share one."""
 
-    paintings: list[Painting] = field(default_factory=list)
-    rows: list[Tensor] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
+    by_base: dict[str, tuple[Painting, Tensor]] = field(default_factory=dict)
 
-    def index(self, painting: Painting, row: Tensor) -> int:
-        """The place of a painter with these weights."""
-        digest = _digest(painting)
-        if digest not in self.digests:
-            self.digests.append(digest)
-            self.paintings.append(painting)
-            self.rows.append(row)
-        return self.digests.index(digest)
+    def index(self, base: str, painting: Painting, row: Tensor) -> int:
+        """The place of the painter with these weights; `row` is an example of its styles."""
+        self.by_base.setdefault(base, (painting, row))
+        return list(self.by_base).index(base)
 
 
 @dataclass(frozen=True)
@@ -105,7 +98,7 @@ def write_page(
     tell(len(sources), len(sources) + 1, "networks")
     learner = _learner(painters, options) if options.any else None
     models, worst = dict[str, bytes](), 0.0
-    for index, (painting, row) in enumerate(zip(painters.paintings, painters.rows, strict=True)):
+    for index, (painting, row) in enumerate(painters.by_base.values()):
         models[f"painter-{index}"], apart = _model(row_graph(painting, row, name=f"painter {index}"))
         worst = max(worst, apart)
     described = _description(styles, options)
@@ -135,50 +128,39 @@ def _style(source: str, painters: _Painters, options: BrowserOptions) -> dict[st
         precision="float32",
         device=torch.device("cpu"),
     )
-    painting, row = _painting(prepared)
+    base, painting, row = _painting(prepared)
     return {
         "name": prepared.name,
-        "painter": painters.index(painting, row),
+        "painter": painters.index(base, painting, row),
         "row": base64.b64encode(row.float().numpy().astype("<f4").tobytes()).decode("ascii"),
         "thumbnail": address(prepared(_sample(THUMBNAIL_PX)), "JPEG", quality=80),
         "licence": prepared.licence,
     }
 
 
-def _painting(prepared: PreparedStylizer) -> tuple[Painting, Tensor]:
-    """The painter of a prepared style, and the row of the style's parameters."""
+def _painting(prepared: PreparedStylizer) -> tuple[str, Painting, Tensor]:
+    """The digest and the painter of a prepared style, and the row of the style's parameters."""
     (part,) = prepared.code
     if isinstance(prepared.stylizer, Arbitrary):
-        painting, _ = arbitrary_painting(prepared.stylizer.network)
-        return painting, row_of({key: value for key, value in part.params.items() if is_style_param(key)})
-    network = part.network
-    assert isinstance(network, FastNetwork)
-    return painter_of(network)
+        network = prepared.stylizer.network
+        painting, _ = arbitrary_painting(network)
+        row = row_of({key: value for key, value in part.params.items() if is_style_param(key)})
+        return str(network.base), painting, row
+    fast = part.network
+    assert isinstance(fast, FastNetwork)
+    return fast.base, *painter_of(fast)
 
 
 def _learner(painters: _Painters, options: BrowserOptions) -> tuple[Graph, int]:
     """The graph from a style picture to a row of parameters, and the painter that takes them."""
     network = table.loaded(options.network, precision="float32")
     _, learner = arbitrary_graphs(network)
-    return learner, painters.index(*arbitrary_painting(network))
+    return learner, painters.index(str(network.base), *arbitrary_painting(network))
 
 
 def _model(graph: Graph) -> tuple[bytes, float]:
     model = onnx_model(graph)
     return model.SerializeToString(), checked(graph, onnx_engine(model))
-
-
-def _digest(painting: Painting) -> str:
-    """Hex digest of all that decides what a painter makes of a picture and a row."""
-    digest = hashlib.sha256(repr((painting.sizes, painting.before, painting.after, painting.noise)).encode())
-    for name, module in painting.net.named_modules():
-        plain = [(key, value) for key, value in vars(module).items() if isinstance(value, int | float | str | tuple)]
-        digest.update(repr((name, type(module).__name__, sorted(plain))).encode())
-    for key, value in painting.net.state_dict().items():
-        if key not in painting.sizes:
-            digest.update(key.encode())
-            digest.update(value.numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _description(styles: Sequence[dict[str, Any]], options: BrowserOptions) -> dict[str, Any]:

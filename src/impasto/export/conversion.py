@@ -50,18 +50,31 @@ def onnx_model(graph: Graph, *, size_hw: SizeHW | None = None) -> Any:
             custom_opsets={DOMAIN: 1},
         )
     model = _folded(defined(onnx.load_from_string(buffer.getvalue())))
-    for value in (*model.graph.input, *model.graph.output):
-        if size_hw is not None and value.name in graph.pictures:
-            for dim, side in zip(value.type.tensor_type.shape.dim[2:], size_hw, strict=True):
-                dim.dim_value = side
-        elif size_hw is not None:
-            for dim in value.type.tensor_type.shape.dim[2:]:
-                dim.Clear()  # inferred below
     if size_hw is not None:
-        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        model = _with_size(model, graph, size_hw)
     _describe(model, graph)
     onnx.checker.check_model(model)
     return model
+
+
+def _with_size(model: Any, graph: Graph, size_hw: SizeHW) -> Any:
+    """The model for pictures of one size; the noise is still computed, since its planes are larger than the weights."""
+    from onnx import shape_inference
+
+    for value in model.graph.input:
+        if value.name in graph.pictures:
+            for dim, side in zip(value.type.tensor_type.shape.dim[2:], size_hw, strict=True):
+                dim.dim_value = side
+    painted = graph.outputs == ("painted",)
+    for value in model.graph.output:
+        if value.name in graph.of_picture_size:
+            shape = value.type.tensor_type.shape.dim
+            for dim, side in zip(shape, (1, 3, *size_hw), strict=True):
+                if painted:
+                    dim.dim_value = side
+                else:
+                    dim.Clear()  # inferred
+    return shape_inference.infer_shapes(model, data_prop=True)
 
 
 def _folded(model: Any) -> Any:
@@ -79,6 +92,9 @@ def _folded(model: Any) -> Any:
 
 
 def _describe(model: Any, graph: Graph) -> None:
+    plain = [entry for entry in model.opset_import if entry.domain in {node.domain for node in model.graph.node}]
+    del model.opset_import[:]  # ONNX Runtime names its own, too
+    model.opset_import.extend(plain)
     model.producer_name, model.producer_version = "impasto", impasto.__version__
     del model.metadata_props[:]
     entry = model.metadata_props.add()

@@ -17,10 +17,8 @@ from impasto.export.planes import TracedNoise
 from impasto.image.pixels import Preprocess, preprocess_from
 from impasto.nets.codes import code_from
 from impasto.nets.fast import FastNetwork
-from impasto.nets.layers import is_style_param
 from impasto.nets.painting import RGB
 from impasto.nets.table import Network
-from impasto.stylizers.arbitrary import params_of
 from impasto.stylizers.codes import code_of
 
 MULTIPLE_PX = 8
@@ -187,14 +185,13 @@ def arbitrary_graphs(network: Network, *, seed: int = 0) -> tuple[Graph, Graph]:
 
 def arbitrary_painting(network: Network, *, seed: int = 0) -> tuple[Painting, Tensor]:
     """The painter of an arbitrary network, and the row of an example style. Raises as `arbitrary_graphs` does."""
-    params = params_of(code_of(_example(STYLE_PX), network), network)
-    params = {key: value for key, value in params.items() if is_style_param(key)}
-    net = network.net.of_style(params) if params else None
-    if not isinstance(net, nn.Module):
+    if network.net.fast_network is None:
         raise OptionError(
             f"{network.name} paints by the statistics of features; a network that predicts norm parameters is needed "
             "for an export, as compact-any."
         )
+    params = network.net.style_params(code_of(_example(STYLE_PX), network))
+    net: Any = network.net.of_style(params)
     rgb = preprocess_from(RGB)
     painting = Painting(net, params={key: value[0] for key, value in params.items()}, maps=(rgb, rgb), seed=seed)
     return painting, row_of(params)

@@ -3,6 +3,7 @@ const $ = (id) => document.getElementById(id);
 const view = $("view"), video = $("video");
 const state = { source: null, photo: null, painted: null, style: 0, engine: "", wanted: false, painting: false, camera: null, held: false };
 const words = { webgpu: "WebGPU", wasm: "WebAssembly" };
+const address = new URLSearchParams(location.hash.slice(1));  // "#engine=wasm&size=256"
 let page, worker, calls = new Map(), count = 0;
 
 // What is inside the page, decompressed.
@@ -38,7 +39,7 @@ async function startEngine(kind) {
 
 // WebGPU where page and browser have it, otherwise WebAssembly; "#engine=wasm" in the address decides, too.
 async function start() {
-  const asked = new URLSearchParams(location.hash.slice(1)).get("engine");
+  const asked = address.get("engine");
   const suspends = "Suspending" in WebAssembly;  // the runtime for WebGPU needs it
   const adapter = $("webgpu-script") && suspends && asked !== "wasm" && await navigator.gpu?.requestAdapter().catch(() => null);
   if (adapter) {
@@ -50,7 +51,7 @@ async function start() {
     }
   } else if (asked === "webgpu") throw new Error("This browser has no WebGPU that the page can use.");
   if (!state.engine) await startEngine("wasm");
-  if (state.engine === "webgpu") $("size").value = 640;
+  if (state.engine === "webgpu" && !address.has("size")) setSize(640);
 }
 
 const row = (style) => style.values ??= new Float32Array(Uint8Array.from(atob(style.row), (c) => c.charCodeAt(0)).buffer);
@@ -260,7 +261,7 @@ async function open() {
   page = JSON.parse(new TextDecoder().decode(await part("description")));
   fillWall();
   listen();
-  setSize($("size").value);
+  setSize(address.get("size") ?? $("size").value);
   const licences = new Set(page.styles.map((style) => style.licence));
   $("styles-licence").textContent = `Styles and networks: ${[...licences].join(", ")} licence.`;
   state.source = await createImageBitmap(await (await fetch(page.sample)).blob());
@@ -268,7 +269,6 @@ async function open() {
   Object.assign(state, { photo, painted: photo });
   draw();
   await start();
-  setSize($("size").value);
   await paint();
 }
 

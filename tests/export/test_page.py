@@ -1,0 +1,161 @@
+"""The page in a real browser, from a file: what it paints is what torch paints."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from browser import REQUIRED, Page, chromium, needs_chromium
+
+from impasto.config.export import BrowserOptions
+from impasto.core.errors import DownloadFailed, OptionError
+from impasto.export.browser import write_page
+from impasto.export.runtime import WASM, WEBGPU, runtime_files
+from impasto.image import files
+from impasto.nets import fast, table
+from impasto.stylizers.any_style import any_style
+from impasto.stylizers.protocol import Mix, Style
+
+MOST_LEVELS = 2
+SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
+
+PIXELS = """(async () => {
+  await impasto.ready;
+  const canvas = document.getElementById("view");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let text = ""; for (const value of data) text += String.fromCharCode(value);
+  return [canvas.width, canvas.height, btoa(text)];
+})()"""
+
+NO_STRENGTH = """(() => {
+  const slider = document.getElementById("strength");
+  slider.value = 0;
+  slider.dispatchEvent(new Event("input"));
+})()"""
+
+
+@pytest.fixture(scope="module")
+def runtime() -> None:
+    """The runtime is in the cache folder, or can be fetched."""
+    try:
+        runtime_files(WASM)
+        runtime_files(WEBGPU)
+    except DownloadFailed as error:
+        if REQUIRED:
+            raise
+        pytest.skip(f"onnxruntime-web is not in the cache folder and cannot be fetched: {error}")
+
+
+def shown(page: Page) -> torch.Tensor:
+    """What the canvas shows, `(1, 3, h, w)` in levels of 255."""
+    width, height, text = page.evaluate(PIXELS)
+    levels = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)[..., :3]
+    return torch.from_numpy(levels.astype(np.float32)).permute(2, 0, 1)[None]
+
+
+def apart(page: Page, network: fast.FastNetwork, content: torch.Tensor) -> float:
+    """The largest difference between what the page shows and what torch paints, in levels."""
+    return float((shown(page) - network.painted(content) * 255).abs().max())
+
+
+def saved(pixels: torch.Tensor, path: Path) -> torch.Tensor:
+    """The picture as its PNG file has it."""
+    files.write(path, pixels)
+    return files.read(path).pixels
+
+
+def opened(page: Page, page_file: Path, more: str = "") -> None:
+    """The page, ready, at a size that leaves the pictures of these tests as they are."""
+    page.open(f"{page_file.as_uri()}#size=128{more}")
+    page.evaluate("impasto.ready")
+
+
+def chosen(page: Page, index: int) -> None:
+    """Paint the photo in a style."""
+    page.evaluate(f"impasto.choose({index})")
+    page.wait("!impasto.state.painting && !impasto.state.wanted", timeout_s=120)
+
+
+@needs_chromium
+def test_the_page_paints_from_a_file(
+    runtime: None, save_learned: Callable[..., Path], photo: torch.Tensor, tmp_path: Path
+) -> None:
+    styles = save_learned(tmp_path / "two.safetensors", styles=("one", "two"))
+    other = save_learned(tmp_path / "other.safetensors", seed=2)
+    page_file, picture = tmp_path / "page.html", tmp_path / "photo.png"
+    names = (f"{styles}#one", f"{styles}#two", str(other))
+    info = write_page(page_file, BrowserOptions(style=names, webgpu=False))
+    assert info.styles == ("one", "two", "other")
+    assert page_file.read_text().count('id="painter-') == 2  # styles of the same convolutions share one
+    content = saved(photo, picture)
+    two = fast.loaded(styles, precision="float32")
+    networks = [two.of({"one": 1.0}), two.of({"two": 1.0}), fast.loaded(other, precision="float32")]
+    with chromium("--disable-gpu") as browser:
+        page = browser.page()
+        opened(page, page_file)
+        page.choose_files("#file", picture)
+        page.wait("impasto.state.photo.height === 72 && !impasto.state.painting")
+        for index, network in enumerate(networks):
+            chosen(page, index)
+            assert apart(page, network, content) <= MOST_LEVELS
+        page.evaluate(NO_STRENGTH)
+        assert (shown(page) - content * 255).abs().max() <= 1
+        assert "WebAssembly · 80 × 72 px" in page.evaluate("document.getElementById('status').textContent")
+        assert not [address for address in page.requests if address.startswith("http")]
+        assert page.errors == []
+
+
+@needs_chromium
+def test_a_picture_becomes_a_style_of_the_page(
+    runtime: None, there: Path, save_network: Callable[..., Path], photo: torch.Tensor, tmp_path: Path
+) -> None:
+    network_file = save_network(there / "net.safetensors", encoder=there / "tiny.safetensors", variant="predicted")
+    page_file, picture = tmp_path / "page.html", tmp_path / "photo.png"
+    content, style = saved(photo, picture), saved(photo.flip(1)[..., :64, :64], there / "style.png")
+    options = BrowserOptions(
+        style=(str(there / "style.png"),), network=str(network_file), any=True, webgpu=False, style_px=64
+    )
+    write_page(page_file, options)
+    network = table.loaded(network_file, precision="float32")
+    stylizer = any_style(network)
+    *_, step = stylizer.paint(content, stylizer.prepare(Mix((Style(style),))))
+    with chromium("--disable-gpu") as browser:
+        page = browser.page()
+        opened(page, page_file)
+        page.choose_files("#file", picture)
+        page.wait("impasto.state.photo.height === 72 && !impasto.state.painting")
+        assert (shown(page) - step.picture() * 255).abs().max() <= MOST_LEVELS  # made a style at the export
+        page.choose_files("#style-file", there / "style.png")
+        page.wait("impasto.page.styles.length === 2 && !impasto.state.painting && !impasto.state.wanted")
+        assert (shown(page) - step.picture() * 255).abs().max() <= MOST_LEVELS  # and in the page
+        assert page.errors == []
+
+
+@needs_chromium
+def test_it_paints_by_webgpu(
+    runtime: None, save_learned: Callable[..., Path], photo: torch.Tensor, tmp_path: Path
+) -> None:
+    style = save_learned(tmp_path / "one.safetensors")
+    page_file, picture = tmp_path / "page.html", tmp_path / "photo.png"
+    write_page(page_file, BrowserOptions(style=(str(style),)))
+    content = saved(photo[..., :64, :64], picture)
+    with chromium(*SOFTWARE_GPU) as browser:
+        page = browser.page()
+        page.open(f"{page_file.as_uri()}#size=64")
+        page.evaluate("impasto.ready")
+        if page.evaluate("impasto.state.engine") == "wasm":
+            assert "WebAssembly" in page.evaluate("document.getElementById('status').textContent")
+            pytest.skip("this Chromium has no WebGPU, not even in software")
+        page.choose_files("#file", picture)
+        page.wait("impasto.state.photo.height === 64 && !impasto.state.painting")
+        assert "WebGPU · 64 × 64 px" in page.evaluate("document.getElementById('status').textContent")
+        assert apart(page, fast.loaded(style, precision="float32"), content) <= MOST_LEVELS
+
+
+def test_a_page_is_html(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"does not end in \.html"):
+        write_page(tmp_path / "page.pdf", BrowserOptions())
