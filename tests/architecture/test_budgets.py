@@ -51,9 +51,9 @@ def offences(root: Path) -> set[str]:
 
 
 def is_given_by_others(name: str) -> bool:
-    """Whether Python or a library prescribes the arguments: `__exit__`, `forward`, `backward`."""
+    """Whether Python or a library prescribes the arguments: `__exit__`, `forward`, `backward`, `symbolic`."""
     last = name.rsplit(".", 1)[-1]
-    return (last.startswith("__") and last != "__init__") or last in ("forward", "backward")
+    return (last.startswith("__") and last != "__init__") or last in ("forward", "backward", "symbolic")
 
 
 def listed() -> set[str]:

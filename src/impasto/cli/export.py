@@ -9,33 +9,21 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from impasto.cli.flags import flagged, plain
+from impasto.cli.flags import takes_options
 from impasto.cli.models import Json, Quiet
 from impasto.config.export import BrowserOptions, OnnxOptions
 
 app = App(name="export", help="Networks for other engines: ONNX, OpenVINO, a page for browsers.", version_flags=())
 
 
-@flagged("File")
-class OnnxFlags(OnnxOptions):
-    """Flags of `OnnxOptions`."""
-
-
-@flagged("Page")
-class BrowserFlags(BrowserOptions):
-    """Flags of `BrowserOptions`."""
-
-
-_FILE, _PAGE = OnnxFlags(), BrowserFlags()
-
-
 @app.command
+@takes_options
 def onnx(
     name: Annotated[str, Parameter(help="Network, encoder or trained style, by name or file.")],
     /,
     *,
     output: Annotated[Path, Parameter(name=("--output", "-o"), help="File to write: .onnx, or .xml of OpenVINO.")],
-    file: OnnxFlags = _FILE,
+    file: OnnxOptions,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -48,7 +36,7 @@ def onnx(
     from impasto.export.files import write_graphs
 
     with Bar(quiet=quiet) as bar:
-        for written in write_graphs(name, output, plain(file), progress=fetched(bar, name)):
+        for written in write_graphs(name, output, options=file, progress=fetched(bar, name)):
             row = {
                 "output": str(written.path), "name": written.name, "inputs": written.inputs,
                 "outputs": written.outputs, "difference": written.difference, "unit": written.unit,
@@ -60,10 +48,11 @@ def onnx(
 
 
 @app.command
+@takes_options
 def browser(
     *,
     output: Annotated[Path, Parameter(name=("--output", "-o"), help="Page to write, .html.")],
-    page: BrowserFlags = _PAGE,
+    page: BrowserOptions,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -75,7 +64,7 @@ def browser(
     from impasto.export.browser import write_page
 
     with Bar(quiet=quiet) as bar:
-        info = write_page(output, plain(page), tell=bar.show, progress=fetched(bar, "onnxruntime-web"))
+        info = write_page(output, page, tell=bar.show, progress=fetched(bar, "onnxruntime-web"))
     row = {
         "output": str(info.path), "styles": list(info.styles), "size_bytes": info.size_bytes,
         "difference": info.difference,

@@ -12,7 +12,7 @@ FORMATS = ("onnx", "openvino")
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnnxOptions(Options):
+class OnnxOptions(Options, title="File"):
     """A network as a file for other engines."""
 
     format: Annotated[str, Doc("File format."), Choice(FORMATS)] = "onnx"
@@ -28,14 +28,14 @@ class OnnxOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BrowserOptions(Options):
+class BrowserOptions(Options, title="Page"):
     """A page that paints in a browser."""
 
     style: Annotated[
         tuple[str, ...],
         Doc("Styles on the page: trained ones, networks of them, pictures, saved styles. Without: compact-styles."),
     ] = ()
-    any: Annotated[bool, Doc("Let the page take pictures as styles: with --network and its encoder inside.")] = False
+    any: Annotated[bool, Doc("Let the page take pictures as styles: with `network` and its encoder inside.")] = False
     network: Annotated[str, Doc("Arbitrary network for pictures as styles: a name or a file.")] = "compact-any"
     style_px: Annotated[int, Doc("Long side of style pictures; larger means larger strokes."), Range(64, 4096)] = 512
     webgpu: Annotated[bool, Doc("Bring the runtime for graphics processors, too; the page is twice as large.")] = True

@@ -59,7 +59,7 @@ class _Painters:
 
     by_base: dict[str, tuple[Painting, Tensor]] = field(default_factory=dict)
 
-    def index(self, base: str, painting: Painting, row: Tensor) -> int:
+    def index(self, base: str, *, painting: Painting, row: Tensor) -> int:
         """The place of the painter with these weights; `row` is an example of its styles."""
         self.by_base.setdefault(base, (painting, row))
         return list(self.by_base).index(base)
@@ -94,7 +94,7 @@ def write_page(
     sources = _sources(options)
     for index, source in enumerate(sources):
         tell(index, len(sources) + 1, f"style {source}")
-        styles.append(_style(source, painters, options))
+        styles.append(_style(source, painters, options=options))
     tell(len(sources), len(sources) + 1, "networks")
     learner = _learner(painters, options) if options.any else None
     models, worst = dict[str, bytes](), 0.0
@@ -107,7 +107,7 @@ def write_page(
         models["learner"], _ = _model(graph)
         described["any"] = {"painter": painter, "network": options.network, "style_px": options.style_px}
     with written_whole(path) as temporary:
-        temporary.write_text(_page(described, models, engines, files), encoding="utf-8")
+        temporary.write_text(_page(described, models, engines=engines, files=files), encoding="utf-8")
     return PageInfo(path, tuple(style["name"] for style in styles), path.stat().st_size, worst)
 
 
@@ -118,7 +118,7 @@ def _sources(options: BrowserOptions) -> list[str]:
     return [text for name in chosen for text in (catalogue.sources([name]) if name in catalogue.networks else [name])]
 
 
-def _style(source: str, painters: _Painters, options: BrowserOptions) -> dict[str, Any]:
+def _style(source: str, painters: _Painters, *, options: BrowserOptions) -> dict[str, Any]:
     """A style as the page has it: its name, its painter, its parameters, and a picture of it."""
     prepared = prepare_style(
         source,
@@ -131,7 +131,7 @@ def _style(source: str, painters: _Painters, options: BrowserOptions) -> dict[st
     base, painting, row = _painting(prepared)
     return {
         "name": prepared.name,
-        "painter": painters.index(base, painting, row),
+        "painter": painters.index(base, painting=painting, row=row),
         "row": base64.b64encode(row.float().numpy().astype("<f4").tobytes()).decode("ascii"),
         "thumbnail": address(prepared(_sample(THUMBNAIL_PX)), "JPEG", quality=80),
         "licence": prepared.licence,
@@ -155,7 +155,8 @@ def _learner(painters: _Painters, options: BrowserOptions) -> tuple[Graph, int]:
     """The graph from a style picture to a row of parameters, and the painter that takes them."""
     network = table.loaded(options.network, precision="float32")
     _, learner = arbitrary_graphs(network)
-    return learner, painters.index(str(network.base), *arbitrary_painting(network))
+    painting, row = arbitrary_painting(network)
+    return learner, painters.index(str(network.base), painting=painting, row=row)
 
 
 def _model(graph: Graph) -> tuple[bytes, float]:
@@ -182,7 +183,11 @@ def _sample(side_px: int) -> Tensor:
 
 
 def _page(
-    described: dict[str, Any], models: dict[str, bytes], engines: dict[str, Engine], files: dict[str, dict[str, bytes]]
+    described: dict[str, Any],
+    models: dict[str, bytes],
+    *,
+    engines: dict[str, Engine],
+    files: dict[str, dict[str, bytes]],
 ) -> str:
     """The HTML with everything inside; large parts are compressed, and read when they are needed."""
     parts = {"description": json.dumps(described, ensure_ascii=False).encode(), **models}

@@ -51,13 +51,13 @@ def onnx_model(graph: Graph, *, size_hw: SizeHW | None = None) -> Any:
         )
     model = _folded(defined(onnx.load_from_string(buffer.getvalue())))
     if size_hw is not None:
-        model = _with_size(model, graph, size_hw)
+        model = _with_size(model, graph, size_hw=size_hw)
     _describe(model, graph)
     onnx.checker.check_model(model)
     return model
 
 
-def _with_size(model: Any, graph: Graph, size_hw: SizeHW) -> Any:
+def _with_size(model: Any, graph: Graph, *, size_hw: SizeHW) -> Any:
     """The model for pictures of one size; the noise is still computed, since its planes are larger than the weights."""
     from onnx import shape_inference
 

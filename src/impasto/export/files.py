@@ -38,7 +38,7 @@ class Written:
     unit: str
 
 
-def write_graphs(name: str, path: Path, options: OnnxOptions, *, progress: Progress | None = None) -> Iterator[Written]:
+def write_graphs(name: str, path: Path, *, options: OnnxOptions, progress: Progress | None = None) -> Iterator[Written]:
     """Write the network or trained style `name` to `path`; an arbitrary network gets a second file, `…-style`.
 
     Each file is compared with the network first. Raises `OptionError`, `UnknownName`, `WeightsError` and its kinds.
@@ -49,7 +49,7 @@ def write_graphs(name: str, path: Path, options: OnnxOptions, *, progress: Progr
         raise OptionError(f"`size` is {size[1]}x{size[0]}; multiples of {MULTIPLE_PX} px are needed.")
     for index, graph in enumerate(graphs_of(name, options, progress=progress)):
         target = path if index == 0 else path.with_name(f"{path.stem}-style{path.suffix}")
-        yield _written(graph, target, options, size_hw=size if index == 0 else None)
+        yield _written(graph, target, options=options, size_hw=size if index == 0 else None)
 
 
 def check_suffix(path: Path, form: str) -> None:
@@ -74,10 +74,10 @@ def graphs_of(name: str, options: OnnxOptions, *, progress: Progress | None = No
     return (encoder_graph(load_encoder(name, precision="float32"), options.layers),)
 
 
-def _written(graph: Graph, path: Path, options: OnnxOptions, *, size_hw: SizeHW | None) -> Written:
+def _written(graph: Graph, path: Path, *, options: OnnxOptions, size_hw: SizeHW | None) -> Written:
     model = onnx_model(graph, size_hw=size_hw)
     if options.format == "openvino":
-        difference = _save_openvino(graph, model, path, size_hw=size_hw)
+        difference = _save_openvino(graph, model, path=path, size_hw=size_hw)
     else:
         difference = checked(graph, onnx_engine(model), size_hw=size_hw)
         with written_whole(path) as temporary:
@@ -86,7 +86,7 @@ def _written(graph: Graph, path: Path, options: OnnxOptions, *, size_hw: SizeHW 
     return Written(path, graph.name, _shapes(model.graph.input), _shapes(model.graph.output), difference, unit)
 
 
-def _save_openvino(graph: Graph, model: Any, path: Path, *, size_hw: SizeHW | None) -> float:
+def _save_openvino(graph: Graph, model: Any, *, path: Path, size_hw: SizeHW | None) -> float:
     """Write an OpenVINO model, `path` and its weights beside it in `.bin`; the difference."""
     openvino = optional("openvino", "openvino", "an OpenVINO model")
     with tempfile.TemporaryDirectory() as folder:

@@ -100,8 +100,9 @@ class TracedNoise:
 
     seed: int = 0
 
-    def plane(self, layer: int, start: int, stop: int, width: int, *, stride: int, device: torch.device) -> Tensor:
-        """See `nets.noise.Noise.plane`; `start` is 0."""
+    def plane(self, layer: int, *rows_and_width: int, stride: int, device: torch.device) -> Tensor:
+        """See `nets.noise.Noise.plane`; the first row is 0."""
+        _, stop, width = rows_and_width
         plane: Tensor = _Plane.apply(stop, width, layer, self.seed)  # type: ignore[no-untyped-call]
         return plane.to(device)
 

@@ -36,7 +36,7 @@ def colour_map(stats: Tensor, target: Tensor) -> Tensor:
 
 
 def transport(here: Tensor, there: Tensor) -> Tensor:
-    """The linear map `here⁻¹ (here there)^½` `(b, 3, 3)` between Gaussians of these covariances, symmetric and positive.
+    """The linear map `here⁻¹ (here there)^½` between Gaussians of these covariances `(b, 3, 3)`: symmetric, positive.
 
     Without eigenvalues, in the precision of the covariances. The root of a 3×3 matrix is a polynomial of it and of the
     root's own invariants (Hoger & Carlson 1984, Determination of the stretch and rotation in the polar decomposition).
