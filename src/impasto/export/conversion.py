@@ -32,7 +32,7 @@ def onnx_model(graph: Graph, *, size_hw: SizeHW | None = None) -> Any:
     """`graph` as an `onnx.ModelProto` for pictures of any size, multiples of 8 px, or of `size_hw` alone.
 
     By torch's tracing exporter. The newer one (`dynamo=True`, onnxscript) gives as good a graph, but takes a minute of
-    processor time for compact-styles, where this one takes a second.
+    processor time for compact-styles, where this one takes some seconds.
     """
     onnx = optional("onnx", EXTRA, "the export")
     free = {name: dict(enumerate(SIDES, start=2)) for name in (*graph.pictures, *graph.of_picture_size)}

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.encoders.padding import exported
-from impasto.nets.colours import limited, transport
+from impasto.nets.colours import limited, root, transport
 from impasto.nets.moments import moments
 
 BANDS = "bands"
@@ -91,7 +91,7 @@ def _band_change_of_other_engines(here: Tensor, target: Tensor) -> Tensor:
     """`band_change` without eigenvalues, in float32; a power of `OVERLAP` is 1 and a quarter."""
     eye = torch.eye(3, device=here.device)
     linear = transport(here + FLOOR * eye, target + FLOOR * eye)
-    return limited(linear @ root(root(linear)), 1 / LIMIT, LIMIT) - eye
+    return limited(linear @ root(root(linear)), least=1 / LIMIT, most=LIMIT) - eye
 
 
 def changed(band: Tensor, change: Tensor) -> Tensor:

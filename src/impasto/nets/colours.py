@@ -44,13 +44,20 @@ def transport(here: Tensor, there: Tensor) -> Tensor:
     adjugate, other = _adjugate(here), _adjugate(there)
     det, other_det = _det(here, adjugate), _det(there, other)
     trace, minors = (here * there).sum((1, 2)), (adjugate * other).sum((1, 2))
-    first, second, third = _root_invariants(trace, minors, det * other_det)
+    first, second, third = _root_invariants(trace, minors=minors, det=det * other_det)
     inverse = adjugate / det[:, None, None]
     root = (first.square() - second) * there - there @ here @ there + first * third * inverse
     return root / (first * second - third)
 
 
-def limited(matrix: Tensor, least: float, most: float) -> Tensor:
+def root(matrix: Tensor) -> Tensor:
+    """The square roots of symmetric positive matrices `(b, 3, 3)`, without eigenvalues."""
+    adjugate = _adjugate(matrix)
+    trace, minors = (value.diagonal(dim1=1, dim2=2).sum(1) for value in (matrix, adjugate))
+    return _root(matrix, trace, minors=minors, det=_det(matrix, adjugate))
+
+
+def limited(matrix: Tensor, *, least: float, most: float) -> Tensor:
     """Symmetric matrices `(b, 3, 3)` with their eigenvalues between `least` and `most`, without computing these."""
     eye = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
     low, high = (_magnitude(matrix - limit * eye) for limit in (least, most))
@@ -64,17 +71,22 @@ def _magnitude(matrix: Tensor) -> Tensor:
     traces, minors = matrix.square().sum((1, 2)), adjugate.square().sum((1, 2))
     det = _det(matrix, adjugate).square()
     whole = matrix @ matrix + square * torch.eye(3, dtype=matrix.dtype, device=matrix.device)
-    first, second, third = _root_invariants(
+    return _root(
+        whole,
         traces + 3 * square,
-        minors + 2 * square * traces + 3 * square**2,
-        det + square * minors + square**2 * traces + square**3,
+        minors=minors + 2 * square * traces + 3 * square**2,
+        det=det + square * minors + square**2 * traces + square**3,
     )
+
+
+def _root(matrix: Tensor, trace: Tensor, *, minors: Tensor, det: Tensor) -> Tensor:
+    """The square roots of matrices `(b, 3, 3)` with these invariants."""
+    first, second, third = _root_invariants(trace, minors=minors, det=det)
     eye = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
-    root = (first.square() - second) * whole - whole @ whole + first * third * eye
-    return root / (first * second - third)
+    return ((first.square() - second) * matrix - matrix @ matrix + first * third * eye) / (first * second - third)
 
 
-def _root_invariants(trace: Tensor, minors: Tensor, det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _root_invariants(trace: Tensor, *, minors: Tensor, det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Trace, sum of principal minors and determinant, `(b, 1, 1)`, of the root of matrices with these, `(b,)`.
 
     By a fixed point, whose error shrinks to a ninth or less with each round.
