@@ -34,7 +34,7 @@ def onnx_model(graph: Graph, *, size_hw: SizeHW | None = None) -> Any:
     By torch's tracing exporter. The newer one (`dynamo=True`, onnxscript) gives as good a graph, but takes a minute of
     processor time for compact-styles, where this one takes some seconds.
     """
-    onnx = optional("onnx", EXTRA, "the export")
+    onnx = optional("onnx", EXTRA, purpose="the export")
     free = {name: dict(enumerate(SIDES, start=2)) for name in (*graph.pictures, *graph.of_picture_size)}
     buffer = io.BytesIO()
     with torch.no_grad(), _quiet():
@@ -81,7 +81,7 @@ def _folded(model: Any) -> Any:
     """The model with all that depends on no input computed, by ONNX Runtime."""
     import onnx
 
-    runtime = optional("onnxruntime", EXTRA, "the export")
+    runtime = optional("onnxruntime", EXTRA, purpose="the export")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         options = runtime.SessionOptions()

@@ -88,7 +88,7 @@ def _written(graph: Graph, path: Path, *, options: OnnxOptions, size_hw: SizeHW 
 
 def _save_openvino(graph: Graph, model: Any, *, path: Path, size_hw: SizeHW | None) -> float:
     """Write an OpenVINO model, `path` and its weights beside it in `.bin`; the difference."""
-    openvino = optional("openvino", "openvino", "an OpenVINO model")
+    openvino = optional("openvino", "openvino", purpose="an OpenVINO model")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "model.onnx"
         source.write_bytes(model.SerializeToString())

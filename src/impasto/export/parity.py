@@ -33,7 +33,7 @@ CHECKED_HW = ((64, 72), (136, 160))
 
 def onnx_engine(model: Any) -> Engine:
     """An `onnx.ModelProto`, or a file of one, in ONNX Runtime on the processor."""
-    runtime = optional("onnxruntime", EXTRA, "the check of an export")
+    runtime = optional("onnxruntime", EXTRA, purpose="the check of an export")
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     source = str(model) if isinstance(model, Path) else model.SerializeToString()

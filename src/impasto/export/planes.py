@@ -85,7 +85,7 @@ class _Plane(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, height: Any, width: Any, layer: int, seed: int) -> Tensor:
-        return noise_plane(0, int(height), 0, int(width), layer=layer, seed=seed)
+        return noise_plane(0, int(height), left=0, right=int(width), layer=layer, seed=seed)
 
     @staticmethod
     def symbolic(g: Any, height: Any, width: Any, layer: int, seed: int) -> Any:
