@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from impasto.analysis.layers import LayerStep, layer_sheet, layer_steps, targets_of
-from impasto.analysis.reconstruct import error_of, rebuilt
+from impasto.analysis.reconstruct import _statistic_loss, error_of, rebuilt
 from impasto.config.analysis import RebuildOptions, RebuildTarget
 from impasto.core.errors import ImageTooSmall, OptionError, UnknownName
 from impasto.encoders.table import Encoder
@@ -98,3 +98,8 @@ def test_the_sheet_shows_every_reconstruction(small: Tensor, encoder: Encoder) -
 def test_all_layers_are_checked_before_the_first_is_rebuilt(small: Tensor, encoder: Encoder) -> None:
     with pytest.raises(UnknownName):
         next(layer_steps(small, ("relu1_1", "relu9_1"), encoder=encoder))
+
+
+def test_a_loss_that_matches_neighbours_rebuilds_no_picture() -> None:
+    with pytest.raises(OptionError, match="neighbours has no statistic to rebuild a picture from"):
+        _statistic_loss("neighbours")

@@ -16,7 +16,7 @@ from impasto.config.analysis import RebuildOptions, RebuildTarget
 from impasto.core.errors import ImageTooSmall, OptionError
 from impasto.encoders.table import Encoder
 from impasto.losses.smoothness import total_variation
-from impasto.losses.table import CONTENT_LOSSES
+from impasto.losses.table import CONTENT_LOSSES, StyleLoss
 from impasto.objective.perceptual import ContentTerm, Perceptual, PixelTerm, StyleTerm, out_of_range
 from impasto.stylizers.canvas import first_canvas
 from impasto.stylizers.minimise import Lbfgs
@@ -80,6 +80,14 @@ def layers_of(target: RebuildTarget) -> Sequence[str]:
     return target.style_layer or (target.content_layer or "",)
 
 
+def _statistic_loss(name: str) -> StyleLoss:
+    """The style loss of that name. Raises `OptionError` for one that matches neighbours and has no statistic."""
+    loss = style_loss(name)
+    if not isinstance(loss, StyleLoss):
+        raise OptionError(f"the style loss {name} has no statistic to rebuild a picture from. Use `style_loss=gram`.")
+    return loss
+
+
 def objective_for(picture: Tensor, target: RebuildTarget, *, encoder: Encoder, options: RebuildOptions) -> Perceptual:
     """The loss for the features or style of `picture` `(1, 3, h, w)`, with total variation and a penalty on the range.
 
@@ -93,7 +101,7 @@ def objective_for(picture: Tensor, target: RebuildTarget, *, encoder: Encoder, o
         layer = target.content_layer
         content = (ContentTerm(layer, feats[layer].float(), 1.0, CONTENT_LOSSES["l2"]),)
     else:
-        loss, weight = style_loss(options.style_loss), 1 / len(target.style_layer)
+        loss, weight = _statistic_loss(options.style_loss), 1 / len(target.style_layer)
         style = tuple(StyleTerm(name, loss.target(feats[name]), weight, loss) for name in target.style_layer)
     pixels = [PixelTerm("range", RANGE_WEIGHT, out_of_range)]
     if options.tv_weight > 0:

@@ -10,7 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -41,7 +41,7 @@ def onnx_model(graph: Graph, *, size_hw: SizeHW | None = None) -> Any:
         torch.onnx.export(
             graph.module.eval(),
             tuple(graph.inputs.values()),
-            buffer,
+            cast(Any, buffer),
             dynamo=False,
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),

@@ -60,6 +60,8 @@ class Painting(nn.Module):
     weight of each style; without keys there is no such input.
     """
 
+    table: Tensor | None
+
     def __init__(
         self,
         net: nn.Module,

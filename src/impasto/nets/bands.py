@@ -83,7 +83,7 @@ def band_change(here: Tensor, target: Tensor) -> Tensor:
         return _band_change_of_other_engines(here, target)
     eye = FLOOR * torch.eye(3, dtype=torch.float64, device=here.device)
     gains, axes = torch.linalg.eigh(transport(here.double() + eye, target.double() + eye))
-    linear = (axes * (gains**OVERLAP).clamp(1 / LIMIT, LIMIT)[:, None]) @ axes.mT
+    linear: Tensor = (axes * (gains**OVERLAP).clamp(1 / LIMIT, LIMIT)[:, None]) @ axes.mT
     return (linear - eye / FLOOR).float()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -87,7 +88,7 @@ class Block(nn.Module):
         change = x
         for layer in before:
             change = rectified(layer(change, style_weights, noise))
-        change = last(change, style_weights, noise)
+        change = cast(Tensor, last(change, style_weights, noise))
         x = cropped(x, (change.shape[-2], change.shape[-1]))
         return x + change if torch.is_grad_enabled() else change.add_(x)
 

@@ -37,7 +37,7 @@ class InMemory:
 
     def chunks(self) -> Iterator[Tensor]:
         """See `Kept`."""
-        for part in self.tensor.flatten().split(CHUNK):
+        for part in torch.split(self.tensor.flatten(), CHUNK):
             yield part.float() if part.dtype == torch.bfloat16 else part
 
 
@@ -50,7 +50,7 @@ class OnDisk:
             file.truncate(2 * count)
             self._pages = mmap.mmap(file.fileno(), 2 * count)  # keeps the file until it is freed
         self._flat = torch.frombuffer(self._pages, dtype=torch.bfloat16)
-        for start, part in zip(range(0, count, CHUNK), tensor.flatten().split(CHUNK), strict=True):
+        for start, part in zip(range(0, count, CHUNK), torch.split(tensor.flatten(), CHUNK), strict=True):
             self._flat[start : start + CHUNK] = part
             self._let_go()
 
@@ -61,7 +61,7 @@ class OnDisk:
 
     def chunks(self) -> Iterator[Tensor]:
         """See `Kept`."""
-        for part in self._flat.split(CHUNK):
+        for part in torch.split(self._flat, CHUNK):
             yield part.float()
             self._let_go()
 
