@@ -17,7 +17,7 @@ import torch
 import impasto
 from impasto.core.extras import optional
 from impasto.export.graphs import MULTIPLE_PX, Graph
-from impasto.export.planes import DOMAIN, defined
+from impasto.export.planes import defined
 from impasto.image.resize import SizeHW
 
 EXTRA = "export"
@@ -47,7 +47,6 @@ def onnx_model(graph: Graph, *, size_hw: SizeHW | None = None) -> Any:
             output_names=list(graph.outputs),
             dynamic_axes=free,
             opset_version=OPSET,
-            custom_opsets={DOMAIN: 1},
         )
     model = _folded(defined(onnx.load_from_string(buffer.getvalue())))
     if size_hw is not None:
