@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,6 +102,15 @@ def test_the_page_offers_styles_and_every_option(open_page: Callable[..., Page],
     own = page.evaluate("location.origin")
     assert [url for url in page.requests if not url.removeprefix("blob:").startswith((own, "about:"))] == []
     assert page.errors == []
+
+
+def test_the_tiles_of_a_long_wall_do_not_overlap(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.evaluate("for (let i = 0; i < 30; i++) wall.append(wall.lastChild.cloneNode(true))")
+    boxes = "[...wall.children].map((tile) => tile.getBoundingClientRect())"
+    rows = page.evaluate(f"[...new Set({boxes}.map((box) => box.top))]")
+    height = page.evaluate(f"{boxes}[0].height")
+    assert min(lower - upper for upper, lower in itertools.pairwise(rows)) >= height > 40
 
 
 def test_everything_has_a_name_for_a_screen_reader(open_page: Callable[..., Page]) -> None:
