@@ -208,7 +208,7 @@ def test_a_sweep_from_style_to_style(run: Run, styles: list[str], tmp_path: Path
     ("words", "messages"),
     [
         (["--style", "wave", "scream"], ["'scream' belongs to no option", "--style A --style B"]),
-        ([], ["--style has no value", "Picture whose style is taken", "impasto stylize --help"]),
+        ([], ["--style has no value", "Style and optional weight", "impasto stylize --help"]),
         (["--style", "wave", "--size"], ["--size has no value", "Long side"]),
         (["--style", "WAVE"], ["there is no file WAVE", "Did you mean 'wave'?"]),
     ],

@@ -116,7 +116,7 @@ def test_files_of_others_are_not_overwritten(run: Run, words: list[str | Path]) 
     [
         (["--variant", "adian"], 2, "adain"),
         (["--style-layers", "relu1_1,relu9_1", "--style-layer-weights", "1"], 2, "unknown layer 'relu9_1'"),
-        (["--start-from", "nowhere.safetensors"], 1, "there is no weight file nowhere.safetensors"),
+        (["--start-from", "nowhere.safetensors"], 1, "the weight file nowhere.safetensors does not exist"),
         (["--styles", "none"], 1, "none is neither a folder nor a .csv file"),
         (["--content-layers", ""], 2, "--content-layers is empty"),
     ],

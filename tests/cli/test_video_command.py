@@ -206,7 +206,7 @@ def test_ctrl_c_leaves_a_film_and_resume_finishes_it(here: Path, net: list[str])
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["none.mp4", "out.mp4"], 1, "there is no none.mp4"),
+        (["none.mp4", "out.mp4"], 1, "none.mp4 does not exist"),
         (["content.png", "out.avi"], 2, "ending of a film"),
         (["text.mp4", "out.mp4"], 1, "cannot be read as a film"),
         (["in.mp4", "in.mp4"], 2, "is one of the inputs"),

@@ -70,7 +70,7 @@ def test_missing_keys_take_their_defaults() -> None:
 
 
 def test_a_missing_key_without_default_is_named() -> None:
-    with pytest.raises(OptionError, match="recipe lacks name"):
+    with pytest.raises(OptionError, match="recipe has no name"):
         from_dict(Outer, {}, where="recipe")
 
 

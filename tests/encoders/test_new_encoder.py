@@ -105,7 +105,7 @@ def test_a_network_for_any_style_takes_it_by_tiles_or_whole(toy_file: Path, draw
 
 
 def test_it_cannot_be_mirrored(toy_file: Path) -> None:
-    with pytest.raises(OptionError, match="toy is no plain sequence of convolutions"):
+    with pytest.raises(OptionError, match="toy is not a purely sequential network"):
         AdaINDecoder(table.load_encoder(toy_file))
 
 

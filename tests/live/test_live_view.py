@@ -222,4 +222,4 @@ def test_the_command(
     assert {"fps", "latency_ms_median", "latency_ms_p99"} <= row.keys()
     assert len(seen(tmp_path / "r.mkv")[0]) >= 1
     assert main([*words[:1], "none.mp4", *words[2:], "--screen", "none"]) == 1
-    assert "there is no none.mp4" in capsys.readouterr().err
+    assert "none.mp4 does not exist" in capsys.readouterr().err

@@ -166,7 +166,7 @@ def test_numbers_of_another_version(network: dict[str, Any], encoder: Encoder) -
 
 def test_a_decoder_mirrors_a_vgg_only(encoder: Encoder) -> None:
     other = Encoder(SqueezeNet(matrix=torch.eye(3).tolist(), offset=(0, 0, 0)), encoder.card, "")
-    with pytest.raises(OptionError, match="is no plain sequence of convolutions"):
+    with pytest.raises(OptionError, match="is not a purely sequential network"):
         table.untrained(other, VARIANTS["adain"])
 
 

@@ -330,7 +330,7 @@ def test_a_saved_style_paints_as_its_picture_does(
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ({"relu1_1": torch.zeros(1, 2, 4)}, "the saved style 'a' lacks relu4_1; adain needs"),
+        ({"relu1_1": torch.zeros(1, 2, 4)}, "the saved style 'a' does not have relu4_1; adain needs"),
         (
             {"relu4_1": torch.zeros(1, 9, 8)},
             r"has relu4_1 of shape \(1, 9, 8\); adain needs relu4_1 of shape \(1, 2, 8\)",

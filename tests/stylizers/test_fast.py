@@ -113,7 +113,7 @@ def test_sizes_that_cannot_be_painted(networks: Networks, photo: Tensor) -> None
 
 
 def test_other_styles_are_refused(networks: Networks, photo: Tensor, make_network: Callable[..., object]) -> None:
-    with pytest.raises(OptionError, match="'p' is no trained style"):
+    with pytest.raises(OptionError, match="'p' is not a trained style"):
         Fast(networks).prepare(Mix((Style(photo, name="p"),)))
     with pytest.raises(OptionError, match="`method=arbitrary` needs the style's picture; 'a' is a trained style"):
         Arbitrary(make_network("adain")).prepare(Mix((Style(trained="a", name="a"),)))  # type: ignore[arg-type]

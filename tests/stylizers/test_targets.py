@@ -64,9 +64,9 @@ def test_absolute_layer_weights_are_taken_as_they_are(encoder: Encoder) -> None:
     [
         ({"style_layer_weights": (1.0, 2.0)}, "`style_layer_weights` has 2 numbers; 5 style layers need 5, or one"),
         ({"style_layer_weights": (0.0,)}, "add up to 0"),
-        ({"content_weight": 0, "style_weight": 0}, "nothing to paint after"),
-        ({"content_layers": (), "style_layers": ()}, "nothing to paint after"),
-        ({"content_layers": (), "style_weight": 0}, "nothing to paint after"),
+        ({"content_weight": 0, "style_weight": 0}, "no loss to minimise"),
+        ({"content_layers": (), "style_layers": ()}, "no loss to minimise"),
+        ({"content_layers": (), "style_weight": 0}, "no loss to minimise"),
     ],
 )
 def test_options_that_contradict_each_other(options: dict[str, object], message: str, encoder: Encoder) -> None:

@@ -184,7 +184,7 @@ def test_pictures_that_cannot_be_read_are_told_and_change_no_resuming(
         ({"sizes": 3}, OptionError, "`crop_px` is 32; 128 or more"),
         ({"crop_px": 44}, OptionError, "a multiple of 8, is needed. Use `crop_px=48`"),
         ({"variant": "predicted", "crop_px": 46}, OptionError, "`crop_px=48`"),
-        ({"encoder": "nowhere.safetensors"}, Exception, "there is no weight file nowhere.safetensors"),
+        ({"encoder": "nowhere.safetensors"}, Exception, "the weight file nowhere.safetensors does not exist"),
     ],
 )
 def test_wrong_options_are_told_before_a_picture_is_read(

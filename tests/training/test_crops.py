@@ -85,7 +85,7 @@ def test_a_picture_of_one_pixel() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pictures": []}, "no picture to train on"),
+        ({"pictures": []}, "no pictures to train on"),
         ({"labels": [1]}, "1 labels for 5 pictures"),
         ({"odds": [1.0]}, "1 odds for 5 pictures"),
         ({"odds": [0.0] * 5}, "odds of the pictures"),

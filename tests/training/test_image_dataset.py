@@ -105,7 +105,7 @@ def test_nothing_that_can_be_read(paths: list[Path]) -> None:
         path.write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"none of 6 pictures can be read; the first: .*0\.png"):
         shelf(paths)[4]
-    with pytest.raises(DataError, match="no picture to train on"):
+    with pytest.raises(DataError, match="no pictures to train on"):
         Crops(shelf([]), 2, 8, 0)
 
 

@@ -93,7 +93,7 @@ def test_a_file_of_key_frames(tmp_path: Path) -> None:
         ("keyframe = 3", "it needs key frames"),
         ("[[keyframes]]\ntime = 1", "has keyframes; it needs key frames"),
         ("[[keyframe]\ntime = 1", "is not TOML"),
-        ("[[keyframe]]\nstrength = 1", "key frame 1 of .* lacks time"),
+        ("[[keyframe]]\nstrength = 1", "key frame 1 of .* has no time"),
         ("[[keyframe]]\ntime = -1", "`time` is -1"),
         ("[[keyframe]]\ntime = 1\nstregnth = 2", "Did you mean 'strength'"),
         ("[[keyframe]]\ntime = 1\nweights = 2", "a list is needed"),

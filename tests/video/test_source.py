@@ -115,7 +115,7 @@ def test_names_sort_as_people_count() -> None:
 
 
 def test_what_is_no_film_is_told(tmp_path: Path) -> None:
-    with pytest.raises(VideoUnreadable, match="there is no"):
+    with pytest.raises(VideoUnreadable, match="does not exist"):
         opened(tmp_path / "no.mp4")
     (tmp_path / "text.mp4").write_text("no film")
     with pytest.raises(VideoUnreadable, match="cannot be read as a film"):

@@ -89,7 +89,7 @@ def test_a_path_is_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("name", ["gone.pth", "folder/gone", "a\0b/c", "x" * 5000 + ".pth"])
 def test_a_path_that_does_not_exist(name: str) -> None:
-    with pytest.raises(WeightsError, match="there is no weight file"):
+    with pytest.raises(WeightsError, match=r"the weight file .* does not exist"):
         located(name)
 
 

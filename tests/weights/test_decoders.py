@@ -232,9 +232,9 @@ def test_near_misses_name_every_key(state: dict[str, Tensor], said: list[str], t
 def test_a_decoder_needs_its_encoder(published: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"impasto models import vgg_normalised\.pth.*`encoder=vgg_normalised`"):
         import_weights(published["decoder"])
-    with pytest.raises(OptionError, match=r"is of no use for vgg_normalised\.pth, which is no decoder"):
+    with pytest.raises(OptionError, match=r"does not apply to vgg_normalised\.pth, which is not a decoder"):
         import_weights(published["vgg_normalised"], encoder=str(published["vgg_normalised"]))
-    with pytest.raises(WeightsError, match="is no VGG encoder"):
+    with pytest.raises(WeightsError, match="is not a VGG encoder"):
         import_weights(published["decoder"], encoder=str(published["decoder"]))
     torch.save(gatys((2, 2)), tmp_path / "short.pth")
     with pytest.raises(WeightsMismatch, match=r"has \[2, 2\] convolutions by stage"):
@@ -250,7 +250,7 @@ def test_a_network_of_ours_keeps_its_card(network: nets.Network, tmp_path: Path)
     path = next(found.path for found in installed() if found.name == "decoder")
     again = load(import_weights(path, name="again"))
     assert again.card == dataclasses.replace(network.card, name="again")
-    with pytest.raises(OptionError, match="is of no use"):
+    with pytest.raises(OptionError, match="does not apply"):
         import_weights(path, name="again", encoder="vgg_normalised", replace=True)
 
 

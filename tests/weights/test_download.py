@@ -132,7 +132,7 @@ def test_a_stale_part_is_replaced(served: Served, target: Path, stale: bytes) ->
 
 
 def test_wrong_bytes_are_removed(served: Served, target: Path) -> None:
-    with pytest.raises(ChecksumMismatch, match=f"{DIGEST}; {OTHER} was promised"):
+    with pytest.raises(ChecksumMismatch, match=f"{DIGEST}; {OTHER} was expected"):
         fetch(served, target, sha256=OTHER)
     assert names_in(target.parent) == []
     assert len(served.asked) == 1
@@ -161,7 +161,7 @@ def test_the_next_address_is_tried(served: Served, target: Path) -> None:
 
 def test_all_failures_are_told(served: Served, target: Path) -> None:
     urls = [served.url("gone.pth"), served.url("w.pth")]
-    with pytest.raises(ChecksumMismatch, match=r"gone.pth answers 404.*was promised"):
+    with pytest.raises(ChecksumMismatch, match=r"gone.pth answers 404.*was expected"):
         download(urls, target, sha256=OTHER, backoff_s=0)
 
 

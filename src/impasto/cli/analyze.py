@@ -59,7 +59,7 @@ def reconstruct(
 ) -> int:
     """Reconstruct a picture from noise by the features of one layer, or by the style of one or several.
 
-    Ctrl-C stops after the running step and keeps the picture so far.
+    Ctrl-C stops after the current step and keeps the picture so far.
     """
     with Bar(quiet=console.quiet) as bar:
         analysis = _Analysis.open(

@@ -36,7 +36,7 @@ app = App(name="batch", config=(from_preset, from_config))
 class BatchPictureFlags:
     """Where outputs go, and what options start from."""
 
-    output: Annotated[str, Parameter(alias="-o", help="Folder of outputs and the report, or its URL.")]
+    output: Annotated[str, Parameter(alias="-o", help="Folder or URL for the outputs and the report.")]
     preset: Annotated[str | None, PRESET] = None
     config: Annotated[
         Path | None, Parameter(help="Take options from a TOML file or recipe, as for impasto stylize.")
@@ -66,9 +66,9 @@ def batch(
 ) -> int:
     """Repaint any number of pictures, each exactly once.
 
-    Run the same command again to go on where it was stopped: a ledger among the outputs knows what is done. A picture
-    that fails is put aside with its error, and the others go on; the exit code is then 1. batch.html among the outputs
-    has counts, times, failures and samples.
+    Run the same command again to resume: a ledger in the output folder records finished pictures. A picture that fails
+    is recorded with its error, the others continue, and the exit code is 1. The report, batch.html in the output
+    folder, has counts, times, failures and samples.
     """
     from impasto.jobs.batch import planned
 

@@ -54,10 +54,10 @@ def demo(
     options: DemoOptions,
     console: ConsoleOptions,
 ) -> int:
-    """Repaint a photograph that comes with the package, and lay out a sheet of several in several styles.
+    """Repaint an included photograph, and write a contact sheet of several photographs and styles.
 
-    Writes the photographs and styles themselves, too, and says which command would have painted the picture. Run
-    again, it keeps what is painted already, and goes on where Ctrl-C stopped it.
+    Also writes the photographs and styles, and prints the command that paints the picture. Run again, it keeps
+    finished pictures and resumes after Ctrl-C.
     """
     from impasto import api
     from impasto.cli import processor

@@ -29,11 +29,13 @@ def evaluate(
     content: Annotated[Path | None, Parameter(help="The content of the output. Default: the recipe's.")] = None,
     style: Annotated[
         tuple[Path, ...],
-        Parameter(help="The style picture of the output; of several, measures are the mean. Default: the recipe's."),
+        Parameter(help="The style picture of the output; with several, measures are averaged. Default: the recipe's."),
     ] = (),
-    video: Annotated[bool, Parameter(negative=(), help="Measure how steady a film is; no --style is needed.")] = False,
+    video: Annotated[
+        bool, Parameter(negative=(), help="Measure the temporal stability of a film; needs no --style.")
+    ] = False,
     frame_by_frame: Annotated[
-        Path | None, Parameter(help="The same film painted with --steady 0, to compare with (--video).")
+        Path | None, Parameter(help="The same film painted with --steady 0, for comparison (with --video).")
     ] = None,
     style_scale: Annotated[
         float | None, Parameter(help=f"{about(StyleSource, 'scale')} Default: the recipe's, or 1.")
@@ -43,13 +45,13 @@ def evaluate(
 ) -> int:
     """Measure a result against its content and its style.
 
-    Two more rows mark the ends of each scale: a copy of the content, which has no style, and a copy of the style, which
-    has no content. A good result lies between them. Everything is compared at the size of the result. Content, style
-    and scale are read from the recipe in the picture unless they are given.
+    Two reference rows show the ends of each scale: a copy of the content, which has no style, and a copy of the style,
+    which has no content. A good result lies between them. Everything is compared at the size of the result. Content,
+    style and scale are read from the recipe in the picture unless they are given.
 
-    With --video: the error along the source's motion (Lai et al. 2018) from one frame to the next and over 5 and 10
-    frames, flicker where the source stands still, sharpness, and drift of the luminance, for the film, the same film
-    frame by frame, and the source itself. The flow is Farnebäck's, which steadying does not use.
+    With --video: the warping error (Lai et al. 2018) between consecutive frames and over 5 and 10 frames, flicker of
+    static areas, sharpness, and luminance drift, for the film, the same film painted frame by frame, and the source.
+    The optical flow is Farnebäck's, which steadying does not use.
     """
     if video:
         if content is None:

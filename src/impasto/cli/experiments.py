@@ -34,9 +34,9 @@ Axes = Annotated[
     Parameter(
         negative=(),
         metavar="OPTION=VALUE,VALUE",
-        help="Option and its values: strength=0.5,1,2 or losses.style_weight=5,10. The items of a list are joined "
-        "by +: steps=60+40+20,100. styles.2.scale is an option of the second style; mix=0,0.5,1 blends the first "
-        "style into the second. Repeat for more axes.",
+        help="Option and its values: strength=0.5,1,2 or losses.style_weight=5,10. Join the items of a list with +: "
+        "steps=60+40+20,100. styles.2.scale is an option of the second style; mix=0,0.5,1 blends the first style into "
+        "the second. Repeat for more axes.",
     ),
 ]
 
@@ -50,7 +50,7 @@ def paint_sweep(
     vary: Axes,
     output: Annotated[
         Path,
-        Parameter(name=("--output", "-o"), negative=(), help="Folder of sheet, report, results.json and pictures."),
+        Parameter(name=("--output", "-o"), negative=(), help="Folder for sheet, report, results.json and pictures."),
     ],
     sweep: SweepOptions,
     look: LookOptions,
@@ -83,17 +83,19 @@ def paint_sweep(
 
 @takes_options
 def sweep(
-    grid: Annotated[Path, Parameter(help="TOML file: [base] options of all, [grid] lists of values, [[runs]].")],
+    grid: Annotated[
+        Path, Parameter(help="TOML file: [base] common options, [grid] lists of values, [[runs]] named runs.")
+    ],
     /,
     *,
     output: Annotated[
-        Path, Parameter(name=("--output", "-o"), negative=(), help="Folder of report.html and a folder for each run.")
+        Path, Parameter(name=("--output", "-o"), negative=(), help="Folder for report.html and one sub-folder per run.")
     ],
     console: ConsoleOptions,
 ) -> int:
     """Train a fast network with each of many settings, and compare them on one page.
 
-    The file has the options of impasto train fast, by the names of its flags. Ctrl-C stops after the running step. Run
+    The file has the options of impasto train fast, by the names of its flags. Ctrl-C stops after the current step. Run
     the same command again to continue: finished runs are kept, and others resume exactly. A run that fails is reported,
     and the others go on.
     """

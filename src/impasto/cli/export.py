@@ -27,10 +27,11 @@ def onnx(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Write a network as ONNX, and compare what ONNX Runtime makes of it with the network.
+    """Export a network to ONNX, and compare the output of ONNX Runtime with the original.
 
-    A network of several trained styles takes the weight of each; an arbitrary network takes the parameters of a style,
-    which a second file, OUTPUT-style, makes of a picture. Pictures are RGB in [0, 1], (1, 3, height, width).
+    A network of several trained styles has an input for their weights; an arbitrary network has an input for style
+    parameters, which a second model, OUTPUT-style, computes from a picture. Pictures are RGB in [0, 1], (1, 3, height,
+    width).
     """
     from impasto.cli.bars import Bar, fetched
     from impasto.export.files import write_graphs
@@ -51,12 +52,12 @@ def onnx(
 @takes_options
 def browser(
     *,
-    output: Annotated[Path, Parameter(name=("--output", "-o"), help="Page to write, .html.")],
+    output: Annotated[Path, Parameter(name=("--output", "-o"), help="HTML file to write.")],
     page: BrowserOptions,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Write a page that paints in a browser, also from a file and without a network: all is inside.
+    """Write a self-contained page that paints in a browser, also opened as a local file and offline.
 
     The runtime, onnxruntime-web, is downloaded once from the npm registry, 33 MB, or taken from --runtime.
     """

@@ -32,7 +32,7 @@ class LiveStyleFlags:
         tuple[str, ...],
         Parameter(
             metavar="FILE",
-            help="Picture whose style is taken, a style of impasto style save, or the name or file of a trained style. "
+            help="Style: a picture, a file of impasto style save, or the name or file of a trained style. "
             "Repeated, keys lead from one to the next.",
         ),
     ]
@@ -49,7 +49,7 @@ def live(
     view: LiveOptions,
     console: ConsoleOptions,
 ) -> int:
-    """Paint what a camera sees.
+    """Paint the picture of a camera live.
 
     Frames are painted small, steadied, and enlarged along the edges of the camera's picture; a frame that comes while
     another is painted is dropped. Keys: n and p next and previous style, [ and ] blend with the next one, - and +

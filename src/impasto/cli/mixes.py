@@ -25,9 +25,9 @@ class MixFlags:
         tuple[str, ...],
         Parameter(
             metavar="FILE[:WEIGHT]",
-            help="Picture whose style is taken, a style of impasto style save, or the name or file of a trained style, "
-            "and its share. Repeated, they are mixed, unless --pairs is given. A folder, or the name of a network of "
-            "several styles, stands for every style in it by itself.",
+            help="Style and optional weight (wave:0.5): a picture, a file of impasto style save, or the name or file of "
+            "a trained style. Repeated styles are mixed, unless --pairs is given. A folder, or the name of a network of "
+            "several styles, selects each of its styles separately.",
         ),
     ]
     style_scale: Annotated[

@@ -34,7 +34,7 @@ Unverified = Annotated[
 def list_models(*, json: Json = False) -> int:
     """List weights by name: those on this machine, and those that can be downloaded.
 
-    The column of styles has the names of a network's trained styles, for --style.
+    The styles column lists the names of trained styles, for --style.
     """
     rows = _rows()
     if json:
@@ -63,7 +63,7 @@ def show(
 ) -> int:
     """Show the card of weights: network, source, licence, training and measures.
 
-    Weights that are not on this machine are not downloaded; their row of the catalogue is shown.
+    Weights that are not on this machine are not downloaded; their catalogue entry is shown.
     """
     from impasto.weights import catalogue
 
@@ -117,12 +117,12 @@ def import_model(
     ],
     /,
     *,
-    name: Annotated[str | None, Parameter(help="Name to store it under; without, the name of the file.")] = None,
-    checkpoint_format: Annotated[str | None, Parameter(help="Checkpoint format, where a file fits several.")] = None,
+    name: Annotated[str | None, Parameter(help="Name to store it under. Without: the name of the file.")] = None,
+    checkpoint_format: Annotated[str | None, Parameter(help="Checkpoint format, if the file fits several.")] = None,
     encoder: Annotated[str | None, Parameter(help="Encoder that a decoder was trained with: a name or a file.")] = None,
     replace: Annotated[bool, Parameter(negative=(), help="Replace an earlier import of this name.")] = False,
 ) -> int:
-    """Read weights of another project and store them in our own form, under a name; print the path of the file."""
+    """Convert weights of another project and store them under a name; print the path of the file."""
     from impasto.weights import readers
     from impasto.weights.card import card_of
 
@@ -171,20 +171,20 @@ def _users_of(encoder: str) -> list[str]:
 def sheet(
     styles: Annotated[
         tuple[str, ...],
-        Parameter(help="Networks, all of whose styles are shown, or single styles; without, all on this machine."),
+        Parameter(help="Networks (with all their styles) or single styles. Without: all on this machine."),
     ] = (),
     /,
     *,
     output: Output | None = None,
     content: Annotated[
         tuple[Path, ...],
-        Parameter(negative=(), help="Photograph to paint; repeat it. Without, one that comes with scikit-image."),
+        Parameter(negative=(), help="Photograph to paint; may be repeated. Without: a photograph of scikit-image."),
     ] = (),
-    size: Annotated[int, Parameter(help="Long side in pixels at which it is painted and shown.")] = 320,
+    size: Annotated[int, Parameter(help="Long side of each painting in pixels.")] = 320,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Paint a photograph in every trained style that is here, on one sheet with their names."""
+    """Paint a photograph in every installed trained style, on one labelled contact sheet."""
     from impasto import api
     from impasto.cli import outputs
     from impasto.cli.bars import Bar

@@ -21,7 +21,7 @@ def redo(
     file: Annotated[Path, Parameter(help="Picture or film made by impasto, or a picture's JSON file.")],
     /,
     *,
-    to: Annotated[Path, Parameter(name=("--output", "-o"), help="File to write; its ending decides the format.")],
+    to: Annotated[Path, Parameter(name=("--output", "-o"), help="File to write; the extension determines the format.")],
     content: Annotated[Path | None, Parameter(help="The content, if it has moved.")] = None,
     style: Annotated[
         tuple[Path, ...], Parameter(help="The styles, if they have moved: each, in order.", negative=())
@@ -31,8 +31,8 @@ def redo(
 ) -> int:
     """Make a picture again from the recipe in its metadata.
 
-    On the same machine, with the same versions and format, the file is the same bit for bit: bits, quality and the
-    number of threads are those of the first time unless flags change them. Inputs that have moved can be named.
+    On the same machine, with the same versions and format, the file is reproduced bit for bit: bits, quality and the
+    number of threads are taken from the recipe unless flags change them. Name inputs that have moved.
     """
     from impasto import api
     from impasto.cli import processor

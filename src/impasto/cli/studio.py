@@ -21,10 +21,10 @@ def studio(
     studio: StudioOptions,
     browser: Annotated[bool, Parameter(help="Open the page in a browser.")] = True,
 ) -> int:
-    """Open a page to paint in, on this machine alone.
+    """Open a local web page to paint in.
 
     The page and its HTTP API (docs/serve.md) listen on the loopback address; nothing leaves the machine. The address
-    holds a token: without it nothing is answered. Ctrl-C ends the studio.
+    contains a token, without which requests are refused. Ctrl-C stops the studio.
     """
     from impasto.api import StyleCatalogue
     from impasto.core.extras import optional

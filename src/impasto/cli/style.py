@@ -15,25 +15,25 @@ from impasto.config.console import ConsoleOptions
 from impasto.config.job import StyleSource
 from impasto.core.options import Range
 
-app = App(name="style", help="Keep styles in small files, and show them.", version_flags=())
+app = App(name="style", help="Save styles in small files, and show them.", version_flags=())
 
 
 @app.command
 @takes_options
 def save(
-    picture: Annotated[Path, Parameter(help="Picture whose style is kept.")],
+    picture: Annotated[Path, Parameter(help="Picture to save the style of.")],
     /,
     *,
     output: Annotated[Path, Parameter(name=("--output", "-o"), help="File to write, ending in .safetensors.")],
     style_scale: Annotated[float, Parameter(help=about(StyleSource, "scale"))] = 1.0,
-    size: Annotated[int, Parameter(help="Long side in pixels of the outputs that it is for.")] = 512,
+    size: Annotated[int, Parameter(help="Long side in pixels of the intended outputs.")] = 512,
     network: Annotated[str, Parameter(help=about(ArbitraryOptions, "network"))] = ArbitraryOptions().network,
     console: ConsoleOptions,
 ) -> int:
-    """Keep the style of a picture in a file of some kilobytes: what the one-pass network knows of it.
+    """Save the style of a picture, as encoded by the arbitrary network, in a file of a few kilobytes.
 
-    impasto stylize --style FILE takes it in place of the picture, also mixed with pictures. It is for the network that
-    it was made with, and for others of the same encoder.
+    impasto stylize --style FILE uses it like the picture, also mixed with pictures. It works with the network that
+    it was made with, and with others of the same encoder.
     """
     outputs.check_no_input(output, [picture])
     Range(1, 100_000).check("--size", size)
@@ -55,7 +55,7 @@ def save(
 
 @app.command
 def show(file: Annotated[Path, Parameter(help="File of impasto style save.")], /, *, json: Json = False) -> int:
-    """Show what a kept style is of, and which encoder and layers it is for."""
+    """Show the picture, encoder and layers of a saved style."""
     from impasto.styles.code_file import read_code
 
     saved = read_code(file)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PICTURES = Group("Pictures", sort_key=0)
 PRESET = Parameter(
     choices=tuple(PRESETS),
-    help="Where the options start from; flags override it. "
+    help="Preset of options; flags override it. "
     + " ".join(f"{name}: {preset.about}." for name, preset in PRESETS.items()),
 )
 
@@ -67,8 +67,8 @@ class PictureFlags:
         Path | None,
         Parameter(
             alias="-o",
-            help="File to write; its ending decides the format. Or a folder, one that exists or a name without ending, "
-            "for CONTENT-STYLE.png or another --format.",
+            help="File to write; the extension determines the format. Or a folder (an existing one, or a name without "
+            "extension) for CONTENT-STYLE.png or another --format.",
         ),
     ] = None
     preset: Annotated[str | None, PRESET] = None
@@ -83,13 +83,13 @@ class PictureFlags:
         bool,
         Parameter(
             show_default=False,
-            help="Go on with what Ctrl-C stopped (--method optimise); of several pictures, skip finished ones.",
+            help="Resume after Ctrl-C (--method optimise); with several pictures, skip finished ones.",
         ),
     ] = False
     force: Annotated[
         bool,
         Parameter(
-            show_default=False, help="Paint also where the estimate of memory exceeds --memory-gb or what is free."
+            show_default=False, help="Paint even if the estimated memory exceeds --memory-gb or the free memory."
         ),
     ] = False
 
@@ -110,9 +110,9 @@ def stylize(
     """Repaint pictures in the manner of others.
 
     One network paints any style in one pass; trained styles have networks of their own (impasto models list);
-    --method optimise takes a minute and is the most faithful. The result's metadata says how it was made: impasto redo
-    makes it again. Ctrl-C stops after the running step and keeps the picture so far, and with --method optimise its
-    state; --resume goes on from there. A bad picture among several is left out and reported; the exit code is then 1.
+    --method optimise takes a minute and is the most faithful. The result's metadata hold its recipe, from which impasto
+    redo reproduces it. Ctrl-C stops after the current step and keeps the picture so far, and with --method optimise its
+    state; --resume continues from there. A bad picture among several is skipped and reported; the exit code is then 1.
     """
     from impasto.cli.folders import FolderRun
 

@@ -31,19 +31,19 @@ app = App(name="video")
 class FilmFlags:
     """How the work on a film goes on."""
 
-    resume: Annotated[
-        bool, Parameter(show_default=False, help="Go on with a film that Ctrl-C or an error stopped.")
-    ] = False
+    resume: Annotated[bool, Parameter(show_default=False, help="Resume a film that Ctrl-C or an error stopped.")] = (
+        False
+    )
     keyframes: Annotated[
         Path | None,
-        Parameter(help="Change strength and style weights over time, by the key frames in a TOML file."),
+        Parameter(help="TOML file of key frames, which change strength and style weights over time."),
     ] = None
     preview: Annotated[
         int | None,
         Parameter(
             validator=validators.Number(gte=1, lte=1000),
             show_default=False,
-            help="First paint so many frames of the film into a contact sheet, OUTPUT-preview.png.",
+            help="Number of frames to paint first, as a contact sheet: OUTPUT-preview.png.",
         ),
     ] = None
 
@@ -55,7 +55,7 @@ def video(
     output: Annotated[
         Path,
         Parameter(
-            help="File to write: .mp4, .mov, .mkv, .webm, .gif or .webp; without ending, a folder of frames.",
+            help="File to write: .mp4, .mov, .mkv, .webm, .gif or .webp; without extension, a folder of frames.",
             group=FILM,
         ),
     ],
@@ -70,8 +70,8 @@ def video(
     """Repaint a film.
 
     Frames are painted as stylize paints pictures, and steadied along the film's motion. Times, sound, subtitles and
-    chapters are copied. Memory does not grow with the film's length. Ctrl-C leaves a film that can be played; the same
-    line with --resume goes on from there.
+    chapters are copied. Memory does not grow with the film's length. Ctrl-C leaves a playable film; the same
+    command with --resume continues it.
     """
     job = Job(content=str(content), styles=mix.sources(), **vars(look))
     options = _with_keyframes(frames, film.keyframes)

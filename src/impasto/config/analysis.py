@@ -19,7 +19,7 @@ class EncoderViewOptions(Options, title="Encoder"):
     encoder: Annotated[str, Doc("Encoder: a name of `impasto models list`, or a weight file.")] = "compact-vgg"
     pooling: Annotated[
         str,
-        Doc("Pooling of the encoder; native is the one that its weights were trained with."),
+        Doc("Pooling of the encoder; native: as the weights were trained."),
         Choice(("native", "max", "average")),
     ] = "native"
     size: Annotated[int, Doc("Long side of the picture in pixels; 0 keeps its size."), Range(0, 100_000)] = 256
@@ -37,7 +37,7 @@ class RebuildOptions(Options, title="Rebuilding"):
     history: Annotated[int, Doc("History size of L-BFGS."), Range(1, 200)] = 50
     precision: Annotated[
         str,
-        Doc("Arithmetic of the encoder; auto chooses the fastest on this processor."),
+        Doc("Precision of the encoder; auto: the fastest on this processor."),
         Choice(("auto", "float32", "bfloat16")),
     ] = "auto"
     seed: Annotated[int, Doc("Seed of the noise and of projections."), Range(0)] = 0
@@ -94,12 +94,12 @@ class SweepOptions(Options, title="Sweep"):
     """How a sweep is painted, measured and shown."""
 
     cell_px: Annotated[int, Doc("Long side of a picture in sheet and report, in pixels."), Range(32, 4096)] = 256
-    columns: Annotated[int, Doc("Pictures in a row of the sheet if only one option varies."), Range(1, 100)] = 6
+    columns: Annotated[int, Doc("Pictures per row of the sheet if only one option varies."), Range(1, 100)] = 6
     again: Annotated[bool, Doc("Paint finished pictures again.")] = False
-    measure_with: Annotated[
-        str | None, Doc("Encoder of the measures, the same for every run; by default that of `encoder`.")
-    ] = None
+    measure_with: Annotated[str | None, Doc("Encoder of the measures, the same for every run. Without: `encoder`.")] = (
+        None
+    )
     style_picture: Annotated[
         tuple[Path, ...],
-        Doc("Picture of a style, for the measures of trained and saved styles; one for each `style`, in their order."),
+        Doc("Reference picture for the measures of trained and saved styles; one per `style`, in the same order."),
     ] = ()

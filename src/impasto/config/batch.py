@@ -18,9 +18,9 @@ class FolderOptions(Options, title="Several pictures"):
     pairs: Annotated[
         str | None,
         Doc(
-            "Each style paints by itself: all paints every content in every style, zip the first in the first and so "
-            "on, in the order of their names. Without it several styles are mixed, and the styles of a folder or of a "
-            "network paint each by itself."
+            "Pairing of contents and styles. all: every content in every style; zip: the first in the first and so on, "
+            "in the order of their names. Without: several styles are mixed, but the styles of a folder or of a "
+            "network are painted separately."
         ),
         Choice(PAIRS),
     ] = None
@@ -32,25 +32,23 @@ class BatchOptions(Options, title="Batch"):
     """How a batch is run. None of these changes a picture."""
 
     workers: Annotated[
-        int, Doc("Processes that paint, each with its share of the cores; 0 is one per core or device."), Range(0, 4096)
+        int, Doc("Worker processes, which share the cores equally; 0: one per core or device."), Range(0, 4096)
     ] = 0
     devices: Annotated[
         tuple[str, ...],
-        Doc("Devices, with one worker each: numbers of NVIDIA GPUs, or all; without it `device` counts."),
+        Doc("NVIDIA GPUs by number, or all; one worker each. Without: `device`."),
     ] = ()
-    attempts: Annotated[int, Doc("A picture that fails so often is put aside with its error."), Range(1, 100)] = 3
-    timeout: Annotated[
-        float, Doc("Seconds of work after which a picture is put aside; 0 is no limit."), Range(0, 1_000_000)
-    ] = 0.0
-    retry: Annotated[bool, Doc("Try pictures again that were put aside in an earlier run.")] = False
+    attempts: Annotated[
+        int, Doc("Attempts per picture before it is recorded as failed, with its error."), Range(1, 100)
+    ] = 3
+    timeout: Annotated[float, Doc("Time limit per picture in seconds; 0 disables it."), Range(0, 1_000_000)] = 0.0
+    retry: Annotated[bool, Doc("Retry the pictures that failed in an earlier run.")] = False
     beside: Annotated[
         bool,
-        Doc("Where the outputs were painted with other options, write beside them, under names with a number."),
+        Doc("If the outputs were painted with other options, keep them and write numbered names."),
     ] = False
-    tar: Annotated[
-        int, Doc("Write WebDataset tar shards of so many pictures instead of files; 0 writes files."), Range(0, 1000000)
-    ] = 0
+    tar: Annotated[int, Doc("Pictures per WebDataset tar shard; 0 writes single files."), Range(0, 1000000)] = 0
     ray: Annotated[
         str | None,
-        Doc("Paint on a Ray cluster: its address, auto for the one of this machine, or local to start one."),
+        Doc("Ray cluster to paint on: its address, auto to find a running one, or local to start one here."),
     ] = None

@@ -13,7 +13,5 @@ class ConsoleOptions(Options, title="Console"):
     """What the command prints, and how many threads it takes."""
 
     json: Annotated[bool, Doc("Print one JSON object for each result.")] = False
-    quiet: Annotated[bool, Doc("No progress and no notes; errors and results only.")] = False
-    threads: Annotated[int | None, Doc("Processor threads; without it as many as there are cores."), Range(1, 4096)] = (
-        None
-    )
+    quiet: Annotated[bool, Doc("Suppress progress and notes; print errors and results only.")] = False
+    threads: Annotated[int | None, Doc("Processor threads. Without: one per core."), Range(1, 4096)] = None

@@ -31,8 +31,8 @@ class DemoOptions(Options, title="Demo"):
         Doc("Long side in pixels at which the pictures of the sheet are painted. Default: 384; by optimisation less."),
         Range(64, 4096),
     ] = None
-    sheet: Annotated[
-        Path | None, Doc("Draw the large sheet, all photographs in all styles, into this file, and nothing else.")
-    ] = None
-    method: Annotated[str, Doc("Family of stylizers that paints."), Choice(OF_PICTURES)] = DEFAULT_METHOD
-    encoder: Annotated[str, Doc("Encoder of optimisation: a name or a weight file.")] = LossOptions().encoder
+    sheet: Annotated[Path | None, Doc("Write only the large sheet, all photographs in all styles, to this file.")] = (
+        None
+    )
+    method: Annotated[str, Doc("Method."), Choice(OF_PICTURES)] = DEFAULT_METHOD
+    encoder: Annotated[str, Doc("Encoder for optimisation: a name or a weight file.")] = LossOptions().encoder

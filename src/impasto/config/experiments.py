@@ -14,10 +14,10 @@ class CurveOptions(Options, title="Curves"):
 
     scale: Annotated[
         str,
-        Doc("Axis of the losses. auto: logarithmic if the largest is 20 times the smallest or more."),
+        Doc("Scale of the loss axis. auto: logarithmic if the largest loss is at least 20 times the smallest."),
         Choice(("auto", "linear", "log")),
     ] = "auto"
     smooth: Annotated[
-        float, Doc("Window of the running mean as a fraction of the run; 0 draws the losses as they are."),
+        float, Doc("Window of the running mean as a fraction of the run; 0 disables smoothing."),
         Range(0, 1),
     ] = 0.04  # fmt: skip

@@ -18,12 +18,10 @@ class OnnxOptions(Options, title="File"):
     format: Annotated[str, Doc("File format."), Choice(FORMATS)] = "onnx"
     size: Annotated[
         tuple[int, int] | None,
-        Doc("The only size of pictures, in multiples of 8 px. Without: any size in multiples of 8 px."),
+        Doc("Fixed picture size, in multiples of 8 px. Without: dynamic, in multiples of 8 px."),
         Range(8, 16384),
     ] = None
-    layers: Annotated[
-        tuple[str, ...], Doc("Layers of an encoder whose features are outputs. Without: those of its losses.")
-    ] = ()
+    layers: Annotated[tuple[str, ...], Doc("Encoder layers to output. Without: the layers of its losses.")] = ()
     noise_seed: Annotated[int, Doc("Seed of the noise inside a network."), Range(0, 2**32 - 1)] = 0
 
 
@@ -33,12 +31,14 @@ class BrowserOptions(Options, title="Page"):
 
     style: Annotated[
         tuple[str, ...],
-        Doc("Styles on the page: trained ones, networks of them, pictures, saved styles. Without: compact-styles."),
+        Doc(
+            "Styles on the page: trained styles, networks of several, pictures, saved styles. Without: compact-styles."
+        ),
     ] = ()
-    any: Annotated[bool, Doc("Let the page take pictures as styles: with `network` and its encoder inside.")] = False
-    network: Annotated[str, Doc("Arbitrary network for pictures as styles: a name or a file.")] = "compact-any"
+    any: Annotated[bool, Doc("Accept pictures as styles on the page; embeds `network` and its encoder.")] = False
+    network: Annotated[str, Doc("Arbitrary network for style pictures: a name or a file.")] = "compact-any"
     style_px: Annotated[int, Doc("Long side of style pictures; larger means larger strokes."), Range(64, 4096)] = 512
-    webgpu: Annotated[bool, Doc("Bring the runtime for graphics processors, too; the page is twice as large.")] = True
+    webgpu: Annotated[bool, Doc("Include the WebGPU runtime; doubles the size of the page.")] = True
     runtime: Annotated[
         Path | None, Doc("Folder with the files of onnxruntime-web. Without: downloaded once from the npm registry.")
     ] = None

@@ -12,4 +12,6 @@ from impasto.core.options import Doc, Options, Range
 class FastOptions(Options, title="Trained styles (`method=fast`)"):
     """The noise that textures grow from."""
 
-    noise_seed: Annotated[int, Doc("Seed of the noise that textures in flat areas grow from."), Range(0, 2**32 - 1)] = 0
+    noise_seed: Annotated[
+        int, Doc("Seed of the noise inputs, which vary the texture of flat areas."), Range(0, 2**32 - 1)
+    ] = 0

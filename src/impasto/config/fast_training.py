@@ -56,7 +56,9 @@ class FastNetworkOptions(Options):
     ] = None
     memory_gb: Annotated[float, Doc("Size of the cache of decoded pictures."), Range(0, 1e6)] = 4
     widths: Annotated[
-        tuple[int, ...], Doc("Channels of the encoder stages, each at half the size of the one before."), Range(1, 1024)
+        tuple[int, ...],
+        Doc("Channels of the downsampling stages, each at half the resolution of the previous one."),
+        Range(1, 1024),
     ] = (16, 32, 96)
     blocks: Annotated[int, Doc("Residual blocks."), Range(0, 64)] = 4
     outer_px: Annotated[

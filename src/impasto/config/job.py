@@ -27,13 +27,17 @@ class StyleSource(Options):
 
     source: Annotated[
         str,
-        Doc("Picture whose style is taken, a style of `impasto style save`, or the name or file of a trained style."),
+        Doc("Style: a picture, a file of `impasto style save`, or the name or file of a trained style."),
     ]
-    weight: Annotated[float, Doc("Share of this style against the others; below 0 leads away from it."), Range()] = 1.0
-    scale: Annotated[float, Doc("Size of its strokes; 1 lays the picture over the whole output."), Range(0.05, 20)] = (
-        1.0
-    )
-    mask: Annotated[Path | None, Doc("Region that this style paints: white in a grey picture, or its alpha.")] = None
+    weight: Annotated[
+        float, Doc("Weight of this style relative to the others; below 0 moves away from it."), Range()
+    ] = 1.0
+    scale: Annotated[
+        float, Doc("Stroke size; 1 scales the style picture to the size of the output."), Range(0.05, 20)
+    ] = 1.0
+    mask: Annotated[
+        Path | None, Doc("Mask of the region in this style: white in a grey picture, or the alpha channel.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +45,7 @@ class PaintOptions(Options, title="Painting"):
     """The options that every method shares."""
 
     strength: Annotated[
-        float, Doc("How much style: 0 gives the content back, 1 is the default, more is stronger."), Range(0, 10)
+        float, Doc("Style strength: 0 returns the content, 1 is the default, more is stronger."), Range(0, 10)
     ] = 1.0
     method: Annotated[
         str,
@@ -53,12 +57,12 @@ class PaintOptions(Options, title="Painting"):
     ] = "auto"
     precision: Annotated[
         str,
-        Doc("Arithmetic of encoder and network; auto takes what this processor is fastest at."),
+        Doc("Precision of encoder and network; auto: the fastest on this processor."),
         Choice(("auto", "float32", "bfloat16")),
     ] = "auto"
     device: Annotated[
         str,
-        Doc("Where painting computes; auto is an NVIDIA GPU where PyTorch finds one, and else the processor."),
+        Doc("Device; auto: an NVIDIA GPU if PyTorch finds one, else the CPU."),
         Choice(("auto", "cpu", "cuda", "mps")),
     ] = "auto"
     memory_gb: Annotated[
@@ -69,7 +73,9 @@ class PaintOptions(Options, title="Painting"):
         ),
         Range(0, 1e6),
     ] = 3.2
-    feather: Annotated[float, Doc("Softness of the masks' edges, in parts of the long side."), Range(0, 0.5)] = 0.02
+    feather: Annotated[float, Doc("Feathering of the masks' edges, as a fraction of the long side."), Range(0, 0.5)] = (
+        0.02
+    )
     alpha: Annotated[
         str, Doc("The content's transparency: keep it, or lay the picture over white."), Choice(("keep", "drop"))
     ] = "keep"

@@ -20,27 +20,27 @@ class LiveOptions(Options, title="View"):
     size: Annotated[int, Doc("Long side of the picture in pixels; 0 keeps the source's size."), Range(0, 16_384)] = 1280
     paint_size: Annotated[
         int,
-        Doc("Long side at which frames are painted; the painting is enlarged along the edges of the source."),
+        Doc("Long side at which frames are painted; the result is upsampled along the edges of the source."),
         Range(64, 4096),
     ] = 320
     steady: Annotated[
         float,
-        Doc("How much of each frame is carried over from the one before, along the motion; 0 paints frame by frame."),
+        Doc("Fraction of the previous frame, warped along the motion, in each frame; 0 paints frame by frame."),
         Range(0, 0.99),
     ] = 0.9
-    mirror: Annotated[bool, Doc("Begin with the picture mirrored, as in a mirror.")] = False
+    mirror: Annotated[bool, Doc("Start with the picture mirrored.")] = False
     screen: Annotated[
         str,
-        Doc("Window to show the picture in; auto takes what is there, and none shows no window."),
+        Doc("Window toolkit; auto: the first one available; none: no window."),
         Choice(("auto", "opencv", "tk", "none")),
     ] = "auto"
-    serve: Annotated[bool, Doc("Show the picture on a page of this machine, which OBS takes as a browser source.")] = (
+    serve: Annotated[bool, Doc("Serve the picture on a local web page, for example as a browser source in OBS.")] = (
         False
     )
     port: Annotated[int, Doc("Port of that page; 0 takes a free one."), Range(0, 65535)] = 8472
     virtual_camera: Annotated[bool, Doc("Send the picture to a virtual camera, for video calls.")] = False
     record: Annotated[Path | None, Doc("Record into this film from the start.")] = None
-    folder: Annotated[Path, Doc("Where snapshots and recordings by key are written.")] = Path(".")
+    folder: Annotated[Path, Doc("Folder for snapshots and recordings.")] = Path(".")
 
 
 @dataclass(frozen=True, kw_only=True)

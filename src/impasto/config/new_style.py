@@ -31,7 +31,7 @@ class NewStyleOptions(Options, title="Style"):
     Options that are None keep the values that the network was trained with.
     """
 
-    network: Annotated[str, Doc("Network that learns the style: a name or a file.")] = "compact-styles"
+    network: Annotated[str, Doc("Network to train the style in: a name or a file.")] = "compact-styles"
     name: Annotated[str | None, Doc("Name of the style. Without: the file name of the picture.")] = None
     replace: Annotated[bool, Doc("Replace an existing style of this name.")] = False
     contents: Annotated[

@@ -59,6 +59,6 @@ class OutputOptions(Options, title="Output"):
     strip: Annotated[
         bool, Doc("Write no metadata: neither date, camera and copyright of the content, nor the recipe.")
     ] = False
-    sidecar: Annotated[bool, Doc("Write the recipe beside the output as JSON, too.")] = False
-    snapshots: Annotated[int, Doc("Keep a picture every so many steps; 0 keeps none."), Range(0)] = 0
-    animation: Annotated[Path | None, Doc("Write the painting as it grows: a .gif or .mp4 file.")] = None
+    sidecar: Annotated[bool, Doc("Also write the recipe to a JSON file next to the output.")] = False
+    snapshots: Annotated[int, Doc("Steps between snapshots; 0 disables them."), Range(0)] = 0
+    animation: Annotated[Path | None, Doc("Animation of the painting steps: a .gif or .mp4 file.")] = None

@@ -28,10 +28,12 @@ class FilmLookOptions(LookOptions):
 class Keyframe(Options):
     """Strength and style weights at one time of a film; between key frames they change smoothly."""
 
-    time: Annotated[float, Doc("When, in seconds of the source."), Range(0)]
-    strength: Annotated[float | None, Doc("How much style. Without: as the other key frames say."), Range(0, 10)] = None
+    time: Annotated[float, Doc("Time in seconds of the source."), Range(0)]
+    strength: Annotated[
+        float | None, Doc("Style strength. Without: interpolated from the other key frames."), Range(0, 10)
+    ] = None
     weights: Annotated[
-        tuple[float, ...], Doc("The share of each style. Without: as the other key frames say."), Range(0)
+        tuple[float, ...], Doc("Weights of the styles. Without: interpolated from the other key frames."), Range(0)
     ] = ()
 
 
@@ -39,36 +41,36 @@ class Keyframe(Options):
 class FrameOptions(Options, title="Frames and format"):
     """Which frames are painted, how they are steadied, and how the film is stored."""
 
-    start: Annotated[float, Doc("Where painting begins, in seconds."), Range(0)] = 0.0
-    end: Annotated[float | None, Doc("Where painting ends, in seconds."), Range(0)] = None
-    every: Annotated[int, Doc("Paint every so many frames; times and sound stay."), Range(1)] = 1
+    start: Annotated[float, Doc("Start time in seconds."), Range(0)] = 0.0
+    end: Annotated[float | None, Doc("End time in seconds."), Range(0)] = None
+    every: Annotated[int, Doc("Paint every n-th frame only; timing and sound are unchanged."), Range(1)] = 1
     fps: Annotated[
-        float | None, Doc("Frames a second of the output, and of a folder of frames; without, the source's."),
+        float | None, Doc("Frame rate of the output and of a folder of frames. Without: the rate of the source."),
         Range(0.01, 1000),
     ] = None  # fmt: skip
     steady: Annotated[
         float,
-        Doc("How much of each frame is carried over from the one before, along the motion; 0 paints frame by frame."),
+        Doc("Fraction of the previous frame, warped along the motion, in each frame; 0 paints frame by frame."),
         Range(0, 0.99),
     ] = 0.9
     next_steps: Annotated[
         int,
-        Doc("Steps of `method=optimise` for each frame but the first of a shot; they begin with the frame before."),
+        Doc("Steps of `method=optimise` per frame after the first of a shot, starting from the previous frame."),
         Range(1, 10_000),
     ] = 8
     temporal_weight: Annotated[
         float,
-        Doc("Weight of the temporal loss of `method=optimise`: how near each frame stays to the one before."),
+        Doc("Weight of the temporal loss of `method=optimise`: the difference from the warped previous frame."),
         Range(0),
     ] = 0.0
     flow: Annotated[
         str,
-        Doc("Search for motion: dis-fine is more exact and takes three times as long."),
+        Doc("Optical flow: dis-fine is more accurate and takes three times as long."),
         Choice(("dis", "dis-fine")),
     ] = "dis"
     codec: Annotated[
         str | None,
-        Doc("Codec of the film; without, the one that suits the ending."),
+        Doc("Video codec. Without: chosen by the file extension."),
         Choice(("h264", "h265", "vp9", "av1", "prores", "ffv1")),
     ] = None
     crf: Annotated[
@@ -82,4 +84,6 @@ class FrameOptions(Options, title="Frames and format"):
 class VideoOptions(FrameOptions):
     """All options of a film, as its recipe holds them."""
 
-    keyframes: Annotated[tuple[Keyframe, ...], Doc("Strength and style weights over time, in the order of time.")] = ()
+    keyframes: Annotated[
+        tuple[Keyframe, ...], Doc("Strength and style weights over time, in chronological order.")
+    ] = ()

@@ -153,7 +153,7 @@ def from_dict(cls: type[T], data: Mapping[str, Any], *, where: str = "options") 
             raise UnknownName.of(f"key in {where}", key, known=hints)
     absent = [field.name for field, _ in annotated_fields(cls) if field.name not in data and not _has_default(field)]
     if absent:
-        raise OptionError(f"{where} lacks {', '.join(absent)}, which have no default.")
+        raise OptionError(f"{where} has no {', '.join(absent)}, which are required.")
     return cls(**{k: _typed(hints[k], v, where=f"{where}.{k}") for k, v in data.items()})
 
 

@@ -28,7 +28,7 @@ def check_trained_options(style: TrainedStyle, job: Job) -> None:
     if style.source.scale != 1:
         raise OptionError(
             f"`style_scale` is {style.source.scale:g} for {text}, whose strokes have the size that it was trained "
-            "with. Use 1 for it; strokes are larger in a picture that is painted smaller: `size`."
+            "with. Use 1 for it, and change the stroke size with the size of the picture: `size`."
         )
 
 

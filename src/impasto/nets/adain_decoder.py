@@ -46,7 +46,7 @@ class AdaINDecoder(nn.Module):
         super().__init__()
         stages = encoder.stages
         if stages is None:
-            raise OptionError(f"{encoder.name} is no plain sequence of convolutions; a mirrored decoder needs one.")
+            raise OptionError(f"{encoder.name} is not a purely sequential network; a mirrored decoder needs one.")
         self.encoder = encoder  # no module of its own: it is frozen, and its weights are saved with its own card
         self.covariances, self.recolours = covariances, recolours
         self.deepest = "relu4_1"

@@ -239,7 +239,7 @@ def _of_today(job: dict[str, Any]) -> dict[str, Any]:
 
 def _texts(values: Any) -> dict[str, str]:
     if not (isinstance(values, dict) and all(isinstance(value, str) for value in values.values())):
-        raise TypeError(f"{values!r} is no table of texts")
+        raise TypeError(f"{values!r} is not a table of strings")
     return values
 
 

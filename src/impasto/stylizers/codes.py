@@ -97,7 +97,7 @@ def checked(code: Code, network: Network, *, name: str) -> Code:
     entries: dict[str, Tensor] = {}
     for entry, needed in network.code_shapes.items():
         if entry not in code or tuple(code[entry].shape) != needed:
-            has = f"has {entry} of shape {tuple(code[entry].shape)}" if entry in code else f"lacks {entry}"
+            has = f"has {entry} of shape {tuple(code[entry].shape)}" if entry in code else f"does not have {entry}"
             raise OptionError(
                 f"the saved style {name!r} {has}; {network.name} needs {entry} of shape {needed}. "
                 "Save it again for this network, or use the network that it was saved for."

@@ -39,7 +39,7 @@ class Fast:
             mix.check_no_negative(by="painting with masks")
         for style in mix.styles:
             if style.trained not in self.networks:
-                raise OptionError(f"{style.name!r} is no trained style; `method=fast` needs the network of one.")
+                raise OptionError(f"{style.name!r} is not a trained style; `method=fast` paints trained styles only.")
             check_single(self.networks[style.trained])
         parts = [(s, weight) for s, weight in zip(mix.styles, mix.style_weights, strict=True) if weight != 0]
         if masked or len(parts) == 1:

@@ -39,7 +39,7 @@ def checked(losses: LossOptions, encoder: Encoder) -> None:
     keeps = losses.content_weight > 0 and bool(losses.content_layers)
     if not keeps and not (losses.style_weight > 0 and losses.style_layers):
         raise OptionError(
-            "there is nothing to paint after: `content_weight` or `content_layers` is 0 or empty, and so is "
+            "there is no loss to minimise: `content_weight` or `content_layers` is 0 or empty, and so is "
             "`style_weight` or `style_layers`. Give one pair."
         )
 

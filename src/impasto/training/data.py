@@ -81,7 +81,7 @@ class Crops:
 
     def __post_init__(self) -> None:
         if len(self.pictures) == 0:
-            raise DataError("no picture to train on. Give a folder that has some.")
+            raise DataError("there are no pictures to train on. Give a folder with pictures.")
         for name, given in (("labels", self.labels), ("odds", self.odds)):
             if given is not None and len(given) != len(self.pictures):
                 raise DataError(f"there are {len(given)} {name} for {len(self.pictures)} pictures; one each is needed.")

@@ -81,7 +81,7 @@ def opened(path: str | Path, *, folder_rate: Fraction = FOLDER_RATE) -> Film:
     if path.is_dir():
         return _folder(path, folder_rate)
     if not path.exists():
-        raise VideoUnreadable(f"there is no {path}.")
+        raise VideoUnreadable(f"{path} does not exist; check its name and folder.")
     if path.suffix.lower() == ".webp":
         return _webp(path)
     with _told(path), reading(path) as container:

@@ -80,7 +80,7 @@ def _needed(widths: Mapping[int, int]) -> dict[str, tuple[int, ...]]:
 def with_encoder(decoder: Loaded, encoder: Loaded | None, *, name: str, file_name: str) -> Card:
     """The decoder's card with the encoder that is found by `name`; other files take none, and keep their card.
 
-    Raises `OptionError` where an encoder is missing or of no use, `WeightsError` where it is none, and
+    Raises `OptionError` where an encoder is missing or does not apply, `WeightsError` where it is not one, and
     `WeightsMismatch` where its layers are not those that the decoder turns round.
     """
     card = decoder.card
@@ -88,7 +88,7 @@ def with_encoder(decoder: Loaded, encoder: Loaded | None, *, name: str, file_nam
     if not lacking and encoder is None:
         return card
     if not lacking:
-        raise OptionError(f"`encoder={name}` is of no use for {file_name}, which is no decoder. Leave it out.")
+        raise OptionError(f"`encoder={name}` does not apply to {file_name}, which is not a decoder. Leave it out.")
     if encoder is None:
         raise OptionError(
             f"{file_name} is a decoder, and paints only with the encoder that it was trained with. Import that first "
@@ -102,7 +102,7 @@ def with_encoder(decoder: Loaded, encoder: Loaded | None, *, name: str, file_nam
 def _check_pair(decoder: Loaded, encoder: Loaded, *, name: str, file_name: str) -> None:
     network: dict[str, Any] = encoder.card.network
     if encoder.card.kind != "encoder" or network.get("architecture") != "vgg":
-        raise WeightsError(f"`encoder={name}` is no VGG encoder ({encoder.card.kind}); {file_name} needs one.")
+        raise WeightsError(f"`encoder={name}` is not a VGG encoder ({encoder.card.kind}); {file_name} needs one.")
     stages = [(int(width), int(count)) for width, count in network.get("stages", [])]
     counts = [count for _, count in stages[:3]]
     if len(stages) < 4 or counts != [2, 2, 4]:

@@ -95,7 +95,7 @@ def _listed(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
         }
     except (ValueError, KeyError, TypeError, AttributeError, OSError, OverflowError, RecursionError) as error:
         raise WeightsError(
-            f"{manifest} is no list of variables with filename and shape ({type(error).__name__}: {error}); "
+            f"{manifest} is not a list of variables with filename and shape ({type(error).__name__}: {error}); "
             "fetch it again (with git lfs pull, where it came from a repository)."
         ) from error
     outside = [name for name, _ in variables.values() if name in ("", ".", "..") or Path(name).name != name]

@@ -160,7 +160,7 @@ def card_in(contents: Contents, where: str) -> Card:
     """The card in a file's metadata; `where` names the file in errors."""
     text = contents.metadata.get(CARD_KEY)
     if text is None:
-        raise WeightsError(f"{where} has no impasto card, so what it holds is not known; import it first.")
+        raise WeightsError(f"{where} has no impasto card, so its contents are unknown; import it first.")
     return Card.from_json(text, where)
 
 

@@ -176,7 +176,7 @@ def located(name_or_path: str | Path, *, progress: Progress | None = None, allow
             return _bundled(entry)
         return fetched(entry, progress=progress, allow_unverified=allow_unverified)
     if path.name != name or path.suffix in WEIGHT_SUFFIXES:
-        raise WeightsError(f"there is no weight file {name}; give a path that exists, or a name of the catalogue.")
+        raise WeightsError(f"the weight file {name} does not exist. Give an existing path, or a name of the catalogue.")
     mine = _imported_names()
     if name not in mine:
         raise UnknownName.of("weights", name, known={*CATALOGUE, *mine})

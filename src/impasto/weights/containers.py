@@ -127,7 +127,7 @@ def _safetensors(path: Path) -> Contents:
                 metadata=dict(file.metadata() or {}),
             )
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path.name} is damaged or no safetensors file ({error}); download it again.") from error
+        raise WeightsError(f"{path.name} is damaged or not a safetensors file ({error}); download it again.") from error
 
 
 def _unpickled(path: Path, head: bytes) -> Any:

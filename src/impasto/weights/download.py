@@ -146,7 +146,7 @@ def _settled(url: str, job: _Job) -> str:
         size_bytes = _size_bytes(job.part)
         job.part.unlink()
         raise ChecksumMismatch(
-            f"{masked(url)} gave {size_bytes} bytes with sha256 {digest}; {job.sha256} was promised. They are removed: "
+            f"{masked(url)} gave {size_bytes} bytes with sha256 {digest}; {job.sha256} was expected. They are removed: "
             "try again, or import a copy that you trust."
         )
     job.part.replace(job.target)

@@ -135,7 +135,7 @@ def _matching_format(contents: Contents, file_name: str, *, sha256: str) -> Chec
     fitting = [row for row in FORMATS.values() if row.matches(contents)]
     if not fitting:
         known = "; ".join(f"{row.name}: {row.about}" for row in FORMATS.values())
-        raise WeightsError(f"{file_name} is of no known checkpoint format; {_summary(contents)}. Known: {known}.")
+        raise WeightsError(f"{file_name} has no known checkpoint format; {_summary(contents)}. Known: {known}.")
     entry = entry_of(sha256)
     published = [row for row in fitting if entry is not None and row.name == entry.checkpoint_format]
     if len(fitting) > 1 and not published:
