@@ -83,9 +83,7 @@ def paint_sweep(
 
 @takes_options
 def sweep(
-    grid: Annotated[
-        Path, Parameter(help="TOML file: [base] common options, [grid] lists of values, [[runs]] named runs.")
-    ],
+    grid: Annotated[Path, Parameter(help="TOML file: [base] common options, [grid] value lists, [[runs]].")],
     /,
     *,
     output: Annotated[

@@ -25,9 +25,9 @@ class MixFlags:
         tuple[str, ...],
         Parameter(
             metavar="FILE[:WEIGHT]",
-            help="Style and optional weight (wave:0.5): a picture, a file of impasto style save, or the name or file of "
-            "a trained style. Repeated styles are mixed, unless --pairs is given. A folder, or the name of a network of "
-            "several styles, selects each of its styles separately.",
+            help="Style and optional weight (wave:0.5): a picture, a file of impasto style save, or the name or file "
+            "of a trained style. Repeated styles are mixed, unless --pairs is given. A folder, or the name of a "
+            "network of several styles, selects each of its styles separately.",
         ),
     ]
     style_scale: Annotated[
