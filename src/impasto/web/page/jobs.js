@@ -42,13 +42,15 @@ function lineOf(job) {
   stop.onclick = attempt(() => request("DELETE", `/api/jobs/${job.id}`));
   const item = make("li", {}, name, stop, bar, note);
   if (job.kind !== "sheet") {
-    const look = make("button", { textContent: "Watch", className: "quiet", attributes: { "aria-label": `Watch: ${name.textContent}` }, onclick: () => openWatch(job) });
+    const look = make("button", { textContent: "Watch", className: "quiet", attributes: { "aria-label": `Watch: ${name.textContent}` }, onclick: () => openWatch(last) });
     stop.before(look);
   }
   const began = performance.now();
+  let last = job;
   return {
     item,
     show(row) {
+      last = row;
       if (row.steps) bar.value = row.step / row.steps;
       note.textContent = row.state === "queued" ? "Waiting…" : row.steps ? `${row.step} of ${row.steps}${left(row, began)}` : "Starting…";
     },
@@ -73,7 +75,8 @@ function openWatch(job) {
   $("watched").removeAttribute("src");
   $("watch-state").textContent = "The first picture comes in some seconds…";
   if (!$("watching").open) $("watching").showModal();
-  showWatched(job).catch(() => {});
+  if (job.previews) showWatched(job).catch(() => {});
+  else stateOf(job);
 }
 
 async function showWatched(row) {

@@ -24,7 +24,7 @@ function control(option) {
   }
   if (typeof option.default === "boolean") return make("input", { type: "checkbox", checked: option.default });
   const value = Array.isArray(option.default) ? option.default.join(", ") : option.default ?? "";
-  const input = make("input", { value, placeholder: option.default === null ? "none" : "" });
+  const input = make("input", { value, placeholder: option.default === null ? "default" : "" });
   if (typeof option.default === "number") input.inputMode = "decimal";
   return input;
 }
