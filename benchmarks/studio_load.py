@@ -1,6 +1,7 @@
 """Load of the studio: clients that upload, paint and fetch as fast as they may, over the loopback address.
 
 python benchmarks/studio_load.py [--clients 50] [--seconds 60]
+python benchmarks/studio_load.py --drafts 10   how long a slider's repaint takes, without other clients
 """
 
 from __future__ import annotations
@@ -83,10 +84,15 @@ def photo(seed: int) -> bytes:
     return buffer.getvalue()
 
 
+def family(pid: int) -> list[str]:
+    """Ids of a process and its children, whichever of its threads started them."""
+    lists = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [str(pid), *(id for ids in lists for id in ids)]
+
+
 def memory_mb(pid: int) -> float:
     """Resident memory of a process and its children in megabytes."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    pages = [int(Path(f"/proc/{id}/statm").read_text().split()[1]) for id in (str(pid), *children)]
+    pages = [int(Path(f"/proc/{id}/statm").read_text().split()[1]) for id in family(pid)]
     return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
@@ -105,18 +111,48 @@ async def load(address: str, *, token: str, pid: int, options: argparse.Namespac
     return counts, memory
 
 
+def cpu_s(pid: int) -> float:
+    """CPU time of a process and its children in seconds."""
+    rows = [Path(f"/proc/{id}/stat").read_text().rsplit(")", 1)[1].split() for id in family(pid)]
+    return sum(int(row[11]) + int(row[12]) for row in rows) / os.sysconf("SC_CLK_TCK")
+
+
+def drafts(address: str, *, token: str, pid: int, count: int) -> None:
+    """Print the time from a slider's request to its picture, and the CPU time of all the studio's processes."""
+    with httpx.Client(base_url=address, headers={"x-impasto-token": token}, timeout=300) as studio:
+        content = studio.put("/api/pictures", content=photo(0)).json()["id"]
+        for size in (192, 320, 448):
+            seconds, before = list[float](), 0.0
+            for i in range(count + 1):
+                if i == 1:  # the first one loads the network
+                    before = cpu_s(pid)
+                began, look = time.perf_counter(), {"strength": 0.5 + 0.5 * i / count}
+                body = {"content": content, "styles": [{"name": "wave"}], "size": {"size": size}, "paint": look}
+                id = studio.post("/api/jobs", json={**body, "live": True, "draft": True}).json()["id"]
+                with studio.stream("GET", f"/api/jobs/{id}/events") as events:
+                    list(events.iter_lines())
+                studio.get(f"/api/jobs/{id}/preview").raise_for_status()
+                seconds.append(time.perf_counter() - began)
+            spent = (cpu_s(pid) - before) / count
+            print(f"draft of {size} px: median {statistics.median(seconds[1:]):.2f} s, {spent:.2f} s of CPU time")
+
+
 def main() -> None:
     """Start a studio, load it, and print what came back."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--drafts", type=int, default=0)
     options = parser.parse_args()
     command = [sys.executable, "-m", "impasto", "studio", "--no-browser", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as studio:
         try:
             assert studio.stdout is not None
             address, _, token = studio.stdout.readline().strip().partition("/#")
+            if options.drafts:
+                drafts(address, token=token, pid=studio.pid, count=options.drafts)
+                return
             counts, memory = asyncio.run(load(address, token=token, pid=studio.pid, options=options))
         finally:
             studio.terminate()
