@@ -12,7 +12,9 @@ import torch
 
 from impasto import api
 from impasto.api import Job, JobCache, OptimiseOptions, PaintOptions
+from impasto.config.job import StyleSource
 from impasto.config.optimise import LossOptions
+from impasto.config.pictures import SizeOptions
 from impasto.core.errors import StateError
 from impasto.image import files
 from impasto.methods.optimise import LoadedEncoder
@@ -40,6 +42,33 @@ def saved(job: Job, path: Path) -> api.Painting:
 def test_redo_is_equal_bit_for_bit(init: str, small_job: MakeJob, there: Path) -> None:
     job = small_job(optimise=OptimiseOptions(steps=(3,), scales=1, init=init, seed=4))
     saved(job, there / "a.png")
+    again = api.redo(there / "a.png", output=there / "b.png")
+    *_, last = again.steps()
+    again.painting(last).save(there / "b.png")
+    assert (there / "a.png").read_bytes() == (there / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("method", ["arbitrary", "fast", "optimise"])
+def test_every_method_paints_the_rest_and_paints_it_again(
+    method: str, small_job: MakeJob, quick_job: MakeJob, learned_job: MakeJob, save_learned: Any, there: Path
+) -> None:
+    left = torch.zeros(1, 1, 48, 48)
+    left[..., :24] = 1
+    files.write(there / "left.png", left)
+    files.write(there / "right.png", 1 - left)
+    job = {"arbitrary": quick_job, "fast": learned_job, "optimise": small_job}[method](
+        size=SizeOptions(exact=(48, 48)), paint=PaintOptions(feather=0.0)
+    )
+    other = save_learned(there / "other.safetensors", seed=2) if method == "fast" else there / "content.png"
+    sources = (job.styles[0].source, str(other))
+
+    def with_masks(*masks: Path) -> Job:
+        pairs = zip(sources, masks, strict=True)
+        return dataclasses.replace(job, styles=tuple(StyleSource(source=name, mask=mask) for name, mask in pairs))
+
+    saved(with_masks(there / "left.png", Path("rest")), there / "a.png")
+    saved(with_masks(there / "left.png", there / "right.png"), there / "whole.png")
+    assert torch.equal(files.read(there / "a.png").pixels, files.read(there / "whole.png").pixels)
     again = api.redo(there / "a.png", output=there / "b.png")
     *_, last = again.steps()
     again.painting(last).save(there / "b.png")

@@ -75,6 +75,27 @@ def test_a_mask_keeps_the_rest(run: Run, tiny: list[str]) -> None:
     assert not torch.equal(out[..., 24:], content[..., 24:])
 
 
+def test_a_style_paints_the_rest(run: Run, quick: list[str]) -> None:
+    Image.linear_gradient("L").save("mask.png")
+    words = ["--style", "style.png", "--style", "content.png", "--mask", "mask.png"]
+    assert run("stylize", "content.png", *words, "--mask", "rest", *quick, "-o", "o.png").code == 0
+    assert run("stylize", "content.png", "--config", "o.png", "-o", "again.png").code == 0
+    assert torch.equal(pixels("o.png"), pixels("again.png"))
+    refused = run("stylize", "content.png", *words[:2], "--mask", "rest", *quick, "-o", "p.png")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "--mask rest is given to 1 of 1 styles" in refused.err
+
+
+def test_contents_lie_in_a_folder_of_the_output_folder(run: Run, here: Path, quick: list[str]) -> None:
+    (here / "sub" / "deep").mkdir(parents=True)
+    for name in ("a.png", "deep/b.png"):
+        (here / "sub" / name).write_bytes((here / "content.png").read_bytes())
+    assert run("stylize", "sub", "--style", "style.png", *quick, "-o", ".").code == 0
+    assert (here / "a-style.png").is_file()
+    assert (here / "deep" / "b-style.png").is_file()
+    assert sorted(path.name for path in (here / "sub").rglob("*.png")) == ["a.png", "b.png"]
+
+
 def test_alpha_is_kept(run: Run, tiny: list[str]) -> None:
     picture = Image.open("content.png").convert("RGBA")
     picture.putalpha(Image.linear_gradient("L").resize(picture.size))

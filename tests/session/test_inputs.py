@@ -18,7 +18,7 @@ from impasto.encoders.table import Encoder
 from impasto.image import files
 from impasto.image.files import Picture
 from impasto.methods.table import METHODS
-from impasto.session.inputs import output_size, read_inputs, style_size
+from impasto.session.inputs import Inputs, output_size, read_inputs, style_size
 from impasto.session.opened import open_session
 from impasto.session.plan import plan_job
 from impasto.stylizers.optimised import Optimised
@@ -199,7 +199,29 @@ def test_a_mask_for_each_style_or_none(job_of: Callable[..., Job], tmp_path: Pat
         read_inputs(plan_job(job_of(style={"mask": mask_file(tmp_path / "m.png", 0.0, 0.0)})))
 
 
-# The rest
+def test_the_rest_is_what_the_other_masks_leave(job_of: Callable[..., Job], tmp_path: Path) -> None:
+    masks = [mask_file(tmp_path / "left.png", 0.6, 0.0), mask_file(tmp_path / "both.png", 0.6, 0.25), Path("rest")]
+    styles = [StyleSource(source=str(tmp_path / "content.png"), mask=mask) for mask in masks]
+
+    def read(*more: StyleSource, **style: object) -> Inputs:
+        paint = PaintOptions(feather=0.0)
+        return read_inputs(plan_job(job_of(style=style, more=more, size=SizeOptions(size=80), paint=paint)))
+
+    found = read(styles[1], styles[2], mask=masks[0])
+    *others, rest = [style.mask for style in found.mix.styles if style.mask is not None]
+    torch.testing.assert_close(rest, (1 - sum(others)).clamp(min=0))
+    assert (float(rest[..., :30].max()), float(rest[..., 50:].min())) == (0, pytest.approx(0.75, abs=0.01))
+    assert found.cover is None  # nothing of the content stays, not even at the feathered edges
+    with pytest.raises(ImageError, match="cover the whole content"):
+        read(styles[2], mask=mask_file(tmp_path / "all.png", 1.0, 1.0))
+    for refused in ((), (styles[2],), (styles[2], styles[0])):  # alone, twice
+        with pytest.raises(OptionError, match=r"`mask=rest` is given to \d of \d styles; it is what the masks"):
+            read(*refused, mask=masks[2])
+    with pytest.raises(OptionError, match="each other style a mask of its own"):
+        read(styles[2])
+
+
+# Other inputs
 
 
 def test_the_start_is_read_only_when_it_is_asked_for(job_of: Callable[..., Job], tmp_path: Path) -> None:

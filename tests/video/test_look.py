@@ -213,6 +213,24 @@ def test_a_film_and_a_picture_are_masks_of_two_styles(
         open_film(job_for(quick_job, source, (dataclasses.replace(two_styles[0], mask=broken),)), tmp_path / "o.mp4")
 
 
+def test_the_rest_of_a_film_of_masks(
+    source: Path, tmp_path: Path, quick_job: Make, two_styles: tuple[StyleSource, ...]
+) -> None:
+    masks = (half_covered(tmp_path), Path("rest"))
+    styles = tuple(dataclasses.replace(style, mask=mask) for style, mask in zip(two_styles, masks, strict=True))
+    made = [job_for(quick_job, source, of) for of in (styles, two_styles[:1], two_styles[1:])]
+    hard = dataclasses.replace(made[0], paint=dataclasses.replace(made[0].paint, feather=0.0))
+    options = VideoOptions(steady=0.0)
+    sessions = [open_film(job, tmp_path / "o.mp4", options=options) for job in (hard, *made[1:])]
+    assert sessions[0].recipe is not None
+    assert not any("rest" in name for name in sessions[0].recipe.inputs)
+    films = [paintings(session) for session in sessions]
+    for i, (both, first, second) in enumerate(zip(*films, strict=True)):
+        left, right = (second, second) if i == 5 else (first, second) if i % 2 == 0 else (second, first)
+        torch.testing.assert_close(both[..., :24], left[..., :24], atol=1e-5, rtol=0)
+        torch.testing.assert_close(both[..., 40:], right[..., 40:], atol=1e-5, rtol=0)
+
+
 def test_what_is_shown_at_a_time() -> None:
     items = [Stored(Fraction(i, 10), lambda: None) for i in range(3)]  # type: ignore[arg-type, return-value]
     held = Held(iter(items))

@@ -116,6 +116,8 @@ def outside(paths: Iterable[Path], *, folder: Path, output: Path | None, what: s
     kept_out = output.resolve() if output is not None else None
     if kept_out == folder.resolve():
         raise OptionError(f"{output} holds the {what}; name another folder, or outputs would be taken for {what}.")
+    if kept_out is None or folder.resolve() not in kept_out.parents:  # also where the outputs lie around the inputs
+        return list(paths)
     return [path for path in paths if kept_out not in path.resolve().parents]
 
 

@@ -20,6 +20,9 @@ OF_PICTURES = ("arbitrary", "optimise")
 
 DEFAULT_METHOD = "arbitrary"
 
+REST = Path("rest")
+"""The mask of the style that paints what the masks of the others leave."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StyleSource(Options):
@@ -36,8 +39,22 @@ class StyleSource(Options):
         float, Doc("Stroke size; 1 scales the style picture to the size of the output."), Range(0.05, 20)
     ] = 1.0
     mask: Annotated[
-        Path | None, Doc("Mask of the region in this style: white in a grey picture, or the alpha channel.")
+        Path | None,
+        Doc(
+            "Mask of the region in this style: white in a grey picture, or the alpha channel; rest is what the masks "
+            "of the other styles leave."
+        ),
     ] = None
+
+    @property
+    def mask_file(self) -> Path | None:
+        """The file of the mask, where it has one."""
+        return None if self.paints_rest else self.mask
+
+    @property
+    def paints_rest(self) -> bool:
+        """Whether it paints what the masks of the other styles leave."""
+        return self.mask == REST
 
 
 @dataclass(frozen=True, kw_only=True)

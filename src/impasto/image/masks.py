@@ -69,6 +69,11 @@ def normalised(masks: Sequence[Tensor]) -> Tensor:
     return torch.where(bare, torch.full_like(stacked, 1 / len(masks)), stacked / total.masked_fill(bare, 1))
 
 
+def rest_of(masks: Sequence[Tensor]) -> Tensor:
+    """What `masks` `(1, 1, h, w)` leave: 1 minus their sum, not below 0."""
+    return (1 - torch.cat(list(masks)).sum(dim=0, keepdim=True)).clamp(min=0)
+
+
 def pooled(mask: Tensor, size_hw: SizeHW) -> Tensor:
     """`(b, 1, h, w)` averaged over areas to the size of a feature map; weights that sum to 1 still do."""
     return F.adaptive_avg_pool2d(mask, size_hw)

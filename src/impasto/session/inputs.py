@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,12 @@ from torch import Tensor
 
 from impasto.config.job import Job, StyleSource
 from impasto.config.pictures import SizeOptions
-from impasto.core.errors import ImageTooSmall
+from impasto.core.errors import ImageError, ImageTooSmall
 from impasto.encoders.table import Progress
 from impasto.image import files
 from impasto.image.colour import COLOUR_MATCHES
 from impasto.image.files import Picture
-from impasto.image.masks import feathered, read_mask
+from impasto.image.masks import feathered, read_mask, rest_of
 from impasto.image.pixels import over_white
 from impasto.image.resize import SizeHW, fit, resized
 from impasto.session.job_cache import JobCache
@@ -34,8 +34,8 @@ class Inputs:
     """What a stylizer is given.
 
     `content` `(1, 3, h, w)` and `alpha` `(1, 1, h, w)` have the output's size; `exif` is the
-    content's date, camera and copyright; `cover` is the union of the masks; `temporal` is
-    what the frame before leaves of this one, in a film.
+    content's date, camera and copyright; `cover` is the union of the masks, None where they cover all; `temporal`
+    is what the frame before leaves of this one, in a film.
     """
 
     content: Tensor
@@ -65,7 +65,8 @@ def read_inputs(plan: Plan, *, cache: JobCache | None = None, progress: Progress
     else:
         content = _sized_content(plan.content, job)
     read_style = partial(_style, plan=plan, content=content.pixels, cache=cache, progress=progress)
-    mix = Mix(tuple(read_style(style) for style in plan.styles))
+    masks = _masks(job, (content.pixels.shape[-2], content.pixels.shape[-1]))
+    mix = Mix(tuple(read_style(style, mask=mask) for style, mask in zip(plan.styles, masks, strict=True)))
     start = job.optimise.init_picture
     begins = files.read(start).pixels if start is not None and job.optimise.init == "picture" else None
     return Inputs(
@@ -74,7 +75,7 @@ def read_inputs(plan: Plan, *, cache: JobCache | None = None, progress: Progress
         content.bits,
         mix,
         exif=content.exif,
-        cover=_cover(mix),
+        cover=cover_of(job.styles, [mask for mask in masks if mask is not None]),
         init_picture=begins,
     )
 
@@ -107,11 +108,29 @@ def _check_side(picture: Picture, name: str) -> None:
         raise ImageTooSmall(f"{name} is {w}×{h} px; {SMALLEST_SIDE_PX} px a side or more are needed. Use another file.")
 
 
-def _style(style: ResolvedStyle, *, plan: Plan, content: Tensor, cache: JobCache, progress: Progress | None) -> Style:
-    size, source = (content.shape[-2], content.shape[-1]), style.source
-    mask = None
-    if source.mask is not None:
-        mask = feathered(read_mask(source.mask, size), plan.job.paint.feather * max(size))
+def _masks(job: Job, size_hw: SizeHW) -> list[Tensor | None]:
+    """The masks of the styles, None for a style without one."""
+    feather_px = job.paint.feather * max(size_hw)
+    files_of = [style.mask_file for style in job.styles]
+    read = [None if file is None else feathered(read_mask(file, size_hw), feather_px) for file in files_of]
+    if not any(style.paints_rest for style in job.styles):
+        return read
+    rest = rest_of([mask for mask in read if mask is not None])
+    if not bool((rest > 0).any()):
+        raise ImageError("the masks cover the whole content, and leave nothing to the style with `mask=rest`.")
+    return [rest if style.paints_rest else mask for style, mask in zip(job.styles, read, strict=True)]
+
+
+def _style(
+    style: ResolvedStyle,
+    *,
+    mask: Tensor | None,
+    plan: Plan,
+    content: Tensor,
+    cache: JobCache,
+    progress: Progress | None,
+) -> Style:
+    source = style.source
     named = partial(Style, weight=source.weight, scale=source.scale, mask=mask, name=Path(source.source).name)
     match style:
         case TrainedStyle():
@@ -174,6 +193,8 @@ def style_size(
     return fit(size_hw, short_side_px=short_side_px, enlarge=False)
 
 
-def _cover(mix: Mix) -> Tensor | None:
-    masks = [style.mask for style in mix.styles if style.mask is not None]
-    return torch.cat(masks).amax(dim=0, keepdim=True) if masks else None
+def cover_of(sources: Sequence[StyleSource], masks: Sequence[Tensor]) -> Tensor | None:
+    """The union of `masks`; None where there are none, or where one of the styles paints what the others leave."""
+    if not masks or any(source.paints_rest for source in sources):
+        return None
+    return torch.cat(list(masks)).amax(dim=0, keepdim=True)

@@ -88,6 +88,7 @@ def plan_job(
     )
     method = method_for(job, styles)
     _check_groups(job, method)
+    _check_rest(job)
     method.check_styles(job, styles)
     job = dataclasses.replace(job, paint=dataclasses.replace(job.paint, method=method.name))
     return Plan(_with_weights_file(job, method), method, styles, content)
@@ -110,6 +111,17 @@ def _with_weights_file(job: Job, method: Method) -> Job:
         if os.path.isfile(weights):
             job = method.with_weights(job, as_path(weights))
     return job
+
+
+def _check_rest(job: Job) -> None:
+    """Raise `OptionError` where several styles paint what the others leave, or the others have no masks."""
+    count = sum(style.paints_rest for style in job.styles)
+    given = sum(style.mask_file is not None for style in job.styles)
+    if count and (count > 1 or not 0 < given == len(job.styles) - 1):
+        raise OptionError(
+            f"`mask=rest` is given to {count} of {len(job.styles)} styles; it is what the masks of the other styles "
+            "leave. Give it to one style, and each other style a mask of its own."
+        )
 
 
 def _check_groups(job: Job, method: Method) -> None:

@@ -205,7 +205,9 @@ def _with_files(job: Job, names: Mapping[str, str]) -> Job:
 
     styles = tuple(
         dataclasses.replace(
-            style, source=source(style.source), mask=None if style.mask is None else Path(names[str(style.mask)])
+            style,
+            source=source(style.source),
+            mask=style.mask if style.mask_file is None else Path(names[str(style.mask_file)]),
         )
         for style in job.styles
     )
@@ -245,8 +247,8 @@ def _texts(values: Any) -> dict[str, str]:
 
 def _check_masks(job: Job, inputs: Collection[str]) -> None:
     for style in job.styles:
-        if style.mask is not None and str(style.mask) not in inputs:
-            raise ValueError(f"the mask {style.mask} is not among its inputs")
+        if style.mask_file is not None and str(style.mask_file) not in inputs:
+            raise ValueError(f"the mask {style.mask_file} is not among its inputs")
 
 
 def _circumstances(values: Any) -> dict[str, Any]:

@@ -86,7 +86,7 @@ ResolvedStyle = PictureStyle | CodeStyle | TrainedStyle
 def files_of(style: ResolvedStyle) -> tuple[str, ...]:
     """Every file that the style needs: its own and its mask, as the job names them."""
     own = () if style.file is None else (style.file,)
-    return own if style.source.mask is None else (*own, str(style.source.mask))
+    return own if style.source.mask_file is None else (*own, str(style.source.mask_file))
 
 
 def digests_of(style: ResolvedStyle) -> dict[str, str]:

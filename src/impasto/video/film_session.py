@@ -76,7 +76,7 @@ class FilmSession:
     def painter(self) -> Paint | Following:
         """What paints the frames in their order; the styles are encoded here, once."""
         session, start_s = self.session, Fraction(self.options.start)
-        looks = Looks(session, self.timeline, masks=self._moving_masks())
+        looks = Looks(session, self.timeline, sources=self.masks, masks=self._moving_masks())
 
         def paint_from(frame: Frame, index: int, start: Start | None) -> Tensor:
             content, look = self._content(frame), looks.at(frame.time_s + start_s)
@@ -97,7 +97,7 @@ class FilmSession:
         job = self.session.job
         return Timeline(self.options.keyframes, job.paint.strength, tuple(style.weight for style in job.styles))
 
-    def _moving_masks(self) -> list[MaskFilm | Tensor]:
+    def _moving_masks(self) -> list[MaskFilm | Tensor | None]:
         made = self.recording
         return moving_masks(self.masks, made.output_hw, rate=made.film.rate, feather=self.session.job.paint.feather)
 
@@ -142,11 +142,11 @@ def open_film(
     film, (height, width) = recording.film, recording.output_hw
     first = Picture(_first_frame(film, recording.selection).pixels)
     plan = plan_job(dataclasses.replace(job, size=SizeOptions(exact=(width, height))), content=first)
-    masks = plan.job.styles if any(is_moving(s.mask) for s in job.styles if s.mask is not None) else ()
+    masks = plan.job.styles if any(is_moving(s.mask_file) for s in job.styles if s.mask_file is not None) else ()
     cache = JobCache(codes=bool(masks or options.keyframes))
     session = open_session(plan.unmasked if masks else plan, output=output, cache=cache, progress=progress)
     recipe = None
-    if film.kind != "folder" and not any(s.mask is not None and s.mask.is_dir() for s in masks):
+    if film.kind != "folder" and not any(s.mask_file is not None and s.mask_file.is_dir() for s in masks):
         named = dataclasses.replace(plan, content=None, job=dataclasses.replace(plan.job, size=job.size))
         recipe = recipe_for(named, session.loaded, folder=output.parent)
     comment = "" if recipe is None else json.dumps({**recipe.to_dict(), VIDEO_KEY: options.to_dict()})

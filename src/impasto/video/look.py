@@ -9,13 +9,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from impasto.config.job import StyleSource
+from impasto.config.job import REST, StyleSource
 from impasto.core.errors import OptionError
-from impasto.image.masks import feathered, read_mask, shares_of
+from impasto.image.masks import feathered, read_mask, rest_of, shares_of
 from impasto.image.resize import SizeHW, resized
+from impasto.session.inputs import cover_of
 from impasto.session.opened import Session
 from impasto.stylizers.protocol import Mix
 from impasto.stylizers.temporal import Temporal
@@ -54,11 +54,19 @@ class Look:
 class Looks:
     """The look of each frame of a session, in the order of time; styles are prepared again only where they change.
 
-    `masks` has an entry for each style where any of them is a film. Weights of an earlier frame are not kept.
+    `masks` has an entry for each style of `sources` where any of them is a film; None is what the others leave.
+    Weights of an earlier frame are not kept.
     """
 
-    def __init__(self, session: Session, timeline: Timeline, *, masks: Sequence[MaskFilm | Tensor] = ()) -> None:
-        self._session, self._timeline, self._masks = session, timeline, masks
+    def __init__(
+        self,
+        session: Session,
+        timeline: Timeline,
+        *,
+        sources: Sequence[StyleSource] = (),
+        masks: Sequence[MaskFilm | Tensor | None] = (),
+    ) -> None:
+        self._session, self._timeline, self._sources, self._masks = session, timeline, sources, masks
         self._last: tuple[tuple[float, ...], Any] | None = None
 
     def at(self, time_s: Fraction) -> Look | None:
@@ -69,12 +77,13 @@ class Looks:
             for style, weight in zip(self._session.inputs.mix.styles, weights, strict=True)
         ]
         if self._masks:
-            masks = [mask if isinstance(mask, Tensor) else mask.at(time_s) for mask in self._masks]
-            pairs = zip(styles, masks, strict=True)
+            shown = [mask.at(time_s) if isinstance(mask, MaskFilm) else mask for mask in self._masks]
+            rest = rest_of([mask for mask in shown if mask is not None])
+            pairs = zip(styles, [rest if mask is None else mask for mask in shown], strict=True)
             styles = [dataclasses.replace(style, mask=mask) for style, mask in pairs if bool(mask.any())]
             if sum(style.weight for style in styles) <= 0:
                 return None
-            cover = torch.cat([style.mask for style in styles if style.mask is not None]).amax(0, keepdim=True)
+            cover = cover_of(self._sources, [style.mask for style in styles if style.mask is not None])
             inputs = dataclasses.replace(self._session.inputs, mix=Mix(tuple(styles)), cover=cover)
             session = dataclasses.replace(self._session, inputs=inputs)
             return Look(session, session.stylizer.prepare(inputs.mix), strength)
@@ -105,19 +114,21 @@ class MaskFilm:
 
 def moving_masks(
     sources: Sequence[StyleSource], size_hw: SizeHW, *, rate: Fraction, feather: float
-) -> list[MaskFilm | Tensor]:
+) -> list[MaskFilm | Tensor | None]:
     """The masks of the styles where one of them is a film or a folder of frames, which has `rate` frames a second.
 
-    Empty where all masks are pictures, or there are none.
+    None is for the style that paints what the others leave. Empty where all masks are pictures, or there are none.
     """
     paths = [source.mask for source in sources if source.mask is not None]
-    if not any(is_moving(path) for path in paths):
+    if not any(is_moving(path) for path in paths if path != REST):
         return []
     if len(paths) < len(sources):
         raise OptionError("some styles have a mask and some have none. Give each style a mask, or none.")
     feather_px = feather * max(size_hw)
     return [
-        MaskFilm(path, size_hw, rate=rate, feather_px=feather_px)
+        None
+        if path == REST
+        else MaskFilm(path, size_hw, rate=rate, feather_px=feather_px)
         if is_moving(path)
         else feathered(read_mask(path, size_hw), feather_px)
         for path in paths
