@@ -228,6 +228,27 @@ def test_redo_makes_the_same_file(run: Run, tiny: list[str], here: Path) -> None
     assert (here / "a.png").read_bytes() == (here / "b.png").read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["png", "mp4"])
+def test_redo_looks_at_the_memory(
+    kind: str, run: Run, quick: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "mp4":
+        (here / "frames").mkdir()
+        for i in range(2):
+            (here / "frames" / f"{i}.png").write_bytes((here / "content.png").read_bytes())
+        assert run("video", "frames", "in.mp4", "--style", "style.png", *quick).code == 0
+    words = ["video", "in.mp4", "a.mp4"] if kind == "mp4" else ["stylize", "content.png", "-o", "a.png"]
+    assert run(*words, "--style", "style.png", *quick).code == 0
+    monkeypatch.setattr("impasto.session.memory.LARGE_BYTES", 0)
+    monkeypatch.setattr("impasto.session.memory.available_bytes", lambda: 0)
+    refused = run("redo", f"a.{kind}", "-o", f"b.{kind}")
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "GB are free" in refused.err
+    assert "--force" in refused.err
+    assert run("redo", f"a.{kind}", "-o", f"b.{kind}", "--force").code == 0
+    assert (here / f"a.{kind}").read_bytes() == (here / f"b.{kind}").read_bytes()
+
+
 def test_redo_into_another_folder_can_be_redone_from_there(run: Run, tiny: list[str], here: Path) -> None:
     assert run("stylize", "content.png", "--style", "style.png", *tiny, "-o", "a.png", "--sidecar").code == 0
     (here / "sub").mkdir()

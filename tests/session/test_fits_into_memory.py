@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from impasto.core.errors import ImageTooLarge
 from impasto.encoders.table import Encoder
 from impasto.session import memory
 from impasto.session.job_cache import JobCache
-from impasto.session.opened import open_session
+from impasto.session.opened import open_session, redo
 from impasto.session.plan import plan_job
 from impasto.stylizers.curvature import KEEPS
 from impasto.stylizers.footprint import Footprint
@@ -67,6 +68,19 @@ def test_force_goes_on(small_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ImageTooLarge):
         open_session(sized(small_job(), 48))
     open_session(sized(small_job(), 48), force=True)
+
+
+def test_redo_needs_the_memory_of_the_machine(small_job: MakeJob, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = open_session(sized(small_job(), 48, memory_gb=0.1))
+    *_, last = session.steps()
+    session.painting(last).save(there / "a.png")
+    monkeypatch.setattr(memory, "LARGE_BYTES", 0)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 10**12)
+    redo(there / "a.png")  # it was painted with so little already
+    monkeypatch.setattr(memory, "available_bytes", lambda: 0)
+    with pytest.raises(ImageTooLarge, match=r"about [\d.]+ GB of memory, and 0\.0 GB are free\. Close .* `force`"):
+        redo(there / "a.png")
+    redo(there / "a.png", force=True)
 
 
 def test_more_memory_is_never_slower(encoder: Encoder) -> None:

@@ -26,6 +26,10 @@ def redo(
     style: Annotated[
         tuple[Path, ...], Parameter(help="The styles, if they have moved: each, in order.", negative=())
     ] = (),
+    force: Annotated[
+        bool,
+        Parameter(negative=(), show_default=False, help="Paint even if the memory estimate exceeds what is free."),
+    ] = False,
     output: OutputOptions,
     console: ConsoleOptions,
 ) -> int:
@@ -47,13 +51,13 @@ def redo(
 
         outputs.check_no_input(to, [file])
         job, options = film_again(file)
-        return painted(job, to, options=options, resume=False, console=console)
+        return painted(job, to, options=options, resume=False, force=force, console=console)
     written = api.recipe_of(file).output_options(output)
     check_writable(to, written.bits)
     outputs.check_no_input(to, [file])
     processor.prepare(console)
     with Bar(quiet=console.quiet) as bar:
-        session = api.redo(file, output=to, threads=console.threads, content=content, styles=style)
+        session = api.redo(file, output=to, threads=console.threads, content=content, styles=style, force=force)
         given = session.plan.files
         outputs.check_no_input(to, given)
         check_gradual(session.plan.method.gradual, written)

@@ -93,9 +93,13 @@ def painted(
     options: VideoOptions,
     resume: bool,
     preview: int | None = None,
+    force: bool = False,
     console: ConsoleOptions,
 ) -> int:
-    """Paint the film of `job` with a bar, after a contact sheet of `preview` frames; the exit code."""
+    """Paint the film of `job` with a bar, after a contact sheet of `preview` frames; the exit code.
+
+    `force`: paint frames that are not estimated to fit into memory, too.
+    """
     from impasto.cli import outputs, processor
     from impasto.cli.bars import Bar
     from impasto.cli.stopping import INTERRUPTED, on_interrupt
@@ -104,7 +108,7 @@ def painted(
     outputs.check_no_input(output, [job.content, *(style.source for style in job.styles)])
     processor.prepare(console)
     with Bar(quiet=console.quiet) as bar, on_interrupt(bar.note) as stop:
-        session = open_film(job, output, options=options)
+        session = open_film(job, output, options=options, force=force)
         if preview is not None:
             _write_preview(session, preview, bar=bar)
         watch = _Watch(bar)

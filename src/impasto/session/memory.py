@@ -39,6 +39,21 @@ def check_memory(plan: Plan, loaded: LoadedMethod) -> None:
         raise refusal(room=bound, limit=f"`memory_gb` is {bound / 1e9:g}", remedy=more)
 
 
+def check_free_memory(plan: Plan, loaded: LoadedMethod) -> None:
+    """Raise `ImageTooLarge` where the output does not fit into the memory of this machine.
+
+    For a picture that is made again: it cannot have another size, and it was painted whatever its `memory_gb`.
+    """
+    content_hw = files.read_size(plan.job.content) if plan.content is None else plan.content.size_hw
+    h, w = size_hw = output_size(content_hw, plan.job.size)
+    need, free = loaded.least_bytes(plan.job, size_hw), available_bytes()
+    if free is not None and need > max(free, LARGE_BYTES):
+        raise ImageTooLarge(
+            f"painting {w}×{h} px by `method={plan.job.paint.method}` needs about {need / 1e9:.1f} GB of memory, and "
+            f"{free / 1e9:.1f} GB are free. Close other programs, or give `force`, which tries all the same."
+        )
+
+
 def _refusal(job: Job, loaded: LoadedMethod, *, size_hw: SizeHW, room: int, limit: str, remedy: str) -> ImageTooLarge:
     """The error, with the size that fits into `room`."""
     need = loaded.least_bytes(job, size_hw)

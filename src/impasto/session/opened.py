@@ -20,7 +20,7 @@ from impasto.methods.protocol import LoadedMethod, Work
 from impasto.session import pause
 from impasto.session.inputs import Inputs, read_inputs
 from impasto.session.job_cache import JobCache
-from impasto.session.memory import check_memory
+from impasto.session.memory import check_free_memory, check_memory
 from impasto.session.painting import Painting, recipe_of
 from impasto.session.plan import Plan, plan_job
 from impasto.session.recipe import Recipe, job_again, recipe_for
@@ -160,22 +160,24 @@ def redo(
     threads: int | None = None,
     content: str | Path | None = None,
     styles: Sequence[str | Path] = (),
+    force: bool = False,
 ) -> Session:
     """The job that made a picture file, ready to be painted again; `output` is where it will lie.
 
     `content` and `styles`, in the recipe's order, are where these files are now, if they have moved.
     The picture is the same bit for bit on the same machine with the same versions: painting takes as many threads as
     it took (`threads` overrides), and torch's own number stays as it is. Raises `StateError` where the file has no
-    recipe or an input has changed.
+    recipe or an input has changed, and `ImageTooLarge` where it does not fit into the free memory, unless `force`.
     """
     path = Path(path)
     recipe = recipe_of(path)
-    job = job_again(recipe, folder=path.parent, content=content, styles=styles)
+    plan, cache = plan_job(job_again(recipe, folder=path.parent, content=content, styles=styles)), JobCache()
     count = threads or int(recipe.made_with["threads"])
     with _threads(count):
-        session = dataclasses.replace(
-            open_session(job, output=path if output is None else output, force=True), threads=count
-        )
+        if not force:
+            check_free_memory(plan, cache.loaded(plan))
+        session = open_session(plan, output=path if output is None else output, force=True, cache=cache)
+        session = dataclasses.replace(session, threads=count)
     for name, digest in recipe.weights.items():
         if session.loaded.weights.get(name) != digest:
             raise StateError(f"the weights of {name} are not those that made {path}: they have changed since.")

@@ -130,11 +130,17 @@ class FilmSession:
 
 
 def open_film(
-    job: Job, output: str | Path, *, options: VideoOptions | None = None, progress: Progress | None = None
+    job: Job,
+    output: str | Path,
+    *,
+    options: VideoOptions | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> FilmSession:
     """Open the film that `job.content` names, a file or a folder of frames, its styles and its weights.
 
-    `output` is a file with an ending of `codecs.CONTAINERS`, or a folder for frames. Raises `VideoError`, `OptionError`
+    `output` is a file with an ending of `codecs.CONTAINERS`, or a folder for frames. `force` paints frames that are
+    not estimated to fit into memory. Raises `VideoError`, `OptionError`
     and what `open_session` raises, before anything is painted.
     """
     options, output = options or VideoOptions(), Path(output)
@@ -144,7 +150,8 @@ def open_film(
     plan = plan_job(dataclasses.replace(job, size=SizeOptions(exact=(width, height))), content=first)
     masks = plan.job.styles if any(is_moving(s.mask_file) for s in job.styles if s.mask_file is not None) else ()
     cache = JobCache(codes=bool(masks or options.keyframes))
-    session = open_session(plan.unmasked if masks else plan, output=output, cache=cache, progress=progress)
+    seen = plan.unmasked if masks else plan
+    session = open_session(seen, output=output, force=force, cache=cache, progress=progress)
     recipe = None
     if film.kind != "folder" and not any(s.mask_file is not None and s.mask_file.is_dir() for s in masks):
         named = dataclasses.replace(plan, content=None, job=dataclasses.replace(plan.job, size=job.size))
