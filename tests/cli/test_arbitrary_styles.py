@@ -290,3 +290,23 @@ def test_a_sweep_over_strengths(run: Run, quick: list[str], there: Path) -> None
     assert json.loads(done.out)["painted"] == 2
     refused = run("analyze", "sweep", "content.png", *words, "--vary", "seed=1,2")
     assert (refused.code, "--seed is an option of --method optimise" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--vary", "strength=0.5", "--tile-px", "0"], 2, "--tile-px"),
+        (["--vary", "strength=0.5,99"], 2, "strength"),
+        (["--vary", "strength=0.5", "--cell-px", "0"], 2, "--cell-px"),
+        (["--vary", "strength=0.5", "--style", "dot.png"], 1, "dot.png is 1×1 px"),
+        (["--vary", "strength=0.5", "--style", "none.png"], 1, "none.png does not exist"),
+    ],
+)
+def test_a_quiet_sweep_says_why_it_failed(
+    run: Run, quick: list[str], here: Path, words: list[str], code: int, message: str
+) -> None:
+    Image.new("RGB", (1, 1)).save(here / "dot.png")
+    style = [] if "--style" in words else ["--style", "style.png"]
+    done = run("analyze", "sweep", "content.png", *style, *words, *quick, "--quiet", "-o", "s")
+    assert (done.code, done.err.count("\n")) == (code, 1), done.err
+    assert message in done.err
