@@ -14,9 +14,12 @@ import av
 import httpx
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from impasto.core.errors import OptionError
+from impasto.training import sampling
+from impasto.web.learning import folded
 from impasto.web.studio import Studio, saved_styles
 from impasto.web.upload_routes import kind_of
 
@@ -102,6 +105,16 @@ def test_a_style_is_trained_and_offered(running: Running, tmp_path: Path, monkey
                 studio.delete(f"/api/jobs/{stopped}")
         assert row["state"] == "stopped", row
         assert {"name": "other", "kind": "trained"} in studio.get("/api/styles").json()["styles"]
+
+
+@pytest.mark.parametrize("rows", [2, 5, 8])
+def test_samples_are_shown_in_two_blocks_side_by_side(rows: int) -> None:
+    cells = torch.arange(2.0 + 2 * rows).view(-1, 2, 1, 1, 1).expand(-1, -1, 3, 8, 8)
+    shown = folded(sampling.sheet(cells))
+    assert shown.shape[-2] == (rows + 1) // 2 * 12 - 4
+    assert set(shown.flatten().tolist()) == {1.0, *range(2, 2 + 2 * rows)}
+    assert shown[0, 0, 0, [0, 12]].tolist() == [2, 3]
+    assert shown[0, 0, 0, -1] == 3 + 2 * ((rows + 1) // 2)
 
 
 def events(studio: httpx.Client, id: str) -> Any:

@@ -108,12 +108,11 @@ def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
 async def _drain(request: Request) -> None:
     """Read the rest of a refused upload, up to `DRAINED_BYTES` and `DRAINED_S`; then the connection is closed."""
     left = DRAINED_BYTES
-    with contextlib.suppress(ClientDisconnect, TimeoutError):
+    with contextlib.suppress(ClientDisconnect, TimeoutError, RuntimeError):  # the last one where all of it was read
         async with asyncio.timeout(DRAINED_S):
-            while left > 0:
-                message = await request.receive()
-                left -= len(message.get("body", b""))
-                if not message.get("more_body"):
+            async for chunk in request.stream():
+                left -= len(chunk)
+                if left < 0:
                     return
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from impasto.web.pictures import PREVIEW_PX, as_jpeg
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from impasto.web.worker import Channel
 
 SAMPLE_EVERY = 5
@@ -37,7 +39,7 @@ def learn(
     with closing(train_style(Path(picture), options, fitting=fitting, folder=Path(folder))) as steps:  # type: ignore[type-var]
         for progress in steps:
             if progress.sample is not None:
-                sample, is_new = as_jpeg(read(progress.sample).pixels, PREVIEW_PX), True
+                sample, is_new = as_jpeg(folded(read(progress.sample).pixels), PREVIEW_PX), True
             if channel.tell(progress.step, progress.steps, preview=partial(bytes, sample) if is_new else None):
                 is_new = False
             if progress.step < progress.steps and channel.is_stopped():
@@ -52,3 +54,18 @@ def learn(
         "seconds": round(time.monotonic() - started, 3),
         "preview": sample,
     }
+
+
+def folded(sheet: Tensor) -> Tensor:
+    """A sheet of samples, without the painting above them, in two blocks side by side: a tall strip fits no dialog."""
+    import torch
+    from torch.nn.functional import pad
+
+    from impasto.training.sampling import GAP_PX
+
+    pitch = (sheet.shape[-1] + GAP_PX) // 2  # a photo and its painting in a row, both square
+    rows = (sheet.shape[-2] + GAP_PX) // pitch - 1
+    left, right = sheet[..., pitch:, :].split([(rows + 1) // 2 * pitch, rows // 2 * pitch - GAP_PX], dim=-2)
+    left = left[..., :-GAP_PX, :]
+    beside = (4 * GAP_PX, 0, 0, left.shape[-2] - right.shape[-2])
+    return torch.cat([left, pad(right, beside, value=1.0)], dim=-1)
