@@ -65,7 +65,7 @@ def folded(sheet: Tensor) -> Tensor:
 
     pitch = (sheet.shape[-1] + GAP_PX) // 2  # a photo and its painting in a row, both square
     rows = (sheet.shape[-2] + GAP_PX) // pitch - 1
-    left, right = sheet[..., pitch:, :].split([(rows + 1) // 2 * pitch, rows // 2 * pitch - GAP_PX], dim=-2)
-    left = left[..., :-GAP_PX, :]
+    middle = (1 + (rows + 1) // 2) * pitch
+    left, right = sheet[..., pitch : middle - GAP_PX, :], sheet[..., middle:, :]
     beside = (4 * GAP_PX, 0, 0, left.shape[-2] - right.shape[-2])
     return torch.cat([left, pad(right, beside, value=1.0)], dim=-1)

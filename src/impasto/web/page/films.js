@@ -24,6 +24,7 @@ export async function showFilm(film) {
   }));
   $("frames").replaceChildren(...buttons);
   $("frames").hidden = false;
+  document.querySelector(".tag.left").textContent = "Clip";
   await showFrame(Math.min(1, film.frames.length - 1));
 }
 
@@ -31,6 +32,7 @@ export function closeFilm() {
   state.film = null;
   sessionStorage.removeItem("impasto-film");
   $("frames").hidden = true;
+  document.querySelector(".tag.left").textContent = "Photo";
   closePlayer();
 }
 
