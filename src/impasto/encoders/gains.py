@@ -1,4 +1,4 @@
-"""A VGG with another pooling than it was trained with: factors that keep its features as strong."""
+"""Gains for a VGG with another pooling than in training, which preserve the magnitude of its features."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def natural_noise(size_px: int, *, count: int, seed: int) -> Tensor:
 
 @torch.no_grad()
 def measured_gains(vgg: Vgg, pooling: str) -> tuple[float, ...]:
-    """For each pooling of `vgg`, how much stronger its native kind is than `pooling`, in root mean square.
+    """For each pooling of `vgg`, the ratio of the root mean squares after native pooling and after `pooling`.
 
-    Measured on 1/f noise, each stage behind the factors of the stages before it. With these factors every stage sees
-    features of the strength that its weights were trained for.
+    Measured on 1/f noise, stage by stage with the previous gains applied. With these gains every stage gets features
+    of the magnitude that it was trained on.
     """
     image = natural_noise(128, count=2, seed=0)
     names = [f"pool{stage}" for stage in range(1, len(vgg.stages))]

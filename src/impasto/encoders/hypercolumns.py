@@ -1,4 +1,4 @@
-"""Layers joined into one, as `relu1_1+relu2_1+relu3_1`: at each place the features of all of them.
+"""Layers joined into one, as `relu1_1+relu2_1+relu3_1`: the concatenated features of all of them.
 
 Hariharan et al., Hypercolumns for Object Segmentation and Fine-grained Localization, CVPR 2015.
 """
@@ -12,24 +12,24 @@ from torch import Tensor
 from torch.nn import functional
 
 STRIDE = 4
-"""Pixels of the image for each place, at least: a picture of 512 × 512 px has 16,384 columns."""
+"""Minimum number of image pixels per position: a picture of 512 × 512 px has 16,384 columns."""
 
 
 def parts_of(layer: str) -> tuple[str, ...]:
-    """The layers that a joined one consists of; a plain layer is its own only part."""
+    """The layers of a joined layer; a plain layer consists of itself."""
     return tuple(layer.split("+"))
 
 
 def with_parts(layers: Iterable[str]) -> list[str]:
-    """The plain layers that these are made of, each once."""
+    """The distinct plain layers of these layers."""
     return list(dict.fromkeys(part for layer in layers for part in parts_of(layer)))
 
 
 def hypercolumns(feats: Mapping[str, Tensor], layer: str, *, image_hw: tuple[int, int]) -> Tensor:
     """The features of a joined layer, `(b, sum of c, h, w)`, from those of its parts.
 
-    All parts are brought to the size of the largest, or to a quarter of the image where that is smaller: larger maps by
-    the mean over each area, smaller ones by bilinear interpolation.
+    All parts are resized to the largest, or to a quarter of the image where that is smaller: larger maps by
+    area averaging, smaller ones by bilinear interpolation.
     """
     maps = [feats[part] for part in parts_of(layer)]
     largest = max((one.shape[-2], one.shape[-1]) for one in maps)

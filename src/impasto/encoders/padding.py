@@ -1,4 +1,4 @@
-"""Reflection by one pixel, in the features' own type and layout."""
+"""Reflection padding by one pixel, which preserves type and layout of the features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 class Reflected(torch.autograd.Function):
     """`(b, c, h, w)` to `(b, c, h + 2, w + 2)` as `F.pad(…, mode="reflect")` gives it, channels last; h, w ≥ 2.
 
-    torch's own widens bfloat16 features to float32 under autocast, and the convolution narrows them again.
+    Under autocast torch's implementation converts bfloat16 features to float32, and the convolution converts them back.
     """
 
     @staticmethod
@@ -39,12 +39,12 @@ class Reflected(torch.autograd.Function):
 
 
 def exported() -> bool:
-    """Whether the network is being written down for another engine, which knows torch's own functions only."""
+    """Whether the network is being exported to another engine, which supports standard torch functions only."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call, no-any-return]
 
 
 def reflected(feats: Tensor) -> Tensor:
-    """`feats` with a border of one pixel that mirrors them, in their own layout; h, w ≥ 2."""
+    """`feats` with reflection padding by one pixel, in the same layout; h, w ≥ 2."""
     if exported() or not feats.is_contiguous(memory_format=torch.channels_last):
         return F.pad(feats, (1, 1, 1, 1), mode="reflect")
     padded: Tensor = Reflected.apply(feats)  # type: ignore[no-untyped-call]

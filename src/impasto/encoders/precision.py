@@ -1,4 +1,4 @@
-"""Which arithmetic an encoder runs in."""
+"""Precision of an encoder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def compute_dtype(precision: str, device: str = "cpu") -> torch.dtype:
-    """The data type for `precision`; `auto` is bfloat16 where the processor multiplies it natively, else float32.
+    """The data type for `precision`; `auto` is bfloat16 where the processor supports it natively, else float32.
 
     A painting in bfloat16 ended within 0.5 % of the float32 one's loss, in less time (docs/performance.md).
     """
@@ -22,7 +22,7 @@ def compute_dtype(precision: str, device: str = "cpu") -> torch.dtype:
 
 
 def has_bfloat16(device: str = "cpu") -> bool:
-    """Whether this device multiplies bfloat16 natively (and not by emulation, which is slower than float32)."""
+    """Whether this device has native bfloat16 multiplication (emulation is slower than float32)."""
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device != "cpu":

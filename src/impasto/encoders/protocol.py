@@ -1,4 +1,4 @@
-"""The interface of an encoder's network: everything that the other modules need to know about an architecture.
+"""The interface of an encoder's network: all that other modules use of an architecture.
 
 A new encoder is one file with a network of this interface and a builder, and one row in `encoders.table`.
 """
@@ -15,7 +15,7 @@ from torch.nn import Parameter
 from impasto.core.errors import UnknownName
 
 Stages = tuple[tuple[int, int], ...]
-"""Width and number of 3×3 convolutions of each stage, with a halving of the sides between two stages."""
+"""Width and number of 3×3 convolutions of each stage, with downsampling by 2 between stages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class EncoderNet(Protocol):
 
     @property
     def defaults(self) -> DefaultLayers:
-        """Layers that give good pictures, in optimisation and as a training loss."""
+        """Recommended layers, for optimisation and as a training loss."""
         ...
 
     @property
@@ -65,14 +65,14 @@ class EncoderNet(Protocol):
         ...
 
     def reach_px(self, layers: Iterable[str]) -> int | None:
-        """Pixels to each side on which a feature depends, at most; None where tiles of an image do not equal the whole.
+        """Receptive field to each side in pixels; None where tiles of an image do not equal the whole.
 
         None is right for a network whose features are not aligned with multiples of their stride.
         """
         ...
 
     def align_borders(self) -> None:
-        """Pad the input from now on so that features have the places of those of networks with padded convolutions."""
+        """Pad the input from now on so that features align with those of networks with padded convolutions."""
         ...
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:

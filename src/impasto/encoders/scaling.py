@@ -10,7 +10,7 @@ from torch import Tensor
 
 from impasto.encoders.vgg import Vgg
 
-DEAD = 0.02  # a channel whose mean is below this part of its layer's is scaled as if it had this part
+DEAD = 0.02  # lower bound of a channel's mean, as a fraction of the layer's mean
 
 
 @torch.no_grad()
@@ -18,7 +18,7 @@ def unit_mean(vgg: Vgg, images: Tensor, *, each: Literal["channel", "layer"] = "
     """Canonical tensors with which every channel, or every layer, after its ReLU has mean 1 on `images`.
 
     A convolution is divided by its outputs' means and multiplied by its inputs': ReLU and average pooling are
-    homogeneous, so each feature keeps its shape and changes only in scale (Gatys et al. 2016, section 2, normalise
+    homogeneous, so each feature changes only in scale (Gatys et al. 2016, section 2, normalise
     the channels of VGG-19 in this way). Max pooling is homogeneous, too. Needs a network without batch norm.
     """
     if vgg.norms:

@@ -47,7 +47,7 @@ class SqueezeNet(nn.Module):
     """`net(image, layers)` gives features named `conv1`, `fire2` … `fire9`, and `scores` `(b, 1000, 1, 1)`.
 
     Input is RGB in `[0, 1]`. `conv1_padding` reflects that many pixels at the border first: the published network has
-    none, with 3 the features line up with those of a network that keeps its borders.
+    none, with 3 the features align with those of padded networks.
     """
 
     matrix: Tensor
@@ -81,7 +81,7 @@ class SqueezeNet(nn.Module):
 
     @property
     def stages(self) -> None:
-        """None: fires are no plain sequence of convolutions."""
+        """None: fire modules are not a plain sequence of convolutions."""
         return None
 
     @property

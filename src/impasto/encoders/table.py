@@ -35,7 +35,7 @@ class Encoder:
     """A frozen encoder with its card: `encoder(image, layers) -> {layer: features}`.
 
     Computes in `dtype`; features of a bfloat16 encoder are bfloat16. Gradients reach the image, not the weights.
-    A name such as `relu1_1+relu3_1` is a layer, too: its channels are those of its parts (`encoders.hypercolumns`).
+    A name such as `relu1_1+relu3_1` is also a layer, with the channels of its parts (`encoders.hypercolumns`).
     """
 
     net: EncoderNet
@@ -78,7 +78,7 @@ class Encoder:
         return self.net.smallest_px(with_parts(layers))
 
     def reach_px(self, layers: Iterable[str]) -> int | None:
-        """Pixels to each side on which a feature depends; None where the image cannot be encoded tile by tile."""
+        """Receptive field to each side in pixels; None where the image cannot be encoded tile by tile."""
         layers = list(layers)
         return None if any("+" in layer for layer in layers) else self.net.reach_px(layers)
 
@@ -103,7 +103,7 @@ def load_encoder(
 ) -> Encoder:
     """The encoder of a catalogue name or a weight file, frozen, in the memory format that is fastest.
 
-    Raises `UnknownName`, `WeightsError` and its kinds; downloads what is neither bundled nor cached.
+    Raises `UnknownName`, `WeightsError` and its kinds; downloads weights that are neither bundled nor cached.
     """
     file = readers.load_weights(name_or_path, checkpoint_format=checkpoint_format, progress=progress)
     return build_encoder(file.card, file.tensors, sha256=file.sha256, pooling=pooling, precision=precision)

@@ -29,8 +29,8 @@ STAGES: dict[str, tuple[tuple[int, int], ...]] = {
 """`(width, number of convolutions)` of each stage."""
 
 SPARED_PIXELS = 1_500_000
-"""From this area on, what lies between two poolings is computed again for the gradient instead of kept
-(Chen et al. 2016): the forward pass runs twice, and its activations are not all held."""
+"""Area in pixels from which gradient checkpointing between poolings is used (Chen et al. 2016): a second forward pass
+replaces stored activations."""
 
 JOHNSON_LAYERS = DefaultLayers(content=("relu2_2",), style=("relu1_2", "relu2_2", "relu3_3", "relu4_3"))
 """Of a VGG-16, as in Johnson et al. 2016."""
@@ -72,8 +72,8 @@ class Vgg(nn.Module):
         ceil_mode: bool = False,
         batch_norm: bool = False,
     ) -> None:
-        """`pool_gain` multiplies what each pooling gives: average pooling of features trained with max pooling
-        comes out weaker, and deeper layers then see too little (`encoders.gains` measures the factors)."""
+        """`pool_gain` multiplies the output of each pooling: average pooling of features trained with max pooling
+        reduces their magnitude (`encoders.gains` measures the factors)."""
         super().__init__()
         for kind, value, known in (("padding", padding, PADDINGS), ("pooling", pooling, POOLINGS)):
             if value not in known:
@@ -105,7 +105,7 @@ class Vgg(nn.Module):
 
     @property
     def defaults(self) -> DefaultLayers:
-        """Those of Johnson et al. 2016 for a VGG-16; else the first ReLU of each stage, and two in the middle."""
+        """The layers of Johnson et al. 2016 for a VGG-16; else the first ReLU of each stage, and two in the middle."""
         if [count for _, count in self.stages] == [count for _, count in STAGES["vgg16"]]:
             return JOHNSON_LAYERS
         names = tuple(name for name in ("relu3_3", "relu4_2") if name in self.layers)
@@ -140,14 +140,14 @@ class Vgg(nn.Module):
         return 2 * max((self.stride(name) for name in layers), default=1)
 
     def reach_px(self, layers: Iterable[str]) -> int:
-        """Pixels to each side on which a feature of these layers depends, at most."""
+        """Receptive field of these layers to each side, in pixels."""
         places = [self.place(name) for name in layers]
         above = self.layers[: max(self.layers.index(_name(place)) for place in places) + 1] if places else ()
         convs = sum(self.stride(name) for name in above if name.startswith("conv"))
         return convs + sum(self.stride(name) // 2 for name in above if name.startswith("pool"))
 
     def align_borders(self) -> None:
-        """Nothing: its convolutions are padded."""
+        """No effect: the convolutions are padded."""
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features of the named layers; nothing deeper than the deepest of them is computed.
@@ -174,11 +174,11 @@ class Vgg(nn.Module):
     def _stage(
         self, x: Tensor, *, stage: int, last: int, pooled: bool, wanted: set[str]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """What leaves a stage that is computed up to its `last` convolution, and the named features in it."""
+        """The output of a stage computed up to its `last` convolution, and its named features."""
         feats_by_layer: dict[str, Tensor] = {}
 
         def kept(name: str, feats: Tensor) -> Tensor:
-            if name in wanted:  # the others are let go at once: without gradients that is most of the memory
+            if name in wanted:  # the others are released at once, which saves most memory without gradients
                 feats_by_layer[name] = feats
             return feats
 
@@ -243,5 +243,5 @@ def give_batch_norm(vgg: Vgg, images: Tensor) -> None:
         norm.running_mean, norm.running_var = mean.clone(), var.clone()
         norm.weight.copy_(torch.sqrt(var + norm.eps))
         norm.bias.copy_(mean)
-        vgg.norms[name] = norm.eval()  # its statistics are not to move while those of the next are measured
+        vgg.norms[name] = norm.eval()  # freezes its statistics while those of the next are measured
     vgg.norms.train(vgg.training)

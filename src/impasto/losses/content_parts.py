@@ -1,4 +1,4 @@
-"""Content losses as sums over the parts of a picture: each part's share follows from the whole target once."""
+"""Content losses as sums over the parts of a picture: each part's share is computed against the whole target."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from impasto.losses import distances
 from impasto.losses.distances import NOTHING, Distance
 
 PartDistance = Callable[[Tensor, Tensor], Tensor]
-"""`(output, target)` of one part to its share in the loss of the whole, a scalar."""
+"""Maps `(output, target)` of one part to its share of the whole loss, a scalar."""
 
 PLAIN: dict[str, Distance] = {"l2": distances.l2, "l1": distances.l1, "huber": distances.huber}
 
 
 def plain_part(name: str, targets: Sequence[Tensor], *, reduction: str = "mean") -> PartDistance:
-    """The parts of `PLAIN[name]` with the reduction "mean" or "sum" over a whole whose target has the parts `targets`.
+    """The parts of `PLAIN[name]` with the reduction "mean" or "sum" over a target with the parts `targets`.
 
     Batches of one picture, as are those of all functions here.
     """
@@ -32,7 +32,7 @@ def gatys_part() -> PartDistance:
 
 
 def relative_part(name: str, targets: Sequence[Tensor]) -> PartDistance:
-    """The parts of `distances.relative(PLAIN[name])`: 1 in all is as far from the whole target as nothing is."""
+    """The parts of `distances.relative(PLAIN[name])`: a sum of 1 is the distance of all-zero features."""
     plain, count = PLAIN[name], sum(target.numel() for target in targets)
     size = (_total(lambda part: part.square().sum(), targets) / count).sqrt()
     empty = bool(size < NOTHING)

@@ -1,7 +1,7 @@
 """Distances between features or statistics: `(output, target) -> scalar`, 0 when equal.
 
-The first axis is the batch; a target of batch 1 serves every item of the output. Means are over all numbers, so that
-neither size nor batch changes the scale.
+The first axis is the batch; a target of batch 1 is broadcast. Means are over all elements, so that the scale depends on
+neither size nor batch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Reduction = Literal["mean", "sum", "each"]
 """Mean or sum over all numbers; `each` gives the mean of each batch item, `(b,)`."""
 
 NOTHING = 1e-12
-"""A target whose root mean square is smaller than this has no size of its own to be compared with."""
+"""Targets with a smaller root mean square are compared absolutely, not relatively."""
 
 
 class Distance(Protocol):
@@ -33,7 +33,7 @@ class StatisticDistance(Protocol):
     """A distance between two statistics: a scalar, the mean over the batch."""
 
     def __call__(self, output: Statistic, target: Statistic) -> Tensor:
-        """Zero when equal, about 1 when `output` is as far from `target` as nothing is."""
+        """Zero when equal, about 1 at the distance of all-zero features."""
 
 
 @full_precision
@@ -65,11 +65,12 @@ def coral(output: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> T
 
 
 def relative(distance: Distance) -> Distance:
-    """`distance` divided by the distance from nothing (zeros) to the target, for each batch item.
+    """`distance` divided by the distance of zeros from the target, for each batch item.
 
-    So 0 is equal and 1 is as far as nothing, whatever the layer's scale. Both sides are first divided by the target's
-    root mean square, which makes the threshold of `huber` relative too. For l2 this is mean((f-t)²) / mean(t²), for l1
-    mean|f-t| / mean|t|. A target of zeros has no size: the distance is then absolute. The size carries no gradient.
+    So 0 is equal and 1 is the distance of all-zero features, for any scale of the layer. Both sides are first divided
+    by the target's root mean square, which makes the threshold of `huber` relative too. For l2 this is mean((f-t)²) /
+    mean(t²), for l1 mean|f-t| / mean|t|. For a target of zeros the distance is absolute. The normalisation has no
+    gradient.
     """
 
     @full_precision
@@ -86,7 +87,7 @@ def relative(distance: Distance) -> Distance:
 
 
 def relative_l2(output: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
-    """`relative(l2)`, |f-t|² / |t|², in a tenth of its time; the target gets no gradient."""
+    """`relative(l2)`, |f-t|² / |t|², ten times as fast; the target gets no gradient."""
     wide = target.detach() if target.dtype == torch.float64 else target.detach().float()
     size = _mean_square(wide)
     ratio = MeanSquare.apply(output, wide) / torch.where(size < NOTHING**2, 1, size)  # type: ignore[no-untyped-call]
@@ -96,7 +97,7 @@ def relative_l2(output: Tensor, target: Tensor, *, reduction: Reduction = "mean"
 class MeanSquare(torch.autograd.Function):
     """Mean squared difference `(b,)` of features in any precision and a target in float32; no gradient by the target.
 
-    Keeps one float32 tensor for the gradient, which comes in the features' own type.
+    Keeps one float32 tensor for the gradient, which has the features' type.
     """
 
     @staticmethod

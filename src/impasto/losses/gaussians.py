@@ -1,4 +1,4 @@
-"""Distances between the Gaussians that have the features' mean and covariance.
+"""Distances between Gaussians fitted to the features by mean and covariance.
 
 A statistic here is `(covariance (b, c, c), mean (b, c))`, as `statistics.covariance` gives it.
 """
@@ -17,23 +17,23 @@ from impasto.losses.precision import full_precision
 from impasto.losses.statistics import Statistic
 
 RIDGE = 1e-4
-"""Added to both covariances, as a share of the target's mean variance: keeps square roots smooth where rank is low."""
+"""Added to both covariances, as a fraction of the target's mean variance: keeps square roots smooth at low rank."""
 
 SPAN = 0.5
 """A direction belongs to the target's span where its variance is above this many ridges: rounding stays below that."""
 
 FLOOR = 1e-3
-"""Smallest size of a part, as a share of the target's energy: a mean near zero must not outweigh all else."""
+"""Smallest size of a part, as a fraction of the target's energy: a mean near zero must not dominate the loss."""
 
 
 @full_precision
 def prepared(target: Statistic) -> Statistic:
-    """The target as `bures` wants it: `(covariance (b, c, c), mean (b, c), factor (b, c, r), ridge (b,))`.
+    """The target in the form that `bures` needs: `(covariance (b, c, c), mean (b, c), factor (b, c, r), ridge (b,))`.
 
     The covariance has the ridge. The factor times its transpose is that covariance within the target's span: the
     directions in which it varies by more than `SPAN` ridges. There are fewer of them than channels where the style
     picture has fewer pixels than channels in this layer, and r is the largest number in the batch; columns of zeros
-    fill up the others. Dear (an eigendecomposition in float64): do it once for a target.
+    fill up the others. Expensive (an eigendecomposition in float64): compute once per target.
     """
     spread, mean = target[:2]
     ridge = (RIDGE * _variances(spread).mean(-1)).clamp_min(NOTHING)
@@ -58,7 +58,7 @@ def bures(output: Statistic, target: Statistic) -> Tensor:
 
 @full_precision
 def relative_bures(output: Statistic, target: Statistic) -> Tensor:
-    """`bures` divided by the target's energy |m|² + tr(S), which is its distance from nothing."""
+    """`bures` divided by the target's energy |m|² + tr(S), which is its distance from zero."""
     ready = target if len(target) == 4 else prepared(target)
     return (_bures(output, ready) / _size(_energy(ready))).mean()
 
@@ -117,7 +117,7 @@ class Unshared(torch.autograd.Function):
 
 
 def _unshared(spread: Tensor, factor: Tensor, *, ridges: Tensor) -> Tensor:
-    """NaN where S is not finite, as the eigenvalues would raise."""
+    """NaN where S is not finite, since the eigendecomposition would raise."""
     if not bool(spread.isfinite().all()):
         return spread.sum((-2, -1)) * torch.nan
     batch = max(len(spread), len(factor))
@@ -167,7 +167,7 @@ def _energy(statistic: Statistic) -> Tensor:
 
 
 def _size(energy: Tensor) -> Tensor:
-    """1 where there is nothing to be relative to."""
+    """1 where the energy is zero."""
     known = energy.detach()
     return torch.where(known < NOTHING, 1, known)
 

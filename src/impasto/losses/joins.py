@@ -1,7 +1,7 @@
-"""Statistics of a whole picture from those of its parts: what makes a style loss a sum over places.
+"""Statistics of a whole picture from those of its parts: the basis of blockwise style losses.
 
-A join takes the statistics of `k` parts, each tensor of a statistic stacked along a new first axis, and the share of
-each part in the whole's mass, `(k,)` of sum 1. It is differentiable, so that the gradient of a loss by the statistic of
+A join takes the statistics of `k` parts, each tensor of a statistic stacked along a new first axis, and the mass
+fraction of each part, `(k,)` of sum 1. It is differentiable, so that the gradient of a loss by the statistic of
 each part follows from the loss of the whole (Galerne et al. 2023, "Scaling painting style transfer", for Gram
 matrices, means and standard deviations).
 """

@@ -12,9 +12,8 @@ from torch.autograd.function import once_differentiable
 class SecondMoment(torch.autograd.Function):
     """E[f fᵀ] over pixels: `(b, c, h, w)` to `(b, c, c)`, accumulated in float32 also for half-precision features.
 
-    The same as `pixels @ pixels.mT / n`, but it reads channels-last features in place, and its gradient comes in their
-    own type and layout. It has no second derivative. `benchmarks/gram.py` times it
-    against the plain expression.
+    Equals `pixels @ pixels.mT / n`, but reads channels-last features without a copy, and its gradient has their type
+    and layout. There is no second derivative. `benchmarks/gram.py` compares the speed with the plain expression.
     """
 
     @staticmethod
@@ -53,7 +52,7 @@ class CentredMoment(torch.autograd.Function):
         pixels = feats.permute(0, 2, 3, 1).flatten(1, 2)
         wide = pixels if pixels.dtype == torch.float64 else pixels.float()
         mean = wide.mean(1)
-        ours = wide.data_ptr() != pixels.data_ptr()  # then it may be overwritten, which spares a pass and its memory
+        ours = wide.data_ptr() != pixels.data_ptr()  # may be overwritten, which saves a pass and memory
         centred = wide.sub_(mean[:, None]) if ours else wide - mean[:, None]
         ctx.save_for_backward(centred.to(pixels.dtype))
         ctx.size = feats.shape

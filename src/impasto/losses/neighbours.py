@@ -1,4 +1,4 @@
-"""Targets made of a style's own features: each place of the content gets the most similar place of the style.
+"""Targets of rearranged style features: each position of the content gets the most similar position of the style.
 
 Kolkin, Kucera, Paris, Sýkora, Shechtman & Shakhnarovich, Neural Neighbor Style Transfer, 2022.
 """
@@ -19,10 +19,10 @@ TINY = 1e-6
 
 @torch.no_grad()
 def matched(guide: Tensor, styles: Sequence[Tensor]) -> Statistic:
-    """The style's features in the places of `guide` `(1, c, h, w)`, as `((1, c, h, w),)`.
+    """The style's features rearranged to match `guide` `(1, c, h, w)`, as `((1, c, h, w),)`.
 
-    Each place takes the column of `styles` (feature maps of one picture, as it is and turned) that is nearest by the
-    cosine distance after both sides have lost their mean. Neighbours are looked for in the principal axes of the style.
+    Each position takes the nearest column of `styles` (feature maps of one picture and its rotations) by the cosine
+    distance of centred columns. The search uses the principal axes of the style.
     """
     columns = torch.cat([feats.float().flatten(2)[0].mT for feats in styles])  # (m, c)
     places = guide.float().flatten(2)[0].mT
@@ -34,9 +34,9 @@ def matched(guide: Tensor, styles: Sequence[Tensor]) -> Statistic:
 
 @full_precision
 def cosine_distance(feats: Tensor, target: Statistic, *, weights: Tensor | None = None) -> Tensor:
-    """The mean over places of `1 - cos` between the columns of `feats` and of a target, both `(b, c, h, w)`.
+    """The mean over positions of `1 - cos` between the columns of `feats` and of a target, both `(b, c, h, w)`.
 
-    `weights` `(b|1, 1, h, w)`, zero or more, are the shares of the places.
+    `weights` `(b|1, 1, h, w)`, zero or more, are the weights of the positions.
     """
     pixels, mass = flattened(feats, weights)
     wanted = target[0].flatten(2)

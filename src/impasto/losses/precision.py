@@ -1,4 +1,4 @@
-"""Losses in float32, whatever precision the features come in."""
+"""Losses in float32, for features of any precision."""
 
 from __future__ import annotations
 

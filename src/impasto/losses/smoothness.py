@@ -1,4 +1,4 @@
-"""Losses on the pixels of the output itself."""
+"""Losses on the pixels of the output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from impasto.losses.precision import full_precision
 def total_variation(image: Tensor, *, power: int = 2, wraps: Wraps = (False, False)) -> Tensor:
     """Mean of |difference|^`power` between neighbours, horizontal plus vertical; `image` is `(b, c, h, w)`.
 
-    Each direction is a mean over its own pairs, so a constant slope gives the same number at every size, and a picture
+    Each direction is a mean over its own pairs, so a constant slope gives the same value at every size, and a picture
     one pixel wide has no horizontal part. `power` is 1 or 2. `wraps`: whether the last row and the last column are
     neighbours of the first. Mahendran & Vedaldi, Understanding Deep Image
     Representations by Inverting Them, CVPR 2015, use a sum over pixels.
@@ -36,7 +36,7 @@ def total_variation(image: Tensor, *, power: int = 2, wraps: Wraps = (False, Fal
 def laplacian_match(image: Tensor, content: Tensor, *, pool_px: int = 4, wraps: Wraps = (False, False)) -> Tensor:
     """Mean squared difference of the Laplacians of two pictures `(b, 3, h, w)` after average pooling by `pool_px`.
 
-    Keeps the content's lines without holding its colours. Li et al., Laplacian-Steered Neural Style Transfer, 2017: a
+    Preserves the content's edges, but not its colours. Li et al., Laplacian-Steered Neural Style Transfer, 2017: a
     sum there, a mean here. Channels are compared one by one, so that opposite changes do not cancel. `wraps` as for
     `total_variation`.
     Raises `ImageTooSmall` below three pixels a side after pooling.

@@ -1,7 +1,7 @@
-"""Statistics of a layer's features that describe style: they forget where, and keep what.
+"""Spatially invariant statistics of a layer's features, which describe style.
 
 Each takes `feats (b, c, h, w)` and optional spatial `weights (b|1, 1, h, w)`, zero or more, and returns a `Statistic`:
-a tuple of tensors whose first axis is the batch. Weights are normalised to sum 1 inside and all numbers are means over
+a tuple of tensors whose first axis is the batch. Weights are normalised to sum 1 inside and all values are means over
 pixels, so pictures of different sizes can be compared. Computed in float32 (float64 for float64 features).
 """
 
@@ -93,8 +93,8 @@ def sliced(
 ) -> Statistic:
     """Quantile functions of the features along random unit directions as `((b, projections, bins),)`.
 
-    `projections` is the number of channels unless given. The same `seed` and number of channels give the same
-    directions, which both sides of a comparison need. Without weights, maps of more than `max_pixels` pixels are
+    `projections` is the number of channels unless given. Directions depend on `seed` and the number of channels, so
+    that both sides of a comparison use the same ones. Without weights, maps of more than `max_pixels` pixels are
     represented by a random subset of that size, the same at each call with this seed; with weights all pixels count.
     Heitz et al., A Sliced Wasserstein Loss for Neural Texture Synthesis, CVPR 2021; the paper draws new directions at
     each step: change `seed` on both sides for that.

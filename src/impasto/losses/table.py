@@ -39,7 +39,7 @@ class StatisticOf(Protocol):
 class StyleLoss:
     """A statistic and the distance between two of them.
 
-    Rows of `STYLE_LOSSES` are relative: 0 is equal, about 1 is as far from the target as no features at all. `join`
+    Rows of `STYLE_LOSSES` are relative: 0 is equal, about 1 is the distance of all-zero features. `join`
     gives the statistic of a picture from those of its parts; a loss without one needs the whole picture in memory.
     """
 
@@ -52,7 +52,7 @@ class StyleLoss:
     join: Join | None = None
 
     def ready(self, target: Statistic) -> Statistic:
-        """The target's statistic (or a mixture of several) with the work done that needs doing only once."""
+        """The target's statistic (or a mixture of several), with all computations that depend on it only."""
         return target if self.prepare is None else self.prepare(target)
 
     def target(self, feats: Tensor, weights: Tensor | None = None) -> Statistic:
@@ -149,7 +149,7 @@ GATYS = StyleLoss(
     about="the paper's own absolute style loss; its content loss is gatys.gatys_content",
     paper="Gatys et al. 2016, eq. 4",
 )
-"""Absolute, so it is no row: weights tuned for the rows do not fit it."""
+"""Absolute, so not part of the table: weights tuned for its rows do not fit."""
 
 NEAREST = StyleLoss(
     name="nearest",
@@ -159,12 +159,12 @@ NEAREST = StyleLoss(
     about="each place by the nearest of the style; parts of the style may be left out",
     paper="Kolkin et al. 2022, Neural Neighbor Style Transfer, final pass",
 )
-"""Not a distance, so it is not a row: zero for a picture that repeats a single patch of the style."""
+"""Not a distance, so not part of the table: zero for a picture that repeats a single patch of the style."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatchedLoss:
-    """The distance from a target that is arranged like the content, of the style's own features."""
+    """The distance from style features rearranged to match the content."""
 
     name: str
     match: Callable[[Tensor, Sequence[Tensor]], Statistic]
@@ -186,7 +186,7 @@ MATCHED_LOSSES: dict[str, MatchedLoss] = {
         paper="Kolkin et al. 2022, Neural Neighbor Style Transfer",
     )
 }
-"""Losses whose target depends on the content, and so is made anew for each scale."""
+"""Losses whose target depends on the content and is computed for each scale."""
 
 CONTENT_LOSSES: dict[str, Distance] = {
     "l2": relative_l2,
@@ -194,11 +194,11 @@ CONTENT_LOSSES: dict[str, Distance] = {
     "huber": relative(huber),
     "self-similarity": transport.self_similarity,
 }
-"""Distances of features `(b, c, h, w)`, relative to the content's own size: 0 is equal, 1 is as far as nothing."""
+"""Distances of features `(b, c, h, w)` relative to the content's magnitude: 1 is the distance of all-zero features."""
 
 SMOOTHNESS_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "total-variation": lambda image, content: total_variation(image),
     "total-variation-l1": lambda image, content: total_variation(image, power=1),
     "laplacian": lambda image, content: laplacian_match(image, content),
 }
-"""Losses `(image, content) -> scalar` of pixels `(b, 3, h, w)`; total variation looks at the image only."""
+"""Losses `(image, content) -> scalar` of pixels `(b, 3, h, w)`; total variation uses the image only."""

@@ -1,6 +1,6 @@
 """Feature columns compared by direction: nearest neighbours, and the relaxed earth mover's distance.
 
-A column is the feature vector of one place. Cosine distance is `1 - u·v` of unit columns; each column is first given
+A column is the feature vector of one position. Cosine distance is `1 - u·v` of unit columns; each column is first given
 one more, small coordinate, so that a column of zeros is equal to zeros only, and has a gradient.
 Kolkin, Salavon & Shakhnarovich, Style Transfer by Relaxed Optimal Transport and Self-Similarity, CVPR 2019.
 """
@@ -17,20 +17,20 @@ from impasto.losses.precision import full_precision
 from impasto.losses.statistics import Statistic, covariance, flattened
 
 COLUMNS = 2**13
-"""Columns of one picture that are compared at most; the time grows with the square."""
+"""Maximum number of columns per picture; the time is quadratic."""
 
 NEIGHBOUR_AXES = 64
-"""Principal axes of the target in which neighbours are looked for; their distances are then taken in all channels."""
+"""Principal axes of the target for the neighbour search; distances then use all channels."""
 
 PLACES = 1024
-"""Places whose distances to each other `self_similarity` compares at most; their number grows with the square."""
+"""Maximum number of positions that `self_similarity` compares; the number of pairs is quadratic."""
 
 SMALL = 1e-2
 """The additional coordinate, as a share of the root mean square length of the target's columns."""
 
 PALETTE_PX = 48  # sides of the picture whose colours are compared
 TINY = 1e-8
-CHUNK = 2**22  # distances that are held at once
+CHUNK = 2**22  # number of distances in memory at a time
 
 
 @full_precision
@@ -64,7 +64,7 @@ def with_axes(target: Statistic) -> Statistic:
 def relaxed_transport(output: Statistic, target: Statistic) -> Tensor:
     """The relaxed earth mover's distance of columns under the cosine distance (eq. 4 to 6), the mean over the batch.
 
-    The larger of two means: of each column of the output to the nearest of the target, and the other way round. Exact
+    The larger of two means: of each column of the output to the nearest of the target, and vice versa. Exact
     but for the search of neighbours, which looks in `NEIGHBOUR_AXES` directions.
     """
     return _each(output, target, both=True)
@@ -72,7 +72,7 @@ def relaxed_transport(output: Statistic, target: Statistic) -> Tensor:
 
 @full_precision
 def nearest_distance(output: Statistic, target: Statistic) -> Tensor:
-    """The mean cosine distance of each column of the output to the nearest of the target, one way only."""
+    """The mean cosine distance of each column of the output to the nearest of the target, in one direction only."""
     return _each(output, target, both=False)
 
 
@@ -117,11 +117,11 @@ def palette_transport(output: Statistic, target: Statistic) -> Tensor:
 
 @full_precision
 def self_similarity(output: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
-    """How differently two feature maps `(b, c, h, w)` resemble themselves: 0 is equal, 1 as far as nothing.
+    """Distance of the self-similarities of two feature maps `(b, c, h, w)`: 0 is equal, 1 the distance from zero.
 
-    The cosine distances between all pairs of places, each row divided by its sum, and the mean over rows of the summed
-    absolute difference (section 2.2 of the paper, which divides once more by the number of places). Of many places a
-    random subset of `PLACES` is compared, the same at each call.
+    The cosine distances between all pairs of positions, each row divided by its sum, and the mean over rows of the
+    summed absolute difference (section 2.2 of the paper, which divides once more by the number of positions). Of many
+    positions a random subset of `PLACES` is compared, the same at each call.
     """
     target = target.detach()
     size = SMALL * target.flatten(2).square().sum(1).mean(-1).sqrt().view(-1, 1, 1)
@@ -144,7 +144,7 @@ def axes_of(units: Tensor) -> Tensor:
 
 @torch.no_grad()
 def neighbours(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """For each row of `output` `(n, k)` the row of `target` `(m, k)` with the largest product, and the other way round.
+    """For each row of `output` `(n, k)` the row of `target` `(m, k)` with the largest product, and vice versa.
 
     Indices `(n,)` and `(m,)`; a chunk of the products is held at a time. A product that is not a number wins.
     """
@@ -172,7 +172,7 @@ def _each(output: Statistic, target: Statistic, *, both: bool) -> Tensor:
 
 
 def _distance(pixels: Tensor, mass: Tensor, *target: Tensor, both: bool) -> Tensor:
-    """Of one picture: columns `(n, c)` of `mass` `(n,)`; places without mass take no part."""
+    """Of one picture: columns `(n, c)` of `mass` `(n,)`; positions without mass are excluded."""
     theirs, their_mass, axes, size = target
     counts, their_counts = mass > 0, their_mass > 0
     pixels, mass, theirs, their_mass = pixels[counts], mass[counts], theirs[their_counts], their_mass[their_counts]

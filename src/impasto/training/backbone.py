@@ -1,4 +1,4 @@
-"""Training of an encoder: by the classes of labelled pictures, or by a teacher's features and class scores."""
+"""Training of an encoder: classification, or distillation of a teacher's features and class scores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MATCHED = ("relu2_2", "relu3_3", "relu4_2", "relu5_1")
 def layer_pairs(student: EncoderNet, teacher: EncoderNet) -> dict[str, str]:
     """The teacher's layer for each of `MATCHED`.
 
-    That of the same name in a network with stages, in others the deepest of the same stride: in SqueezeNet 1.0
+    The layer of the same name in a VGG, in other networks the deepest one of the same stride: in SqueezeNet 1.0
     `conv1`, `fire4`, `fire8` and `fire9`. A layer without a counterpart is left out.
     """
     if teacher.stages is not None:
@@ -31,7 +31,7 @@ def layer_pairs(student: EncoderNet, teacher: EncoderNet) -> dict[str, str]:
 
 
 class Teacher(Protocol):
-    """An encoder whose features, and class scores where it has any, are to be matched."""
+    """Encoder whose features, and class scores if any, are distilled."""
 
     def width(self, layer: str) -> int:
         """Number of channels of a layer."""
@@ -68,7 +68,7 @@ class Classification:
     classes: int
 
     def build(self) -> nn.Module:
-        """The task's own encoder, which training changes, with a linear head."""
+        """The encoder in training, with a linear head."""
         return Student(self.encoder, widths={}, classes=self.classes)
 
     def loss(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -86,14 +86,14 @@ class Norm:
     std: Tensor
 
     def __call__(self, feats: Tensor) -> Tensor:
-        """Standardised features, clamped at ±8 so that rare peaks do not rule the loss."""
+        """Standardised features, clamped at ±8 so that rare peaks do not dominate the loss."""
         mean, std = self.mean.to(feats.device)[:, None, None], self.std.to(feats.device)[:, None, None]
         return ((feats.float() - mean) / std).clamp(-8, 8)
 
 
 @torch.no_grad()
 def channel_norms(teacher: Teacher, images: Tensor, *, layers: Sequence[str]) -> dict[str, Norm]:
-    """The statistics of a teacher's channels on some pictures; a channel that never fires has a deviation of 1."""
+    """The statistics of a teacher's channels on some pictures; a channel that is always zero gets a deviation of 1."""
     norms = {}
     for name, feats in teacher(images, layers).items():
         std, mean = torch.std_mean(feats.float(), dim=(0, 2, 3), correction=0)
@@ -114,7 +114,7 @@ class Distillation:
     temperature: float = 2.0
 
     def build(self) -> nn.Module:
-        """The task's own encoder, which training changes, with its heads."""
+        """The encoder in training, with its heads."""
         widths = {ours: self.teacher.width(theirs) for ours, theirs in self.pairs.items()}
         classes = self.teacher.width(self.score_layer) if self.score_layer else 0
         return Student(self.encoder, widths=widths, classes=classes)
@@ -143,7 +143,7 @@ class Distillation:
 
 
 def feature_error(feats: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error; the target is resized where a stride leaves another number of pixels."""
+    """Mean squared error; the target is resized where strides differ in the number of pixels."""
     if feats.shape[-2:] != target.shape[-2:]:
         target = F.interpolate(target, feats.shape[-2:], mode="bilinear", align_corners=False)
     return F.mse_loss(feats.float(), target)

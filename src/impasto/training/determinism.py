@@ -1,4 +1,4 @@
-"""Arithmetic that is the same each time: random numbers by seed, and kernels that add in one order."""
+"""Reproducible arithmetic: seeded random numbers and deterministic kernels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Random numbers that follow from `seed`, and those of the caller left as they were (on CPU and CUDA)."""
+    """Seeded random numbers inside; the caller's random state is restored afterwards (CPU and CUDA)."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed % 2**63)
         yield
@@ -19,10 +19,10 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """On CUDA, kernels that give the same bits each time; elsewhere nothing changes.
+    """Deterministic kernels on CUDA; no effect on other devices.
 
-    A few have none (the backward pass of padding by reflection, says PyTorch 2.13): those stay as they are, and a run
-    that uses them is the same up to rounding only.
+    A few operations have none (the backward pass of reflection padding, according to PyTorch 2.13): a run that uses
+    them is reproducible up to rounding only.
     """
     if device.type != "cuda":
         yield

@@ -1,4 +1,4 @@
-"""Measures of an encoder on pictures that it was not trained on."""
+"""Measures of an encoder on held-out pictures."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from impasto.training.backbone import Distillation, Student, feature_error
 from impasto.training.data import Bytes, centre_crop
 
 BATCH = 32
-PROBED = 6000  # pictures that a probe learns from at most, evenly chosen
+PROBED = 6000  # maximum number of training pictures of the linear probe, evenly sampled
 
 
 @torch.no_grad()
 def teacher_agreement(
     student: nn.Module, task: Distillation, *, pictures: Sequence[Bytes], px: int
 ) -> dict[str, float]:
-    """Errors of the student's features against the teacher's standardised ones (1 is no better than their mean), by
-    layer, and `first_class`: how often both name the same class."""
+    """Errors against the teacher's standardised features (predicting their mean gives 1), by layer, and `first_class`:
+    top-1 agreement."""
     student.eval()
     sums: dict[str, float] = {}
     for start in range(0, len(pictures), BATCH):
@@ -38,7 +38,7 @@ def teacher_agreement(
 
 @torch.no_grad()
 def class_accuracy(student: Student, pictures: Sequence[Bytes], *, labels: Sequence[int], px: int) -> float:
-    """Share of pictures whose class the student's head names."""
+    """Top-1 accuracy of the student's head."""
     student.eval()
     right = 0
     for start in range(0, len(pictures), BATCH):
@@ -55,10 +55,10 @@ def probe_accuracy(
     *,
     px: int,
 ) -> float:
-    """Share of held-out pictures that a linear classifier on the encoder's features names rightly.
+    """Accuracy of a linear classifier on the encoder's features, on held-out pictures.
 
     The classifier is a ridge regression onto one-hot classes from the means of the two deepest layers, standardised;
-    it tells what the features know, whatever they were trained for (Alain & Bengio 2016).
+    a linear probe measures the information in the features, independent of their training task (Alain & Bengio 2016).
     """
     every = -(-len(train[0]) // PROBED)
     known, unknown = pooled(encoder, train[0][::every], px=px), pooled(encoder, held_out[0], px=px)

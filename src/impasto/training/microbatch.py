@@ -1,4 +1,4 @@
-"""Equal parts of a batch, one for each process and each turn of accumulation."""
+"""Equal parts of a batch, one for each process and gradient accumulation step."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ B = TypeVar("B")
 
 
 def part_of(batch: B, index: int, *, count: int) -> B:
-    """The part `index` of `count`: as many rows of the first axis of every tensor or array in `batch`.
+    """Part `index` of `count` equal parts along the first axis of every tensor or array in `batch`.
 
-    Dataclasses, tuples, lists and dicts are gone through; numbers, strings and tensors without axes are in every part.
-    Raises `OptionError` where an axis does not divide.
+    Dataclasses, tuples, lists and dicts are traversed; numbers, strings and scalar tensors are repeated in every part.
+    Raises `OptionError` where an axis is not divisible.
     """
     if count == 1:
         return batch

@@ -19,7 +19,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairs:
-    """A batch of each, drawn apart; a pure function of the step, as `Crops` is."""
+    """Independently sampled batches of both; a pure function of the step, like `Crops`."""
 
     contents: Crops
     styles: Crops

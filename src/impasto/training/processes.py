@@ -2,9 +2,9 @@
 
 `torchrun --nproc_per_node 2 -m impasto train …` starts several; each finds its rank in the environment.
 
-Fabric rather than Accelerate: it wraps the one module and leaves optimiser, precision and checkpoints to `fit`, which
-keeps them exactly, where Accelerate holds its state globally and prepares them all. Both bring 9 packages more (15 MB
-against 27 MB, in versions 2.6 and 1.15), and either takes 1.1 s to load, which only several processes pay.
+Fabric rather than Accelerate: it wraps only the module and leaves optimiser, precision and checkpoints to `fit`, which
+resumes them exactly; Accelerate keeps global state and wraps all of them. Both add 9 packages (15 MB and 27 MB, in
+versions 2.6 and 1.15) and take 1.1 s to import, which happens with several processes only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from impasto.core.extras import optional
 
 
 class Lossy(Protocol):
-    """What has a loss."""
+    """A task with a loss."""
 
     def loss(self, module: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Named scalar losses."""
@@ -32,15 +32,15 @@ class Lossy(Protocol):
 
 
 class Loss(nn.Module):
-    """A task's loss as a module of its own: what the exchange of gradients is wrapped around.
+    """A task's loss as a separate module, which is wrapped for gradient synchronisation.
 
-    So the task sees the bare module, and may call it twice or a part of it.
+    The task keeps the unwrapped module, and may call it twice or partially.
     """
 
     def __init__(self, task: Lossy, module: nn.Module) -> None:
         super().__init__()
         self.module = module
-        self._loss = task.loss  # the method, since a task that is a module would become a part of this one
+        self._loss = task.loss  # the method only, since a task that is a module would be registered as a submodule
 
     def forward(self, batch: Any) -> dict[str, Tensor]:
         """Named scalar losses on a batch."""
@@ -49,7 +49,7 @@ class Loss(nn.Module):
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among `count`, and where it computes."""
+    """This process among `count`, and its device."""
 
     device: torch.device
     rank: int = 0
@@ -70,41 +70,41 @@ class Processes:
         return where if self.count == 1 else f"{where}, {self.count} processes"
 
     def joined(self, loss: Loss) -> nn.Module:
-        """`loss` with gradients that are averaged over the processes in the backward pass.
+        """`loss` with gradients averaged over the processes in the backward pass.
 
-        PyTorch's DistributedDataParallel: parameters and buffers are those of the first process; buffers are sent out
+        PyTorch's DistributedDataParallel: parameters and buffers are broadcast from the first process, buffers
         again at the beginning of each step.
         """
         if self.fabric is None:
             return loss
-        # DDP is told that weights may take no part in a step, and warns if all do: so there is one that never does.
+        # find_unused_parameters warns if there are none, so one parameter is never used
         loss.register_parameter("idle", nn.Parameter(torch.zeros((), device=self.device)))
         wrapped: nn.Module = self.fabric.setup_module(loss, move_to_device=False)
         return wrapped
 
     def exchanging(self, loss: nn.Module, *, now: bool) -> AbstractContextManager[Any]:
-        """Inside, forward and backward of what `joined` gave exchange gradients, or keep them in this process."""
+        """Inside, the module from `joined` synchronises gradients in the backward pass, or keeps them local."""
         if self.fabric is None:
             return contextlib.nullcontext()
         held: AbstractContextManager[Any] = self.fabric.no_backward_sync(loss, enabled=not now)
         return held
 
     def backward(self, total: Tensor) -> None:
-        """Add the gradients of a scalar."""
+        """Accumulate the gradients of a scalar."""
         if self.fabric is None:
             total.backward()  # type: ignore[no-untyped-call]
         else:
             self.fabric.backward(total)
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean over the processes, the same bits in all of them."""
+        """The mean over the processes, bit-identical in all of them."""
         if self.fabric is None:
             return values
         mean: Tensor = self.fabric.all_reduce(values, reduce_op="mean")
         return mean
 
     def check_same(self, step: int) -> None:
-        """Raise `StateError` in all processes where they do not stand at the same step."""
+        """Raise `StateError` in all processes unless all are at the same step."""
         if self.fabric is None:
             return
         own = torch.zeros(self.count, dtype=torch.int64, device=self.device)
@@ -115,20 +115,20 @@ class Processes:
                              "All need the same output folder, with the same checkpoint.")  # fmt: skip
 
     def wait(self) -> None:
-        """Go on when all processes are here."""
+        """Wait until all processes have arrived."""
         if self.fabric is not None:
             self.fabric.barrier()
 
 
 def is_first() -> bool:
-    """Whether this process is the only one or the first: the one that writes files and speaks."""
+    """Whether this process is the first: the one that writes files and messages."""
     return _number("WORLD_SIZE", 1) == 1 or _number("RANK", 0) == 0
 
 
 def device_for(name: str) -> torch.device:
-    """The device of this process by the name in the options; "auto" is CUDA where there is one, else the CPU.
+    """The device of this process by the name in the options; "auto": CUDA if available, else the CPU.
 
-    Each process of a machine has a CUDA device of its own. Raises `OptionError` where there is no such device.
+    Each process of a machine has a CUDA device of its own. Raises `OptionError` if it is not available.
     """
     local = _number("LOCAL_RANK", 0)
     if name == "auto":
@@ -148,9 +148,9 @@ def device_for(name: str) -> torch.device:
 
 
 def gathered(device: str) -> Processes:
-    """This process as the environment says: WORLD_SIZE, RANK, LOCAL_RANK and the like, which torchrun sets.
+    """This process, from the environment variables of torchrun: WORLD_SIZE, RANK, LOCAL_RANK and others.
 
-    Waits for the others where there are some. Raises `OptionError` (device, incomplete environment) and `MissingExtra`.
+    Waits for the other processes. Raises `OptionError` (device, incomplete environment) and `MissingExtra`.
     """
     place, count = device_for(device), _number("WORLD_SIZE", 1)
     if count == 1:
@@ -159,13 +159,13 @@ def gathered(device: str) -> Processes:
         raise OptionError(f"the environment has WORLD_SIZE={count} but no {', '.join(lacking)}. "
                           f"Start with torchrun --nproc_per_node {count} -m impasto …, or unset it.")  # fmt: skip
     package = optional("lightning_fabric", "train", purpose=f"training in {count} processes")
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of its start at length
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it logs its start verbosely
     local = _number("LOCAL_WORLD_SIZE", count)
     fabric = package.Fabric(
         accelerator=place.type,
         devices=local,
         num_nodes=count // local,
-        strategy=package.strategies.DDPStrategy(find_unused_parameters=True),  # as one process takes them
+        strategy=package.strategies.DDPStrategy(find_unused_parameters=True),  # as a single process does
         plugins=[package.plugins.environments.TorchElasticEnvironment()],
     )
     fabric.launch()

@@ -1,8 +1,8 @@
-"""Reader of decoders for AdaIN (Huang & Belongie 2017) that number the layers of one sequence.
+"""Reader of AdaIN decoders (Huang & Belongie 2017) with sequentially numbered layers.
 
 The decoder mirrors a VGG-19 cut at `relu4_1` (checkpoint format `adain-vgg`): nine 3×3 convolutions with reflection
-padding, ReLUs between them, nearest-neighbour doublings after the first, fifth and seventh. Our keys are those of
-`nets.adain_decoder`: `first`, then `stages.S.I`. Widths come from the tensors, so narrow copies are read too.
+padding, ReLUs between them, nearest-neighbour upsampling after the first, fifth and seventh. Our keys are those of
+`nets.adain_decoder`: `first`, then `stages.S.I`. Widths are read from the tensors, so narrow variants are supported.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _OURS = {
     "25": "stages.2.0",
     "28": "stages.2.1",
 }
-"""Our name of each convolution by its number in the sequence, from the deepest on."""
+"""Our name of each convolution by its number in the sequence, starting with the deepest."""
 
 _STAGES = {"1": (3, 4), "5": (3, 3), "8": (3, 3), "11": (3, 3), "14": (2, 3), "18": (2, 2), "21": (1, 2), "25": (1, 1)}
-"""The encoder's stages whose widths each convolution gives and takes; the last one gives RGB."""
+"""The encoder stages that determine the input and output widths of each convolution; the last one outputs RGB."""
 
-_PUBLISHED = {1: 64, 2: 128, 3: 256, 4: 512}  # widths, for what the tensors leave open
-_MOST = 12  # of the 18 tensors, that a file must have to be taken for a decoder with some missing
+_PUBLISHED = {1: 64, 2: 128, 3: 256, 4: 512}  # default widths, for missing tensors
+_MOST = 12  # of the 18 tensors: minimum for recognition as an incomplete decoder
 
 
 def _matches(contents: Contents) -> bool:
@@ -58,7 +58,7 @@ def _read(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
 
 
 def _widths(shapes: Mapping[str, tuple[int, ...]]) -> dict[int, int]:
-    """The width of each stage of the encoder, from the first convolution that is there and tells."""
+    """The width of each encoder stage, from the first convolution present that determines it."""
     widths: dict[int, int] = {}
     for number, (out, into) in _STAGES.items():
         shape = shapes.get(f"{number}.weight", ())
@@ -78,10 +78,10 @@ def _needed(widths: Mapping[int, int]) -> dict[str, tuple[int, ...]]:
 
 
 def with_encoder(decoder: Loaded, encoder: Loaded | None, *, name: str, file_name: str) -> Card:
-    """The decoder's card with the encoder that is found by `name`; other files take none, and keep their card.
+    """The decoder's card with the encoder `name`; other files need no encoder, and their card is unchanged.
 
     Raises `OptionError` where an encoder is missing or does not apply, `WeightsError` where it is not one, and
-    `WeightsMismatch` where its layers are not those that the decoder turns round.
+    `WeightsMismatch` where its layers do not match those of the decoder.
     """
     card = decoder.card
     lacking = card.kind == KIND and "encoder" not in card.network

@@ -1,8 +1,8 @@
 """Readers of VGG weights (arXiv 1409.1556) in the key layouts of torchvision, Caffe, Gatys and AdaIN.
 
-Our keys are `convS_I.weight` and `convS_I.bias`: stage S (1 to 5, a pooling between two), convolution I (1 to 4) in it.
-The others number the layers of one sequence, where the distance between two convolutions tells whether a pooling lies
-between them. Widths come from the tensors, so narrow copies and copies cut after any convolution are read too.
+Our keys are `convS_I.weight` and `convS_I.bias`: convolution I (1 to 4) of stage S (1 to 5, separated by poolings).
+The others number the layers of one sequence; a larger gap between two convolutions indicates a pooling. Widths are read
+from the tensors, so narrow variants and networks truncated after any convolution are supported.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from impasto.weights.checkpoint_format import CheckpointFormat, Origin, own_copy
 from impasto.weights.containers import Contents
 
 _VGG19 = (2, 2, 4, 4, 4)
-_NORM_EPS = 1e-5  # of torch's BatchNorm2d, which a checkpoint does not carry
+_NORM_EPS = 1e-5  # default of torch's BatchNorm2d, which checkpoints do not contain
 _NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 _MOST_STAGES, _MOST_CONVS = 5, 4
 
@@ -30,7 +30,7 @@ Stages = list[list[str]]
 
 
 def network_of(stages: Sequence[Sequence[int]], *, padding: str, ceil_mode: bool) -> dict[str, Any]:
-    """The card's network for `[[width, convolutions], …]`; max pooling, as all trained VGGs have."""
+    """The card's network for `[[width, convolutions], …]`; max pooling, as in all published VGGs."""
     return {
         "architecture": "vgg",
         "stages": [list(stage) for stage in stages],
@@ -41,7 +41,7 @@ def network_of(stages: Sequence[Sequence[int]], *, padding: str, ceil_mode: bool
 
 
 def _is_features(contents: Contents) -> bool:
-    """Keys `features.N.weight`, or `N.weight` of the features alone, from a 3×3 convolution of 3 channels on."""
+    """Keys `features.N.weight`, or `N.weight` without the classifier, starting with a 3×3 convolution of 3 channels."""
     prefix = _features_prefix(contents)
     pattern = re.escape(prefix) + r"\d+\.(weight|bias|running_mean|running_var|num_batches_tracked)"
     known = all(re.fullmatch(pattern, key) or key.startswith("classifier.") for key in contents.tensors)
@@ -57,7 +57,7 @@ def _is_normed(contents: Contents) -> bool:
 
 
 def _is_gatys(contents: Contents) -> bool:
-    """Keys `convS_I.…` that are VGG-19's or the beginning of them, which those of compact networks are not."""
+    """Keys `convS_I.…` of VGG-19 or a truncation of it; those of compact networks do not match."""
     names = [key.removesuffix(".weight") for key in contents.tensors if key.endswith(".weight")]
     whole = [f"conv{s}_{i}" for s, count in enumerate(_VGG19, 1) for i in range(1, count + 1)]
     return bool(names) and set(names) == set(whole[: len(names)])
@@ -68,7 +68,7 @@ def _is_adain(contents: Contents) -> bool:
 
 
 def _stages_by_distance(shapes: Mapping[str, tuple[int, ...]], *, prefix: str, step: int, where: str) -> Stages:
-    """Convolutions by stage: `step` layers apart within one, one more where a pooling lies between."""
+    """Convolutions by stage: `step` layers apart within a stage, one more across a pooling."""
     pattern = re.compile(re.escape(prefix) + r"(\d+)\.weight")
     numbers = sorted(int(m[1]) for key, shape in shapes.items() if len(shape) == 4 and (m := pattern.fullmatch(key)))
     if not numbers:
@@ -90,7 +90,7 @@ def _stages_by_distance(shapes: Mapping[str, tuple[int, ...]], *, prefix: str, s
 def _canonical(
     contents: Contents, stages: Stages, *, normed: bool, aside: Sequence[str], where: str
 ) -> tuple[dict[str, Tensor], list[list[int]]]:
-    """Our keys and the stages' `[width, convolutions]`, once keys and shapes are as a VGG's; `aside` is left out."""
+    """Our keys and the stages' `[width, convolutions]`, after checking keys and shapes; `aside` is ignored."""
     counts = [len(stage) for stage in stages]
     if len(stages) > _MOST_STAGES or max(counts) > _MOST_CONVS:
         raise WeightsMismatch(f"{where} has {counts} convolutions by stage; at most 5 stages of 4 are a VGG.")
@@ -124,9 +124,9 @@ def _pair(tensors: Mapping[str, Tensor], key: str) -> tuple[Tensor, Tensor]:
 
 
 def _folded(tensors: Mapping[str, Tensor], key: str) -> tuple[Tensor, Tensor]:
-    """Weight (o, i, 3, 3) and bias (o,) of a convolution that does the work of its batch norm too.
+    """Weight (o, i, 3, 3) and bias (o,) of a convolution with its batch norm folded in.
 
-    Exact for evaluation: the norm follows the convolution directly, so the padding is not concerned.
+    Exact for evaluation: the norm directly follows the convolution, so padding is unaffected.
     """
     weight, bias = (t.double() for t in _pair(tensors, key))
     gain, shift, mean, variance = (tensors[f"{_next(key)}.{part}"].double() for part in _NORM_PARTS)
@@ -165,7 +165,7 @@ def _read_gatys(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], 
 
 
 def _read_adain(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
-    """The 1×1 convolution in front becomes the card's preprocessing, number for number."""
+    """The leading 1×1 convolution becomes the card's preprocessing, unchanged."""
     check_shapes(
         {k: s for k, s in contents.shapes.items() if k.startswith("0.")},
         {"0.weight": (3, 3, 1, 1), "0.bias": (3,)},
