@@ -20,7 +20,7 @@ from impasto.analysis.sweep_report import write_sweep_report
 from impasto.config.analysis import EncoderViewOptions, RebuildOptions, RebuildTarget, SweepOptions
 from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.fast import FastOptions
-from impasto.config.job import Job, PaintOptions, StyleSource
+from impasto.config.job import Job, LookOptions, PaintOptions, StyleSource
 from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.config.pictures import ColourOptions, OutputOptions, SizeOptions
 from impasto.core.errors import ImpastoError, OptionError
@@ -43,6 +43,7 @@ from impasto.session.opened import Session, open_session, paused_path, redo
 from impasto.session.painting import Painting, check_sidecar, has_recipe, recipe_of, sidecar_path
 from impasto.session.plan import Plan, plan_job
 from impasto.session.request import job_from, mix_sources, with_given
+from impasto.session.texture import texture_plan
 from impasto.styles.catalogue import StyleCatalogue
 from impasto.styles.code_file import check_code_path, save_code
 from impasto.styles.resolved import TrainedStyle
@@ -65,6 +66,7 @@ __all__ = [
     "ImpastoError",
     "Job",
     "JobCache",
+    "LookOptions",
     "LossOptions",
     "Mix",
     "Network",
@@ -100,6 +102,7 @@ __all__ = [
     "sidecar_path",
     "stylize",
     "sweep",
+    "texture_plan",
 ]
 
 

@@ -23,6 +23,7 @@ FENCE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 
 SMALL = {
     "stylize": {"--size": "64"},
+    "texture": {"--size": "64"},
     "batch": {"--size": "64"},
     "video": {"--size": "64"},
     "reconstruct": {"--size": "64", "--steps": "2"},
@@ -82,7 +83,8 @@ def examples(page: Path) -> Iterator[str]:
 def shrunk(words: list[str]) -> list[str]:
     """`words` with small sizes and few steps."""
     flags = next((flags for name, flags in SMALL.items() if name in (*words[:2], " ".join(words[:2]))), {})
-    if "optimise" in words or "--preset" in words:
+    grown = "texture" in words[:2] and "--method" not in words
+    if grown or "optimise" in words or "--preset" in words:
         flags = flags | OPTIMISE
     for flag, value in flags.items():
         if flag in words:

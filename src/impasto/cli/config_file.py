@@ -1,4 +1,4 @@
-"""`--config FILE`: flags from a TOML file or from a recipe."""
+"""Flags from a preset, and from `--config FILE`, a TOML file or a recipe."""
 
 from __future__ import annotations
 
@@ -9,11 +9,23 @@ from typing import Any
 
 from cyclopts import ArgumentCollection, Token
 
-from impasto.cli.flags import flag
+from impasto.cli.flags import as_text, flag
+from impasto.config.presets import PRESETS
 from impasto.core.errors import OptionError, UnknownName
 
 SIZES = frozenset({"--size", "--short-side", "--megapixels", "--exact"})  # of these only one counts
 REPEATED = ("style", "mask")  # flags that are repeated for several values
+
+
+def fill_from_preset(preset: str, arguments: ArgumentCollection) -> None:
+    """Give the options of a preset to the flags that are not on the command line."""
+    by_name = {argument.name: argument for argument in arguments}
+    sized = any(by_name[name].tokens for name in SIZES)
+    for values in PRESETS[preset].options.values():
+        for name, value in values.items():
+            argument = by_name[flag(name)]
+            if not (argument.tokens or (sized and flag(name) in SIZES)):
+                argument.append(Token(keyword=flag(name), value=as_text(value), source=f"preset {preset}"))
 
 
 def fill_from_config(arguments: ArgumentCollection) -> None:

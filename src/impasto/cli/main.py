@@ -28,6 +28,7 @@ from impasto.core.errors import ImpastoError, OptionError
 COMMANDS = {
     "stylize": "Repaint pictures in the manner of others.",
     "batch": "Repaint any number of pictures, on all cores, GPUs or a cluster.",
+    "texture": "Make a texture of any size from a style.",
     "video": "Repaint a film, steadily and with its sound.",
     "live": "Paint what a camera sees.",
     "redo": "Make a picture again from the recipe in its metadata.",

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, ArgumentCollection, Group, Parameter, Token
+from cyclopts import App, ArgumentCollection, Group, Parameter
 
 from impasto.cli import outputs
-from impasto.cli.config_file import SIZES, fill_from_config
-from impasto.cli.flags import as_text, flag, takes_options
+from impasto.cli.config_file import fill_from_config, fill_from_preset
+from impasto.cli.flags import takes_options
 from impasto.cli.mixes import MixFlags, is_folder
 from impasto.cli.outputs import Target
 from impasto.config.batch import FolderOptions
@@ -36,17 +36,9 @@ PRESET = Parameter(
 
 def from_preset(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Give the options of `--preset` to the flags that are not on the command line."""
-    by_name = {argument.name: argument for argument in arguments}
-    sized = any(by_name[name].tokens for name in SIZES)
-    for token in by_name["--preset"].tokens[-1:]:
-        if token.value not in PRESETS:
-            return  # the flag's own check tells
-        for values in PRESETS[token.value].options.values():
-            for name, value in values.items():
-                argument = by_name[flag(name)]
-                if not (argument.tokens or (sized and flag(name) in SIZES)):
-                    source = f"preset {token.value}"
-                    argument.append(Token(keyword=flag(name), value=as_text(value), source=source))
+    for token in next(argument for argument in arguments if argument.name == "--preset").tokens[-1:]:
+        if token.value in PRESETS:  # else the flag's own check tells
+            fill_from_preset(token.value, arguments)
 
 
 def from_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -148,7 +140,7 @@ def _items(
     )
     plans = [api.plan_job(_job(target, mix, look), catalogue=catalogue) for target in made]
     options = [_of_one(target, output, several=len(made) > 1) for target in made]
-    _check_outputs(plans, made, options)
+    check_outputs(plans, [target.output for target in made], options=options)
     rows = zip(plans, made, options, strict=True)
     return [Item(number, plan, target.output, own) for number, (plan, target, own) in enumerate(rows)]
 
@@ -162,21 +154,21 @@ def _is_kept(path: Path, pictures: PictureFlags) -> bool:
     return pictures.output is None or not api.has_recipe(path)
 
 
-def _check_outputs(plans: Sequence[Plan], made: Sequence[Target], options: Sequence[OutputOptions]) -> None:
+def check_outputs(plans: Sequence[Plan], made: Sequence[Path], *, options: Sequence[OutputOptions]) -> None:
     """Raise where an output or an animation would replace an input."""
     from impasto import api
 
     inputs = outputs.identities({name for plan in plans for name in plan.files})
-    for target, own in zip(made, options, strict=True):
-        outputs.check_apart(target.output, inputs)
-        api.check_sidecar(target.output, own)
+    for path, own in zip(made, options, strict=True):
+        outputs.check_apart(path, inputs)
+        api.check_sidecar(path, own)
         if own.animation is not None:
-            outputs.check_film(own.animation, inputs=[target.output])
+            outputs.check_film(own.animation, inputs=[path])
             outputs.check_apart(own.animation, inputs)
-            if own.animation.resolve() == target.output.resolve():
+            if own.animation.resolve() == path.resolve():
                 raise OptionError(f"{own.animation} is both --output and --animation. Name another file for one.")
         if own.snapshots:
-            outputs.check_snapshots(target.output, {name for plan in plans for name in plan.files})
+            outputs.check_snapshots(path, {name for plan in plans for name in plan.files})
 
 
 def _job(target: Target, mix: MixFlags, look: LookOptions) -> Job:

@@ -79,6 +79,14 @@ PRESETS: dict[str, Preset] = {
             "optimise": FROM_64_PX,
         },
     ),
+    "texture": Preset(
+        "texture synthesis: the style alone, from noise; of the content nothing but its size",
+        {
+            "paint": OPTIMISE,
+            "losses": {"content_weight": 0.0, "tv_weight": 0.5},
+            "optimise": {"init": "noise", "smallest_px": 128, "steps": (60, 40, 20)},
+        },
+    ),
     "draft": Preset(
         "256 px in half the steps of optimisation, to try styles",
         {"paint": OPTIMISE, "size": {"size": 256}, "optimise": {"steps": (20, 6)}},

@@ -15,6 +15,7 @@ from impasto.config.optimise import LossOptions
 from impasto.core.errors import OptionError, StateError
 from impasto.core.paths import sha256_of
 from impasto.encoders.table import Encoder, load_encoder
+from impasto.image.clouds import clouds_seed
 from impasto.image.pixels import over_white
 from impasto.image.resize import SizeHW
 from impasto.metrics.table import METRICS, reference_rows
@@ -110,7 +111,9 @@ def _styles_of(recipe: Recipe | None) -> list[MeasuredStyle]:
 
 
 def _check_unchanged(recipe: Recipe, name: str) -> None:
-    """Raise `StateError` where an input of the recipe is another file now."""
+    """Raise `StateError` where an input of the recipe is another file now, `OptionError` for clouds."""
+    if clouds_seed(name) is not None:
+        raise OptionError("a texture has no content to be measured against. Give `content=FILE`.")
     if Path(name).is_file() and sha256_of(Path(name)) != recipe.inputs.get(name):
         raise StateError(f"{name} has changed since the picture was painted. Name the content and style.")
 

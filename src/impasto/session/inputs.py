@@ -15,6 +15,7 @@ from impasto.config.pictures import SizeOptions
 from impasto.core.errors import ImageError, ImageTooSmall
 from impasto.encoders.table import Progress
 from impasto.image import files
+from impasto.image.clouds import clouds
 from impasto.image.colour import COLOUR_MATCHES
 from impasto.image.files import Picture
 from impasto.image.masks import feathered, read_mask, rest_of
@@ -26,6 +27,7 @@ from impasto.styles.resolved import CodeStyle, PictureStyle, ResolvedStyle, Trai
 from impasto.stylizers.protocol import Mix, Style
 from impasto.stylizers.temporal import Temporal
 
+CLOUDS_HW = (512, 512)  # their own size, and so their shape
 SMALLEST_SIDE_PX = 2  # of an input: below it there is nothing to see
 
 
@@ -61,7 +63,7 @@ def read_inputs(plan: Plan, *, cache: JobCache | None = None, progress: Progress
     """
     cache, job = cache or JobCache(), plan.job
     if plan.content is None:
-        content = cache.content(job, lambda: _sized_content(files.read(job.content), job))
+        content = cache.content(job, lambda: _content(plan))
     else:
         content = _sized_content(plan.content, job)
     read_style = partial(_style, plan=plan, content=content.pixels, cache=cache, progress=progress)
@@ -78,6 +80,13 @@ def read_inputs(plan: Plan, *, cache: JobCache | None = None, progress: Progress
         cover=cover_of(job.styles, [mask for mask in masks if mask is not None]),
         init_picture=begins,
     )
+
+
+def _content(plan: Plan) -> Picture:
+    job, seed = plan.job, plan.clouds_seed
+    if seed is not None:
+        return Picture(clouds(output_size(CLOUDS_HW, job.size), seed=seed), None, 8)
+    return _sized_content(files.read(job.content), job)
 
 
 def _sized_content(picture: Picture, job: Job) -> Picture:

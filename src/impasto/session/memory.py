@@ -12,7 +12,7 @@ from impasto.core.memory import available_bytes
 from impasto.image import files
 from impasto.image.resize import SizeHW, fit
 from impasto.methods.protocol import LoadedMethod
-from impasto.session.inputs import output_size
+from impasto.session.inputs import CLOUDS_HW, output_size
 from impasto.session.plan import Plan
 
 LARGE_BYTES = 1_500_000_000
@@ -24,8 +24,7 @@ def check_memory(plan: Plan, loaded: LoadedMethod) -> None:
 
     The message has the estimate and the size that fits. Only the header of the content's file is read.
     """
-    content_hw = files.read_size(plan.job.content) if plan.content is None else plan.content.size_hw
-    size_hw = output_size(content_hw, plan.job.size)
+    size_hw = output_size(_content_hw(plan), plan.job.size)
     need, free = loaded.least_bytes(plan.job, size_hw), available_bytes()
     if need <= LARGE_BYTES:
         return
@@ -44,14 +43,19 @@ def check_free_memory(plan: Plan, loaded: LoadedMethod) -> None:
 
     For a picture that is made again: it cannot have another size, and it was painted whatever its `memory_gb`.
     """
-    content_hw = files.read_size(plan.job.content) if plan.content is None else plan.content.size_hw
-    h, w = size_hw = output_size(content_hw, plan.job.size)
+    h, w = size_hw = output_size(_content_hw(plan), plan.job.size)
     need, free = loaded.least_bytes(plan.job, size_hw), available_bytes()
     if free is not None and need > max(free, LARGE_BYTES):
         raise ImageTooLarge(
             f"painting {w}×{h} px by `method={plan.job.paint.method}` needs about {need / 1e9:.1f} GB of memory, and "
             f"{free / 1e9:.1f} GB are free. Close other programs, or give `force`, which tries all the same."
         )
+
+
+def _content_hw(plan: Plan) -> SizeHW:
+    if plan.clouds_seed is not None:
+        return CLOUDS_HW
+    return files.read_size(plan.job.content) if plan.content is None else plan.content.size_hw
 
 
 def _refusal(job: Job, loaded: LoadedMethod, *, size_hw: SizeHW, room: int, limit: str, remedy: str) -> ImageTooLarge:

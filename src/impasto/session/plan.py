@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from impasto.config.job import Job
 from impasto.core.errors import OptionError
 from impasto.core.options import changed_options, option
+from impasto.image.clouds import clouds_seed
 from impasto.image.files import Picture
 from impasto.methods.protocol import Method
 from impasto.methods.table import METHODS, method_for
@@ -36,6 +37,11 @@ class Plan:
         return self.method.weights_of(self.job, self.styles)
 
     @property
+    def clouds_seed(self) -> int | None:
+        """The seed of the clouds that are the content, as in a texture; None for a picture."""
+        return clouds_seed(self.job.content) if self.content is None else None
+
+    @property
     def in_memory(self) -> bool:
         """Whether a picture comes from memory, so that no recipe could find it again."""
         styles = (style.picture for style in self.styles if isinstance(style, PictureStyle))
@@ -44,7 +50,8 @@ class Plan:
     @property
     def files(self) -> tuple[str, ...]:
         """Every file that decides the result, as the job names it: content, styles, masks, start, weights."""
-        content = () if self.content is not None else (self.job.content,)
+        generated = self.content is not None or self.clouds_seed is not None
+        content = () if generated else (self.job.content,)
         styles = [name for style in self.styles for name in files_of(style)]
         start = self.job.optimise.init_picture
         begins_with = [str(start)] if start is not None and self.job.optimise.init == "picture" else []
