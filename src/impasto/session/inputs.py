@@ -62,10 +62,7 @@ def read_inputs(plan: Plan, *, cache: JobCache | None = None, progress: Progress
     `ImageError`, and `WeightsError` for a saved style of another encoder.
     """
     cache, job = cache or JobCache(), plan.job
-    if plan.content is None:
-        content = cache.content(job, lambda: _content(plan))
-    else:
-        content = _sized_content(plan.content, job)
+    content = cache.content(job, lambda: _content(plan)) if plan.content is None else _sized_content(plan.content, job)
     read_style = partial(_style, plan=plan, content=content.pixels, cache=cache, progress=progress)
     masks = _masks(job, (content.pixels.shape[-2], content.pixels.shape[-1]))
     mix = Mix(tuple(read_style(style, mask=mask) for style, mask in zip(plan.styles, masks, strict=True)))
