@@ -39,6 +39,7 @@ def clouds(size_hw: SizeHW, *, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     large = size_hw[0] * size_hw[1] > LARGE_PX
     found = torch.zeros(1, 3, *size_hw, dtype=torch.float16 if large else torch.float32)
+    channels = [found[:, index : index + 1] for index in range(3)]
 
     def noise(scale: float) -> Tensor:
         grid = [max(1, round(side * scale)) for side in size_hw]
@@ -47,10 +48,10 @@ def clouds(size_hw: SizeHW, *, seed: int) -> Tensor:
     strength, scale = 1.0, 1 / COARSEST_PX
     while scale <= 1:
         grey = noise(scale)
-        for channel in found.split(1, dim=1):
+        for channel in channels:
             channel += strength * (grey + 0.5 * noise(scale))
         strength, scale = strength / 2, scale * 2
-    for channel in found.split(1, dim=1):
+    for channel in channels:
         values = channel.float()
         spread = values.std(correction=0).clamp(min=1e-3)
         channel.copy_(((values - values.mean()) * (SPREAD / spread) + 0.5).clamp(0, 1))
