@@ -86,6 +86,40 @@ def test_a_state_without_its_parts(made: Recipe, state_file: Path) -> None:
         pause.load_state(state_file, made)
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("scale",), "x"),
+        (("scale",), -1),
+        (("scale",), 99),
+        (("step",), 1.5),
+        (("step",), 10**9),
+        (("begin",), [1]),
+        (("state",), []),
+        (("state",), {}),
+        (("state", "canvas"), 3),
+        (("state", "canvas"), torch.zeros(3)),
+        (("state", "rate"), "fast"),
+        (("state", "stalls"), None),
+        (("state", "good"), "x"),
+        (("state", "pairs"), 7),
+    ],
+)
+def test_edited_states(
+    place: tuple[str, ...], value: object, made: Recipe, small_job: MakeJob, state_file: Path
+) -> None:
+    stored = torch.load(state_file, weights_only=True)
+    part = stored["paused"]
+    for name in place[:-1]:
+        part = part[name]
+    assert place[-1] in part
+    part[place[-1]] = value
+    torch.save(stored, state_file)
+    with pytest.raises(StateError, match=r"damaged|saved state") as caught:
+        list(dataclasses.replace(open_session(small_job()), resume=pause.load_state(state_file, made)).steps())
+    assert "\n" not in str(caught.value)
+
+
 def test_another_jobs(made: Recipe, state_file: Path) -> None:
     other = dataclasses.replace(
         made, job=dataclasses.replace(made.job, paint=dataclasses.replace(made.job.paint, strength=2.0))

@@ -44,7 +44,17 @@ def _read(path: Path) -> tuple[Recipe, Paused]:
         stored = torch.load(path, map_location="cpu", weights_only=True)
         paused = stored["paused"]
         state = Paused(paused["scale"], paused["step"], paused["state"], paused["begin"])
+        _check(state)
         return Recipe.from_json(stored["recipe"], str(path)), state
     except Exception as error:  # torch raises nearly anything for bytes that are none of its files
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise StateError(f"{path} is damaged ({reason}). Delete it and begin again.") from error
+
+
+def _check(paused: Paused) -> None:
+    """Raise `TypeError` for a state that no painting leaves; its optimiser's part is checked where it is restored."""
+    counts = (paused.scale, paused.step)
+    if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
+        raise TypeError(f"scale and step are {counts}")
+    if not isinstance(paused.state, dict) or not isinstance(paused.begin, torch.Tensor | None):
+        raise TypeError("the optimiser's state or the first canvas has another type")

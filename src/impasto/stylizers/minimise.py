@@ -331,6 +331,9 @@ def check_state(state: State, minimiser: Minimiser) -> None:
     """Raise `StateError` when `state` is not of a minimiser of this kind on a canvas of this size."""
     if set(state) != set(minimiser.state()):
         raise StateError("the saved state is of another optimiser. Give the same options, or begin again.")
+    for name, fresh in minimiser.state().items():
+        if isinstance(fresh, int | float) and not isinstance(state[name], int | float):
+            raise StateError(f"the saved state is damaged ({name} is not a number). Delete it and begin again.")
     shape, needed = tuple(state["canvas"].shape), tuple(minimiser.canvas.shape)
     if shape != needed:
         sizes = f"{shape[-1]}×{shape[-2]} px; the canvas is {needed[-1]}×{needed[-2]} px here"

@@ -129,12 +129,22 @@ class Optimised:
             minimiser = self._minimiser(begin, objective, coarse=coarse, keep=way.keep)
             done = 0
             if resume and scale == first:
-                minimiser.restore(resume.state)
-                done = resume.step
+                done = self._restored(minimiser, resume, count=counts[scale])
             for step in self._scale(minimiser, scale=scale, done=done, counts=counts, begin=begin):
                 yield replace(step, finish=finish)
             canvas, coarse = minimiser.best.detach(), minimiser if isinstance(minimiser, Adam) else None
             del minimiser, objective
+
+    def _restored(self, minimiser: Minimiser, resume: Paused, *, count: int) -> int:
+        """Let `minimiser` go on from `resume`; the number of the scale's `count` steps that are done."""
+        if resume.step > count:
+            raise StateError(f"the saved state is of step {resume.step}; the scale has {count}. Begin again.")
+        try:
+            minimiser.restore(resume.state)
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise StateError(f"the saved state is damaged ({reason}). Delete it and begin again.") from error
+        return resume.step
 
     def _begun(self, canvas: Tensor, scale: int) -> Tensor:
         """The canvas that a resumed scale began with, else `canvas`."""
