@@ -75,10 +75,16 @@ function draw() {
   for (const key of new Set(strokes.map((one) => one.region))) pen.drawImage(layer(key, colour(key)), 0, 0);
 }
 
-async function uploaded(key) {
+// The mask of a style: its strokes, or what no other style has marked.
+async function uploaded(key, marked) {
   const flat = new OffscreenCanvas(canvas.width, canvas.height), target = flat.getContext("2d");
   target.fillRect(0, 0, flat.width, flat.height);
-  target.drawImage(layer(key, "#fff"), 0, 0);
+  if (marked.includes(key)) target.drawImage(layer(key, "#fff"), 0, 0);
+  else {
+    target.fillStyle = "#fff";
+    target.fillRect(0, 0, flat.width, flat.height);
+    for (const other of marked) target.drawImage(layer(other, "#000"), 0, 0);
+  }
   return (await json("PUT", "/api/pictures", await flat.convertToBlob({ type: "image/png" }))).id;
 }
 
@@ -86,9 +92,9 @@ async function uploaded(key) {
 const apply = attempt(async () => {
   sent += 1;
   const mine = sent, marked = [...new Set(strokes.filter((one) => !one.erase).map((one) => one.region))].filter((key) => keys().includes(key));
-  const ids = await Promise.all(marked.map(uploaded));
+  const masked = marked.length ? keys() : [], ids = await Promise.all(masked.map((key) => uploaded(key, marked)));
   if (mine !== sent) return;
-  state.masks = new Map(marked.map((key, index) => [key, ids[index]]));
+  state.masks = new Map(masked.map((key, index) => [key, ids[index]]));
   await paint();
 });
 
