@@ -220,7 +220,7 @@ def test_failures_in_the_midst(
     def fail(*args: object, **kwargs: object) -> None:
         raise error
 
-    monkeypatch.setattr("impasto.cli.folders.painted", fail)
+    monkeypatch.setattr("impasto.cli.painting.painted", fail)
     monkeypatch.setattr("impasto.cli.main._close_stdout", lambda: None)
     done = run("stylize", "content.png", "--style", "style.png", *tiny, "-o", "o.png")
     assert done.code == code

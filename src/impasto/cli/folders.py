@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,20 @@ class FolderRun:
             if self._stopped and len(self.items) > 1:
                 self._bar.note(f"{item.number} of {len(self.items)} pictures were finished before.")
             return self._exit_code()
+
+    @contextlib.contextmanager
+    def single(self) -> Iterator[tuple[Session, Bar]]:
+        """The session of the only item, and the bar of painting it; `finished` takes the result."""
+        with Bar(quiet=self._console.quiet) as self._bar:
+            session = self._opened(self.items[0])
+            assert session is not None, "only one of several pictures is left out"
+            yield session, self._bar
+
+    def finished(self, result: Painted) -> int:
+        """Write and report the picture of the only item; the exit code."""
+        self._stopped, self._complete = result.stopped, result.complete
+        self._written(self.items[0], result)
+        return self._exit_code()
 
     def _opened(self, item: Item) -> Session | None:
         """The item's session; None where a resumed command has painted it already."""

@@ -107,11 +107,15 @@ def stylize(
     state; --resume continues from there. A bad picture among several is skipped and reported; the exit code is then 1.
     """
     from impasto.cli.folders import FolderRun
+    from impasto.cli.painting import painted
 
     items = _items(content, mix=mix, pictures=pictures, folder=folder, look=look, output=output)
     several = outputs.is_batch(content) or len(items) > 1 or is_folder(mix.style[0])
     run = FolderRun(items, resume=pictures.resume, force=pictures.force, several=several, console=console)
-    return run.paint()
+    if several:
+        return run.paint()
+    with run.single() as (session, bar):  # no pipeline: few frames from here to the network
+        return run.finished(painted(session, items[0].output, options=items[0].options, bar=bar))
 
 
 def _items(
