@@ -52,7 +52,7 @@ def test_every_variant_trains_and_is_loaded(
     rows = trained(options, short, tmp_path / "out")
     assert [row.step for row in rows] == [1, 2]
     assert rows[-1].skipped == 0
-    assert set(rows[-1].losses) == {"content", "style", "identity", "smoothness", "noise", "range"}
+    assert set(rows[-1].losses) == {"content", "style", "identity", "smoothness", "noise", "motion", "range"}
     network = nets.loaded(tmp_path / "out" / "network.safetensors", precision="float32")
     assert (network.card.kind, network.name) == ("arbitrary", "mine")
     kept = averaged(tmp_path / "out" / "checkpoint.pt")
@@ -248,7 +248,7 @@ def test_an_encoder_that_is_no_vgg(
     card = Card(kind="encoder", name="squeezenet", network=network, preprocess="squeezenet-bgr")
     net = SqueezeNet(matrix=((1, 0, 0), (0, 1, 0), (0, 0, 1)), offset=(0, 0, 0))
     save(path := tmp_path / "squeezenet.safetensors", net.state_dict(), card)
-    with pytest.raises(OptionError, match="squeezenet is no plain sequence"):
+    with pytest.raises(OptionError, match="squeezenet is not a purely sequential network"):
         trained(adain_options(encoder=str(path)), brief, tmp_path / "out")
     with pytest.raises(OptionError, match="does not fit `variant=predicted`: unknown layer 'relu1_1'"):
         trained(adain_options(encoder=str(path), variant="predicted"), brief, tmp_path / "out")

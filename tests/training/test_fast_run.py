@@ -60,7 +60,7 @@ def test_every_way_trains(
     )
     rows = trained(options, dataclasses.replace(short, steps=2, sample_every=2), tmp_path / "out")
     assert [row.step for row in rows] == [1, 2]
-    assert set(rows[-1].losses) == {"content", "style", "smoothness", "noise", "range"}
+    assert set(rows[-1].losses) == {"content", "style", "smoothness", "noise", "motion", "range"}
     file = load(tmp_path / "out" / "network.safetensors")
     assert (file.card.kind, file.card.name) == ("fast", "mine")
     assert [style["name"] for style in file.card.styles] == (
@@ -298,7 +298,7 @@ def test_weights_that_explode_end_with_one_line(
     learned_options: Options, short: FastFitOptions, tmp_path: Path
 ) -> None:
     wild = dataclasses.replace(short, steps=60, learning_rate=1e30, clip_norm=0.0)
-    with pytest.raises(NotFinite, match="learning-rate"):
+    with pytest.raises(NotFinite, match="learning_rate"):
         trained(learned_options(), wild, tmp_path / "out")
     assert not (tmp_path / "out" / "network.safetensors").exists()
 

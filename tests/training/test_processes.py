@@ -258,7 +258,7 @@ def test_a_device_that_is_not_there(alone: pytest.MonkeyPatch) -> None:
     alone.setattr(torch.backends.mps, "is_available", lambda: True)
     assert device_for("mps") == torch.device("mps")
     alone.setenv("WORLD_SIZE", "2")
-    with pytest.raises(OptionError, match="mps trains in one process"):
+    with pytest.raises(OptionError, match="`device=mps` trains in one process"):
         device_for("mps")
 
 

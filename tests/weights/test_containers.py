@@ -96,7 +96,7 @@ OLD = {"_use_new_zipfile_serialization": False}
         (saved(gatys(), **OLD)[:3000], "damaged, or neither"),
         (saved(gatys(), **OLD)[:30], "damaged, or neither"),
         (zipped("anything"), "damaged, or neither"),
-        (broken_safetensors(), "damaged or no safetensors"),
+        (broken_safetensors(), "damaged or not a safetensors file"),
         (saved({"a": Own()}), r"Python objects \(.*Own\)"),
         (saved(nn.Linear(2, 2)), r"Python objects \(torch.nn.modules.linear.Linear\)"),
         (saved(Own(), **OLD), r"Python objects \(.*Own\)"),

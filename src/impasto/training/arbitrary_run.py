@@ -52,9 +52,9 @@ def train_arbitrary(
 def prepare(options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions) -> Run[ArbitraryStyle]:
     """The training. Options are checked before a picture is read."""
     fitting = resolved(fitting)
+    _check_losses(options)
     content_layers = sources.evenly("content_layers", options.content_layers)
     style_layers = sources.weighted("style_layers", options.style_layers, weights=options.style_layer_weights)
-    _check_losses(options)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not affected
         encoder = encoders.load_encoder(options.encoder, precision=fitting.precision)
         net = _network(options, encoder, seed=fitting.seed)

@@ -217,7 +217,7 @@ def _layers(options: DistilOptions, encoder: Encoder) -> dict[str, float]:
     """Layers whose features are compared, with their weights; the encoder's own without an option."""
     if not options.feature_weight:
         return {}
-    return sources.evenly("feature-layers", options.feature_layers or encoder.defaults.style[:COMPARED])
+    return sources.evenly("feature_layers", options.feature_layers or encoder.defaults.style[:COMPARED])
 
 
 def _weights(options: DistilOptions) -> Weights:
