@@ -236,6 +236,7 @@ def test_a_reload_finds_the_running_job(
     assert page.errors == []
 
 
+@pytest.mark.slow
 def test_a_clip_is_tried_on_three_frames_and_played_beside_its_painting(
     open_page: Callable[..., Page], studio: httpx.Client, clip_file: Path
 ) -> None:
