@@ -57,7 +57,7 @@ class Painting(nn.Module):
     """A network of one style, from and to RGB in `[0, 1]`, whose style parameters are an input.
 
     `keys` and `sizes` say where the parameters lie in a row `(1, n)`. With a `table` `(styles, n)` the input is the
-    weight of each style; without keys there is no such input.
+    weight of each style; without keys there is no style input.
     """
 
     table: Tensor | None

@@ -55,7 +55,7 @@ def _received(connection: Connection) -> Iterator[Task]:
 
 
 class _Reports:
-    """The stages of a painter, each with its begin and end told to the driver."""
+    """The stages of a painter, each reporting its start and end to the driver."""
 
     def __init__(self, connection: Connection, painter: Painter) -> None:
         self._connection, self._painter, self._lock = connection, painter, threading.Lock()

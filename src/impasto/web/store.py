@@ -59,7 +59,7 @@ class Received:
 class Stored:
     """A picture or film that was sent: its id, file, size in pixels and JPEG preview, which is a file, too.
 
-    `more` is what else the client is told of it.
+    `more` are additional fields of the reply.
     """
 
     id: str
@@ -74,7 +74,7 @@ class Stored:
         return self.file.path
 
     def row(self) -> dict[str, Any]:
-        """What the client is told."""
+        """The reply to the client."""
         return {"id": self.id, "width": self.size[0], "height": self.size[1], **self.more}
 
 
