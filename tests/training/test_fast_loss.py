@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
+from impasto.losses.distances import l2, relative
 from impasto.losses.statistics import gram
-from impasto.objective.output import Weights
+from impasto.objective.output import Weights, content_distance
 from impasto.training.data import Crops
 from impasto.training.fast import (
     MULTI_STYLE,
@@ -57,17 +58,18 @@ def losses(
 ) -> dict[str, float]:
     styles = len(pictures)
     net = Stub(output, options.pop("styles", styles))
+    contents = options.pop("contents", torch.full((len(shares), 3, 32, 32), 0.5))
     given: dict[str, Any] = {
         "network": net,
         "encoder": encoder,
-        "targets": targets_of(pictures, encoder, layers=tuple(STYLE), losses=("gram",)),
+        "targets": [targets_of(pictures, encoder, layers=tuple(STYLE), losses=("gram",))],
         "weights": Weights(content=1, style=2, smoothness=3, noise=4, range=5),
         "content_layers": CONTENT,
         "style_layers": STYLE,
     }
     task = TrainedStyles(**(given | options))
     rows = torch.tensor(shares)
-    found = task.loss(net, StyledContents(torch.zeros(len(rows), 3, 32, 32) + 0.5, rows))
+    found = task.loss(net, StyledContents(contents, rows))
     return {name: value.item() for name, value in found.items()}
 
 
@@ -101,6 +103,27 @@ def test_a_part_of_weight_zero_is_not_there(encoder: Encoder, two: tuple[Tensor,
     assert set(found) == {"style"}
 
 
+def test_the_style_at_several_sizes_is_their_mean(encoder: Encoder, two: tuple[Tensor, Tensor]) -> None:
+    def style(*levels: int) -> float:
+        targets = [targets_of(two, encoder, layers=tuple(STYLE), losses=("gram",), level=level) for level in levels]
+        return losses(two[0].flip(1), encoder, two, [[1, 0]], targets=targets)["style"]
+
+    halves = tuple(F.avg_pool2d(picture, 2) for picture in two)
+    small = losses(halves[0].flip(1), encoder, halves, [[1, 0]], contents=halves[0])["style"]
+    assert style(0, 1) == pytest.approx((style(0) + small) / 2, rel=1e-5)
+    assert style(0) != pytest.approx(small, rel=1e-3)
+
+
+def test_content_is_compared_after_an_instance_norm(encoder: Encoder, two: tuple[Tensor, Tensor]) -> None:
+    layers = {"relu3_3": 1.0}
+    for normalised in (True, False):
+        options: dict[str, Any] = {"normalise_content": normalised, "content_layers": layers, "contents": two[1]}
+        found = losses(two[0], encoder, two, [[1, 0]], **options)["content"]
+        output, target = (encoder(picture, layers)["relu3_3"] for picture in two)
+        distance = content_distance(relative(l2), normalised=normalised)
+        assert found == pytest.approx(distance(output, target).item(), rel=1e-5)
+
+
 def test_the_papers_gram_is_that_of_their_code(two: tuple[Tensor, Tensor]) -> None:
     feats = [torch.rand(1, 4, 6, 5, generator=torch.Generator().manual_seed(i)) for i in range(2)]
     theirs = [(f.flatten(2) @ f.flatten(2).mT) / (4 * 6 * 5) for f in feats]
@@ -115,7 +138,7 @@ def test_networks_of_many_styles_are_told_which(encoder: Encoder, two: tuple[Ten
     task = TrainedStyles(
         network=net,  # type: ignore[arg-type]
         encoder=encoder,
-        targets=targets,
+        targets=[targets],
         weights=weights,
         content_layers={},
         style_layers=STYLE,

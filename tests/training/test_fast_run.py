@@ -265,11 +265,11 @@ def test_what_is_wrong_is_said_before_anything_is_written(
 
 def test_what_is_left_out_is_what_suits(learned_options: Options, short: FastFitOptions) -> None:
     plain = prepare(learned_options(), short).task
-    assert (list(plain.targets), list(plain.style_layers.values())) == (["mean-std", "gram"], [0.3, 0.6, 1, 1, 1])
+    assert (list(plain.targets[0]), list(plain.style_layers.values())) == (["mean-std", "gram"], [0.3, 0.6, 1, 1, 1])
     papers = prepare(learned_options(loss_scale="papers"), short).task
-    assert (list(papers.targets), list(papers.style_layers.values())) == (["gram"], [1] * 5)
+    assert (list(papers.targets[0]), list(papers.style_layers.values())) == (["gram"], [1] * 5)
     few = prepare(learned_options(style_layers=("relu1_1", "relu2_1"), style_losses=("covariance",)), short).task
-    assert (list(few.targets), list(few.style_layers.values())) == (["covariance"], [1, 1])
+    assert (list(few.targets[0]), list(few.style_layers.values())) == (["covariance"], [1, 1])
 
 
 def test_alpha_shares_out_two_styles(learned_options: Options, short: FastFitOptions) -> None:

@@ -122,6 +122,10 @@ class FastTrainOptions(FastNetworkOptions, title="Network"):
         Choice(LOSS_SCALES),
     ] = "relative"
     content_weight: Annotated[float, Doc("Weight of the content loss."), Range(0)] = 1.0
+    normalise_content: Annotated[
+        bool, Doc("Compare content features after instance normalisation, so that the contrast of the output is free.")
+    ] = False
+    sizes: Annotated[int, Doc("Number of scales of the style loss: the crop, half of it, and so on."), Range(1, 4)] = 1
     coherence_weight: Annotated[
         float, Doc("Weight of contrastive coherence with the content, for video."), Range(0)
     ] = 0.0

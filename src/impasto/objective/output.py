@@ -15,6 +15,9 @@ from impasto.objective.coherence import coherence
 from impasto.objective.motion import stability
 from impasto.objective.perceptual import FeatureTerm, PixelTerm, out_of_range
 
+Distance = Callable[[Tensor, Tensor], Tensor]
+"""`distance(features, target) -> scalar`."""
+
 NOISE_STD = 0.02
 """Standard deviation of the noise of the stability losses, in pixel values."""
 
@@ -47,12 +50,19 @@ class Weights:
         return self.content > 0 or self.coherence > 0
 
 
+def content_distance(distance: Distance, *, normalised: bool) -> Distance:
+    """`distance`, or with `normalised` the distance after an instance norm, which leaves the output's contrast free."""
+    if not normalised:
+        return distance
+    return lambda feats, target: distance(F.instance_norm(feats.float()), F.instance_norm(target.float()))
+
+
 def content_terms(
     layers: Mapping[str, float],
     targets: Mapping[str, Tensor],
     *,
     weights: Weights,
-    distance: Callable[[Tensor, Tensor], Tensor],
+    distance: Distance,
 ) -> Iterable[FeatureTerm]:
     """The parts `content` and `coherence` of features with `targets`, `(b, c, h, w)` by layer; layers have weights.
 

@@ -15,7 +15,7 @@ from impasto.losses.distances import l2, relative
 from impasto.losses.table import STYLE_LOSSES, StyleLoss
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, in_colours
-from impasto.objective.output import NOISE_STD, Weights, content_terms, output_terms
+from impasto.objective.output import NOISE_STD, Weights, content_distance, content_terms, output_terms
 from impasto.objective.perceptual import FeatureTerm, Perceptual, PixelTerm
 from impasto.training import sampling
 from impasto.training.data import placed
@@ -63,7 +63,8 @@ class ArbitraryStyle:
             code = self._code(targets, styles)
             seen = self.encoder(self._recoloured(contents, code), {*content_layers, *self._layers})
         output: Tensor = module(contents, code, feats=seen)
-        content = content_terms(content_layers, seen, weights=self.weights, distance=self._content_distance)
+        distance = content_distance(CONTENT, normalised=self.normalise_content)
+        content = content_terms(content_layers, seen, weights=self.weights, distance=distance)
         objective = Perceptual(
             self.encoder,
             features=(*content, *self._style_terms(targets)),
@@ -112,11 +113,6 @@ class ArbitraryStyle:
     def _recoloured(self, contents: Tensor, code: Feats) -> Tensor:
         """The contents in the colours of the styles, if the network recolours them."""
         return in_colours(contents, code[COLOURS]) if self.network.recolours else contents
-
-    def _content_distance(self, feats: Tensor, target: Tensor) -> Tensor:
-        if self.normalise_content:
-            feats, target = F.instance_norm(feats.float()), F.instance_norm(target.float())
-        return CONTENT(feats, target)
 
     def _style_terms(self, targets: Feats) -> Iterator[FeatureTerm]:
         for layer, share in self.style_layers.items() if self.weights.style else ():

@@ -15,13 +15,13 @@ from impasto.losses.distances import l2, relative
 from impasto.losses.statistics import Statistic
 from impasto.losses.table import STYLE_LOSSES, StyleLoss
 from impasto.nets.residual import Residual
-from impasto.objective.output import NOISE_STD, Weights, content_terms, output_terms
-from impasto.objective.perceptual import FeatureTerm, Perceptual
+from impasto.objective.output import NOISE_STD, Weights, content_distance, content_terms, output_terms
+from impasto.objective.perceptual import FeatureTerm, Perceptual, PixelTerm
 from impasto.training import sampling
 from impasto.training.data import Crops, placed
 
 Targets = Mapping[str, Sequence[Mapping[str, Statistic]]]
-"""By style loss, for each style, the ready statistic of each layer."""
+"""By style loss, for each style, the ready statistic of each layer, at one size of the pictures."""
 
 MULTI_STYLE = ("conditional", "sum", "average", "alternate")
 SCALES = ("relative", "papers")
@@ -94,16 +94,19 @@ class TrainedStyles:
     log(1 + r), see `arbitrary.tempered`. With `papers` they are squared errors of features, and of Gram matrices over
     their channels (Johnson et al. 2016, eq. 2 to 4), on which published weights such as 1e5 and 1e10 are based.
     The content target is the content as the network receives it: in the style's colours if the network recolours.
+    `normalise_content` and the sizes of the style loss are as for arbitrary networks.
     A network of one style paints every content in it; one of several paints each in the style of its loss.
     """
 
     network: Residual
     encoder: Encoder
-    targets: Targets
+    targets: Sequence[Targets]
+    """At each size of the style loss: the whole picture, half of it, and so on."""
     weights: Weights
     content_layers: Mapping[str, float]
     style_layers: Mapping[str, float]
     scale: str = "relative"
+    normalise_content: bool = False
     noise_std: float = NOISE_STD
     shown: tuple[Tensor, Sequence[Tensor]] | None = None
     """Contents `(n, 3, px, px)` of the samples, and the style pictures `(1, 3, px, px)` to show above them."""
@@ -120,17 +123,24 @@ class TrainedStyles:
         with torch.no_grad():
             targets = self.encoder(self.network.recoloured(contents, styles), content_layers) if content_layers else {}
         output: Tensor = module(contents, styles)
-        distance = relative(l2) if self.scale == "relative" else l2
+        distance = content_distance(relative(l2) if self.scale == "relative" else l2, normalised=self.normalise_content)
         content = content_terms(content_layers, targets, weights=self.weights, distance=distance)
+        levels = range(1, len(self.targets) if self.weights.style else 1)
         objective = Perceptual(
             self.encoder,
             features=(*content, *self._style_terms(batch.weights)),
-            pixels=output_terms(
-                self.weights,
-                output,
-                contents=contents,
-                paint=lambda noisy: module(noisy, styles),
-                noise_std=self.noise_std,
+            pixels=(
+                *(
+                    PixelTerm("style", 1, partial(self._smaller_style, weights=batch.weights, level=level))
+                    for level in levels
+                ),
+                *output_terms(
+                    self.weights,
+                    output,
+                    contents=contents,
+                    paint=lambda noisy: module(noisy, styles),
+                    noise_std=self.noise_std,
+                ),
             ),
         )
         return objective(output).parts
@@ -146,11 +156,16 @@ class TrainedStyles:
             columns = [module(contents, chosen).float() for chosen in each_style(self.network.styles, contents)]
         return sampling.table(contents, torch.stack(columns, 1), styles=torch.cat(list(styles)))
 
-    def _style_terms(self, weights: Tensor) -> Iterator[FeatureTerm]:
+    def _style_terms(self, weights: Tensor, *, level: int = 0) -> Iterator[FeatureTerm]:
         for layer, share in self.style_layers.items() if self.weights.style else ():
-            for name, targets in self.targets.items():
+            for name, targets in self.targets[level].items():
                 distance = partial(self._distances, name, [target[layer] for target in targets], weights)
-                yield FeatureTerm("style", layer, self.weights.style * share, distance)
+                yield FeatureTerm("style", layer, self.weights.style * share / len(self.targets), distance)
+
+    def _smaller_style(self, image: Tensor, *, weights: Tensor, level: int) -> Tensor:
+        """The weighted style loss of the image halved `level` times."""
+        terms = tuple(self._style_terms(weights, level=level))
+        return Perceptual(self.encoder, features=terms)(F.avg_pool2d(image, 2**level)).total
 
     def _distances(self, name: str, targets: Sequence[Statistic], weights: Tensor, feats: Tensor) -> Tensor:
         """The weighted distances of each content's statistic from those of its styles, the mean over contents."""
@@ -188,13 +203,13 @@ def papers_gram(moments: Tensor, target: Tensor) -> Tensor:
 
 
 def targets_of(
-    pictures: Sequence[Tensor], encoder: Encoder, *, layers: Sequence[str], losses: Sequence[str]
+    pictures: Sequence[Tensor], encoder: Encoder, *, layers: Sequence[str], losses: Sequence[str], level: int = 0
 ) -> dict[str, list[dict[str, Statistic]]]:
-    """The ready statistics of style pictures `(1, 3, h, w)` of any sizes."""
+    """The ready statistics of style pictures `(1, 3, h, w)` of any sizes, halved `level` times."""
     targets: dict[str, list[dict[str, Statistic]]] = {name: [] for name in losses}
     for picture in pictures:
         with torch.no_grad():
-            feats = encoder(picture, layers)
+            feats = encoder(F.avg_pool2d(picture, 2**level), layers)
         for name in losses:
             targets[name].append({layer: STYLE_LOSSES[name].target(feats[layer]) for layer in layers})
     return targets

@@ -81,7 +81,8 @@ def prepare(
         net = untrained(options, [style.name for style in styles], seed=fitting.seed) if network is None else network
     content_layers, style_layers = _layers(options, encoder)
     layers = [*content_layers, *style_layers]
-    sources.check_size(options.crop_px, encoder, layers=layers, stride=net.stride, smallest_px=net.smallest_px)
+    smallest_px = max(net.smallest_px, encoder.smallest_px(list(style_layers)) * 2 ** (options.sizes - 1))
+    sources.check_size(options.crop_px, encoder, layers=layers, stride=net.stride, smallest_px=smallest_px)
     pictures = [style_pixels(style, options.style_px) for style in styles]
     init_palette(net, pictures, weights=weights)
     listed = sources.listed_in("contents", options.contents) if contents is None else contents
@@ -122,11 +123,15 @@ def _task(
     return TrainedStyles(
         network=net,
         encoder=encoder,
-        targets=targets_of(pictures, encoder, layers=tuple(style_layers), losses=losses_of(options)),
+        targets=[
+            targets_of(pictures, encoder, layers=tuple(style_layers), losses=losses_of(options), level=level)
+            for level in range(options.sizes)
+        ],
         weights=_weights(options),
         content_layers=content_layers,
         style_layers=style_layers,
         scale=options.loss_scale,
+        normalise_content=options.normalise_content,
         shown=shown,
     )
 
