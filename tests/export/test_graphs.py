@@ -14,6 +14,7 @@ from impasto.export.conversion import onnx_model
 from impasto.export.graphs import Graph, arbitrary_graphs, encoder_graph, fast_graph, row_of
 from impasto.export.parity import checked, onnx_engine
 from impasto.nets import fast, table
+from impasto.nets.bands import band_covariances
 from impasto.nets.codes import code_from
 from impasto.nets.colours import colour_map
 from impasto.nets.layers import is_style_param
@@ -26,7 +27,7 @@ LITTLE = 0.05
 NETWORKS: dict[str, dict[str, Any]] = {
     "ours": {
         "widths": (4, 6), "blocks": 1, "outer_px": 3, "skips": True, "recolours": True, "upsampling": "bilinear",
-        "noise": True, "matches_palette": True,
+        "noise": True, "matches_palette": True, "matches_bands": True,
     },
     "half": {"widths": (6, 8), "blocks": 1, "outer_px": 3, "recolours": True, "unshuffle": 2},
     "tensorflow": {"widths": (4, 6), "blocks": 1, "padding": "same", "upsampling": "transposed", "tanh": (0.4, 0.5)},
@@ -42,6 +43,9 @@ def a_network(kind: str, *, styles: Sequence[str] = ("one",), preprocess: str = 
     if net.recolours:
         colours = torch.cat([torch.rand(len(styles), 3), 0.05 * torch.eye(3).flatten().expand(len(styles), 9)], dim=1)
         net.get_buffer("palette").copy_(colours.view_as(net.get_buffer("palette")))
+    if net.matches_bands:
+        contrast = band_covariances(torch.rand(len(styles), 3, 64, 64))
+        net.get_buffer("bands").copy_(contrast.view_as(net.get_buffer("bands")))
     card = Card(
         kind=fast.KIND,
         name=kind,

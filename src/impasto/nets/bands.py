@@ -8,6 +8,8 @@ Heeger & Bergen 1995, "Pyramid-based texture analysis/synthesis", match whole hi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -38,10 +40,9 @@ ROWS = 256  # of a picture that are copied as float32 at a time
 
 def halved(image: Tensor) -> Tensor:
     """Means of 2 × 2 pixels: `(b, c, h, w)` to `(b, c, ceil(h / 2), ceil(w / 2))`; an odd last row is repeated."""
-    odd = [length % 2 for length in image.shape[-2:]]
-    if exported() or any(odd):
-        image = F.pad(image, (0, odd[1], 0, odd[0]), mode="replicate")
-    return F.avg_pool2d(image, 2)
+    if exported():  # a row and column more are never too many: those of an even size are dropped
+        return F.avg_pool2d(F.pad(image, (0, 1, 0, 1), mode="replicate"), 2)
+    return F.avg_pool2d(image, 2, ceil_mode=True)
 
 
 def doubled(image: Tensor, like: Tensor) -> Tensor:
@@ -54,22 +55,27 @@ def upsampled(image: Tensor) -> Tensor:
     return F.interpolate(image, scale_factor=2, mode="bilinear")
 
 
-def covariance(image: Tensor) -> Tensor:
-    """Covariance `(b, 3, 3)` of the colours of `image` `(b, 3, h, w)`."""
-    return moments(image, covariances=True)[:, 1:]
+def bands_of(image: Tensor, count: int) -> list[Tensor]:
+    """The first `count` bands of a Laplacian pyramid of `image` `(b, c, h, w)`, fine to coarse, and the rest."""
+    bands = []
+    for _ in range(count):
+        small = halved(image)
+        bands.append(image - doubled(small, image))
+        image = small
+    return [*bands, image]
+
+
+def covariances(bands: Sequence[Tensor]) -> Tensor:
+    """The covariances `(b, bands, 3, 3)` of the colours of `bands`, each `(b, 3, h, w)`."""
+    return torch.stack([moments(band, covariances=True)[:, 1:] for band in bands], dim=1)
 
 
 @torch.no_grad()
 def band_covariances(picture: Tensor) -> Tensor:
     """The covariances of the bands of `picture` `(b, 3, h, w)`, fine to coarse, the rest last: `(b, 45)`, float32."""
     parts = (picture,) if exported() else torch.split(picture, ROWS, dim=2)
-    x = torch.cat([halved(part.float()) for part in parts], dim=2)
-    covariances = []
-    for _ in range(LEVELS):
-        small = halved(x)
-        covariances.append(covariance(x - doubled(small, x)))
-        x = small
-    return torch.stack([*covariances, covariance(x)], dim=1).flatten(1)
+    half = torch.cat([halved(part.float()) for part in parts], dim=2)
+    return covariances(bands_of(half, LEVELS)).flatten(1)
 
 
 def by_band(covariances: Tensor) -> Tensor:
@@ -77,21 +83,16 @@ def by_band(covariances: Tensor) -> Tensor:
     return covariances.view(-1, LEVELS + 1, 3, 3)
 
 
-def band_change(here: Tensor, target: Tensor) -> Tensor:
-    """The map `(b, 3, 3)` of a band to what is added to it, from its covariance to the `target` one."""
-    if exported():
-        return _band_change_of_other_engines(here, target)
-    eye = FLOOR * torch.eye(3, dtype=torch.float64, device=here.device)
-    gains, axes = torch.linalg.eigh(transport(here.double() + eye, target.double() + eye))
-    linear: Tensor = (axes * (gains**OVERLAP).clamp(1 / LIMIT, LIMIT)[:, None]) @ axes.mT
-    return (linear - eye / FLOOR).float()
+def band_changes(here: Tensor, target: Tensor) -> Tensor:
+    """The maps `(b, bands, 3, 3)` of bands to what is added to them, from their covariances to the `target` ones.
 
-
-def _band_change_of_other_engines(here: Tensor, target: Tensor) -> Tensor:
-    """`band_change` without eigenvalues, in float32; a power of `OVERLAP` is 1 and a quarter."""
-    eye = torch.eye(3, device=here.device)
-    linear = transport(here + FLOOR * eye, target + FLOOR * eye)
-    return limited(linear @ root(root(linear)), least=1 / LIMIT, most=LIMIT) - eye
+    Without eigenvalues, which few engines compute; the power `OVERLAP` is 1 and a quarter.
+    """
+    shape, wide = here.shape, torch.float32 if exported() else torch.float64
+    eye = torch.eye(3, dtype=wide, device=here.device)
+    linear = transport(*(value.reshape(-1, 3, 3).to(wide) + FLOOR * eye for value in (here, target)))
+    gains = limited(linear @ root(root(linear)), least=1 / LIMIT, most=LIMIT)
+    return (gains - eye).reshape(shape).float()
 
 
 def changed(band: Tensor, change: Tensor) -> Tensor:
@@ -106,12 +107,13 @@ def contrast_change(x: Tensor, targets: Tensor) -> Tensor:
 
     `x` is a whole picture, halved as often as there are bands above it. Its mean stays.
     """
-    if targets.shape[1] == 1:
-        return changed(x - x.mean((2, 3), keepdim=True), band_change(covariance(x), targets[:, 0]))
-    small = halved(x)
-    band = x - doubled(small, x)
-    coarse = contrast_change(small, targets[:, 1:])
-    return changed(band, band_change(covariance(band), targets[:, 0])) + doubled(coarse, x)
+    bands = bands_of(x, targets.shape[1] - 1)
+    changes = band_changes(covariances(bands), targets).unbind(1)
+    rest = bands.pop()
+    change = changed(rest - rest.mean((2, 3), keepdim=True), changes[-1])
+    for band, own in zip(reversed(bands), reversed(changes[:-1]), strict=True):
+        change = changed(band, own) + doubled(change, band)
+    return change
 
 
 def in_bands(image: Tensor, targets: Tensor) -> Tensor:

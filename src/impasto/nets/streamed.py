@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.image.resize import SizeHW
-from impasto.nets.bands import band_change, by_band, changed, contrast_change
+from impasto.nets.bands import band_changes, by_band, changed, contrast_change
 from impasto.nets.colours import colour_map, recoloured
 from impasto.nets.layers import Block, Layer, Norm
 from impasto.nets.lazy import (
@@ -91,7 +91,7 @@ class StripRenderer:
         def band(start: int, stop: int) -> Tensor:
             return half.rows(start, stop) - smooth.rows(start, stop)[..., : half.size_hw[1]]
 
-        change = band_change(self._moments(band, half.size_hw[0])[:, 1:], matrices[:, 0])
+        change = band_changes(self._moments(band, half.size_hw[0])[:, 1:], matrices[:, 0])
         coarse = doubled(held(contrast_change(quarter, matrices[:, 1:])))
         finest = Map(lambda start, stop: changed(band(start, stop), change), 3, half.size_hw, (*half.held, quarter))
         whole = summed(doubled(summed(coarse, finest)), source)
