@@ -21,6 +21,7 @@ from impasto.stylizers.any_style import any_style
 from impasto.stylizers.protocol import Mix, Style
 
 MOST_LEVELS = 2
+FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
 
 PIXELS = """(async () => {
@@ -106,6 +107,27 @@ def test_the_page_paints_from_a_file(
         assert (shown(page) - content * 255).abs().max() <= 1
         assert "WebAssembly · 80 × 72 px" in page.evaluate("document.getElementById('status').textContent")
         assert not [address for address in page.requests if address.startswith("http")]
+        assert page.errors == []
+
+
+@needs_chromium
+def test_the_camera_is_painted_until_it_is_stopped(
+    runtime: None, save_learned: Callable[..., Path], tmp_path: Path
+) -> None:
+    page_file = tmp_path / "page.html"
+    write_page(page_file, BrowserOptions(style=(str(save_learned(tmp_path / "one.safetensors")),), webgpu=False))
+    with chromium("--disable-gpu", *FAKE_CAMERA) as browser:
+        page = browser.page()
+        opened(page, page_file)
+        page.click("#camera")
+        page.wait("document.getElementById('status').textContent.includes('frames a second')")
+        page.evaluate("globalThis.first = impasto.state.photo.data.slice()")
+        page.wait("impasto.state.photo.data.some((level, i) => Math.abs(level - first[i]) > 20)")  # it shows a clock
+        page.click("#camera")
+        page.wait("impasto.state.camera === null && !impasto.state.painting")
+        assert page.evaluate("document.getElementById('camera').textContent") == "Camera"
+        chosen(page, 0)  # the last frame stays as the photo
+        assert page.evaluate("impasto.state.photo.width") == 256
         assert page.errors == []
 
 

@@ -91,7 +91,7 @@ def test_another_package_is_refused(registry: list[str], monkeypatch: pytest.Mon
 
 def test_offline_the_folder_is_named(registry: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMPASTO_OFFLINE", "1")
-    with pytest.raises(DownloadFailed, match="name a folder that has its files with `runtime`"):
+    with pytest.raises(DownloadFailed, match="set `runtime` to a folder with its files"):
         runtime_files(WASM)
     assert registry == []
 
@@ -105,7 +105,7 @@ def test_a_folder_is_enough(place: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_without_the_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"has no ort\.wasm\.min\.js; the package onnxruntime-web"):
+    with pytest.raises(WeightsError, match=r"has no ort\.wasm\.min\.js, which the package onnxruntime-web"):
         runtime_files(WASM, folder=tmp_path)
 
 

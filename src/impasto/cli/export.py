@@ -1,4 +1,4 @@
-"""`impasto export`: networks for other engines, and a page that paints without a server."""
+"""`impasto export`: networks for other engines, and a self-contained page for browsers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from impasto.cli.flags import takes_options
 from impasto.cli.models import Json, Quiet
 from impasto.config.export import BrowserOptions, OnnxOptions
 
-app = App(name="export", help="Networks for other engines: ONNX, OpenVINO, a page for browsers.", version_flags=())
+app = App(
+    name="export",
+    help="Export networks to ONNX and OpenVINO, or as a self-contained page for browsers.",
+    version_flags=(),
+)
 
 
 @app.command

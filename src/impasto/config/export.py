@@ -32,7 +32,8 @@ class BrowserOptions(Options, title="Page"):
     style: Annotated[
         tuple[str, ...],
         Doc(
-            "Styles on the page: trained styles, networks of several, pictures, saved styles. Without: compact-styles."
+            "Styles on the page: trained styles, networks with several styles, pictures, saved styles. Without: "
+            "compact-styles."
         ),
     ] = ()
     any: Annotated[bool, Doc("Accept pictures as styles on the page; embeds `network` and its encoder.")] = False

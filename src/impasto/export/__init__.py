@@ -1,1 +1,1 @@
-"""Networks written down for other engines: ONNX and OpenVINO files, and a page that paints in a browser."""
+"""Exports to other engines: ONNX and OpenVINO files, and a page that paints in a browser."""

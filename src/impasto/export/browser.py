@@ -1,4 +1,4 @@
-"""A page in one file that paints in a browser, without a server: networks, styles and runtime are inside."""
+"""A self-contained page that paints in a browser without a server: networks, styles and runtime are embedded."""
 
 from __future__ import annotations
 
@@ -50,24 +50,24 @@ SAMPLE = "chelsea"
 PAGE = "page"
 
 Tell = Callable[[int, int, str], None]
-"""Called with the finished steps, their number, and what is done next."""
+"""Called with the number of finished steps, the number of steps, and the name of the next one."""
 
 
 @dataclass
 class _Painters:
-    """Painters by the digest of their weights; styles of the same convolutions share one."""
+    """Painters by the digest of their weights; styles with the same convolutions share one."""
 
     by_base: dict[str, tuple[Painting, Tensor]] = field(default_factory=dict)
 
     def index(self, base: str, *, painting: Painting, row: Tensor) -> int:
-        """The place of the painter with these weights; `row` is an example of its styles."""
+        """The index of the painter with these weights; `row` has the parameters of an example style."""
         self.by_base.setdefault(base, (painting, row))
         return list(self.by_base).index(base)
 
 
 @dataclass(frozen=True)
 class PageInfo:
-    """What is in a page that was written."""
+    """A page that was written."""
 
     path: Path
     styles: tuple[str, ...]
@@ -82,12 +82,12 @@ def write_page(
     tell: Tell = lambda done, total, text: None,
     progress: Progress | None = None,
 ) -> PageInfo:
-    """Write the page to `path`; every network in it is compared with what it was written from.
+    """Write the page to `path`. Each exported network is compared with the original.
 
     Raises `ImageError`, `OptionError`, `UnknownName`, `WeightsError` and its kinds.
     """
     if path.suffix.lower() not in (".html", ".htm"):
-        raise OptionError(f"{path} does not end in .html, as pages do. Rename it.")
+        raise OptionError(f"{path} does not end in .html. Rename it.")
     engines = {"wasm": WASM} | ({"webgpu": WEBGPU} if options.webgpu else {})
     files = {kind: runtime_files(engine, folder=options.runtime, progress=progress) for kind, engine in engines.items()}
     painters, styles = _Painters(), list[dict[str, Any]]()
@@ -112,14 +112,14 @@ def write_page(
 
 
 def _sources(options: BrowserOptions) -> list[str]:
-    """The texts of the styles; a network stands for all of its own."""
+    """The texts of the styles; a network is replaced by its styles."""
     catalogue = StyleCatalogue()
     chosen = options.style or DEFAULT_STYLES
     return [text for name in chosen for text in (catalogue.sources([name]) if name in catalogue.networks else [name])]
 
 
 def _style(source: str, painters: _Painters, *, options: BrowserOptions) -> dict[str, Any]:
-    """A style as the page has it: its name, its painter, its parameters, and a picture of it."""
+    """A style of the page: its name, painter, parameters, thumbnail and licence."""
     prepared = prepare_style(
         source,
         network=options.network,
@@ -152,7 +152,7 @@ def _painting(prepared: PreparedStylizer) -> tuple[str, Painting, Tensor]:
 
 
 def _learner(painters: _Painters, options: BrowserOptions) -> tuple[Graph, int]:
-    """The graph from a style picture to a row of parameters, and the painter that takes them."""
+    """The graph from a style picture to a row of parameters, and the index of the painter that reads them."""
     network = table.loaded(options.network, precision="float32")
     _, learner = arbitrary_graphs(network)
     painting, row = arbitrary_painting(network)
@@ -189,7 +189,7 @@ def _page(
     engines: dict[str, Engine],
     files: dict[str, dict[str, bytes]],
 ) -> str:
-    """The HTML with everything inside; large parts are compressed, and read when they are needed."""
+    """The HTML with all parts embedded; large ones are compressed, and read on demand."""
     parts = {"description": json.dumps(described, ensure_ascii=False).encode(), **models}
     for kind, engine in engines.items():
         parts |= {

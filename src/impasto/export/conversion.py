@@ -29,10 +29,10 @@ SIDES = ("height", "width")
 
 
 def onnx_model(graph: Graph, *, size_hw: SizeHW | None = None) -> Any:
-    """`graph` as an `onnx.ModelProto` for pictures of any size, multiples of 8 px, or of `size_hw` alone.
+    """`graph` as an `onnx.ModelProto`, for pictures of any size in multiples of 8 px, or of `size_hw` only.
 
-    By torch's tracing exporter. The newer one (`dynamo=True`, onnxscript) gives as good a graph, but takes a minute of
-    processor time for compact-styles, where this one takes some seconds.
+    By torch's tracing exporter. The newer one (`dynamo=True`, onnxscript) writes an equivalent graph, but takes a
+    minute of CPU time for compact-styles instead of a few seconds.
     """
     onnx = optional("onnx", EXTRA, purpose="the export")
     free = {name: dict(enumerate(SIDES, start=2)) for name in (*graph.pictures, *graph.of_picture_size)}
@@ -57,7 +57,7 @@ def onnx_model(graph: Graph, *, size_hw: SizeHW | None = None) -> Any:
 
 
 def _with_size(model: Any, graph: Graph, *, size_hw: SizeHW) -> Any:
-    """The model for pictures of one size; the noise is still computed, since its planes are larger than the weights."""
+    """The model for pictures of one size. Noise is not folded, since its planes are larger than the weights."""
     from onnx import shape_inference
 
     for value in model.graph.input:
@@ -77,7 +77,7 @@ def _with_size(model: Any, graph: Graph, *, size_hw: SizeHW) -> Any:
 
 
 def _folded(model: Any) -> Any:
-    """The model with all that depends on no input computed, by ONNX Runtime."""
+    """The model with constants folded and redundant nodes removed by ONNX Runtime."""
     import onnx
 
     runtime = optional("onnxruntime", EXTRA, purpose="the export")
@@ -92,19 +92,19 @@ def _folded(model: Any) -> Any:
 
 def _describe(model: Any, graph: Graph) -> None:
     plain = [entry for entry in model.opset_import if entry.domain in {node.domain for node in model.graph.node}]
-    del model.opset_import[:]  # ONNX Runtime names its own, too
+    del model.opset_import[:]  # ONNX Runtime adds its own domains
     model.opset_import.extend(plain)
     model.producer_name, model.producer_version = "impasto", impasto.__version__
     del model.metadata_props[:]
     entry = model.metadata_props.add()
     entry.key, entry.value = "impasto", json.dumps({**graph.about, "multiple_px": MULTIPLE_PX}, ensure_ascii=False)
-    for node in model.graph.node:  # where each node comes from
+    for node in model.graph.node:  # stack traces
         node.doc_string = ""
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks on packages that are absent and on its own deprecated calls."""
+    """Without the exporter's warnings of absent packages and of its own deprecated calls."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

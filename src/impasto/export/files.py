@@ -1,4 +1,4 @@
-"""Networks written as files for other engines, each checked against the network that it is of."""
+"""Networks as files for other engines, each compared with its network before it is written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 
 @dataclass(frozen=True)
 class Written:
-    """A file, the inputs and outputs of its model with their shapes, and how far it is from the network."""
+    """A file, the shapes of its model's inputs and outputs, and its difference from the network."""
 
     path: Path
     name: str
@@ -41,7 +41,7 @@ class Written:
 def write_graphs(name: str, path: Path, *, options: OnnxOptions, progress: Progress | None = None) -> Iterator[Written]:
     """Write the network or trained style `name` to `path`; an arbitrary network gets a second file, `…-style`.
 
-    Each file is compared with the network first. Raises `OptionError`, `UnknownName`, `WeightsError` and its kinds.
+    Each model is compared with the network first. Raises `OptionError`, `UnknownName`, `WeightsError` and its kinds.
     """
     check_suffix(path, options.format)
     size = None if options.size is None else (options.size[1], options.size[0])
@@ -59,7 +59,7 @@ def check_suffix(path: Path, form: str) -> None:
 
 
 def graphs_of(name: str, options: OnnxOptions, *, progress: Progress | None = None) -> tuple[Graph, ...]:
-    """What is to be written of a network, encoder or trained style by name or file."""
+    """The graphs to export for a network, encoder or trained style, by name or file."""
     seed, styles = options.noise_seed, StyleCatalogue()
     if split_name(name).style or (name in styles.names and name not in styles.networks):
         at = styles.named(name)
@@ -87,14 +87,15 @@ def _written(graph: Graph, path: Path, *, options: OnnxOptions, size_hw: SizeHW 
 
 
 def _save_openvino(graph: Graph, model: Any, *, path: Path, size_hw: SizeHW | None) -> float:
-    """Write an OpenVINO model, `path` and its weights beside it in `.bin`; the difference."""
+    """Write an OpenVINO model to `path` and its weights to `.bin`; returns the difference."""
     openvino = optional("openvino", "openvino", purpose="an OpenVINO model")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "model.onnx"
         source.write_bytes(model.SerializeToString())
-        converted = openvino.convert_model(source)
+        core = openvino.Core()
+        converted = core.read_model(source)  # convert_model reports to the telemetry of OpenVINO
         precision = {"INFERENCE_PRECISION_HINT": "f32"}
-        compiled = openvino.Core().compile_model(converted, "CPU", precision)
+        compiled = core.compile_model(converted, "CPU", precision)
 
         def run(inputs: Arrays) -> list[Any]:
             return list(compiled(dict(inputs)).values())

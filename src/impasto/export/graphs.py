@@ -1,4 +1,4 @@
-"""What is written down for another engine: modules of plain tensors, and examples of their inputs."""
+"""Modules to export, with example inputs."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from impasto.nets.table import Network
 from impasto.stylizers.codes import code_of
 
 MULTIPLE_PX = 8
-"""Sides of pictures are multiples of this, which every network paints without cropping."""
+"""Sides of pictures are multiples of this, which no network needs to crop."""
 
 EXAMPLE_PX = 64  # side of the pictures that a module is traced with
-STYLE_PX = 256  # side of style pictures in a check: the deepest statistics are of some places
+STYLE_PX = 256  # side of style pictures in a check: the deepest layer still has 16 × 16 places
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A module to write down. `inputs` are examples by name; those in `pictures` are of any size, and so are
-    the outputs `of_picture_size`.
+    """A module to export. `inputs` are examples by name; those in `pictures` may have any size, as the outputs
+    `of_picture_size` do.
 
-    `about` is what a reader of the file needs to know, as plain values.
+    `about` is stored in the file's metadata.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Graph:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def of_size(self, size_hw: tuple[int, int], *, seed: int = 0) -> dict[str, Tensor]:
-        """Inputs with pictures of smooth colours and some noise, `size_hw` large."""
+        """Inputs with pictures of size `size_hw`, smooth colours and some noise."""
         draw = torch.Generator().manual_seed(seed)
         coarse = torch.rand(1, 3, 6, 6, generator=draw)
         smooth = nn.functional.interpolate(coarse, size=size_hw, mode="bicubic").clamp(0, 1)
@@ -56,8 +56,8 @@ class Graph:
 class Painting(nn.Module):
     """A network of one style, from and to RGB in `[0, 1]`, whose style parameters are an input.
 
-    `keys` and `sizes` say where the parameters lie in a row `(1, n)`. With a `table` `(styles, n)` the input is the
-    weight of each style; without keys there is no style input.
+    The style input is a row `(1, n)` of the parameters in the order of their keys. With a `table` `(styles, n)` it is
+    the weight of each style. A network without style parameters has no style input.
     """
 
     table: Tensor | None
@@ -119,7 +119,7 @@ class Features(nn.Module):
 
 @contextlib.contextmanager
 def _params_set(net: nn.Module, params: Mapping[str, Tensor]) -> Iterator[None]:
-    """`net` with other tensors in place of its own; `functional_call` refuses while a module is traced."""
+    """`net` with some of its tensors replaced. `torch.func.functional_call` does not work while tracing."""
     kept = []
     for key, value in params.items():
         owner, _, name = key.rpartition(".")
@@ -140,7 +140,7 @@ def row_of(params: Mapping[str, Tensor]) -> Tensor:
 
 
 def fast_graph(network: FastNetwork, *, seed: int = 0) -> Graph:
-    """A fast network; with several styles, the weight of each is an input that commonly adds up to 1."""
+    """A fast network; with several styles, it has an input for their weights, which commonly add up to 1."""
     maps = (network.preprocess, network.postprocess)
     about = _about(network) | {"styles": list(network.styles), "noise_seed": seed}
     image = _example()
@@ -157,9 +157,9 @@ def fast_graph(network: FastNetwork, *, seed: int = 0) -> Graph:
 
 
 def painter_of(network: FastNetwork) -> tuple[Painting, Tensor]:
-    """The painter of a fast network of one style with its parameters as input, and the row of them.
+    """The painter of a fast network of one style with its parameters as an input, and the row of its parameters.
 
-    A network without style parameters gets a row without numbers.
+    The row of a network without style parameters is empty.
     """
     params = network.style_params(network.styles[0])
     module = Painting(network.net, params=params, maps=(network.preprocess, network.postprocess))
@@ -167,7 +167,7 @@ def painter_of(network: FastNetwork) -> tuple[Painting, Tensor]:
 
 
 def row_graph(painting: Painting, row: Tensor, *, name: str) -> Graph:
-    """A painter whose second input is the row of a style's parameters."""
+    """A painter with the row of a style's parameters as second input."""
     inputs = {"image": _example()} | ({"style": row} if painting.sizes else {})
     return Graph(name, painting, inputs, ("painted",), ("image",), ("painted",))
 
@@ -175,7 +175,7 @@ def row_graph(painting: Painting, row: Tensor, *, name: str) -> Graph:
 def arbitrary_graphs(network: Network, *, seed: int = 0) -> tuple[Graph, Graph]:
     """The painter of an arbitrary network, and the graph that turns a style picture into its second input.
 
-    Raises `OptionError` for a network that paints by something else than norm parameters.
+    Raises `OptionError` for a network that does not predict norm parameters.
     """
     about = _about(network) | {"encoder": network.encoder.name, "noise_seed": seed}
     painting, row = arbitrary_painting(network, seed=seed)
@@ -189,8 +189,8 @@ def arbitrary_painting(network: Network, *, seed: int = 0) -> tuple[Painting, Te
     """The painter of an arbitrary network, and the row of an example style. Raises as `arbitrary_graphs` does."""
     if network.net.fast_network is None:
         raise OptionError(
-            f"{network.name} paints by the statistics of features; a network that predicts norm parameters is needed "
-            "for an export, as compact-any."
+            f"{network.name} paints by the statistics of features; only networks that predict norm parameters can be "
+            "exported, for example compact-any."
         )
     params = network.net.style_params(code_of(_example(STYLE_PX), network))
     net: Any = network.net.of_style(params)

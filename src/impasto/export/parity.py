@@ -1,4 +1,4 @@
-"""A written model compared with the network that it was written from."""
+"""Comparison of an exported model with its network."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from impasto.image.resize import SizeHW
 
 Arrays = Mapping[str, NDArray[np.float32]]
 Engine = Callable[[Arrays], list[NDArray[np.float32]]]
-"""A written model: arrays by the names of its inputs to those of its outputs, in their order."""
+"""An exported model: from input arrays by name to its outputs in order."""
 
 MOST_LEVELS = 1
-"""By how many of the 255 levels a pixel may differ in float32."""
+"""Largest difference of a pixel in levels of 255, in float32."""
 
 MOST_RELATIVE = 1e-3
-"""By how much features and style parameters may differ, relative to their root mean square."""
+"""Largest difference of features and style parameters, relative to their root mean square."""
 
 CHECKED_HW = ((64, 72), (136, 160))
-"""Sizes that a model of any size is checked with: not square, not that of the example, and odd once halved thrice."""
+"""Sizes for the check of a dynamic model: not square, other than the example, and odd after three halvings."""
 
 
 def onnx_engine(model: Any) -> Engine:
@@ -42,10 +42,10 @@ def onnx_engine(model: Any) -> Engine:
 
 
 def checked(graph: Graph, engine: Engine, *, size_hw: SizeHW | None = None) -> float:
-    """The largest difference between the graph's module and a written model of it.
+    """The largest difference between a graph's module and its exported model.
 
-    For pictures in levels of 255, otherwise relative to the root mean square. Raises `WeightsMismatch` where it is
-    above `MOST_LEVELS` or `MOST_RELATIVE`.
+    In levels of 255 for pictures, otherwise relative to the root mean square. Raises `WeightsMismatch` if it exceeds
+    `MOST_LEVELS` or `MOST_RELATIVE`.
     """
     painted = graph.outputs == ("painted",)
     most, worst = (MOST_LEVELS if painted else MOST_RELATIVE), 0.0
@@ -58,12 +58,12 @@ def checked(graph: Graph, engine: Engine, *, size_hw: SizeHW | None = None) -> f
         for one, other in zip(wanted, results, strict=True):
             compare = levels_apart if painted else _relative
             apart = compare(one.numpy(), other)
-            worst = worst if apart <= worst else apart  # also where it is not a number
+            worst = worst if apart <= worst else apart  # also for NaN
     if not worst <= most:
         unit = "levels of 255" if painted else "of the root mean square"
         raise WeightsMismatch(
-            f"the written model of {graph.name} differs from the network by {worst:.3g} {unit}; {most:g} is allowed. "
-            "It is not kept. Please report it."
+            f"the exported model of {graph.name} differs from the network by {worst:.3g} {unit}; {most:g} is allowed. "
+            "No file was written. Please report this."
         )
     return worst
 

@@ -1,4 +1,4 @@
-"""The noise of a network as one operator of a graph, with its definition in ONNX."""
+"""The noise of a network as an operator, with its definition in ONNX."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ NoisePlane <layer_key, seed> (height, width) => (plane)
 }
 """,
 )
-"""What `nets.noise.noise_plane` computes, in operators that every engine has; the normal numbers in float32."""
+"""`nets.noise.noise_plane` in standard operators, with the normal numbers in float32."""
 
 ROW_KEY = 0x9E3779B1  # of a layer, in `noise_plane`
 
 
 class _Plane(torch.autograd.Function):
-    """A noise plane; where a module is traced, one node."""
+    """A noise plane, traced as one node."""
 
     @staticmethod
     def forward(ctx: Any, height: Any, width: Any, layer: int, seed: int) -> Tensor:
@@ -96,7 +96,7 @@ class _Plane(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class TracedNoise:
-    """`nets.noise.SeededNoise` that a tracer can follow: whole planes, from the first row on."""
+    """A traceable `nets.noise.SeededNoise` of whole planes, starting at the first row."""
 
     seed: int = 0
 
@@ -108,7 +108,7 @@ class TracedNoise:
 
 
 def defined(model: Any) -> Any:
-    """`model` with the noise planes in plain operators."""
+    """`model` with noise planes expanded to standard operators."""
     from onnx import helper, inliner, parser
 
     if not any(node.domain == DOMAIN for node in model.graph.node):

@@ -1,4 +1,4 @@
-"""ONNX Runtime Web, the engine of the page: from the npm registry, or from a folder."""
+"""ONNX Runtime Web for the page, from the npm registry or a folder."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ PACKAGE = Entry(
     sha256="d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71",
     size_bytes=33_106_585,
     licence="MIT",
-    about="ONNX Runtime for browsers, of Microsoft",
+    about="ONNX Runtime for browsers, by Microsoft",
 )
 
-INSTEAD = "or name a folder that has its files with `runtime`"
+INSTEAD = "or set `runtime` to a folder with its files"
 
 
 @dataclass(frozen=True)
 class Engine:
-    """The files of one build of the runtime: its script, the loader of its WebAssembly module, and that module."""
+    """The files of a build of the runtime: script, loader of the WebAssembly module, and the module."""
 
     script: str
     loader: str
@@ -38,23 +38,25 @@ class Engine:
 
 
 WASM = Engine("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-"""The fastest on a processor, for every browser of these years."""
+"""For every current browser; the fastest build on a CPU."""
 
 WEBGPU = Engine("ort.jspi.min.js", "ort-wasm-simd-threaded.jspi.mjs", "ort-wasm-simd-threaded.jspi.wasm")
-"""With WebGPU, for browsers that suspend WebAssembly for a promise (JSPI); the build without JSPI is half as large
-again, and takes four times as long on a processor."""
+"""With WebGPU, for browsers with JavaScript Promise Integration (JSPI). The build without JSPI is 1.5 times as large,
+and takes four times as long on a CPU."""
 
 
 def runtime_files(engine: Engine, *, folder: Path | None = None, progress: Progress | None = None) -> dict[str, bytes]:
-    """The files of `engine` by name: from `folder`, which has them itself or in `dist`, or from the npm package.
+    """The files of `engine` by name, from `folder` (or its subfolder `dist`), or from the npm package.
 
-    The package is downloaded once, into the cache folder. Raises `WeightsError` for files that are missing or of
-    another version, and its kinds.
+    The package is downloaded once to the cache folder. Raises `WeightsError` and its kinds, also for missing files and
+    for files of another version.
     """
     names = (engine.script, engine.loader, engine.binary)
     files = dict(_from_package(names, progress) if folder is None else _from_folder(names, folder))
     if f"v{VERSION}".encode() not in files[engine.script][:1000]:
-        raise WeightsError(f"{engine.script} in {folder} is not of version {VERSION} of onnxruntime-web. Get that one.")
+        raise WeightsError(
+            f"{engine.script} in {folder} is not of version {VERSION} of onnxruntime-web. Use that version."
+        )
     return files
 
 
@@ -64,8 +66,8 @@ def _from_folder(names: tuple[str, ...], folder: Path) -> Iterator[tuple[str, by
         found = next((place for place in places if place.is_file()), None)
         if found is None:
             raise WeightsError(
-                f"{folder} has no {name}; the package onnxruntime-web {VERSION} has it in dist. "
-                "Name that folder, or leave out `runtime` to download it."
+                f"{folder} has no {name}, which the package onnxruntime-web {VERSION} has in its folder dist. Set "
+                "`runtime` to that folder, or omit it to download the package."
             )
         yield name, found.read_bytes()
 
@@ -73,7 +75,7 @@ def _from_folder(names: tuple[str, ...], folder: Path) -> Iterator[tuple[str, by
 def _from_package(names: tuple[str, ...], progress: Progress | None) -> Iterator[tuple[str, bytes]]:
     path = fetched(PACKAGE, progress=progress, instead=INSTEAD)
     if (digest := sha256_of(path)) != PACKAGE.sha256:
-        raise ChecksumMismatch(f"{path} has the sha256 {digest}; {PACKAGE.sha256} is right. Delete it, and try again.")
+        raise ChecksumMismatch(f"{path} has the sha256 {digest}; {PACKAGE.sha256} is needed. Delete it, and try again.")
     with tarfile.open(path) as package:
         for name in names:
             member = package.extractfile(f"package/dist/{name}")

@@ -1,4 +1,4 @@
-// The page: a photo or the camera, a style, how strongly, and the painting. The painting itself is the worker's.
+// The page: photo or camera, style, strength, and the painting, which the worker computes.
 const $ = (id) => document.getElementById(id);
 const view = $("view"), video = $("video");
 const state = { source: null, photo: null, painted: null, style: 0, engine: "", wanted: false, painting: false, camera: null, held: false };
@@ -6,7 +6,7 @@ const words = { webgpu: "WebGPU", wasm: "WebAssembly" };
 const address = new URLSearchParams(location.hash.slice(1));  // "#engine=wasm&size=256"
 let page, worker, calls = new Map(), count = 0;
 
-// What is inside the page, decompressed.
+// An embedded part of the page, decompressed.
 async function part(id) {
   const packed = await fetch(`data:application/gzip;base64,${$(id).textContent}`);
   return new Response(packed.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
@@ -37,10 +37,10 @@ async function startEngine(kind) {
   state.engine = kind;
 }
 
-// WebGPU where page and browser have it, otherwise WebAssembly; "#engine=wasm" in the address decides, too.
+// WebGPU if the page and the browser have it, otherwise WebAssembly; "#engine=wasm" in the address overrides this.
 async function start() {
   const asked = address.get("engine");
-  const suspends = "Suspending" in WebAssembly;  // the runtime for WebGPU needs it
+  const suspends = "Suspending" in WebAssembly;  // required by the WebGPU runtime
   const adapter = $("webgpu-script") && suspends && asked !== "wasm" && await navigator.gpu?.requestAdapter().catch(() => null);
   if (adapter) {
     try {
@@ -49,7 +49,7 @@ async function start() {
       if (asked === "webgpu") throw error;
       console.warn(`WebGPU does not start (${error.message}); WebAssembly paints.`);
     }
-  } else if (asked === "webgpu") throw new Error("This browser has no WebGPU that the page can use.");
+  } else if (asked === "webgpu") throw new Error("This browser does not support WebGPU with JSPI.");
   if (!state.engine) await startEngine("wasm");
   if (state.engine === "webgpu" && !address.has("size")) setSize(640);
 }
@@ -70,7 +70,7 @@ function pixelsOf(source, long) {
   return context.getImageData(0, 0, width, height);
 }
 
-// Paints ImageData of which both sides are multiples of `multiple_px`; also for scripts, as `impasto.paint`.
+// Paints ImageData with sides that are multiples of `multiple_px`; scripts call it as `impasto.painted`.
 async function painted(photo, style) {
   const pixels = photo.data.slice();
   const { levels, ms } = await ask({
@@ -97,7 +97,7 @@ async function paint() {
       tell(photo, state.camera ? `${(1000 / rate).toFixed(1)} frames a second` : `${(ms / 1000).toFixed(2)} s`);
     }
   } catch (error) {
-    problem(`That did not work: ${error.message}`);
+    problem(`The painting failed: ${error.message}`);
   } finally {
     state.painting = false;
     $("busy").hidden = true;
@@ -134,11 +134,11 @@ async function opened(file) {
     state.source = photo;
     await paint();
   } catch {
-    problem(`${file.name ?? "This"} is not a picture that this browser reads. Try a JPEG, PNG or WebP.`);
+    problem(`${file.name ?? "This"} is not a picture that this browser can read. Use JPEG, PNG or WebP.`);
   }
 }
 
-// A style picture of the visitor's own: the encoder reads it, and it joins the wall.
+// A style picture chosen by the visitor, which the encoder turns into style parameters.
 async function learned(file) {
   if (!file) return;
   $("busy").hidden = false;
@@ -150,7 +150,7 @@ async function learned(file) {
     fillWall();
     choose(page.styles.length - 1);
   } catch (error) {
-    problem(`${file.name} cannot be read as a style: ${error.message}`);
+    problem(`${file.name} cannot be used as a style: ${error.message}`);
   } finally {
     $("busy").hidden = true;
   }
@@ -190,7 +190,7 @@ async function startCamera() {
   try {
     state.camera = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user", width: 1280 } });
   } catch {
-    return problem("The camera cannot be used: there is none, or the browser does not allow it.");
+    return problem("No camera is available, or the browser denies access to it.");
   }
   video.srcObject = state.camera;
   await video.play();
@@ -275,5 +275,5 @@ async function open() {
 globalThis.impasto = { state, painted, choose, ready: open(), get page() { return page; } };
 impasto.ready.catch((error) => {
   $("status").textContent = "Not started";
-  problem(`The painter does not start: ${error.message}`);
+  problem(`The network does not start: ${error.message}`);
 });

@@ -1,5 +1,5 @@
-// The painter: ONNX Runtime Web is above this text. Messages come one at a time and are answered in their order.
-const KEPT = 3;  // sessions: a size that was painted before starts at once
+// The worker, which is appended to ONNX Runtime Web. Messages are handled one at a time, in order.
+const KEPT = 3;  // sessions, so that a previous size starts at once
 const sessions = new Map();
 let models = {}, provider = "wasm", queue = Promise.resolve();
 
@@ -21,11 +21,11 @@ async function start(data) {
   ort.env.wasm.numThreads = 1;  // a page from a file cannot share memory between threads
   ort.env.wasm.wasmBinary = data.binary;
   ort.env.wasm.wasmPaths = { mjs: URL.createObjectURL(new Blob([data.loader], { type: "text/javascript" })) };
-  await paint({ ...data.trial, pixels: new Uint8Array(4 * 64 * 64).fill(128), width: 64, height: 64 });  // errors show here
+  await paint({ ...data.trial, pixels: new Uint8Array(4 * 64 * 64).fill(128), width: 64, height: 64 });  // fails here if the engine does not work
   return {};
 }
 
-// A session for one size: what depends on the size alone, as the noise, is computed once.
+// A session for one size: operations that depend on the size only, as the noise, are folded.
 async function session(model, width, height) {
   const key = `${model} ${width} ${height}`;
   let made = sessions.get(key);
