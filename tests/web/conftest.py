@@ -16,7 +16,7 @@ import uvicorn
 
 from impasto.config.studio import StudioOptions
 from impasto.web.app import create_app
-from impasto.web.server import PatientProtocol
+from impasto.web.server import TimedProtocol
 
 TOKEN = "a-token-for-tests-only"
 
@@ -51,7 +51,7 @@ def served(**options: Any) -> Iterator[httpx.Client]:
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
-        http=PatientProtocol,
+        http=TimedProtocol,
         ws="none",
         log_level="critical",
         limit_concurrency=300,

@@ -305,7 +305,7 @@ def test_uploads_are_bounded_together(tmp_path: Path) -> None:
     bounded = store.Store(tmp_path, formats=store.PICTURES, longest_bytes=100, most=9, most_bytes=250)
     for i in range(4):
         (tmp_path / f"{i}.png").write_bytes(bytes(100))
-        bounded.add(store.Received(tmp_path / f"{i}.png", 100, str(i)), (1, 1), preview=b"x")
+        bounded.add(store.Received(tmp_path / f"{i}.png", 100, str(i)), preview=b"x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2-preview.jpg", "2.png", "3-preview.jpg", "3.png"]
     assert bounded.with_digest("1") is None
     assert bounded.with_digest("3") is bounded["3"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,35 @@ from PIL import Image
 
 pytestmark = needs_chromium
 
-DONE = "!document.querySelector('#download').hidden"
 STATUS = "document.querySelector('#status').textContent"
+HISTORY = "document.querySelectorAll('#history button').length"
+
+
+class Visit:
+    """An open page of the studio, and what was asked of the studio since."""
+
+    def __init__(self, page: Page, studio: httpx.Client) -> None:
+        self.page, self._studio = page, studio
+        self._before = page.evaluate(HISTORY)  # paintings of other tests are in the history, too
+
+    def opened(self, file: Path) -> None:
+        """Choose a photo or clip, and wait until it was painted."""
+        self.page.choose_files("#file", file)
+        self.added(1)
+
+    def added(self, count: int) -> None:
+        """Wait until the history has so many paintings more than when the page was opened."""
+        self.page.wait(f"{HISTORY} == {self._before + count}", timeout_s=240)
+
+    def jobs(self, **values: Any) -> list[dict[str, Any]]:
+        """The jobs of the studio with these values, oldest first."""
+        rows: list[dict[str, Any]] = self._studio.get("/api/jobs").json()["jobs"]
+        return [row for row in rows if values.items() <= row.items()]
+
+    def asked(self) -> dict[str, Any]:
+        """The request of the last painting that is not a draft."""
+        request: dict[str, Any] = self.jobs(kind="paint", draft=False)[-1]["request"]
+        return request
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +60,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(studio: httpx.Client, browser: Browser, token: str) -> Callable[..., Page]:
-    def opened(**viewport: Any) -> Page:
+def visit(studio: httpx.Client, browser: Browser, token: str) -> Callable[..., Visit]:
+    def opened(**viewport: Any) -> Visit:
         page = browser.page(**viewport)
         page.open(f"{studio.base_url}/#{token}")
         page.wait("document.body.dataset.ready", timeout_s=240)
         page.evaluate("document.querySelector('#size').value = 256")
-        return page
+        return Visit(page, studio)
 
     return opened
 
@@ -73,29 +99,8 @@ def clip_file(tmp_path: Path) -> Path:
     return path
 
 
-def painted(page: Page, photo: Path) -> None:
-    page.choose_files("#file", photo)
-    page.wait(DONE, timeout_s=240)
-
-
-def count_from(page: Page) -> Callable[[int], None]:
-    """Waits until so many paintings were added to the history, which also has those of other tests."""
-    before = page.evaluate("document.querySelectorAll('#history button').length")
-
-    def wait(added: int) -> None:
-        page.wait(f"document.querySelectorAll('#history button').length == {before + added}", timeout_s=240)
-
-    return wait
-
-
-def last_request(studio: httpx.Client) -> dict[str, Any]:
-    rows = [row for row in studio.get("/api/jobs").json()["jobs"] if row["kind"] == "paint" and not row["draft"]]
-    request: dict[str, Any] = rows[-1]["request"]
-    return request
-
-
-def test_the_page_offers_styles_and_every_option(open_page: Callable[..., Page], token: str) -> None:
-    page = open_page()
+def test_the_page_offers_styles_and_every_option(visit: Callable[..., Visit], token: str) -> None:
+    page = visit().page
     assert page.evaluate("document.querySelector('[data-key=wave]').getAttribute('aria-pressed')") == "true"
     assert page.evaluate("[...document.querySelectorAll('#all label')].some((l) => l.textContent == 'alpha')")
     assert token not in page.evaluate("document.documentElement.outerHTML + location.href")
@@ -104,8 +109,8 @@ def test_the_page_offers_styles_and_every_option(open_page: Callable[..., Page],
     assert page.errors == []
 
 
-def test_the_tiles_of_a_long_wall_do_not_overlap(open_page: Callable[..., Page]) -> None:
-    page = open_page()
+def test_the_tiles_of_a_long_wall_do_not_overlap(visit: Callable[..., Visit]) -> None:
+    page = visit().page
     page.evaluate("for (let i = 0; i < 30; i++) wall.append(wall.lastChild.cloneNode(true))")
     boxes = "[...wall.children].map((tile) => tile.getBoundingClientRect())"
     rows = page.evaluate(f"[...new Set({boxes}.map((box) => box.top))]")
@@ -113,8 +118,8 @@ def test_the_tiles_of_a_long_wall_do_not_overlap(open_page: Callable[..., Page])
     assert min(lower - upper for upper, lower in itertools.pairwise(rows)) >= height > 40
 
 
-def test_everything_has_a_name_for_a_screen_reader(open_page: Callable[..., Page]) -> None:
-    page = open_page()
+def test_everything_has_a_name_for_a_screen_reader(visit: Callable[..., Visit]) -> None:
+    page = visit().page
     page.evaluate("document.querySelector('#more').open = true")
     roles = {"button", "textbox", "slider", "checkbox", "combobox", "radio", "spinbutton", "link", "image", "img"}
     found = [node for node in page.accessible() if node["role"] in roles]
@@ -125,27 +130,27 @@ def test_everything_has_a_name_for_a_screen_reader(open_page: Callable[..., Page
 
 
 def test_a_photo_is_painted_and_every_step_can_be_taken_back(
-    open_page: Callable[..., Page], studio: httpx.Client, photo_file: Path
+    visit: Callable[..., Visit], studio: httpx.Client, photo_file: Path
 ) -> None:
-    page = open_page()
-    added = count_from(page)
-    painted(page, photo_file)
+    here = visit()
+    page = here.page
+    here.opened(photo_file)
     page.evaluate("document.querySelector('#strength').focus()")
     page.press("ArrowLeft")  # a change by keyboard is one of the slider: a draft, then the painting
-    added(2)
-    assert last_request(studio)["paint"]["strength"] == pytest.approx(0.95)
-    drafts = [row for row in studio.get("/api/jobs").json()["jobs"] if row["draft"]]
-    assert drafts
-    assert studio.get(f"/api/jobs/{drafts[-1]['id']}/result").status_code == 404
+    here.added(2)
+    assert here.asked()["paint"]["strength"] == pytest.approx(0.95)
+    draft = here.jobs(draft=True)[-1]
+    assert studio.get(f"/api/jobs/{draft['id']}/result").status_code == 404
     page.evaluate("document.body.focus()")
     page.press("z", modifiers=["Control"])
     page.wait("document.querySelector('#strength').value == 1")
     assert page.errors == []
 
 
-def test_before_and_after_by_mouse_keyboard_and_touch(open_page: Callable[..., Page], photo_file: Path) -> None:
-    page = open_page(touch=True, width=360, height=740)
-    painted(page, photo_file)
+def test_before_and_after_by_mouse_keyboard_and_touch(visit: Callable[..., Visit], photo_file: Path) -> None:
+    here = visit(touch=True, width=360, height=740)
+    page = here.page
+    here.opened(photo_file)
     page.tap("#viewer")
     page.wait("document.querySelector('#viewer.original')")
     page.evaluate("document.querySelector('#viewer').focus()")
@@ -164,43 +169,41 @@ def test_before_and_after_by_mouse_keyboard_and_touch(open_page: Callable[..., P
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
-def test_two_styles_are_mixed_and_brushed_where_they_belong(
-    open_page: Callable[..., Page], studio: httpx.Client, photo_file: Path
-) -> None:
-    page = open_page()
-    added = count_from(page)
-    painted(page, photo_file)
+def test_two_styles_are_mixed_and_brushed_where_they_belong(visit: Callable[..., Visit], photo_file: Path) -> None:
+    here = visit()
+    page = here.page
+    here.opened(photo_file)
     page.click("[data-key=scream]", modifiers=["Shift"])
     page.wait("document.querySelectorAll('#chosen input').length == 2")
-    added(2)
-    assert {style["name"] for style in last_request(studio)["styles"]} == {"wave", "scream"}
+    here.added(2)
+    assert {style["name"] for style in here.asked()["styles"]} == {"wave", "scream"}
     page.click("#masked")
     page.wait("document.querySelectorAll('#regions input').length == 2")
     x, y = page.place("#viewer")
     page.drag((x - 90, y), (x - 60, y + 20), (x - 30, y))
-    added(3)
-    assert ["mask" in style for style in last_request(studio)["styles"]] == [True, True]  # the other one has the rest
+    here.added(3)
+    assert ["mask" in style for style in here.asked()["styles"]] == [True, True]  # the other one has the rest
     page.click("#undo")
-    added(4)
-    assert ["mask" in style for style in last_request(studio)["styles"]] == [False, False]
+    here.added(4)
+    assert ["mask" in style for style in here.asked()["styles"]] == [False, False]
     assert page.errors == []
 
 
 def test_a_finished_picture_brings_its_settings_and_its_photo_back(
-    open_page: Callable[..., Page], studio: httpx.Client, photo_file: Path, painting_file: Path, tmp_path: Path
+    visit: Callable[..., Visit], studio: httpx.Client, photo_file: Path, painting_file: Path, tmp_path: Path
 ) -> None:
-    page = open_page()
-    added = count_from(page)
-    painted(page, photo_file)
+    here = visit()
+    page = here.page
+    here.opened(photo_file)
     page.choose_files("#style-file", painting_file)
-    added(2)
+    here.added(2)
     page.evaluate("document.querySelector('#strength').value = 0.4")
     page.evaluate("document.querySelector('#strength').onchange()")
-    added(3)
-    asked, id = last_request(studio), studio.get("/api/jobs").json()["jobs"][-1]["id"]
+    here.added(3)
+    asked, id = here.asked(), here.jobs(kind="paint", draft=False)[-1]["id"]
     (tmp_path / "result.png").write_bytes(studio.get(f"/api/jobs/{id}/result").content)
     page.evaluate("sessionStorage.removeItem('impasto-content')")
-    page = open_page()
+    page = visit().page
     page.choose_files("#file", tmp_path / "result.png")
     page.wait(f"{STATUS}.includes('settings')", timeout_s=120)
     assert page.evaluate("document.querySelector('#strength').value") == "0.4"
@@ -211,21 +214,15 @@ def test_a_finished_picture_brings_its_settings_and_its_photo_back(
     )
 
 
-def test_a_reload_finds_the_running_job(
-    open_page: Callable[..., Page], studio: httpx.Client, photo_file: Path, painting_file: Path
-) -> None:
-    page = open_page()
-    added = count_from(page)
-    painted(page, photo_file)
+def test_a_reload_finds_the_running_job(visit: Callable[..., Visit], photo_file: Path, painting_file: Path) -> None:
+    here = visit()
+    page = here.page
+    here.opened(photo_file)
     page.choose_files("#style-file", painting_file)
-    added(2)
+    here.added(2)
     page.wait("!document.querySelector('#refine').hidden")
-    steps = {"label": "steps", "value": "4000"}
-    page.evaluate(
-        "const steps = document.querySelector('[name=\"optimise.steps\"]');"
-        f"steps.value = {steps['value']}; steps.onchange()"
-    )
-    added(3)
+    page.evaluate("const e = document.querySelector('[name=\"optimise.steps\"]'); e.value = 4000; e.onchange()")
+    here.added(3)
     page.click("#refine")
     page.wait("!document.querySelector('#cancel').hidden", timeout_s=240)
     page.send("Page.reload")
@@ -236,20 +233,18 @@ def test_a_reload_finds_the_running_job(
     assert page.errors == []
 
 
-@pytest.mark.slow
 def test_a_clip_is_tried_on_three_frames_and_played_beside_its_painting(
-    open_page: Callable[..., Page], studio: httpx.Client, clip_file: Path
+    visit: Callable[..., Visit], clip_file: Path
 ) -> None:
-    page = open_page()
-    painted(page, clip_file)
+    here = visit()
+    page = here.page
+    here.opened(clip_file)
     assert page.evaluate("document.querySelectorAll('#frames button').length") == 3
     page.click("#paint-film")
-    page.wait("document.querySelectorAll('#queue li').length == 1")
     page.wait("!document.querySelector('#after-film').hidden", timeout_s=240)
-    ready = "['#before-film', '#after-film'].every((s) => document.querySelector(s).readyState >= 2)"
-    page.wait(ready)
+    page.wait("['#before-film', '#after-film'].every((s) => document.querySelector(s).readyState >= 2)")
     lengths = page.evaluate("['#before-film', '#after-film'].map((s) => document.querySelector(s).duration)")
     assert lengths == pytest.approx([0.8, 0.8], abs=0.05)
-    job = studio.get("/api/jobs").json()["jobs"][-1]
-    assert (job["kind"], job["state"], json.dumps(job["request"]["film"])[:1]) == ("film", "done", '"')
+    assert page.evaluate("document.querySelector('#queue').hidden")
+    assert [job["state"] for job in here.jobs(kind="film")] == ["done"]
     assert page.errors == []

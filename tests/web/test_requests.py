@@ -10,15 +10,16 @@ import pytest
 from impasto.config.job import Job
 from impasto.core.errors import OptionError
 from impasto.core.options import from_dict
-from impasto.web.requests import FILE_OPTIONS, form, job_options
+from impasto.web.requests import FILE_OPTIONS, Uploads, form, job_options
 
 NAMES = {"wave": "wave"}
-FILES = {"photo": Path("/srv/photo.png"), "brush": Path("/srv/brush.png")}
+FILES = {"photo": Path("/srv/photo.png"), "brush": Path("/srv/brush.png"), "saved": Path("/srv/saved.safetensors")}
+UPLOADS = Uploads(pictures=FILES.__getitem__, films=FILES.__getitem__, saved=FILES.__getitem__, sources=NAMES)
 
 
 def options(**body: Any) -> dict[str, Any]:
     request = {"content": "photo", "styles": [{"name": "wave"}], **body}
-    return job_options(request, path_of=lambda id: FILES[id], sources=NAMES)
+    return job_options(request, UPLOADS)
 
 
 def test_ids_become_files_and_options_a_job() -> None:
@@ -30,14 +31,22 @@ def test_ids_become_files_and_options_a_job() -> None:
     assert job.paint.strength == 0.5
 
 
+def test_saved_styles_and_the_rest_of_the_masks() -> None:
+    found = options(styles=[{"saved": "saved", "mask": "brush"}, {"name": "wave", "mask": "rest"}])
+    first, second = from_dict(Job, found, where="job").styles
+    assert (first.source, str(first.mask)) == ("/srv/saved.safetensors", "/srv/brush.png")
+    assert second.paints_rest
+
+
 @pytest.mark.parametrize(
     "text", ["../../etc/passwd", "/etc/passwd", "photo.png", "", "photo\x00", "file:///etc/passwd", "http://a/b.png"]
 )
-@pytest.mark.parametrize("field", ["content", "style", "mask", "name"])
+@pytest.mark.parametrize("field", ["content", "style", "saved", "mask", "name"])
 def test_no_path_or_address_is_taken(field: str, text: str) -> None:
     bodies: dict[str, dict[str, Any]] = {
         "content": {"content": text},
         "style": {"styles": [{"picture": text}]},
+        "saved": {"styles": [{"saved": text}]},
         "mask": {"styles": [{"name": "wave", "mask": text}]},
         "name": {"styles": [{"name": text}]},
     }
@@ -54,6 +63,7 @@ def test_no_path_or_address_is_taken(field: str, text: str) -> None:
         {"styles": "wave"},
         {"styles": [{"name": "wave"}] * 17},
         {"styles": [{"name": "wave", "picture": "photo"}]},
+        {"styles": [{"name": "wave", "saved": "saved"}]},
         {"styles": [{"source": "/etc/passwd"}]},
         {"styles": [3]},
         {"content": 3},
@@ -74,7 +84,7 @@ def test_bad_requests_are_refused(body: dict[str, Any]) -> None:
 
 def test_a_request_that_is_no_object() -> None:
     with pytest.raises(OptionError, match="not a JSON object"):
-        job_options([], path_of=lambda id: FILES[id], sources=NAMES)
+        job_options([], UPLOADS)
 
 
 def test_the_form_offers_every_option_but_files() -> None:

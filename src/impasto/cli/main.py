@@ -34,7 +34,7 @@ COMMANDS = {
     "redo": "Make a picture again from the recipe in its metadata.",
     "evaluate": "Measure a result against its content and style.",
     "analyze": "Look into pictures and encoders.",
-    "studio": "Open a local page to paint in.",
+    "studio": "Open a local web page for painting.",
     "export": "Networks for other engines, and a page that paints in a browser.",
     "style": "Keep styles in small files, and show them.",
     "models": "Weights: list, show, fetch, import.",

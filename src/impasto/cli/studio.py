@@ -1,4 +1,4 @@
-"""`impasto studio`: a local page to paint in."""
+"""`impasto studio`: a local web page for painting."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def studio(
     studio: StudioOptions,
     browser: Annotated[bool, Parameter(help="Open the page in a browser.")] = True,
 ) -> int:
-    """Open a local web page to paint in.
+    """Open a local web page for painting.
 
     The page and its HTTP API (docs/serve.md) listen on the loopback address; nothing leaves the machine. The address
-    contains a token, without which requests are refused. Ctrl-C stops the studio.
+    contains a token that every request needs. Ctrl-C stops the studio.
     """
     from impasto.api import StyleCatalogue
     from impasto.core.extras import optional
@@ -35,7 +35,7 @@ def studio(
 
     def started(address: str) -> None:
         print(address, flush=True)
-        print("The studio is open. Ctrl-C ends it.", file=sys.stderr)
+        print("The studio is running. Ctrl-C stops it.", file=sys.stderr)
         if browser:
             webbrowser.open(address)
 

@@ -1,4 +1,4 @@
-"""The studio's HTTP application: its routes, and how errors become answers."""
+"""The studio's HTTP application: routes, and errors as responses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DRAINED_BYTES, DRAINED_S = 4_000_000, 3.0
 
 
 def create_app(options: StudioOptions, *, token: str, names: tuple[str, ...]) -> Starlette:
-    """The application. `names` are the trained styles that it offers."""
+    """The application, with the trained styles `names`."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -70,6 +70,8 @@ def _routes() -> list[Route]:
         ("PUT", "/api/pictures", upload_routes.put_picture),
         ("GET", "/api/pictures/{id}", upload_routes.picture_preview),
         ("GET", "/api/pictures/{id}/recipe", upload_routes.picture_recipe),
+        ("PUT", "/api/saved-styles", upload_routes.put_saved_style),
+        ("GET", "/api/saved-styles/{id}", upload_routes.saved_thumbnail),
         ("PUT", "/api/films", upload_routes.put_film),
         ("GET", "/api/films/{id}", upload_routes.film_file),
         ("POST", "/api/jobs", job_routes.post_job),
@@ -85,13 +87,13 @@ def _routes() -> list[Route]:
 
 
 def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """A handler with the library's errors as JSON answers."""
+    """A handler that turns the library's errors into JSON responses."""
 
     async def answer(request: Request) -> Response:
         try:
             return await handler(request.app.state.studio, request)
         except UploadRefused as error:
-            await _drain(request)  # a client that still sends would see a reset, and not the answer
+            await _drain(request)  # a client that is still sending would get a reset instead of the response
             return JSONResponse({"error": str(error)}, status_code=error.status, headers={"connection": "close"})
         except QueueFull as error:
             return JSONResponse({"error": str(error)}, status_code=429, headers={"retry-after": "5"})
@@ -106,9 +108,9 @@ def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
 
 
 async def _drain(request: Request) -> None:
-    """Read the rest of a refused upload, up to `DRAINED_BYTES` and `DRAINED_S`; then the connection is closed."""
+    """Read the rest of a refused upload, up to `DRAINED_BYTES` and `DRAINED_S`, before the connection is closed."""
     left = DRAINED_BYTES
-    with contextlib.suppress(ClientDisconnect, TimeoutError, RuntimeError):  # the last one where all of it was read
+    with contextlib.suppress(ClientDisconnect, TimeoutError, RuntimeError):  # RuntimeError: all of it was read already
         async with asyncio.timeout(DRAINED_S):
             async for chunk in request.stream():
                 left -= len(chunk)
@@ -117,7 +119,7 @@ async def _drain(request: Request) -> None:
 
 
 async def page(studio: Studio, request: Request) -> Response:
-    """A file of the page; only names that are there are read."""
+    """A file of the page, looked up by name in its folder listing."""
     name = request.path_params.get("name", "index.html")
     known = {entry.name: entry for entry in PAGE.iterdir()}
     suffix = Path(name).suffix

@@ -1,4 +1,4 @@
-"""Films in the worker process: what an uploaded one holds, and painting it."""
+"""Films in the worker process: inspecting uploads, and painting."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from impasto.web.worker import Channel
 
 FRAMES_AT = (1 / 6, 1 / 2, 5 / 6)
-"""Where the frames lie that a look is tried on, in parts of the film's length."""
+"""Positions of the preview frames, as fractions of the film's length."""
 
 
 def inspect_film(path: str, *, most_pixels: int, most_s: float, folder: str) -> dict[str, Any]:
-    """Size and length of a film, and three of its frames, written to `folder` as PNG; raises for one over a limit."""
+    """Size and length of a film, and three of its frames, written to `folder` as PNG. Raises for one over a limit."""
     from impasto.api import Painting
     from impasto.core.errors import VideoUnreadable
     from impasto.video.source import opened
@@ -39,7 +39,7 @@ def inspect_film(path: str, *, most_pixels: int, most_s: float, folder: str) -> 
 
 
 def film(job: dict[str, Any], output: str, *, options: dict[str, Any], channel: Channel) -> dict[str, Any]:
-    """Paint a film to its end, or until the server asks to stop; what was painted is a film in either case."""
+    """Paint a film until finished or stopped by the server; the painted part is a complete file in both cases."""
     from impasto.api import Job
     from impasto.config.video import VideoOptions
     from impasto.core.options import from_dict

@@ -1,4 +1,4 @@
-"""Checks that every request passes before anything reads it: host, origin, token, length; and headers of answers."""
+"""Checks of every request before it is read: host, origin, token, length; and security headers of responses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 TOKEN_HEADER = "x-impasto-token"
 OPEN_PATHS = frozenset({"/", "/health"})
-"""Paths that answer without a token: the page itself holds no data."""
+"""Paths that need no token; the page itself contains no data."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
@@ -33,9 +33,9 @@ SECURITY_HEADERS = {
 
 @dataclass(frozen=True)
 class Rules:
-    """Whom the server answers. `hosts` are names without port; `longest_body` is in bytes.
+    """Which requests the server accepts. `hosts` are names without port; `longest_body` is in bytes.
 
-    `longer_bodies` are the paths that take more.
+    `longer_bodies` has other limits by path.
     """
 
     token: str
@@ -45,10 +45,9 @@ class Rules:
     open_paths: frozenset[str] = field(default=OPEN_PATHS)
 
     def refusal(self, method: str, path: str, *, headers: Headers) -> tuple[int, str] | None:
-        """Status and reason where a request is refused, None where it may pass.
+        """Status and reason of a refusal; None for an acceptable request.
 
-        The order is that of the cost of a mistake: the Host header first (DNS rebinding), then the origin, the token
-        and the announced length.
+        Checked in this order: the Host header (against DNS rebinding), the origin, the token, the content length.
         """
         if host_name(headers.get("host", "")) not in self.hosts:
             return 421, "this host name is not served here. Open the address that the studio printed."
@@ -73,13 +72,13 @@ class Rules:
 
 
 class Guard:
-    """ASGI middleware: refuses by `Rules`, and adds security headers to every answer."""
+    """ASGI middleware: applies `Rules`, and adds security headers to every response."""
 
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
         self.app, self.rules = app, rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -109,12 +108,12 @@ def host_name(host: str) -> str:
 
 
 def given_token(headers: Headers) -> str:
-    """The token that a request carries in its own header or as a bearer token; empty where there is none."""
+    """The token of a request, from its own header or as a bearer token; empty if there is none."""
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     return headers.get(TOKEN_HEADER) or (bearer.strip() if scheme.lower() == "bearer" else "")
 
 
 def served_hosts(host: str, more: Iterable[str] = ()) -> frozenset[str]:
-    """Host names that requests may be addressed to when the server listens on `host`."""
+    """Accepted host names of a server that listens on `host`."""
     own = {host_name(f"[{host}]" if ":" in host else host)} - {"0.0.0.0", "::"}
     return LOOPBACK | own | {name.lower() for name in more}

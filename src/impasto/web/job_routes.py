@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -14,8 +13,8 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from impasto.core.errors import OptionError
 from impasto.styles.catalogue import StyleCatalogue
 from impasto.web.jobs import FINISHED, StudioJob
-from impasto.web.requests import film_task, job_options, learn_task, sheet_task
-from impasto.web.store import Store, UploadRefused
+from impasto.web.requests import Uploads, film_task, job_options, learn_task, sheet_task
+from impasto.web.store import UploadRefused
 from impasto.web.studio import Studio
 from impasto.web.upload_routes import jpeg
 
@@ -27,19 +26,19 @@ async def post_job(studio: Studio, request: Request) -> Response:
     """Queue a painting of a picture or film; 202 with its row. A draft is painted from previews of the pictures."""
     body = await _json(request)
     live, draft = (isinstance(body, dict) and body.pop(name, False) is True for name in ("live", "draft"))
-    path_of = _path_of(studio.pictures, preview=draft)
+    uploads = _uploads(studio, previews=draft)
     if isinstance(body, dict) and "film" in body:
-        task = film_task(body, path_of=path_of, film_of=_path_of(studio.films), sources=studio.sources)
+        task = film_task(body, uploads)
     else:
-        task = {"kind": "paint", "job": job_options(body, path_of=path_of, sources=studio.sources)}
-    title = ", ".join(style.get("name", "picture") for style in body["styles"])
+        task = {"kind": "paint", "job": job_options(body, uploads)}
+    title = ", ".join(_title(studio, style) for style in body["styles"])
     return _submitted(studio, request, task=task, title=title, body=body, live=live, draft=draft)
 
 
 async def post_sheet(studio: Studio, request: Request) -> Response:
     """Queue a sheet of every trained style; 202 with its row."""
     body = await _json(request)
-    task = sheet_task(body, path_of=_path_of(studio.pictures))
+    task = sheet_task(body, _uploads(studio))
     return _submitted(studio, request, task=task, title="sheet", body=body)
 
 
@@ -48,7 +47,7 @@ async def post_style(studio: Studio, request: Request) -> Response:
     if not studio.options.learn:
         raise OptionError("this studio trains no styles.")
     body = await _json(request)
-    task = learn_task(body, path_of=_path_of(studio.pictures))
+    task = learn_task(body, _uploads(studio))
     name = task["name"]
     StyleCatalogue().check_new(name)
     if name in studio.sources or any(job.task.get("name") == name for job in studio.jobs.unfinished()):
@@ -63,8 +62,19 @@ def _submitted(
     return JSONResponse(job.row(), status_code=202)
 
 
-def _path_of(store: Store, *, preview: bool = False) -> Callable[[str], Path]:
-    return lambda id: store[id].preview if preview else store[id].path
+def _uploads(studio: Studio, *, previews: bool = False) -> Uploads:
+    """The uploads by id; with `previews`, the small JPEG of each picture."""
+    return Uploads(
+        pictures=lambda id: studio.pictures[id].preview if previews else studio.pictures[id].path,
+        films=lambda id: studio.films[id].path,
+        saved=lambda id: studio.saved[id].path,
+        sources=studio.sources,
+    )
+
+
+def _title(studio: Studio, style: Mapping[str, Any]) -> str:
+    """What the history calls a style."""
+    return str(style.get("name") or (studio.saved[style["saved"]].more["name"] if "saved" in style else "picture"))
 
 
 async def list_jobs(studio: Studio, request: Request) -> Response:

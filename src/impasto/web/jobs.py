@@ -1,4 +1,4 @@
-"""The queues of jobs: limits, states, events."""
+"""Job queues: limits, states, events."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from impasto.web.worker import Message
 
 FINISHED = frozenset({"done", "stopped", "failed", "cancelled"})
 LONG = frozenset({"film", "learn"})
-"""Kinds of jobs that take minutes: they have a process of their own, so that pictures need not wait for them."""
+"""Kinds of jobs that take minutes. They have a separate process, so that pictures do not wait for them."""
 
 ENDINGS = {"film": ".mp4", "learn": ""}
-"""Of the output of a kind of job, .png for the others; a training has a folder."""
+"""Suffix of the output by kind of job; others write .png. The output of a training is a folder."""
 
 LONG_GRACE_S = 60.0
-"""A film or a training that is asked to stop may take so long to keep what it has."""
+"""Time that a film or a training has to save its work after a stop request."""
 
 
 class QueueFull(ImpastoError):
-    """More jobs than the queue, or one client's part of it, takes."""
+    """The queue, or one client's share of it, is full."""
 
 
 @dataclass(eq=False)
 class StudioJob:
-    """A job on its way. `task` is what the worker is given; `state` is queued, running or one of `FINISHED`.
+    """A job. `task` is the message for the worker; `state` is queued, running or one of `FINISHED`.
 
-    `request` is what the client asked for, with its ids. A `live` one gives way to the client's next one; of one that
-    is a `draft` only the preview is kept.
+    `request` is the client's request, with ids instead of paths. A `live` job is cancelled by the client's next live
+    job. Only the preview of a `draft` is kept.
     """
 
     id: str
@@ -68,13 +68,13 @@ class StudioJob:
         return str(self.task["kind"])
 
     def row(self) -> dict[str, Any]:
-        """What clients see of it at every change."""
+        """The fields that clients receive."""
         names = ("id", "kind", "title", "state", "step", "steps", "size", "seconds", "method", "error", "version",
                  "previews", "live", "draft")  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
     def update(self, **values: Any) -> None:
-        """Change attributes, and wake everybody who watches."""
+        """Change attributes and notify those who follow `events`."""
         for name, value in values.items():
             setattr(self, name, value)
         self.previews += "preview" in values
@@ -87,7 +87,7 @@ class StudioJob:
         self.output.unlink(missing_ok=True) if ENDINGS.get(self.kind) != "" else shutil.rmtree(self.output, True)
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
-        """The job's row now and after each change, to its end; changes that come together are one."""
+        """The job's row now and after each change until it has finished; simultaneous changes are merged."""
         while True:
             changed = self.changed
             yield self.row()
@@ -98,9 +98,9 @@ class StudioJob:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueLimits:
-    """Jobs that may be unfinished, in all and of a client; finished ones that are kept; times of short and long ones.
+    """Maximum numbers of unfinished jobs (in total, per client) and of finished ones that are kept; time limits.
 
-    With `keeps_files` the outputs of older jobs stay in their folder.
+    With `keeps_files`, the outputs of forgotten jobs stay in their folder.
     """
 
     longest: int
@@ -112,7 +112,7 @@ class QueueLimits:
 
 
 class JobQueue:
-    """Jobs in order, one at a time in each of two worker processes, of which one takes the kinds in `LONG`."""
+    """First-in-first-out queues of two worker processes, the second of which runs the kinds in `LONG`."""
 
     def __init__(self, workers: tuple[WorkerProcess, WorkerProcess], folder: Path, *, limits: QueueLimits) -> None:
         self._workers, self._folder, self._limits = workers, folder, limits
@@ -153,11 +153,11 @@ class JobQueue:
         return job
 
     def unfinished(self, client: str | None = None) -> list[StudioJob]:
-        """Jobs that wait or run, of one client or of all."""
+        """Queued and running jobs, of one client or of all."""
         return [j for j in self._jobs.values() if j.state not in FINISHED and client in (None, j.client)]
 
     def cancel(self, job: StudioJob) -> None:
-        """Stop a job: one that waits ends at once, one that runs after its step, with what it has so far."""
+        """Stop a job: a queued one at once, a running one after its current step, keeping its work so far."""
         job.cancelled.set()
         if job.state == "queued":
             job.update(state="cancelled")
@@ -168,15 +168,15 @@ class JobQueue:
         return self._jobs[id]
 
     def __iter__(self) -> Iterator[StudioJob]:
-        """Every job that is kept, oldest first."""
+        """All jobs that are kept, oldest first."""
         return iter(list(self._jobs.values()))
 
     async def run(self) -> None:
-        """Work on whatever is queued, for ever."""
+        """Run queued jobs until this is cancelled."""
         await asyncio.gather(self._run(long=False), self._run(long=True))
 
     async def stop(self, timeout_s: float) -> None:
-        """Take no more jobs, cancel those that wait, and let the running ones keep what they have."""
+        """Accept no more jobs, cancel queued ones, and let running ones save their work."""
         self._stopping = True
         for job in self.unfinished():
             self.cancel(job)
@@ -223,7 +223,7 @@ class JobQueue:
 
     def _forget_old(self) -> None:
         finished = [job for job in self._jobs.values() if job.state in FINISHED]
-        drafts = [job for job in finished if job.draft]  # nobody comes back to them
+        drafts = [job for job in finished if job.draft]  # superseded by the next one
         old = {*drafts[:-4], *finished[: max(0, len(finished) - self._limits.most_kept)]}
         for job in old:
             del self._jobs[job.id]

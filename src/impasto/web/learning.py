@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from impasto.web.worker import Channel
 
 SAMPLE_EVERY = 5
-"""Steps between sample pictures: some seconds on two cores."""
+"""Steps between sample pictures, which is a few seconds on two cores."""
 
 
 def learn(
@@ -24,7 +24,7 @@ def learn(
 ) -> dict[str, Any]:
     """Train a style from a picture, and store it under `name` for all commands on this machine.
 
-    Stopped early, it is stored as far as it was trained.
+    A style that is stopped early is stored as trained so far.
     """
     from impasto.api import read
     from impasto.config.new_style import NewStyleFitOptions, NewStyleOptions
@@ -57,7 +57,7 @@ def learn(
 
 
 def folded(sheet: Tensor) -> Tensor:
-    """A sheet of samples, without the painting above them, in two blocks side by side: a tall strip fits no dialog."""
+    """A sheet of samples without the painting above, in two columns, since a tall strip does not fit into a dialog."""
     import torch
     from torch.nn.functional import pad
 

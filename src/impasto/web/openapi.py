@@ -37,6 +37,8 @@ _OPERATIONS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("put", "/api/pictures", "Upload a picture as the raw body", {"201": "application/json"}),
     ("get", "/api/pictures/{id}", "An uploaded picture, scaled down", {"200": "image/jpeg"}),
     ("get", "/api/pictures/{id}/recipe", "The options in a finished picture", {"200": "application/json"}),
+    ("put", "/api/saved-styles", "Upload a saved style as the raw body", {"201": "application/json"}),
+    ("get", "/api/saved-styles/{id}", "A photograph in an uploaded style", {"200": "image/jpeg"}),
     ("put", "/api/films", "Upload a film as the raw body", {"201": "application/json"}),
     ("get", "/api/films/{id}", "An uploaded film", {"200": "video/mp4"}),
     ("post", "/api/jobs", "Queue a painting, of a picture or of a film", {"202": "application/json"}),
@@ -88,10 +90,11 @@ def _request() -> dict[str, Any]:
         "type": "object",
         "properties": {
             "name": {"type": "string"},
-            "picture": {"type": "string", "description": "Id of an upload"},
+            "picture": {"type": "string", "description": "Id of an uploaded picture"},
+            "saved": {"type": "string", "description": "Id of an uploaded saved style"},
             "weight": {"type": "number"},
             "scale": {"type": "number"},
-            "mask": {"type": "string", "description": "Id of an upload"},
+            "mask": {"type": "string", "description": "Id of an uploaded picture, or rest: what other masks leave"},
         },
     }
     return {

@@ -1,4 +1,4 @@
-"""Pictures on their way in and out of the worker process."""
+"""Pictures into and out of the worker process."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 PREVIEW_PX = 1024
-"""Longest side of pictures that are sent while a painting grows."""
+"""Long side of the previews that are sent while painting."""
 
 
 def check_header(path: Path, most_pixels: int) -> None:
-    """Raise `ImageError` where a picture's header promises more pixels, over all frames, than `most_pixels`."""
+    """Raise `ImageError` if a picture's header declares more than `most_pixels` over all frames."""
     from PIL import Image
 
     from impasto.core.errors import ImageError

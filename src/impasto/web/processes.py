@@ -1,4 +1,4 @@
-"""Worker processes seen from the server: one task at a time, a time limit, and a new process where one dies."""
+"""Worker processes, seen from the server: one task at a time, with a time limit; a process that dies is replaced."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from impasto.web.worker import Message, work
 
 POLL_S = 0.05
 GRACE_S = 5.0
-"""A task that is asked to stop may take so long to finish its step; then the process is ended."""
+"""Time that a task has to finish its step after a stop request; then its process is killed."""
 
 START_S = 300.0
-"""A process may take so long to start."""
+"""Time limit for the start of a process."""
 
 DIED = "the painting process ended unexpectedly; a new one has started. Use a smaller size, or try again."
 
 
-LATE = "the job took longer than is allowed."
+LATE = "the job exceeded its time limit."
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long a task may run: for `timeout_s` or until it is `cancelled`, and then `grace_s` to keep what it has."""
+class TimeLimit:
+    """A task runs for `timeout_s`, or until `cancelled` is set, and then has `grace_s` to save its work."""
 
     timeout_s: float
     grace_s: float
@@ -38,7 +38,7 @@ class Patience:
 
 
 class WorkerProcess:
-    """A process that runs one task at a time; it starts with the first one."""
+    """A process that runs one task at a time and starts with the first one."""
 
     def __init__(self, *, memory_bytes: int, threads: int | None, target: Callable[..., None] = work) -> None:
         self._memory_bytes, self._threads, self._target = memory_bytes, threads, target
@@ -55,10 +55,11 @@ class WorkerProcess:
         cancelled: threading.Event | None = None,
         tell: Callable[[Message], None] = lambda message: None,
     ) -> Message:
-        """The last message of `task`, all others go to `tell` (called on the event loop).
+        """Run `task` and return its last message; all others go to `tell` (called on the event loop).
 
-        Setting `cancelled` asks the task to stop, as `timeout_s` does; `grace_s` later the process is ended. Of kind
-        `failed` then, and where the process died; `late` where the time was up and the task kept what it had.
+        When `cancelled` is set, or after `timeout_s`, the task is requested to stop; `grace_s` later its process is
+        killed. The message is then of kind `failed`, as when the process died. It is `late` if the task saved its work
+        after a timeout.
         """
         async with self._lock:
             loop = asyncio.get_running_loop()
@@ -67,10 +68,10 @@ class WorkerProcess:
                 loop.call_soon_threadsafe(tell, message)
 
             stop = cancelled or threading.Event()
-            allowed = Patience(timeout_s, grace_s, stop)
+            allowed = TimeLimit(timeout_s, grace_s, stop)
             return await asyncio.to_thread(self._exchange, task, allowed, tell=tell_loop)
 
-    def _exchange(self, task: Message, allowed: Patience, *, tell: Callable[[Message], None]) -> Message:
+    def _exchange(self, task: Message, allowed: TimeLimit, *, tell: Callable[[Message], None]) -> Message:
         try:
             connection = self._ready()
             self._number += 1
@@ -80,7 +81,7 @@ class WorkerProcess:
             self.close()
             return {"kind": "failed", "error": DIED}
 
-    def _listen(self, connection: Connection, allowed: Patience, *, tell: Callable[[Message], None]) -> Message:
+    def _listen(self, connection: Connection, allowed: TimeLimit, *, tell: Callable[[Message], None]) -> Message:
         deadline, stop_s = time.monotonic() + allowed.timeout_s, math.inf
         while True:
             if connection.poll(POLL_S):
@@ -112,23 +113,23 @@ class WorkerProcess:
             )
             self._process.start()
             theirs.close()
-            if not self._connection.poll(START_S):  # not the task's time: importing torch takes seconds
+            if not self._connection.poll(START_S):  # not part of the task's time: importing torch takes seconds
                 raise EOFError
             self._connection.recv()
         return self._connection
 
     @property
     def pid(self) -> int | None:
-        """The process's number, None before it has started."""
+        """The process id; None before the start."""
         return None if self._process is None else self._process.pid
 
     def end(self) -> None:
-        """End the process for good: no task starts another one."""
+        """Kill the process; no later task starts a new one."""
         self._ended = True
         self.close()
 
     def close(self) -> None:
-        """End the process."""
+        """Kill the process."""
         process, connection = self._process, self._connection
         self._process = self._connection = None
         if connection is not None:

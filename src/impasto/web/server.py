@@ -1,4 +1,4 @@
-"""Serving the studio: address, token, graceful stop, and connections that send nothing."""
+"""Serving the studio: address, token, graceful shutdown, and idle connections."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ HEADER_TIMEOUT_S = 10.0
 CONNECTIONS = 400
 
 
-class PatientProtocol(H11Protocol):
-    """HTTP that closes a connection whose first request has not arrived whole after `HEADER_TIMEOUT_S` (slow loris)."""
+class TimedProtocol(H11Protocol):
+    """HTTP that closes a connection whose first request is incomplete after `HEADER_TIMEOUT_S` (slow loris)."""
 
     def connection_made(self, transport: Any) -> None:
-        """Start the clock."""
+        """Start the timeout."""
         super().connection_made(transport)
         self._clock = asyncio.get_running_loop().call_later(HEADER_TIMEOUT_S, self._close_if_idle)
 
@@ -33,24 +33,24 @@ class PatientProtocol(H11Protocol):
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Cancel the timeout."""
         self._clock.cancel()
         super().connection_lost(exc)
 
 
 def check_exposure(options: StudioOptions) -> None:
-    """Raise `OptionError` where others could reach the studio without a token of the user's choice."""
+    """Raise `OptionError` if other machines could reach the studio without a token chosen by the user."""
     if not is_loopback(options.host) and not options.token:
         raise OptionError(
-            f"the host is {options.host}, which other machines can reach, and there is no `token`. Give one of 16 "
-            "characters or more."
+            f"the host is {options.host}, which other machines can reach, and there is no `token`. Set one of at least "
+            "16 characters."
         )
     if options.token is not None and len(options.token) < 16:
-        raise OptionError("the token is shorter than 16 characters. Give a longer one, or leave it out.")
+        raise OptionError("the token is shorter than 16 characters. Set a longer one, or none for a random token.")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server on `host`."""
+    """Whether a server on `host` is reachable from this machine only."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
@@ -58,9 +58,9 @@ def is_loopback(host: str) -> bool:
 
 
 def serve(options: StudioOptions, *, names: tuple[str, ...], started: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; a running job keeps what it has. `started` is given the address to open.
+    """Serve until Ctrl-C or SIGTERM; the running job saves its work. `started` is called with the address to open.
 
-    Raises `OptionError` for an address that cannot be listened on, or without a token for one that others can reach.
+    Raises `OptionError` if the address is in use, or is reachable from other machines without a token.
     """
     check_exposure(options)
     token = options.token or secrets.token_urlsafe(24)
@@ -75,7 +75,7 @@ def serve(options: StudioOptions, *, names: tuple[str, ...], started: Callable[[
     host = f"[{options.host}]" if ":" in options.host else options.host
     config = uvicorn.Config(
         create_app(options, token=token, names=names),
-        http=PatientProtocol,
+        http=TimedProtocol,
         ws="none",
         log_level="warning",
         access_log=False,

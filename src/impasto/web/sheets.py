@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SheetStopped(ImpastoError):
-    """The server asked to stop before the sheet was whole."""
+    """The server requested a stop before the sheet was finished."""
 
 
 def sheet(content: str, output: str, *, size: int, channel: Channel) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What clients send: streamed to files under names of our own, with bounds on size and number."""
+"""Uploads: streamed to files under generated names, with limits on size and number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from impasto.core.errors import ImpastoError
 CHUNK_TIMEOUT_S = 20.0
 
 Magic = tuple[tuple[int, bytes], ...]
-"""Bytes that a file of a format has at these places, each of them."""
+"""Offsets and the bytes that a file of a format has there, all of them."""
 
 PICTURES: Mapping[str, tuple[Magic, ...]] = {
     "png": (((0, b"\x89PNG\r\n\x1a\n"),),),
@@ -33,13 +33,14 @@ FILMS: Mapping[str, tuple[Magic, ...]] = {
     "gif": (((0, b"GIF89a"),),),
     "webp": (((0, b"RIFF"), (8, b"WEBPVP8X")),),
 }
-"""First bytes of the formats that are taken; the ending of a stored file follows from them, never from the client."""
+STYLES: Mapping[str, tuple[Magic, ...]] = {"safetensors": (((8, b'{"'),),)}
+"""First bytes of the accepted formats. They determine the suffix of a stored file; the client's name is ignored."""
 
 MAGIC_BYTES = 16
 
 
 class UploadRefused(ImpastoError):
-    """An upload that breaks a limit. `status` is the HTTP status that says so."""
+    """An upload that breaks a limit, with the HTTP status of the response."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -48,7 +49,7 @@ class UploadRefused(ImpastoError):
 
 @dataclass(frozen=True)
 class Received:
-    """A file that has come whole: its size in bytes and sha256."""
+    """A completely received file, its size in bytes and its sha256."""
 
     path: Path
     size_bytes: int
@@ -57,29 +58,28 @@ class Received:
 
 @dataclass(frozen=True)
 class Stored:
-    """A picture or film that was sent: its id, file, size in pixels and JPEG preview, which is a file, too.
+    """An uploaded picture, film or saved style: its id, its file, and the JPEG file of its preview, if it has one.
 
-    `more` are additional fields of the reply.
+    `more` are the other fields of the reply.
     """
 
     id: str
     file: Received
-    size: tuple[int, int]
     preview: Path
     more: Mapping[str, Any]
 
     @property
     def path(self) -> Path:
-        """The file as it was sent."""
+        """The uploaded file."""
         return self.file.path
 
     def row(self) -> dict[str, Any]:
         """The reply to the client."""
-        return {"id": self.id, "width": self.size[0], "height": self.size[1], **self.more}
+        return {"id": self.id, **self.more}
 
 
 class Store:
-    """Files in a folder by id; beyond `most` of them, or `most_bytes` together, the oldest ones go."""
+    """Files in a folder by id. With more than `most` files or `most_bytes`, the oldest ones are deleted."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
 
     async def receive(self, chunks: AsyncIterator[bytes]) -> Received:
-        """Write an upload to a file of a new name, counting while it comes.
+        """Write an upload to a new file, counting bytes as they arrive.
 
         Raises `UploadRefused`: 413 for too many bytes, 408 for a pause of `CHUNK_TIMEOUT_S`, 415 for another format.
         """
@@ -111,7 +111,7 @@ class Store:
                     digest.update(chunk)
                     start += chunk[: MAGIC_BYTES - len(start)]
                     if not ending and len(start) == MAGIC_BYTES:
-                        ending = self._ending(start)  # the rest of another format is not waited for
+                        ending = self._ending(start)  # fail before the rest arrives
                 size_bytes = file.tell()
             final = path.rename(path.with_suffix(f".{ending or self._ending(start)}"))
             return Received(final, size_bytes, digest.hexdigest())
@@ -119,11 +119,11 @@ class Store:
             path.unlink(missing_ok=True)
             raise
 
-    def add(self, file: Received, size: tuple[int, int], *, preview: bytes, **more: Any) -> Stored:
-        """Keep a received file that turned out to be what it should be."""
+    def add(self, file: Received, *, preview: bytes = b"", **more: Any) -> Stored:
+        """Keep a received file that was checked."""
         beside = file.path.with_name(f"{file.path.stem}-preview.jpg")
         beside.write_bytes(preview)
-        stored = Stored(file.path.stem, file, size, beside, more)
+        stored = Stored(file.path.stem, file, beside, more)
         self._stored[stored.id] = stored
         while len(self._stored) > self._most or self._size_bytes > self._most_bytes:
             _, oldest = self._stored.popitem(last=False)
@@ -140,11 +140,11 @@ class Store:
         return self._stored[id]
 
     def with_digest(self, sha256: str) -> Stored | None:
-        """The newest file of this content; None where there is none."""
+        """The newest file with this digest; None if there is none."""
         return next((s for s in reversed(self._stored.values()) if s.file.sha256 == sha256), None)
 
     def _ending(self, start: bytes) -> str:
-        """The ending for a file by its first bytes."""
+        """The suffix of a file by its first bytes."""
         for ending, magics in self._formats.items():
             if any(all(start[at:].startswith(part) for at, part in magic) for magic in magics):
                 return ending

@@ -1,4 +1,4 @@
-"""What the studio's handlers share: uploads, styles, the queue, and the processes that work."""
+"""State shared by the studio's handlers: uploads, styles, the job queue, and the worker processes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from impasto.image.formats import READABLE_SUFFIXES
 from impasto.styles.text import CODE_SUFFIX
 from impasto.web.jobs import JobQueue, QueueLimits, StudioJob
 from impasto.web.processes import WorkerProcess
-from impasto.web.store import FILMS, PICTURES, Store
+from impasto.web.store import FILMS, PICTURES, STYLES, Store
 
 STOP_S = 8.0
-"""The running job has so long to keep what it has when the server ends."""
+"""Time that the running job has to save its work when the server stops."""
 
 
 @dataclass
 class Studio:
-    """The state of a server. `sources` has the text of each style that it offers by its name.
+    """The state of a server. `sources` maps the names of its styles to their texts.
 
-    `inspector` decodes uploads, `painter` paints pictures, `trainer` films and styles; the last one starts when needed.
+    `inspector` decodes uploads, `painter` paints pictures, `trainer` paints films and trains styles; it starts on
+    demand.
     """
 
     options: StudioOptions
@@ -34,12 +35,13 @@ class Studio:
     trainer: WorkerProcess
     pictures: Store
     films: Store
+    saved: Store
     jobs: JobQueue
     thumbnails: dict[str, bytes] = field(default_factory=dict)
 
     @classmethod
     def of(cls, options: StudioOptions, folder: Path, *, names: tuple[str, ...]) -> Studio:
-        """A studio with its files in `folder` (finished pictures in `options.keep`) and trained styles of `names`."""
+        """A studio with its files in `folder` (finished pictures in `options.keep`) and the trained styles `names`."""
         memory_bytes = int(options.memory_gb * 1e9)
         painter, trainer = (WorkerProcess(memory_bytes=memory_bytes, threads=options.threads) for _ in range(2))
         limits = QueueLimits(
@@ -57,6 +59,7 @@ class Studio:
             painter=painter,
             trainer=trainer,
             pictures=Store(folder / "pictures", formats=PICTURES, longest_bytes=int(options.upload_mb * 1e6)),
+            saved=Store(folder / "saved", formats=STYLES, longest_bytes=int(options.upload_mb * 1e6)),
             films=Store(folder / "films", formats=FILMS, longest_bytes=int(options.film_mb * 1e6), most=20),
             jobs=JobQueue((painter, trainer), options.keep or folder / "results", limits=limits),
         )
@@ -64,18 +67,18 @@ class Studio:
         return studio
 
     def offer(self, job: StudioJob) -> None:
-        """Put a style that was trained on the wall."""
+        """Add a newly trained style."""
         self.sources[job.task["name"]] = job.task["name"]
 
     async def warm_up(self) -> None:
-        """Start both processes of pictures, so that the first one does not wait for them."""
+        """Start the processes for pictures before the first one arrives."""
         style = next(iter(self.sources.values()), "")
         task = {"kind": "ready", "folder": str(self.folder)}
         starts = ((self.inspector, ""), (self.painter, style))
         await asyncio.gather(*(worker.run({**task, "style": text}, timeout_s=120) for worker, text in starts))
 
     async def close(self) -> None:
-        """Let running jobs keep what they have, and end the processes."""
+        """Let running jobs save their work, and end the processes."""
         with contextlib.suppress(asyncio.CancelledError):
             await self.jobs.stop(STOP_S)
         for worker in (self.inspector, self.painter, self.trainer):
@@ -83,7 +86,7 @@ class Studio:
 
 
 def saved_styles(folder: Path | None) -> dict[str, str]:
-    """The pictures and saved styles in a folder by their names. Raises `OptionError` where there is none."""
+    """The pictures and saved styles in a folder by name. Raises `OptionError` if there is no such folder."""
     if folder is None:
         return {}
     if not folder.is_dir():

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from impasto.config.job import REST
 from impasto.core.errors import OptionError
 from impasto.core.paths import sha256_of
 from impasto.styles.text import CODE_SUFFIX, SIGN, may_be_name
@@ -36,41 +37,58 @@ def kind_of(source: str) -> str:
 
 
 async def thumbnail(studio: Studio, request: Request) -> Response:
-    """A photograph in a style; painted once."""
-    name = request.path_params["name"]
-    source = studio.sources[name]
-    if name not in studio.thumbnails:
+    """A sample photograph in a style; painted once."""
+    return await _thumbnail(studio, studio.sources[request.path_params["name"]])
+
+
+async def put_saved_style(studio: Studio, request: Request) -> Response:
+    """Receive a saved style as the raw body; 201 with its id and name."""
+    file = await studio.saved.receive(request.stream())
+    last = await _inspected(studio, file, task={"kind": "inspect_style"}, timeout_s=INSPECT_TIMEOUT_S)
+    return JSONResponse(studio.saved.add(file, name=last["name"]).row(), status_code=201)
+
+
+async def saved_thumbnail(studio: Studio, request: Request) -> Response:
+    """A sample photograph in an uploaded style; painted once."""
+    return await _thumbnail(studio, str(studio.saved[request.path_params["id"]].path))
+
+
+async def _thumbnail(studio: Studio, source: str) -> Response:
+    if source not in studio.thumbnails:
         task = {"kind": "thumbnail", "style": source, "px": THUMBNAIL_PX, "folder": str(studio.folder)}
         last = await studio.painter.run(task, timeout_s=studio.options.timeout_s)
-        studio.thumbnails[name] = _checked(last)["preview"]
-    return jpeg(studio.thumbnails[name])
+        if last["kind"] == "failed":
+            raise OptionError(last["error"])
+        studio.thumbnails[source] = last["preview"]
+    return jpeg(studio.thumbnails[source])
 
 
 async def put_picture(studio: Studio, request: Request) -> Response:
-    """Take a picture as the raw body; 201 with its id, and whether it is `painted`: carries a recipe."""
+    """Receive a picture as the raw body; 201 with its id, size, and whether it is `painted`, i.e. has a recipe."""
     file = await studio.pictures.receive(request.stream())
     task = {"kind": "inspect", "most_pixels": int(studio.options.megapixels * 1e6), "preview_px": PREVIEW_PX}
     last = await _inspected(studio, file, task=task, timeout_s=INSPECT_TIMEOUT_S)
-    stored = studio.pictures.add(file, tuple(last["size"]), preview=last["preview"], painted=last["painted"])
+    width, height = last["size"]
+    stored = studio.pictures.add(file, preview=last["preview"], width=width, height=height, painted=last["painted"])
     return JSONResponse(stored.row(), status_code=201)
 
 
 async def put_film(studio: Studio, request: Request) -> Response:
-    """Take a film as the raw body; 201 with its id and the ids of three of its frames, which are pictures."""
+    """Receive a film as the raw body; 201 with its id and the ids of three of its frames as pictures."""
     file = await studio.films.receive(request.stream())
     most_pixels = int(studio.options.megapixels * 1e6)
     task = {"kind": "inspect_film", "most_pixels": most_pixels, "most_s": studio.options.film_s}
     task |= {"folder": str(studio.folder / "pictures")}
     last = await _inspected(studio, file, task=task, timeout_s=FILM_TIMEOUT_S)
-    size = tuple(last["size"])
+    size = dict(zip(("width", "height"), last["size"], strict=True))
     frames = [_kept(studio.pictures, frame, size=size) for frame in last["frames"]]
     numbers = {name: last[name] for name in ("duration_s", "fps")}
-    stored = studio.films.add(file, size, preview=last["frames"][0]["preview"], frames=frames, **numbers)
+    stored = studio.films.add(file, frames=frames, **size, **numbers)
     return JSONResponse(stored.row(), status_code=201)
 
 
 async def _inspected(studio: Studio, file: Received, *, task: Message, timeout_s: float) -> Message:
-    """What the worker found in a file. Raises `UploadRefused`, and removes the file, where it is not what it should."""
+    """The worker's findings about an upload. An unusable one is removed, and raises `UploadRefused`."""
     last = await studio.inspector.run({**task, "path": str(file.path)}, timeout_s=timeout_s)
     if last["kind"] == "failed":
         file.path.unlink(missing_ok=True)
@@ -78,14 +96,14 @@ async def _inspected(studio: Studio, file: Received, *, task: Message, timeout_s
     return last
 
 
-def _kept(pictures: Store, frame: Mapping[str, Any], *, size: tuple[int, int]) -> str:
+def _kept(pictures: Store, frame: Mapping[str, Any], *, size: Mapping[str, int]) -> str:
     path = Path(frame["path"])
     received = Received(path, path.stat().st_size, sha256_of(path))
-    return pictures.add(received, size, preview=frame["preview"]).id
+    return pictures.add(received, preview=frame["preview"], **size).id
 
 
 async def film_file(studio: Studio, request: Request) -> Response:
-    """An uploaded film, as it was sent."""
+    """An uploaded film, unchanged."""
     path = studio.films[request.path_params["id"]].path
     return FileResponse(path, media_type=FILM_TYPES[path.suffix], filename=f"film{path.suffix}")
 
@@ -96,18 +114,22 @@ async def picture_preview(studio: Studio, request: Request) -> Response:
 
 
 async def picture_recipe(studio: Studio, request: Request) -> Response:
-    """The options in the metadata of an uploaded picture that impasto made, with the ids of inputs that are here."""
+    """The options in the metadata of an uploaded painting, with the ids of its inputs that are still stored."""
     path = studio.pictures[request.path_params["id"]].path
     last = await studio.inspector.run({"kind": "recipe", "path": str(path)}, timeout_s=INSPECT_TIMEOUT_S)
     if last["kind"] == "failed":
-        raise OptionError("the picture carries no recipe of impasto.")
-    here = {name: studio.pictures.with_digest(digest) for name, digest in last["inputs"].items()}
-    ids = {name: stored.id for name, stored in here.items() if stored is not None}
-    return JSONResponse(public_recipe(last["job"], ids, sources=studio.sources))
+        raise OptionError("the picture has no recipe of impasto.")
+    pictures, saved = (
+        {name: stored.id for name, digest in last["inputs"].items() if (stored := store.with_digest(digest))}
+        for store in (studio.pictures, studio.saved)
+    )
+    return JSONResponse(public_recipe(last["job"], pictures, saved=saved, sources=studio.sources))
 
 
-def public_recipe(job: Mapping[str, Any], ids: Mapping[str, str], *, sources: Mapping[str, str]) -> dict[str, Any]:
-    """The options of a recipe without its files: styles by name, and pictures by the ids of uploads where there are."""
+def public_recipe(
+    job: Mapping[str, Any], ids: Mapping[str, str], *, saved: Mapping[str, str], sources: Mapping[str, str]
+) -> dict[str, Any]:
+    """The options of a recipe without its files: styles by name, and uploads by their ids where they are still here."""
     names = {source: name for name, source in sources.items()}
     rows = []
     for style in job.get("styles", []):
@@ -116,19 +138,17 @@ def public_recipe(job: Mapping[str, Any], ids: Mapping[str, str], *, sources: Ma
             row["name"] = names[style["source"]]
         elif style["source"] in ids:
             row["picture"] = ids[style["source"]]
-        if style.get("mask") in ids:
+        elif style["source"] in saved:
+            row["saved"] = saved[style["source"]]
+        if style.get("mask") == str(REST):
+            row["mask"] = str(REST)
+        elif style.get("mask") in ids:
             row["mask"] = ids[style["mask"]]
         rows.append(row)
     groups = {key: value for key, value in job.items() if key not in ("content", "styles")}
     return {"content": ids.get(str(job.get("content"))), "styles": rows, "options": groups}
 
 
-def _checked(message: Message) -> Message:
-    if message["kind"] == "failed":
-        raise OptionError(message["error"])
-    return message
-
-
 def jpeg(data: bytes) -> Response:
-    """An answer with a JPEG."""
+    """A JPEG response."""
     return Response(data, media_type="image/jpeg")

@@ -1,4 +1,4 @@
-"""The process that decodes and paints: what a client sends is never decoded in the server itself."""
+"""The worker process, which decodes and paints. Uploads are never decoded in the server process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from impasto.web import films, learning, sheets
 from impasto.web.pictures import PREVIEW_PX, as_jpeg, check_header
 
 PREVIEW_EVERY_S = 0.25
+MOST_LETTERS = 60  # of the name of a saved style
 
 Message = dict[str, Any]
 
 
 def work(connection: Connection, memory_bytes: int, *, threads: int | None) -> None:
-    """Answer tasks until the connection closes. Each answer ends with a message of kind `done` or `failed`."""
+    """Run tasks until the connection closes. The last message of each is of kind `done` or `failed`."""
     _limit_memory(memory_bytes)
     import torch
 
@@ -35,18 +36,18 @@ def work(connection: Connection, memory_bytes: int, *, threads: int | None) -> N
             task = connection.recv()
         except (EOFError, OSError):
             return
-        if task["kind"] != "stop":  # one that came after its task had ended
+        if task["kind"] != "stop":  # a stop request that arrived after the end of its task
             connection.send(tasks.answer(task))
 
 
 class Channel:
-    """What a running task tells the server, and whether the server asks it to stop."""
+    """The connection of a running task to the server: progress goes out, stop requests come in."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection, self._sent, self.number = connection, 0.0, 0
 
     def tell(self, step: int, steps: int, *, preview: Callable[[], bytes] | None = None) -> bool:
-        """Report a step, at most every `PREVIEW_EVERY_S`; `preview` is made only where it is sent. Whether it was."""
+        """Report a step, at most every `PREVIEW_EVERY_S`; whether it was sent. `preview` is called only then."""
         if time.monotonic() - self._sent < PREVIEW_EVERY_S:
             return False
         made = {} if preview is None else {"preview": preview()}
@@ -55,7 +56,7 @@ class Channel:
         return True
 
     def is_stopped(self) -> bool:
-        """Whether the running task was asked to stop; older requests are dropped."""
+        """Whether the server requested a stop of the running task; requests for earlier tasks are dropped."""
         while self._connection.poll():
             if self._connection.recv().get("number") == self.number:
                 return True
@@ -63,7 +64,7 @@ class Channel:
 
 
 class Tasks:
-    """What the process can do, by name; networks and decoded styles are cached between tasks."""
+    """The kinds of tasks by name. Networks and encoded styles are cached between tasks."""
 
     def __init__(self, channel: Channel) -> None:
         from impasto.api import JobCache
@@ -72,6 +73,7 @@ class Tasks:
         self._kinds: Mapping[str, Callable[..., Message]] = {
             "ready": self.ready,
             "inspect": self.inspect,
+            "inspect_style": self.inspect_style,
             "paint": self.paint,
             "thumbnail": self.thumbnail,
             "recipe": self.recipe,
@@ -82,7 +84,7 @@ class Tasks:
         }
 
     def answer(self, task: Message) -> Message:
-        """The last message of a task."""
+        """Run a task and return its last message."""
         try:
             kind, self._channel.number = task.pop("kind"), task.pop("number")
             return {"kind": "done", **self._kinds[kind](**task)}
@@ -98,13 +100,13 @@ class Tasks:
             return {"kind": "failed", "error": f"the painting failed ({type(error).__name__})."}
 
     def ready(self, style: str, folder: str) -> Message:
-        """Paint a thumbnail, so that the first picture waits for no import."""
+        """Paint a thumbnail, so that all imports are done before the first picture."""
         return self.thumbnail(style, px=64, folder=folder) if style else {}
 
     def inspect(self, path: str, *, most_pixels: int, preview_px: int) -> Message:
         """Size and a JPEG preview of a picture file, and whether it has a recipe.
 
-        Raises where the header promises more than `most_pixels`.
+        Raises `ImageError` if the header declares more than `most_pixels`.
         """
         from impasto.api import read, recipe_of
 
@@ -115,8 +117,14 @@ class Tasks:
         size = [pixels.shape[-1], pixels.shape[-2]]
         return {"size": size, "preview": as_jpeg(pixels, preview_px), "painted": painted}
 
+    def inspect_style(self, path: str) -> Message:
+        """The name in a file of a saved style; raises for other files."""
+        from impasto.styles.code_file import read_code
+
+        return {"name": read_code(Path(path)).card.name[:MOST_LETTERS]}
+
     def paint(self, job: Message, output: str, *, keep: bool) -> Message:
-        """Paint to the end, or until the server asks to stop, and with `keep` write `output` (PNG)."""
+        """Paint until finished or stopped by the server; with `keep`, write `output` (PNG)."""
         from impasto.api import Job, open_session
         from impasto.core.options import from_dict
 
@@ -141,7 +149,7 @@ class Tasks:
         }
 
     def thumbnail(self, style: str, *, px: int, folder: str) -> Message:
-        """A sample photograph in a style, as JPEG. The photograph is kept in `folder`."""
+        """A sample photograph in a style, as JPEG. The photograph is cached in `folder`."""
         from impasto.api import Job, Painting, SizeOptions, StyleSource, open_session
         from impasto.image.samples import sample
 
@@ -165,12 +173,12 @@ def _shown(step: Any) -> bytes:
 
 
 def without_paths(text: str) -> str:
-    """An error text in which paths of this machine are replaced."""
+    """An error message without paths of this machine."""
     return re.sub(r"(?:[A-Za-z]:)?[\\/][^\s:;,]+", "the picture", text)
 
 
 def _limit_memory(memory_bytes: int) -> None:
-    """Bound the data segment of this process, where the system can."""
+    """Limit the data segment of this process, if the system supports it."""
     try:
         import resource
     except ImportError:  # not a POSIX system: the time limit remains

@@ -1,4 +1,4 @@
-// The HTTP API as functions. The token comes in the address behind "#", and is kept for reloads of this tab.
+// The HTTP API as functions. The token is in the fragment of the address, and is stored for reloads of this tab.
 const key = "impasto-token";
 if (location.hash.length > 1) {
   sessionStorage.setItem(key, location.hash.slice(1));
@@ -34,7 +34,7 @@ export const json = async (method, path, body) => (await request(method, path, b
 export const blob = async (path) => (await request("GET", path)).blob();
 export const picture = async (path) => URL.createObjectURL(await blob(path));
 
-// An upload that reports how far it is, from 0 to 1.
+// An upload that reports its progress, from 0 to 1.
 export function upload(path, file, progress) {
   return new Promise((resolve, reject) => {
     const sent = new XMLHttpRequest();
@@ -55,8 +55,8 @@ export function save(data, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
-// Rows of a job until it has ended. EventSource cannot send the token, so the stream is read by hand; where it breaks
-// off, it is asked for again.
+// Rows of a job until it has ended. EventSource cannot send the token, so the stream is parsed here, and requested
+// again when it breaks off.
 export async function* events(id) {
   for (let tries = 0; tries < 5; tries += 1) {
     try {

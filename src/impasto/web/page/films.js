@@ -1,4 +1,4 @@
-// Clips: three frames to try a look on, the whole in the background, and both played side by side.
+// Clips: preview on three frames, painting in the background, and playback beside the source.
 import { blob, events, json, picture, upload } from "./api.js";
 import { $, attempt, make, say, state } from "./state.js";
 import { changed } from "./options.js";
@@ -10,7 +10,7 @@ let show_content = async () => {}, originals = new Map(), rounds = 0;
 export const framesShownBy = (work) => { show_content = work; };
 
 export const openFilm = attempt(async (file) => {
-  const sent = await upload("/api/films", file, (part) => { $("status").textContent = part < 1 ? `Uploading, ${Math.round(100 * part)} %` : "Looking at the clip…"; });
+  const sent = await upload("/api/films", file, (part) => { $("status").textContent = part < 1 ? `Uploading, ${Math.round(100 * part)} %` : "Reading the clip…"; });
   originals.set(sent.id, file);
   await showFilm(sent);
 });
@@ -45,7 +45,7 @@ const showFrame = attempt(async (index) => {
   await paint();
 });
 
-// The other frames in the same look, small, once the one in view is painted.
+// Small previews of the other frames, once the visible one is painted.
 export const previewFrames = attempt(async () => {
   if (!state.film) return;
   rounds += 1;
@@ -66,10 +66,10 @@ $("paint-film").onclick = attempt(async () => {
   const look = request_of();
   const job = await json("POST", "/api/jobs", { ...look, ...changed(state.film_changes), film: state.film.id });
   watch({ ...job, film: state.film.id });
-  $("status").textContent = "The clip is being painted; go on meanwhile";
+  $("status").textContent = "Painting the clip in the background";
 });
 
-// Playing both
+// Playback
 
 filmsFinishWith(attempt(async (row) => {
   const { request } = await json("GET", `/api/jobs/${row.id}`);
@@ -80,7 +80,7 @@ export async function play(row, film) {
   const [before, after] = [$("before-film"), $("after-film")];
   after.src = URL.createObjectURL(await blob(`/api/jobs/${row.id}/result`));
   const original = originals.get(film) ?? await blob(`/api/films/${film}`).catch(() => null);
-  before.onerror = () => say("This browser cannot play the original clip; the painted one plays alone.");
+  before.onerror = () => say("This browser cannot play the original clip. Only the painted one is played.");
   if (original) before.src = URL.createObjectURL(original);
   for (const element of [before, after]) element.hidden = false;
   for (const element of [$("before"), $("after")]) element.hidden = true;

@@ -1,4 +1,4 @@
-// What was painted in this session: thumbnails, a step back, and the settings of each.
+// The paintings of this session: thumbnails, step back, and their settings.
 import { picture } from "./api.js";
 import { $, attempt, make, on, state } from "./state.js";
 import { show } from "./paint.js";

@@ -1,4 +1,4 @@
-// Longer jobs beside the picture: films, trainings, sheets. Each has a line with its progress, and can be stopped.
+// Background jobs: films, trainings, sheets. Each has a line with its progress and a stop button.
 import { blob, events, picture, request, save } from "./api.js";
 import { $, announce, attempt, make, say, spelt, state } from "./state.js";
 
@@ -30,7 +30,7 @@ export const watch = attempt(async (job, { open = false } = {}) => {
 async function end(row) {
   if (row.kind === "learn") {
     announce("learned");
-    $("status").textContent = `${spelt(row.title)} hangs on the wall`;
+    $("status").textContent = `The style ${spelt(row.title)} is ready`;
   } else if (row.kind === "sheet") save(await blob(`/api/jobs/${row.id}/result`), "impasto-sheet.png");
   else await finished.film(row);
 }
@@ -67,13 +67,13 @@ function left(row, began) {
   return seconds < 90 ? `, about ${Math.ceil(seconds / 5) * 5} s left` : `, about ${Math.ceil(seconds / 60)} min left`;
 }
 
-// Looking at a job as it grows
+// Watching a job
 
 function openWatch(job) {
   watched = job.id;
   $("h-watch").textContent = NAMES[job.kind](job);
   $("watched").removeAttribute("src");
-  $("watch-state").textContent = "The first picture comes in some seconds…";
+  $("watch-state").textContent = "The first picture appears in a few seconds…";
   if (!$("watching").open) $("watching").showModal();
   if (job.previews) showWatched(job).catch(() => {});
   else stateOf(job);
@@ -87,7 +87,7 @@ async function showWatched(row) {
 function stateOf(row) {
   if (row.steps) $("watch-state").textContent = `${row.kind === "film" ? "Frame" : "Step"} ${row.step} of ${row.steps}`;
   if (row.state === "done") $("watch-state").textContent = "Finished";
-  if (row.state === "stopped") $("watch-state").textContent = "Stopped; what was made so far is kept";
+  if (row.state === "stopped") $("watch-state").textContent = "Stopped; the work so far is kept";
 }
 $("unwatch").onclick = () => $("watching").close();
 $("watching").onclose = () => { watched = null; };

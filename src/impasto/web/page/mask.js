@@ -1,4 +1,4 @@
-// A brush that marks where each style paints; strokes of all styles can be undone in their order.
+// A brush for the region of each style; the strokes of all styles share one undo history.
 import { json } from "./api.js";
 import { $, attempt, labelOf, make, on, state } from "./state.js";
 import { drafted, paint } from "./paint.js";
@@ -37,7 +37,7 @@ export function showRegions() {
   draw();
 }
 
-// The place of a pointer on the canvas, which object-fit centres in its box.
+// The position of a pointer on the canvas, which object-fit centres in its box.
 function place(event) {
   const box = canvas.getBoundingClientRect();
   const scale = Math.min(box.width / canvas.width, box.height / canvas.height);
@@ -75,7 +75,7 @@ function draw() {
   for (const key of new Set(strokes.map((one) => one.region))) pen.drawImage(layer(key, colour(key)), 0, 0);
 }
 
-// The mask of a style: its strokes, or what no other style has marked.
+// The mask of a style: its strokes; without strokes, the area that no other style has marked.
 async function uploaded(key, marked) {
   const flat = new OffscreenCanvas(canvas.width, canvas.height), target = flat.getContext("2d");
   target.fillRect(0, 0, flat.width, flat.height);
@@ -88,7 +88,7 @@ async function uploaded(key, marked) {
   return (await json("PUT", "/api/pictures", await flat.convertToBlob({ type: "image/png" }))).id;
 }
 
-// Send the masks of styles that have strokes, and paint; only the newest wish counts.
+// Send the masks, and paint, unless there was a newer stroke in between.
 const apply = attempt(async () => {
   sent += 1;
   const mine = sent, marked = [...new Set(strokes.filter((one) => !one.erase).map((one) => one.region))].filter((key) => keys().includes(key));

@@ -1,4 +1,4 @@
-// Every option as a form, from the same definitions as the command line.
+// A form of all options, from the same definitions as the command line.
 import { make } from "./state.js";
 
 export function fields(groups, changes, then = () => {}) {
@@ -19,7 +19,7 @@ function field(group, option, { changes, then }) {
 function control(option) {
   if (option.choices) {
     const select = make("select", {}, ...option.choices.map((name) => new Option(name, name, false, name === option.default)));
-    if (option.default === null) select.prepend(new Option("as it comes", "", true, true));
+    if (option.default === null) select.prepend(new Option("default", "", true, true));
     return select;
   }
   if (typeof option.default === "boolean") return make("input", { type: "checkbox", checked: option.default });
@@ -39,10 +39,10 @@ function set(changes, group, { option, input }) {
   else rows[option.name] = value;
 }
 
-// The groups in which something differs from the defaults.
+// The groups with values other than the defaults.
 export const changed = (changes) => Object.fromEntries(Object.entries(changes).filter(([, rows]) => Object.keys(rows).length));
 
-// Show values in the form, and take them for what was changed; the rest gets its default.
+// Set the form to `values`, and `changes` to those that differ from the defaults.
 export function fill(form, groups, { values, changes }) {
   for (const { group, options } of groups) {
     delete changes[group];

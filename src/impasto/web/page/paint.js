@@ -1,9 +1,9 @@
-// From what is chosen to a job, and from its events to the picture.
+// From the controls to a job, and from its events to the picture.
 import { blob, events, json, picture, request, save } from "./api.js";
-import { $, announce, attempt, canOptimise, method, state } from "./state.js";
+import { $, announce, attempt, canOptimise, isPicture, method, state } from "./state.js";
 
 const FIRST_DRAFT_PX = 448, DRAFT_PX = [192, 512], DRAFT_S = 0.22;
-let draftPx = FIRST_DRAFT_PX;  // follows how fast this machine is, so that a moving slider repaints within 0.3 s
+let draftPx = FIRST_DRAFT_PX;  // adapts to the speed of the machine, so that a moving slider repaints within 0.3 s
 
 export function request_of({ draft = false, refine = false } = {}) {
   const size = Number($("size").value), chosen = refine ? "optimise" : method(), seed = Number($("seed").value);
@@ -19,12 +19,12 @@ export function request_of({ draft = false, refine = false } = {}) {
   body.styles = [...state.styles].map(([key, style]) => ({ ...style, ...scale(key), ...mask(key) }));
   return body;
 }
-const scale = (key) => (state.own.has(key) || state.known.get(key)?.kind === "picture" ? { scale: Number((2 ** Number($("scale").value)).toFixed(3)) } : {});
+const scale = (key) => (isPicture(key) ? { scale: Number((2 ** Number($("scale").value)).toFixed(3)) } : {});
 const mask = (key) => (state.masks.has(key) ? { mask: state.masks.get(key) } : state.masks.has("all") ? { mask: state.masks.get("all") } : {});
 
 export const ready = () => state.content && state.styles.size > 0;
 
-// While a slider moves: one small painting at a time, and of the wishes that come meanwhile only the newest.
+// While a slider moves: one small painting at a time; of the changes in between only the last one is painted.
 let wanted = false, drafting = false;
 export const drafted = attempt(async () => {
   wanted = true;
@@ -59,11 +59,11 @@ async function start(body) {
   return job.id;
 }
 
-// Show a job as it grows; whether it was painted to its end.
+// Show the progress of a job; returns whether it was finished.
 export async function follow(id) {
   let shown = 0;
   for await (const row of events(id)) {
-    if (state.job !== id) return false;  // a newer one is on its way
+    if (state.job !== id) return false;  // superseded
     report(row);
     if (row.previews > shown) {
       shown = row.previews;
@@ -92,7 +92,7 @@ function report(row) {
   const text = {
     queued: "Waiting…", running: row.steps > 1 ? `Step ${row.step} of ${row.steps}` : "Painting…", failed: "Not painted",
     cancelled: "Cancelled", done: row.size ? `${row.size[0]} × ${row.size[1]} · ${row.seconds.toFixed(1)} s` : "",
-    stopped: row.error ? "The time was up; this is the picture so far" : "Stopped; this is the picture so far",
+    stopped: row.error ? "Time limit reached; this is the picture so far" : "Stopped; this is the picture so far",
   };
   if (!row.draft || row.state === "done") $("status").textContent = row.draft ? "Draft" : text[row.state];
 }

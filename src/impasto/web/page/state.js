@@ -1,17 +1,17 @@
-// What the modules of the page share.
+// State and functions shared by the modules of the page.
 export const $ = (id) => document.getElementById(id);
 
 export const state = {
   content: null,  // {id, width, height} of the picture that is painted
   film: null,  // {id, frames, duration_s, …} of the clip whose frame is painted
   known: new Map(),  // styles of the studio by name: {kind}
-  own: new Map(),  // pictures of styles by key: {picture, label, url}
-  styles: new Map(),  // the chosen ones by key: {name or picture, weight}
+  own: new Map(),  // uploaded styles by key: {id, kind: picture or saved, label, url}
+  styles: new Map(),  // the chosen styles by key: {name, picture or saved, weight}
   masks: new Map(),  // ids of uploaded masks by key of a style
   changes: {},  // options of the form by group
   film_changes: {},
   methods: {},  // groups of options that only some methods read
-  job: null,  // id of what is shown
+  job: null,  // id of the visible job
   learn: false,
 };
 
@@ -44,7 +44,8 @@ export const attempt = (work) => async (...given) => {
 export const spelt = (name) => name.replaceAll(/[-_]/g, " ");
 export const labelOf = (key) => state.own.get(key)?.label ?? spelt(key);
 export const isTrained = (key) => !state.own.has(key) && state.known.get(key)?.kind === "trained";
-export const canOptimise = () => state.styles.size > 0 && [...state.styles.keys()].every((key) => state.own.has(key) || state.known.get(key)?.kind === "picture");
+export const isPicture = (key) => (state.own.get(key) ?? state.known.get(key))?.kind === "picture";
+export const canOptimise = () => state.styles.size > 0 && [...state.styles.keys()].every(isPicture);
 
 export function method() {
   const chosen = $("method").value;

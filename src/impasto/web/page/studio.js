@@ -1,9 +1,9 @@
-// The studio: pictures in, controls, and what was going on before a reload.
+// The studio: input of pictures, controls, and restoring the session after a reload.
 import { events, json, picture } from "./api.js";
 import { $, attempt, make, on, say, spelt, state } from "./state.js";
 import { fields, fill } from "./options.js";
 import { drafted, follow, paint } from "./paint.js";
-import { addOwn, addStyles, choose, loadStyles, restoreOwn, showChosen, showLearningOptions } from "./styles.js";
+import { addOwn, addStyles, choose, isSavedStyle, loadStyles, restoreOwn, showChosen, showLearningOptions } from "./styles.js";
 import { remember, restoresWith } from "./history.js";
 import { closeFilm, closePlayer, framesShownBy, openFilm, previewFrames, showFilm } from "./films.js";
 import { watch } from "./jobs.js";
@@ -16,6 +16,7 @@ const open = attempt(async (files) => {
   const [file, ...more] = files;
   if (!file) return;
   if (file.type.startsWith("video/")) { await openFilm(file); return; }
+  if (isSavedStyle(file)) { await addStyles(files); return; }
   $("status").textContent = "Opening…";
   const sent = await json("PUT", "/api/pictures", file);
   if (sent.painted) await bringBack(await json("GET", `/api/pictures/${sent.id}/recipe`), sent);
@@ -46,7 +47,7 @@ async function showContent(sent) {
 }
 framesShownBy(showContent);
 
-// A finished picture brings its settings back, and its photo where the studio still has it.
+// A finished picture restores its settings, and its photo if that is still stored.
 async function bringBack(recipe, painting) {
   await settings({ ...recipe.options, styles: recipe.styles });
   if (recipe.content) {
@@ -55,13 +56,13 @@ async function bringBack(recipe, painting) {
     await showContent(await sizeOf(recipe.content));
     $("after").src = await picture(`/api/pictures/${id}`);
     $("after").classList.remove("empty");
-    $("status").textContent = "The settings of this painting are back";
+    $("status").textContent = "Restored the settings of this painting";
   } else if (state.content) {
-    say("The settings of that painting are back; they are now used for your photo.");
+    say("The settings of that painting are restored, and applied to your photo.");
     await paint();
   } else {
     await showContent(painting);
-    say("The settings of this painting are back. Open its photo, or another one, to paint with them.");
+    say("The settings of this painting are restored. Open its photo, or another one, to paint with them.");
   }
 }
 
@@ -74,15 +75,15 @@ async function sizeOf(id) {
 
 // Put the settings of a request, or of a recipe, into the controls.
 async function settings(request) {
-  const styles = request.styles.filter((style) => style.name || style.picture), lost = request.styles.length - styles.length;
+  const styles = request.styles.filter((style) => style.name || style.picture || style.saved), lost = request.styles.length - styles.length;
   state.styles.clear();
   state.masks.clear();
-  for (const { name, picture: id, weight = 1, mask: region } of styles) {
-    const key = name ?? await addOwn(id, "your picture");
-    state.styles.set(key, { ...(name ? { name } : { picture: id }), weight });
+  for (const { name, picture: id, saved, weight = 1, mask: region } of styles) {
+    const key = name ?? await (saved ? addOwn(saved, "saved style", "saved") : addOwn(id, "your picture"));
+    state.styles.set(key, { ...(name ? { name } : saved ? { saved } : { picture: id }), weight });
     if (region) state.masks.set(styles.length > 1 ? key : "all", region);
   }
-  if (lost) say("A picture of a style is not here any more: add it again.");
+  if (lost) say("A style picture is no longer stored. Add it again.");
   const { paint: look = {}, size = {}, colour = {} } = request;
   $("strength").value = look.strength ?? 1;
   $("method").value = look.method ?? "auto";
@@ -97,7 +98,7 @@ async function settings(request) {
   showChosen();
 }
 
-// Options that have no control of their own.
+// The values of options without a control of their own.
 function rest(request) {
   const values = structuredClone(Object.fromEntries(state.groups.map(({ group }) => [group, request[group] ?? {}])));
   for (const [group, names] of Object.entries(OWN)) for (const name of names) delete values[group]?.[name];
@@ -185,8 +186,8 @@ addEventListener("paste", (event) => {
 });
 
 $("camera").onclick = attempt(async () => {
-  if (!navigator.mediaDevices) { $("photo-file").click(); return; }  // a phone, which opens its own camera
-  const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 1280 } }).catch(() => { throw new Error("No camera can be used. Allow it in the browser, or choose a photo."); });
+  if (!navigator.mediaDevices) { $("photo-file").click(); return; }  // phones open their camera
+  const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 1280 } }).catch(() => { throw new Error("No camera is available. Allow camera access in the browser, or choose a photo."); });
   $("video").srcObject = stream;
   $("snap").showModal();
   $("snap").onclose = () => stream.getTracks().forEach((track) => track.stop());
@@ -199,7 +200,7 @@ $("shoot").onclick = async () => {
   await open([await frame.convertToBlob({ type: "image/png" })]);
 };
 
-// Start: styles, options, and whatever was going on before a reload
+// Start: styles, options, and the session before a reload
 
 async function showOptions() {
   const { groups, film, learn, methods } = await json("GET", "/api/options");
@@ -222,13 +223,14 @@ async function goOn() {
   if (last) await settings(last.request);
   if (film) { await showFilm(film).catch(() => sessionStorage.removeItem("impasto-film")); return; }
   if (!sent) return;
-  await showContent(sent).catch(() => sessionStorage.removeItem("impasto-content"));  // from before a restart
+  await showContent(sent).catch(() => sessionStorage.removeItem("impasto-content"));  // from before a restart of the studio
   if (!last || !state.content) return;
   state.job = last.id;
   await follow(last.id);
 }
 
 attempt(async () => {
+  $("local").hidden = !["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
   showValues();
   await Promise.all([loadStyles(), showOptions()]);
   const first = state.known.keys().next().value;

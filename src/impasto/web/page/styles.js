@@ -1,6 +1,6 @@
-// The wall of styles, what is chosen from it with its shares, and learning a style from a painting.
+// The styles, the chosen ones with their weights, and training a style on a painting.
 import { json, picture } from "./api.js";
-import { $, announce, attempt, isTrained, labelOf, make, spelt, state } from "./state.js";
+import { $, announce, attempt, isPicture, labelOf, make, spelt, state } from "./state.js";
 import { changed, fields } from "./options.js";
 import { drafted, paint, showRefine } from "./paint.js";
 import { watch } from "./jobs.js";
@@ -18,7 +18,7 @@ function showWall() {
   $("wall").replaceChildren(add, ...own, ...[...state.known.keys()].map((name) => tile(name, spelt(name))));
 }
 
-// One at a time: a browser opens six connections to a server, and a picture must never wait behind thumbnails.
+// One at a time: browsers open six connections to a server, and paintings must not wait for thumbnails.
 const thumbnails = new Map();
 let lastThumbnail = Promise.resolve();
 function thumbnail(name) {
@@ -46,7 +46,7 @@ function tile(key, label, url) {
   return button;
 }
 
-const source = (key) => (state.own.has(key) ? { picture: state.own.get(key).picture } : { name: key });
+const source = (key) => (state.own.has(key) ? { [state.own.get(key).kind]: state.own.get(key).id } : { name: key });
 
 export function choose(key, mix) {
   if (mix && state.styles.has(key)) {
@@ -63,7 +63,7 @@ export function showChosen() {
   for (const key of state.masks.keys()) if (key !== "all" && !state.styles.has(key)) state.masks.delete(key);
   for (const button of $("wall").querySelectorAll("[data-key]")) button.setAttribute("aria-pressed", state.styles.has(button.dataset.key));
   $("chosen").replaceChildren(...(state.styles.size > 1 || [...state.styles.keys()].some((key) => state.own.has(key)) ? [...state.styles].map(row) : []));
-  $("scale-field").hidden = [...state.styles.keys()].every(isTrained);
+  $("scale-field").hidden = ![...state.styles.keys()].some(isPicture);
   showRefine();
   announce("styles");
 }
@@ -78,36 +78,38 @@ function row([key, style]) {
     range.onchange = () => paint();
     const away = make("button", { textContent: "×", className: "quiet", attributes: { "aria-label": `Remove ${labelOf(key)}` }, onclick: () => choose(key, true) });
     item.append(value, range, away);
-  } else if (state.learn && state.own.has(key)) {
+  } else if (state.learn && state.own.get(key)?.kind === "picture") {
     item.append(make("button", { textContent: "Learn this style…", className: "quiet", onclick: () => openLearning(key) }));
   }
   return item;
 }
 
-// Pictures of styles: the first replaces what was chosen, the others are mixed in.
+// Pictures of styles and saved styles: the first replaces the chosen styles, the others are mixed in.
+export const isSavedStyle = (file) => file.name?.endsWith(".safetensors");
+
 export const addStyles = attempt(async (files) => {
-  let first = true;
+  const keys = [];
   for (const file of files) {
-    const sent = await json("PUT", "/api/pictures", file);
-    await addOwn(sent.id, (file.name ?? "your picture").replace(/\.[^.]*$/, ""));
-    if (first) state.styles.clear();
-    first = false;
-    state.styles.set(`own:${sent.id}`, { picture: sent.id, weight: 1 });
+    const kind = isSavedStyle(file) ? "saved" : "picture";
+    const sent = await json("PUT", PLACES[kind], file);
+    keys.push(await addOwn(sent.id, sent.name ?? (file.name ?? "your picture").replace(/\.[^.]*$/, ""), kind));
   }
+  state.styles = new Map(keys.map((key) => [key, { ...source(key), weight: 1 }]));
   showChosen();
   await paint();
 });
+const PLACES = { picture: "/api/pictures", saved: "/api/saved-styles" };
 
-export async function addOwn(id, label) {
+export async function addOwn(id, label, kind = "picture") {
   const key = `own:${id}`;
-  if (!state.own.has(key)) state.own.set(key, { picture: id, label, url: await picture(`/api/pictures/${id}`) });
-  sessionStorage.setItem("impasto-own", JSON.stringify([...state.own.values()].map((own) => [own.picture, own.label])));
+  if (!state.own.has(key)) state.own.set(key, { id, kind, label, url: await picture(`${PLACES[kind]}/${id}`) });
+  sessionStorage.setItem("impasto-own", JSON.stringify([...state.own.values()].map((own) => [own.id, own.label, own.kind])));
   showWall();
   return key;
 }
 
 export async function restoreOwn() {
-  for (const [id, label] of JSON.parse(sessionStorage.getItem("impasto-own") ?? "[]")) await addOwn(id, label).catch(() => {});
+  for (const own of JSON.parse(sessionStorage.getItem("impasto-own") ?? "[]")) await addOwn(...own).catch(() => {});
 }
 
 // Learning
@@ -126,7 +128,7 @@ export function showLearningOptions(groups) {
   $("unlearn").onclick = () => $("learning").close();
   $("learn-form").onsubmit = attempt(async (event) => {
     event.preventDefault();
-    const job = await json("POST", "/api/styles", { picture: learned.picture, name: $("learn-name").value, ...changed(changes) });
+    const job = await json("POST", "/api/styles", { picture: learned.id, name: $("learn-name").value, ...changed(changes) });
     $("learning").close();
     watch(job, { open: true });
   });

@@ -1,5 +1,5 @@
-// The picture before and after: fit, zoom, pan, divider, and a tap that shows the photo.
-import { $ } from "./state.js";
+// The photo and the painting: fit, zoom, pan, divider, and a tap to see the photo.
+import { $, state } from "./state.js";
 
 const viewer = $("viewer"), canvas = $("canvas");
 const view = { scale: 1, x: 0, y: 0, cut: 0.5 };
@@ -26,7 +26,7 @@ export function toggleZoom() {
   return zoomAt(Math.max(2, 1 / shown), viewer.clientWidth / 2, viewer.clientHeight / 2);
 }
 
-// Both pictures move together; side by side, a place on either of them is the same place.
+// Both pictures move together; side by side, the same position in either is the same place of the picture.
 function zoomAt(scale, px, py) {
   scale = Math.min(16, Math.max(1, scale));
   const ratio = scale / view.scale, width = canvas.clientWidth / (viewer.classList.contains("side") ? 2 : 1);
@@ -49,8 +49,20 @@ export function draw() {
   viewer.style.setProperty("--move", move);
   viewer.style.setProperty("--cut", `${view.cut * 100}%`);
   viewer.style.setProperty("--cut-pane", `${view.cut * viewer.clientWidth - canvas.offsetLeft}px`);
+  placeTags();
   viewer.classList.toggle("zoomed", view.scale > 1);
   $("zoom").textContent = view.scale === 1 ? "Fit" : `${Math.round(view.scale * 100)} %`;
+}
+
+// The tags are in the upper corners of the pictures, or of the canvas once they are zoomed.
+function placeTags() {
+  if (!state.content) return;
+  const wide = canvas.clientWidth / (viewer.classList.contains("side") ? 2 : 1), high = canvas.clientHeight;
+  const scale = Math.min(wide / state.content.width, high / state.content.height);
+  const margins = [wide - scale * state.content.width, high - scale * state.content.height];
+  const [x, y] = margins.map((margin) => 10 + (view.scale > 1 ? 0 : Math.max(0, margin / 2)));
+  viewer.style.setProperty("--tag-x", `${canvas.offsetLeft + x}px`);
+  viewer.style.setProperty("--tag-y", `${canvas.offsetTop + y}px`);
 }
 
 export function toggleOriginal(shown = !viewer.classList.contains("original")) {
