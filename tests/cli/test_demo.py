@@ -76,7 +76,7 @@ def test_paintings_are_kept_and_redone_and_the_named_command_makes_the_same(
     done = run(*words)
     painted, cell = here / "shown" / "coffee-ink.png", here / "shown" / "cells" / "coffee-ink.png"
     before, times = painted.read_bytes(), [path.stat().st_mtime_ns for path in (painted, cell)]
-    assert "painted already" in run(*words).err
+    assert "is done already" in run(*words).err
     assert [path.stat().st_mtime_ns for path in (painted, cell)] == times
     assert run("redo", cell, "-o", "shown/cells/again.png").code == 0
     assert (here / "shown" / "cells" / "again.png").read_bytes() == cell.read_bytes()
@@ -129,9 +129,9 @@ def test_the_help_lists_every_name(run: Run) -> None:
 
 
 def test_the_command_is_short_with_the_bundled_encoder() -> None:
-    words = demo.command(Path("c.png"), Path("s.png"), Path("o.png"), DemoOptions())
+    words = demo.command(Path("c.png"), Path("s.png"), picture=Path("o.png"), options=DemoOptions())
     assert shlex.join(words) == "impasto stylize c.png --style s.png --size 384 --output o.png"
-    words = demo.command(Path("c.png"), Path("s.png"), Path("o.png"), DemoOptions(method="optimise"))
+    words = demo.command(Path("c.png"), Path("s.png"), picture=Path("o.png"), options=DemoOptions(method="optimise"))
     assert shlex.join(words) == "impasto stylize c.png --style s.png --size 384 --method optimise --output o.png"
     assert DemoOptions().encoder == LossOptions().encoder
 

@@ -56,10 +56,10 @@ def test_scales_and_masks_follow_the_styles() -> None:
 @pytest.mark.parametrize(
     ("styles", "scales", "masks", "message"),
     [
-        (["a", "b"], (1.0, 1.0, 1.0), (), "--style-scale has 3 numbers"),
-        (["a", "b"], (1.0,), (Path("m"),) * 3, "--mask is given 3 times"),
-        (["wave:1e999"], (1.0,), (), "the weight in --style wave:1e999 is inf"),
-        (["a"], (100.0,), (), "--style-scale is 100"),
+        (["a", "b"], (1.0, 1.0, 1.0), (), "`style_scale` has 3 values"),
+        (["a", "b"], (1.0,), (Path("m"),) * 3, "`mask` has 3 values"),
+        (["wave:1e999"], (1.0,), (), "the weight of `style=wave` is inf"),
+        (["a"], (100.0,), (), "`style_scale` is 100"),
     ],
 )
 def test_mixes_that_do_not_fit(

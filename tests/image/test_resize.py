@@ -48,8 +48,7 @@ def test_no_wish_and_a_wish_already_met_change_nothing(size: tuple[int, int]) ->
     assert fit(size, short_side_px=min(size)) == size
 
 
-def test_an_exact_size_is_taken_as_it_is() -> None:
-    assert fit((30, 40), exact_hw=(7, 90)) == (7, 90)
+def test_no_side_falls_under_one_pixel() -> None:
     assert fit((1, 4000), long_side_px=10) == (1, 10)
 
 
@@ -57,10 +56,8 @@ def test_an_exact_size_is_taken_as_it_is() -> None:
     ("wishes", "message"),
     [
         ({"long_side_px": 5, "megapixels": 1.0}, "long_side_px and megapixels"),
-        ({"short_side_px": 5, "exact_hw": (1, 1)}, "short_side_px and exact_hw"),
         ({"long_side_px": 0}, "above 0"),
         ({"megapixels": float("nan")}, "above 0"),
-        ({"exact_hw": (0, 5)}, "1 px or more"),
     ],
 )
 def test_contradicting_or_impossible_wishes_are_refused(wishes: dict[str, object], message: str) -> None:

@@ -14,9 +14,10 @@ from impasto.core.errors import OptionError, UnknownName, WeightsError, WeightsM
 from impasto.encoders.squeezenet import SqueezeNet
 from impasto.encoders.table import Encoder
 from impasto.nets import table
-from impasto.nets.blocks import Conv, Residual, doubled
+from impasto.nets.adain_decoder import ResidualBlock
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, colour_map, recoloured
+from impasto.nets.layers import Conv, doubled
 from impasto.nets.moments import moments
 from impasto.nets.protocol import Code
 from impasto.nets.table import VARIANTS
@@ -43,13 +44,13 @@ def pair(photo: Tensor, painting: Tensor) -> tuple[Tensor, Tensor]:
 
 def test_convolutions_divide_the_size_and_reflect() -> None:
     image = torch.ones(1, 3, 16, 24)
-    assert Conv(3, 4)(image).shape == (1, 4, 16, 24)
-    assert Conv(3, 4, stride=2)(image).shape == (1, 4, 8, 12)
-    assert Conv(3, 4)(image).std((2, 3)).max() < 1e-6  # a constant stays one up to the border
+    assert Conv(3, 4, 3, padding="reflect")(image).shape == (1, 4, 16, 24)
+    assert Conv(3, 4, 3, stride=2, padding="reflect")(image).shape == (1, 4, 8, 12)
+    assert Conv(3, 4, 3, padding="reflect")(image).std((2, 3)).max() < 1e-6  # a constant stays one up to the border
 
 
 def test_a_residual_without_weights_changes_nothing() -> None:
-    block, feats = Residual(3), torch.rand(1, 3, 8, 8)
+    block, feats = ResidualBlock(3), torch.rand(1, 3, 8, 8)
     for parameter in block.parameters():
         nn.init.zeros_(parameter)
     assert torch.equal(block(feats), feats)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from impasto.core.errors import OptionError
-from impasto.nets.blocks import blurred_double
+from impasto.nets.layers import blurred_double
 from impasto.nets.moments import moments
 from impasto.nets.noise import SeededNoise, noise_plane, with_noise
 from impasto.nets.residual import Residual

@@ -3,13 +3,15 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from impasto.core.errors import ChecksumMismatch, DownloadFailed, OptionError, WeightsError
-from impasto.weights.download import download
+from impasto.weights.download import Download
 
 from .conftest import Served
 
@@ -24,8 +26,12 @@ def target(tmp_path: Path, served: Served) -> Path:
     return tmp_path / "cache" / "w.pth"
 
 
+def download(urls: str | Sequence[str], target: Path, **options: Any) -> str:
+    return Download(target=target, **options).fetch(*([urls] if isinstance(urls, str) else urls))
+
+
 def fetch(served: Served, target: Path, *, sha256: str | None = DIGEST, **more: object) -> str:
-    return download(served.url("w.pth"), target, sha256=sha256, backoff_s=0, **more)  # type: ignore[arg-type]
+    return download(served.url("w.pth"), target, sha256=sha256, backoff_s=0, **more)
 
 
 def part(target: Path) -> Path:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from impasto import api
@@ -15,7 +16,7 @@ from impasto.cli.failures import described, unexpected
 from impasto.cli.painting import Painted, Place, check_gradual, done_already, painted
 from impasto.cli.stopping import INTERRUPTED
 from impasto.config.console import ConsoleOptions
-from impasto.core.errors import OptionError
+from impasto.core.errors import OptionError, StateError
 from impasto.jobs.pipeline import Stages, pipelined
 
 LISTED = 10  # failures that the last line names
@@ -44,9 +45,16 @@ class FolderRun:
     """
 
     def __init__(
-        self, items: Sequence[Item], *, resume: bool, several: bool, console: ConsoleOptions, force: bool = False
+        self,
+        items: Sequence[Item],
+        *,
+        resume: bool,
+        several: bool,
+        console: ConsoleOptions,
+        force: bool = False,
+        report: Callable[[Painted, Bar], object] | None = None,
     ) -> None:
-        """`force`: paint what is not estimated to fit into memory, too.
+        """`force`: also paint what is not estimated to fit into memory. `report` replaces the lines on each picture.
 
         Raises `OptionError` for an animation of a method that is not gradual.
         """
@@ -54,7 +62,7 @@ class FolderRun:
         for item in items:
             check_gradual(item.plan.method.gradual, item.options)
         self.items, self._resume, self._several, self._console = items, resume, several, console
-        self._force = force
+        self._force, self._report = force, report or partial(Painted.report, as_json=console.json)
         self._cache, self._failed = JobCache(codes=several), list[Item]()
         self._stopped, self._complete, self._left = False, True, TimeLeft(len(items))
 
@@ -90,14 +98,22 @@ class FolderRun:
         state = api.paused_path(item.output) if item.plan.method.gradual else None
         if state is not None and not self._resume:
             self._bar.note(f"{state} is there: --resume would go on with that painting")
-        session = api.open_session(
+        opened = partial(
+            api.open_session,
             item.plan,
             output=item.output,
-            resume=self._resume and (not self._several or state is not None),
             force=self._force,
             cache=self._cache,
             progress=fetched(self._bar, ", ".join(item.plan.weights)),
         )
+        try:
+            session = opened(resume=self._resume and (not self._several or state is not None))
+        except StateError as error:
+            if not (self._several and state is not None):
+                raise
+            self._bar.note(f"{item.output} is painted anew: {error}")  # as a finished picture of other options is
+            state.unlink()
+            session = opened()
         if self._several and self._resume and session.resume is None and done_already(session, item.output):
             return None
         return session
@@ -116,7 +132,7 @@ class FolderRun:
             self._bar.note(f"{item.output} is done already")
             return
         result.save()
-        result.report(self._bar, as_json=self._console.json)
+        self._report(result, self._bar)
 
     def _report_failure(self, item: Item, error: Exception) -> None:
         if not self._several or isinstance(error, OptionError):

@@ -12,7 +12,6 @@ from cyclopts import Group, Parameter
 from impasto.cli.flags import about, listed
 from impasto.config.job import StyleSource
 from impasto.core.errors import ImageUnreadable, OptionError
-from impasto.core.options import Range, annotated_fields, rules
 from impasto.styles.weighted import split_weight
 
 
@@ -51,28 +50,9 @@ class MixFlags:
 
 def mixed(styles: Sequence[str], *, scales: Sequence[float], masks: Sequence[Path]) -> tuple[StyleSource, ...]:
     """The styles with their weights, scales and masks (one for all, or one each), in order."""
-    if len(scales) not in (1, len(styles)):
-        raise OptionError(f"--style-scale has {len(scales)} numbers; one is needed, or one a style: {len(styles)}.")
-    if len(masks) not in (0, 1, len(styles)):
-        raise OptionError(f"--mask is given {len(masks)} times; one is needed, or one a style: {len(styles)}.")
-    masks = list(masks) * len(styles) if len(masks) == 1 else masks
-    each = list(scales) * (len(styles) if len(scales) == 1 else 1)
-    sources = []
-    for i, text in enumerate(styles):
-        path, weight = split_weight(text)
-        mask = masks[i] if masks else None
-        _check("weight", f"the weight in --style {text}", weight)
-        _check("scale", "--style-scale", each[i])
-        sources.append(StyleSource(source=path, weight=weight, scale=each[i], mask=mask))
-    return tuple(sources)
+    from impasto.session.request import mix_sources
 
-
-def _check(field: str, name: str, value: float) -> None:
-    """Raise, under the name that the user knows, what `StyleSource` would raise."""
-    hints = {entry.name: hint for entry, hint in annotated_fields(StyleSource)}
-    for rule in rules(hints[field]):
-        if isinstance(rule, Range):
-            rule.check(name, value)
+    return mix_sources([split_weight(text) for text in styles], scales=scales, masks=masks)
 
 
 def style_mixes(

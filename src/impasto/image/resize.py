@@ -20,35 +20,29 @@ def fit(
     long_side_px: int | None = None,
     short_side_px: int | None = None,
     megapixels: float | None = None,
-    exact_hw: SizeHW | None = None,
     enlarge: bool = True,
 ) -> SizeHW:
     """The size asked for by at most one of the options; `size_hw` itself without any.
 
-    The aspect is kept to the nearest pixel (not with `exact_hw`, which is taken as it is) and no side falls under 1 px.
-    One megapixel is 10⁶ pixels. `enlarge=False` gives `size_hw` back where the result would be larger. Two options,
-    or one that is not above zero, raise `OptionError`.
+    The aspect is kept to the nearest pixel and no side falls under 1 px. One megapixel is 10⁶ pixels. `enlarge=False`
+    gives `size_hw` back where the result would be larger. Two options, or one that is not above zero, raise
+    `OptionError`.
     """
     _check_size(size_hw, "the size")
     options = {"long_side_px": long_side_px, "short_side_px": short_side_px, "megapixels": megapixels}
     given = {name: value for name, value in options.items() if value is not None}
-    if len(given) + (exact_hw is not None) > 1:
-        names = [*given, *(["exact_hw"] if exact_hw is not None else [])]
-        raise OptionError(f"{' and '.join(names)} are given together; give one of them.")
+    if len(given) > 1:
+        raise OptionError(f"{' and '.join(given)} are given together; give one of them.")
     for name, value in given.items():
         if not (value > 0 and math.isfinite(value)):
             raise OptionError(f"{name} is {value:g}; it must be above 0.")
-    if exact_hw is not None:
-        _check_size(exact_hw, "exact_hw")
-        return exact_hw
-    height, width = size_hw
     scale = 1.0
     if long_side_px is not None:
         scale = long_side_px / max(size_hw)
     elif short_side_px is not None:
         scale = short_side_px / min(size_hw)
     elif megapixels is not None:
-        scale = math.sqrt(megapixels * 1e6 / (height * width))
+        scale = math.sqrt(megapixels * 1e6 / math.prod(size_hw))
     if scale > 1 and not enlarge:
         return size_hw
     return _scaled(size_hw, scale)

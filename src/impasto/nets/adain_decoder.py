@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import cast
 
 import torch
@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.image.resize import SizeHW
-from impasto.nets.blocks import Conv, Residual, doubled
 from impasto.nets.colours import COLOURS, colour_map, in_colours, recoloured
+from impasto.nets.layers import Conv, doubled
 from impasto.nets.moments import RunningMoments, given_covariance, given_moments, joined_moments, moments
 from impasto.nets.noise import Noise
 from impasto.nets.protocol import Code, Feats, PaintedRows, ReadRows, Stats, StyleParams
@@ -52,15 +52,15 @@ class AdaINDecoder(nn.Module):
         self.deepest = "relu4_1"
         self.code_layers = (*skips, self.deepest)
         self.stride = encoder.stride(self.deepest)
-        widths = [width for width, _ in stages[:4]]
-        self.first = Conv(widths[3], widths[2])
+        widths, conv = [width for width, _ in stages[:4]], partial(Conv, side=3, padding="reflect")
+        self.first = conv(widths[3], widths[2])
         self.stages, self.blocks, self.joins = nn.ModuleList(), nn.ModuleList(), nn.ModuleDict()
         for s in (2, 1, 0):
             width, count = widths[s], stages[s][1]
             after = widths[s - 1] if s else 3
-            convs = [Conv(width, width) for _ in range(count - 1)] + [Conv(width, after)]
+            convs = [conv(width, width) for _ in range(count - 1)] + [conv(width, after)]
             self.stages.append(nn.ModuleList(convs))
-            self.blocks.append(Residual(width) if residual else nn.Identity())
+            self.blocks.append(ResidualBlock(width) if residual else nn.Identity())
         for name in skips:
             width = encoder.width(name)
             self.joins[name] = nn.Conv2d(width, width, 1)
@@ -107,6 +107,19 @@ class AdaINDecoder(nn.Module):
         with torch.autocast(x.device.type, enabled=False):  # bf16 has fewer steps than 8-bit pixels
             output: Tensor = last(x.float())
         return output
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions and a skip connection (He et al. 2015), without norms."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.one, self.two = (Conv(width, width, 3, padding="reflect") for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(b, c, h, w)` to the same shape."""
+        change: Tensor = self.two(F.relu(self.one(x)))
+        return x + change
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,7 @@ from torch.nn import functional as F
 
 from impasto.image.resize import SizeHW
 from impasto.nets import bands
-from impasto.nets.blocks import blurred_double
-from impasto.nets.layers import Conv, Layer, Norm, Transposed, shuffled, smoothed, unshuffled
+from impasto.nets.layers import Conv, Layer, Norm, Transposed, blurred_double, shuffled, smoothed, unshuffled
 from impasto.nets.moments import RunningMoments, place_moments
 from impasto.nets.noise import Noise
 from impasto.nets.protocol import ReadRows
@@ -230,7 +229,7 @@ def _mirrored(before: int, length: int, *, after: int) -> list[tuple[int, int]]:
 
 
 def _blurred_double(source: Map) -> Map:
-    """What `blocks.blurred_double` makes of all of `source`."""
+    """What `layers.blurred_double` makes of all of `source`."""
     height, width = source.size_hw
 
     def rows(start: int, stop: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 from impasto.config.job import Job, StyleSource
 from impasto.config.presets import PRESETS
 from impasto.core.errors import OptionError, UnknownName
-from impasto.core.options import Options, annotated_fields, changed_options, from_dict
+from impasto.core.options import Options, annotated_fields, changed_options, from_dict, option
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
@@ -36,18 +37,27 @@ def job_from(
 
 def mix_sources(
     styles: Sequence[tuple[str, float]], *, scales: float | Sequence[float], masks: str | Path | Sequence[str | Path]
-) -> list[StyleSource]:
+) -> tuple[StyleSource, ...]:
     """The styles with their weights, scales and masks, of which there is one for all or one for each.
 
-    Raises `OptionError` for another number of them.
+    Raises `OptionError` for another number of them, and for values out of range.
     """
     each_scale = _each("style_scale", [scales] if isinstance(scales, int | float) else list(scales), count=len(styles))
     given = [masks] if isinstance(masks, str | Path) else list(masks)
     each_mask = _each("mask", given, count=len(styles)) if given else [None] * len(styles)
-    return [
-        StyleSource(source=source, weight=weight, scale=scale, mask=None if mask is None else Path(mask))
-        for (source, weight), scale, mask in zip(styles, each_scale, each_mask, strict=True)
-    ]
+    return tuple(
+        _source(*style, scale=scale, mask=None if mask is None else Path(mask))
+        for style, scale, mask in zip(styles, each_scale, each_mask, strict=True)
+    )
+
+
+def _source(source: str, weight: float, *, scale: float, mask: Path | None) -> StyleSource:
+    """The style; errors name its fields as the arguments of a call."""
+    try:
+        return StyleSource(source=source, weight=weight, scale=scale, mask=mask)
+    except OptionError as error:
+        names = {option("weight"): f"the weight of `style={source}`", option("scale"): option("style_scale")}
+        raise type(error)(re.sub("`(weight|scale)`", lambda name: names[name[0]], str(error))) from error
 
 
 def with_given(options: O, **values: Any) -> O:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from impasto.core.errors import ChecksumMismatch, DownloadFailed, OptionError, UnknownName, WeightsError
 from impasto.core.paths import cache_dir, sha256_of
-from impasto.weights.download import Progress, check_digest, download
+from impasto.weights.download import Download, Progress, check_digest
 from impasto.weights.signatures import check_regular
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".model", ".ckpt", ".index", ".onnx", ".bin", ".npz", ".t7")
@@ -254,14 +254,13 @@ def fetched(
     mirror = os.environ.get("IMPASTO_MIRROR", "")
     mirrored = (f"{mirror.rstrip('/')}/{entry.file_name}",) if mirror else ()
     try:
-        download(
-            (*mirrored, *entry.urls),
-            target,
+        Download(
+            target=target,
             sha256=entry.sha256,
             progress=progress,
             allow_unverified=allow_unverified,
             size_bytes=entry.size_bytes,
-        )
+        ).fetch(*mirrored, *entry.urls)
     except DownloadFailed as error:
         raise DownloadFailed(f"{error} Set IMPASTO_MIRROR to a server with {entry.file_name}, {instead}.") from error
     return target
