@@ -150,7 +150,7 @@ def there(tmp_path: Path, photo: Tensor, painting: Tensor, encoder: Encoder) -> 
     folder.mkdir()
     files.write(folder / "content.png", photo)
     files.write(folder / "style.png", painting)
-    save(folder / "tiny.safetensors", encoder.net.convs_folded(), encoder.card)  # type: ignore[operator]
+    save(folder / "tiny.safetensors", encoder.net.convs_folded(), card=encoder.card)  # type: ignore[operator]
     return folder
 
 
@@ -194,7 +194,7 @@ def save_network() -> Callable[..., Path]:
             for weight in net.parameters():  # as they come, what is painted hardly differs between styles
                 _pass_on(weight.data)
         numbers = {**networks.VARIANTS[variant], "encoder": {"name": str(encoder), "sha256": eye.sha256}}
-        save(path, net.state_dict(), Card(kind=networks.KIND, name=path.stem, network=numbers, licence="MIT"))
+        save(path, net.state_dict(), card=Card(kind=networks.KIND, name=path.stem, network=numbers, licence="MIT"))
         return path
 
     return saved
@@ -249,7 +249,7 @@ def save_learned() -> Callable[..., Path]:
         card = {"architecture": "residual", **numbers, "output": "rgb"} | ({"styles": len(styles)} if styles else {})
         rows = [{"name": name, "about": f"a picture of {name}"} for name in styles]
         made = Card(kind=fast_nets.KIND, name=path.stem, network=card, preprocess="rgb", styles=rows)
-        save(path, net.state_dict(), made)
+        save(path, net.state_dict(), card=made)
         return path
 
     return saved

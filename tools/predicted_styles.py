@@ -68,7 +68,7 @@ def main() -> None:
     with asked.csv.open(newline="") as lines:
         styles = list(csv.DictReader(lines))
     tensors, card = packed(asked.network, styles, asked.csv.parent)
-    save(asked.output, tensors, dataclasses.replace(card, name=asked.name))
+    save(asked.output, tensors, card=dataclasses.replace(card, name=asked.name))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from impasto.weights.card import save
 @pytest.fixture
 def weights(tmp_path: Path, encoder: Encoder) -> str:
     path = tmp_path / "narrow.safetensors"
-    save(path, encoder.net.convs.state_dict(), encoder.card)
+    save(path, encoder.net.convs.state_dict(), card=encoder.card)
     return str(path)
 
 

@@ -26,7 +26,9 @@ def encoder_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tensors[f"conv{stage}_1.bias"] = torch.zeros(width)
         channels = width
     network = {"architecture": "vgg", "stages": STAGES, "padding": "reflect", "pooling": "average"}
-    save(path, tensors, Card(kind="encoder", name="tiny", network=network, licence="MIT", source="drawn at random"))
+    save(
+        path, tensors, card=Card(kind="encoder", name="tiny", network=network, licence="MIT", source="drawn at random")
+    )
     return path
 
 

@@ -33,7 +33,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tensors[f"conv{stage}_{conv}.bias"] = 0.1 * torch.ones(width)
             channels = width
     network = {"architecture": "vgg", "stages": STAGES, "padding": "reflect", "pooling": "average"}
-    save(path, tensors, Card(kind="encoder", name="narrow", network=network))
+    save(path, tensors, card=Card(kind="encoder", name="narrow", network=network))
     return path
 
 

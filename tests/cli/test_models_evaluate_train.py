@@ -95,7 +95,7 @@ def deep(tmp_path: Path) -> Path:
             tensors[f"conv{stage}_{i}.bias"] = torch.zeros(width)
             channels = width
     network = {"architecture": "vgg", "stages": stages, "padding": "reflect", "pooling": "average"}
-    save(path := tmp_path / "deep.safetensors", tensors, Card(kind="encoder", name="deep", network=network))
+    save(path := tmp_path / "deep.safetensors", tensors, card=Card(kind="encoder", name="deep", network=network))
     return path
 
 

@@ -69,7 +69,7 @@ def taught(there: Path) -> list[str | Path]:
     file = load(path)  # whose encoder has no name that finds it
     told = file.card.training
     told["options"]["encoder"] = str(there / "tiny.safetensors")
-    save(path, file.tensors, dataclasses.replace(file.card, training=told))
+    save(path, file.tensors, card=dataclasses.replace(file.card, training=told))
     Image.open("tide.png").rotate(90, expand=True).save("new.png")
     return ["train", "style", "new.png", "--network", path, "--contents", "contents", *SMALL]
 

@@ -129,7 +129,7 @@ def _teacher(path: Path) -> None:
             tensors[f"conv{stage}_{index}.bias"] = torch.zeros(width)
             before = width
     network = {"architecture": "vgg", "stages": stages, "padding": "zeros", "pooling": "max"}
-    save(path, tensors, Card(kind="encoder", name="teacher", network=network))
+    save(path, tensors, card=Card(kind="encoder", name="teacher", network=network))
 
 
 def test_the_pages_show_commands() -> None:

@@ -62,7 +62,7 @@ def test_a_new_fast_network(examples: dict[str, Any], photo: Tensor, tmp_path: P
     network = {"architecture": "sketch", "width": 6, "styles": 2}
     card = Card(kind=fast.KIND, name="sketches", network=network, styles=[{"name": "pen"}, {"name": "chalk"}])
     path = tmp_path / "sketches.safetensors"
-    save(path, randomised(examples["Sketch"](width=6, styles=2)).state_dict(), card)
+    save(path, randomised(examples["Sketch"](width=6, styles=2)).state_dict(), card=card)
     pen, chalk = (painted(photo, f"{path}#{name}") for name in ("pen", "chalk"))
     assert pen.shape == photo.shape
     assert not torch.allclose(pen, chalk, atol=1e-2)
@@ -80,7 +80,11 @@ def test_a_new_arbitrary_network(
     net = randomised(examples["Linear"](encoder, layer="relu2_1"))
     its = {"name": str(encoder_file), "sha256": load(encoder_file).sha256}
     network = {"architecture": "linear", "layer": "relu2_1", "encoder": its}
-    save(path := there / "linear.safetensors", net.state_dict(), Card(kind=table.KIND, name="linear", network=network))
+    save(
+        path := there / "linear.safetensors",
+        net.state_dict(),
+        card=Card(kind=table.KIND, name="linear", network=network),
+    )
     options: dict[str, Any] = {"method": "arbitrary", "arbitrary": ArbitraryOptions(network=str(path))}
     one = painted(photo, painting_, **options)
     assert one.shape == photo.shape

@@ -121,7 +121,7 @@ def card_and_tensors(encoder: Encoder) -> tuple[Card, dict[str, Tensor]]:
 
 def test_from_a_file(card_and_tensors: tuple[Card, dict[str, Tensor]], encoder: Encoder, tmp_path: Path) -> None:
     card, tensors = card_and_tensors
-    save(tmp_path / "mine.safetensors", tensors, card)
+    save(tmp_path / "mine.safetensors", tensors, card=card)
     photo = torch.rand(1, 3, 40, 40)
     again = load_encoder(tmp_path / "mine.safetensors", precision="float32")
     assert again.card == card

@@ -63,7 +63,7 @@ class Toy(nn.Module):
         return layer
 
 
-def build_toy(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> Toy:
+def build_toy(card: Card, tensors: Mapping[str, Tensor], *, pooling: str) -> Toy:
     net = Toy()
     fill(net, tensors, where=card.name)
     return net
@@ -73,7 +73,7 @@ def build_toy(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> Toy:
 def toy_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(table.ARCHITECTURES, "toy", build_toy)
     card = Card(kind="encoder", name="toy", network={"architecture": "toy"})
-    save(path := tmp_path / "toy.safetensors", Toy().state_dict(), card)
+    save(path := tmp_path / "toy.safetensors", Toy().state_dict(), card=card)
     return path
 
 

@@ -169,7 +169,7 @@ def _weight_files(folder: Path) -> tuple[Path, Path, Path]:
     }  # fmt: skip
     vgg = {"architecture": "vgg", "stages": stages, "padding": "reflect", "pooling": "average"}
     card = cards.Card(kind="encoder", name="narrow", network=vgg, preprocess="imagenet-rgb")
-    cards.save(folder / "encoder.safetensors", tensors, card)
+    cards.save(folder / "encoder.safetensors", tensors, card=card)
 
     numbers: dict[str, Any] = {"widths": (2, 2, 2), "blocks": 1}
     net = residual.Residual(**numbers, styles=2)
@@ -180,7 +180,7 @@ def _weight_files(folder: Path) -> tuple[Path, Path, Path]:
         preprocess="rgb",
         styles=[{"name": "one", "about": "x"}, {"name": "two", "about": "y"}],
     )
-    cards.save(folder / "network.safetensors", net.state_dict(), card)
+    cards.save(folder / "network.safetensors", net.state_dict(), card=card)
     state = {"features.0.weight": torch.rand(4, 3, 3, 3), "features.0.bias": torch.rand(4)}
     torch.save(state, folder / "state.pth")
     return folder / "encoder.safetensors", folder / "network.safetensors", folder / "state.pth"

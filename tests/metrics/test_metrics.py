@@ -15,7 +15,7 @@ from impasto.image.resize import resized
 from impasto.losses.table import STYLE_LOSSES
 from impasto.metrics.features import SLICED, content_distance, style_distance
 from impasto.metrics.pixels import COLOUR_PIXELS, colour_distance, ssim
-from impasto.metrics.table import METRICS, measured, reference_rows
+from impasto.metrics.table import METRICS, Case, measured, reference_rows
 
 LAYERS = ("relu1", "relu2")
 
@@ -53,8 +53,26 @@ def of_lab(*lab: float, size: int = 8) -> Tensor:
     return colour.permute(2, 0, 1).unsqueeze(0).expand(1, 3, size, size)
 
 
+def case(
+    output: Tensor,
+    content: Tensor,
+    style: Tensor | None,
+    *,
+    content_layers: Sequence[str] = LAYERS,
+    encoder: TinyEncoder | None = None,
+) -> Case:
+    return Case(
+        output=output,
+        content=content,
+        style=style,
+        encoder=encoder or TinyEncoder(),
+        content_layers=content_layers,
+        style_layers=LAYERS,
+    )
+
+
 def every_measure(output: Tensor, content: Tensor, style: Tensor) -> dict[str, float]:
-    return measured(output, content, style=style, encoder=TinyEncoder(), content_layers=LAYERS[1:], style_layers=LAYERS)
+    return measured(case(output, content, style, content_layers=LAYERS[1:]))
 
 
 def test_content_distance_is_zero_for_a_copy_and_positive_else() -> None:
@@ -153,14 +171,7 @@ def test_every_row_says_what_it_is() -> None:
 
 def test_the_copies_mark_the_ends_of_each_scale() -> None:
     content, style = scene(24, 28), stripes(32, 20)
-    rows = reference_rows(
-        (content + stripes(24, 28)) / 2,
-        content,
-        style,
-        TinyEncoder(),
-        content_layers=LAYERS[1:],
-        style_layers=LAYERS,
-    )
+    rows = reference_rows(case((content + stripes(24, 28)) / 2, content, style, content_layers=LAYERS[1:]))
     assert list(rows) == ["output", "content copy", "style copy"]
     assert rows["content copy"]["content"] == 0
     assert rows["content copy"]["ssim"] == pytest.approx(1)
@@ -174,12 +185,7 @@ def test_the_copies_mark_the_ends_of_each_scale() -> None:
 def test_progress_counts_every_measure_of_every_row() -> None:
     calls: list[tuple[int, int]] = []
     reference_rows(
-        scene(20, 24),
-        scene(20, 24),
-        stripes(20, 24),
-        TinyEncoder(),
-        content_layers=LAYERS,
-        style_layers=LAYERS,
+        case(scene(20, 24), scene(20, 24), stripes(20, 24)),
         progress=lambda done, total, name: calls.append((done, total)),
     )
     count = 3 * len(METRICS)
@@ -196,9 +202,7 @@ def test_a_content_of_another_size_is_compared_at_the_outputs_size() -> None:
 
 def test_features_are_computed_once_a_picture() -> None:
     encoder = TinyEncoder()
-    measured(
-        scene(16, 16), stripes(16, 16), style=scene(20, 20), encoder=encoder, content_layers=LAYERS, style_layers=LAYERS
-    )
+    measured(case(scene(16, 16), stripes(16, 16), scene(20, 20), encoder=encoder))
     assert encoder.calls == 3
 
 

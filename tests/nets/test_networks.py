@@ -44,9 +44,11 @@ def pair(photo: Tensor, painting: Tensor) -> tuple[Tensor, Tensor]:
 
 def test_convolutions_divide_the_size_and_reflect() -> None:
     image = torch.ones(1, 3, 16, 24)
-    assert Conv(3, 4, 3, padding="reflect")(image).shape == (1, 4, 16, 24)
-    assert Conv(3, 4, 3, stride=2, padding="reflect")(image).shape == (1, 4, 8, 12)
-    assert Conv(3, 4, 3, padding="reflect")(image).std((2, 3)).max() < 1e-6  # a constant stays one up to the border
+    assert Conv(3, 4, side=3, padding="reflect")(image).shape == (1, 4, 16, 24)
+    assert Conv(3, 4, side=3, stride=2, padding="reflect")(image).shape == (1, 4, 8, 12)
+    assert (
+        Conv(3, 4, side=3, padding="reflect")(image).std((2, 3)).max() < 1e-6
+    )  # a constant stays one up to the border
 
 
 def test_a_residual_without_weights_changes_nothing() -> None:
@@ -125,7 +127,7 @@ def test_no_pixel_matters_farther_away_than_the_reach(
 
 def written(path: Path, net: nn.Module, network: dict[str, Any], encoder: Encoder) -> Loaded:
     its = {"name": encoder.name, "sha256": encoder.sha256}
-    save(path, net.state_dict(), Card(kind=table.KIND, name="small", network={**network, "encoder": its}))
+    save(path, net.state_dict(), card=Card(kind=table.KIND, name="small", network={**network, "encoder": its}))
     return load(path)
 
 
@@ -193,7 +195,9 @@ def test_a_network_is_loaded_by_its_path(there: Path, tmp_path: Path) -> None:
     its = {"name": str(tiny), "sha256": encoder.sha256}
     net = table.untrained(encoder, VARIANTS["adain"])
     path = tmp_path / "small.safetensors"
-    save(path, net.state_dict(), Card(kind=table.KIND, name="small", network={**VARIANTS["adain"], "encoder": its}))
+    save(
+        path, net.state_dict(), card=Card(kind=table.KIND, name="small", network={**VARIANTS["adain"], "encoder": its})
+    )
     found = table.loaded(path, precision="bfloat16")
     assert (found.dtype, found.encoder.dtype) == (torch.bfloat16, torch.bfloat16)
     assert found.sha256 == load(path).sha256

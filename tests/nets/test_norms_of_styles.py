@@ -33,14 +33,14 @@ def numbers(rows: int) -> tuple[Tensor, Tensor]:
 def test_it_is_torchs_instance_norm(layout: torch.memory_format, rows: int) -> None:
     x, (scale, shift) = features(layout, mean=3), numbers(rows)
     wanted = F.instance_norm(x, eps=1e-5) * scale[..., None, None] + shift[..., None, None]
-    torch.testing.assert_close(instance_norm(x.clone(), scale, shift, eps=1e-5), wanted, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(instance_norm(x.clone(), scale, shift=shift, eps=1e-5), wanted, atol=1e-5, rtol=1e-5)
 
 
 @layouts
 def test_a_mean_far_from_zero_costs_no_digits(layout: torch.memory_format) -> None:
     x, (scale, shift) = features(layout), numbers(1)
-    away = instance_norm(x + 1000, scale, shift, eps=1e-5)
-    torch.testing.assert_close(away, instance_norm(x.clone(), scale, shift, eps=1e-5), atol=2e-3, rtol=0)
+    away = instance_norm(x + 1000, scale, shift=shift, eps=1e-5)
+    torch.testing.assert_close(away, instance_norm(x.clone(), scale, shift=shift, eps=1e-5), atol=2e-3, rtol=0)
 
 
 @layouts
@@ -51,14 +51,14 @@ def test_the_gradient_is_that_of_the_formula(layout: torch.memory_format, rows: 
         ours = [part.float().contiguous(memory_format=layout) if part.ndim == 4 else part.float() for part in given]
         ours, theirs = ([part.requires_grad_(True) for part in parts] for parts in (ours, given))
         weights = features(layout).square()
-        (instance_norm(ours[0], ours[1], ours[2], eps=1e-5) * weights).sum().backward()
+        (instance_norm(ours[0], ours[1], shift=ours[2], eps=1e-5) * weights).sum().backward()
         plain = F.instance_norm(theirs[0], eps=1e-5) * theirs[1][..., None, None] + theirs[2][..., None, None]
         (plain * weights).sum().backward()
         for found, wanted in zip(ours, theirs, strict=True):
             torch.testing.assert_close(found.grad, wanted.grad.float(), atol=1e-4, rtol=1e-4)  # type: ignore[union-attr]
     else:
         narrow = [part.float().requires_grad_(True) for part in given]
-        instance_norm(narrow[0], narrow[1], narrow[2], eps=1e-5).square().sum().backward()
+        instance_norm(narrow[0], narrow[1], shift=narrow[2], eps=1e-5).square().sum().backward()
         assert all(part.grad is not None and part.grad.abs().sum() > 0 for part in narrow)
 
 
@@ -66,14 +66,15 @@ def test_the_gradient_that_comes_in_is_left_as_it_is() -> None:
     x = features(torch.channels_last).requires_grad_(True)
     scale, shift = numbers(1)
     coming = torch.ones_like(x)
-    instance_norm(x, scale, shift, eps=1e-5).backward(coming)
+    instance_norm(x, scale, shift=shift, eps=1e-5).backward(coming)
     assert torch.equal(coming, torch.ones_like(x))
 
 
 @layouts
 def test_type_and_layout_stay(layout: torch.memory_format) -> None:
     x = features(layout, dtype=torch.bfloat16)
-    found = instance_norm(x, *numbers(1), eps=1e-5)
+    scale, shift = numbers(1)
+    found = instance_norm(x, scale, shift=shift, eps=1e-5)
     assert found.dtype == torch.bfloat16
     assert found.is_contiguous(memory_format=layout)
 
@@ -82,7 +83,8 @@ def test_features_are_kept_where_a_gradient_is_asked_for() -> None:
     for layout in LAYOUTS:
         x = features(layout)
         before = x.clone()
-        instance_norm(x, *(part.requires_grad_(True) for part in numbers(1)), eps=1e-5)
+        scale, shift = (part.requires_grad_(True) for part in numbers(1))
+        instance_norm(x, scale, shift=shift, eps=1e-5)
         assert torch.equal(x, before)
 
 

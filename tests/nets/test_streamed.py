@@ -238,9 +238,9 @@ def test_room_is_not_exceeded() -> None:
 @pytest.mark.parametrize("padding", ["reflect", "same"])
 def test_any_rows_of_a_convolution(side: int, stride: int, padding: str) -> None:
     for height in (10, 13):
-        x, convs = torch.randn(1, 3, height, 11), [Conv(3, 4, side, stride=stride, padding=padding)]
+        x, convs = torch.randn(1, 3, height, 11), [Conv(3, 4, side=side, stride=stride, padding=padding)]
         kinds = ("nearest", "bilinear") if stride == 1 else ()
-        convs += [Conv(3, 4, side, padding=padding, doubles=kind) for kind in kinds]
+        convs += [Conv(3, 4, side=side, padding=padding, doubles=kind) for kind in kinds]
         for conv in convs:
             check_rows(x, conv)
 

@@ -38,7 +38,7 @@ def single_file(file: Path, name: str, **changes: object) -> Path:
     tensors = {key: value[row] if is_style_param(key) else value for key, value in whole.tensors.items()}
     numbers = {k: v for k, v in whole.card.network.items() if k != "styles"}
     card = dataclasses.replace(whole.card, name=f"my-{name}", network=numbers | changes, styles=[])
-    save(path := file.with_name(f"my-{name}.safetensors"), tensors, card)
+    save(path := file.with_name(f"my-{name}.safetensors"), tensors, card=card)
     return path
 
 

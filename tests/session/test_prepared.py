@@ -50,7 +50,7 @@ def several(tmp_path: Path) -> Path:
         network={"architecture": "residual", **numbers},
         styles=[{"name": "wave"}, {"name": "scream"}],
     )
-    save(path := tmp_path / "two.safetensors", net.state_dict(), card)
+    save(path := tmp_path / "two.safetensors", net.state_dict(), card=card)
     return path
 
 

@@ -102,7 +102,7 @@ def test_pictures_without_a_style(there: Path, network_file: Path, photo: Tensor
 
 def test_a_network_on_another_encoder(kept: Path, quick_job: MakeJob, there: Path, save_network: SaveNetwork) -> None:
     again = load(there / "tiny.safetensors")
-    save(there / "other.safetensors", {k: v * 1.01 for k, v in again.tensors.items()}, again.card)
+    save(there / "other.safetensors", {k: v * 1.01 for k, v in again.tensors.items()}, card=again.card)
     other = save_network(there / "other-net.safetensors", encoder=there / "other.safetensors")
     job = quick_job(styles=styles(kept), arbitrary=api.ArbitraryOptions(network=str(other)))
     with pytest.raises(WeightsError, match="was saved with another encoder"):
@@ -141,9 +141,9 @@ def test_what_is_no_saved_style(name: str, message: str, quick_job: MakeJob, the
 
 def test_a_damaged_code(kept: Path, quick_job: MakeJob) -> None:
     found = load(kept)
-    save(kept, {name: stats[..., :-1] for name, stats in found.tensors.items()}, found.card)
+    save(kept, {name: stats[..., :-1] for name, stats in found.tensors.items()}, card=found.card)
     with pytest.raises(WeightsError, match="does not fit the network"):
         painted(quick_job(styles=styles(kept)))
-    save(kept, {}, dataclasses.replace(found.card, network={}))
+    save(kept, {}, card=dataclasses.replace(found.card, network={}))
     with pytest.raises(WeightsError, match="another encoder"):
         painted(quick_job(styles=styles(kept)))

@@ -25,21 +25,21 @@ def seconds_of(steps: tuple[int, ...]) -> float:
 
 @pytest.mark.parametrize("seconds", [3.0, 6.0, 9.0, 20.0])
 def test_planned_steps_fill_the_budget_and_no_more(seconds: float) -> None:
-    steps = steps_within(seconds, STEP_S, STEPS)
+    steps = steps_within(seconds, STEP_S, steps=STEPS)
     assert seconds - sum(STEP_S) < seconds_of(steps) <= seconds
 
 
 def test_all_scales_share_one_factor() -> None:
-    assert steps_within(seconds_of((20, 5)) + 1e-6, STEP_S, STEPS) == (20, 5)
+    assert steps_within(seconds_of((20, 5)) + 1e-6, STEP_S, steps=STEPS) == (20, 5)
 
 
 @pytest.mark.parametrize("seconds", [0.1, -5.0])
 def test_one_step_a_scale_is_the_least(seconds: float) -> None:
-    assert steps_within(seconds, STEP_S, STEPS) == (1, 1)
+    assert steps_within(seconds, STEP_S, steps=STEPS) == (1, 1)
 
 
 def test_a_large_budget_is_not_used_up() -> None:
-    assert steps_within(1e6, STEP_S, STEPS) == tuple(int(LARGEST_FACTOR * count) for count in STEPS)
+    assert steps_within(1e6, STEP_S, steps=STEPS) == tuple(int(LARGEST_FACTOR * count) for count in STEPS)
 
 
 def test_the_time_of_a_step_is_measured_small_and_grows_with_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_the_time_of_a_step_is_measured_small_and_grows_with_the_pixels(monkeypa
         return objective
 
     sizes = [(200, 400), (400, 800)]
-    found = seconds_a_step(torch.rand(1, 3, 400, 800), objective_at, sizes, smallest_px=32)  # type: ignore[arg-type]
+    found = seconds_a_step(torch.rand(1, 3, 400, 800), objective_at, sizes=sizes, smallest_px=32)  # type: ignore[arg-type]
     assert found == pytest.approx([0.1 + 0.8, 0.1 + 3.2])
     assert max(probed) == (128, 256)
 
@@ -66,7 +66,7 @@ def test_noise_cannot_make_large_steps_as_quick_as_small_ones(monkeypatch: pytes
     monkeypatch.setattr(budget.time, "perf_counter", lambda: next(ticks))
     sizes = [(256, 256), (512, 512)]
     small, large = seconds_a_step(
-        torch.rand(1, 3, 512, 512), lambda content: lambda image: Terms(image.sum(), {}), sizes, smallest_px=32
+        torch.rand(1, 3, 512, 512), lambda content: lambda image: Terms(image.sum(), {}), sizes=sizes, smallest_px=32
     )
     assert small == pytest.approx(1)
     assert large == pytest.approx(0.5 + 0.5 * 4)

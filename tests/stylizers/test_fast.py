@@ -142,7 +142,7 @@ def test_cards_that_say_something_else(tmp_path: Path, save_learned: Callable[..
         built(network=numbers | {"output": "hsv"})
     with pytest.raises(WeightsMismatch, match=r"missing: down\.0\.conv\.bias"):
         built({k: v for k, v in whole.tensors.items() if k != "down.0.conv.bias"})
-    save(tmp_path / "again.safetensors", whole.tensors, whole.card)
+    save(tmp_path / "again.safetensors", whole.tensors, card=whole.card)
     assert nets.loaded(tmp_path / "again.safetensors").sha256 == whole.sha256
 
 

@@ -57,7 +57,7 @@ def test_all_or_nothing_is_covered(value: float, kept: float, photo: Tensor) -> 
 
 
 def test_a_picture_over_itself_is_itself(photo: Tensor) -> None:
-    assert torch.equal(covered(photo, photo, torch.rand(1, 1, 72, 80)), photo)
+    assert torch.equal(covered(photo, photo, cover=torch.rand(1, 1, 72, 80)), photo)
 
 
 def test_every_step_has_its_own_size(photo: Tensor, left_half: Tensor) -> None:

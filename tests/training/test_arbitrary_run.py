@@ -219,7 +219,7 @@ def encoder_of(make_encoder: Callable[..., Encoder], tmp_path: Path) -> Callable
 
     def saved(stages: Stages) -> str:
         made = make_encoder(stages=stages)
-        save(path := tmp_path / "other.safetensors", made.net.convs_folded(), made.card)  # type: ignore[operator]
+        save(path := tmp_path / "other.safetensors", made.net.convs_folded(), card=made.card)  # type: ignore[operator]
         return str(path)
 
     return saved
@@ -247,7 +247,7 @@ def test_an_encoder_that_is_no_vgg(
     network = {"architecture": "squeezenet-1.0"}
     card = Card(kind="encoder", name="squeezenet", network=network, preprocess="squeezenet-bgr")
     net = SqueezeNet(matrix=((1, 0, 0), (0, 1, 0), (0, 0, 1)), offset=(0, 0, 0))
-    save(path := tmp_path / "squeezenet.safetensors", net.state_dict(), card)
+    save(path := tmp_path / "squeezenet.safetensors", net.state_dict(), card=card)
     with pytest.raises(OptionError, match="squeezenet is not a purely sequential network"):
         trained(adain_options(encoder=str(path)), brief, tmp_path / "out")
     with pytest.raises(OptionError, match="does not fit `variant=predicted`: unknown layer 'relu1_1'"):

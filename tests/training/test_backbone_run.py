@@ -58,7 +58,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def teacher(tmp_path: Path, encoder: Encoder) -> Path:
-    save(tmp_path / "teacher.safetensors", encoder.net.convs_folded(), encoder.card)  # type: ignore[operator]
+    save(tmp_path / "teacher.safetensors", encoder.net.convs_folded(), card=encoder.card)  # type: ignore[operator]
     return tmp_path / "teacher.safetensors"
 
 
@@ -204,7 +204,7 @@ def test_weights_of_sources(options: BackboneOptions, data: Path) -> None:
 
 def small_vgg(stages: tuple[tuple[int, int], ...], make: Callable[..., Encoder], path: Path) -> Path:
     made = make(stages=stages)
-    save(path, made.net.convs_folded(), made.card)  # type: ignore[operator]
+    save(path, made.net.convs_folded(), card=made.card)  # type: ignore[operator]
     return path
 
 

@@ -36,7 +36,7 @@ def prepared(distil_options: Options, short: FastFitOptions, painters: Painters)
 def painted(ready: Run[Distillation], batch: DistillBatch) -> torch.Tensor:
     """What the teachers make of the batch, in the order of contents."""
     rows, teachers = batch.weights.nonzero(as_tuple=True)
-    return ready.task.painted(batch, rows.tolist(), teachers.tolist(), place=torch.device("cpu"))
+    return ready.task.painted(batch, rows.tolist(), teachers=teachers.tolist(), place=torch.device("cpu"))
 
 
 # DistillBatches

@@ -104,7 +104,7 @@ def test_a_student_that_begins_as_its_teacher_has_nothing_to_learn(
 ) -> None:
     file = load(learned_file)
     file.tensors["last.conv.weight"].mul_(0.05)  # so that it paints within [0, 1], where teachers stay
-    save(learned_file, file.tensors, file.card)
+    save(learned_file, file.tensors, card=file.card)
     numbers = {
         "widths": (4, 4, 4),
         "blocks": 1,

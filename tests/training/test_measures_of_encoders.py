@@ -45,7 +45,7 @@ def pictures_of(count: int, *, seed: int) -> tuple[list[Bytes], list[int]]:
 
 
 def test_the_probe_names_classes_that_can_be_told_apart() -> None:
-    found = measures.probe_accuracy(toy(), pictures_of(45, seed=0), pictures_of(36, seed=1), px=16)
+    found = measures.probe_accuracy(toy(), pictures_of(45, seed=0), held_out=pictures_of(36, seed=1), px=16)
     assert found > 0.95
 
 
@@ -53,18 +53,18 @@ def test_the_probe_knows_nothing_of_classes_without_a_cause() -> None:
     draw = np.random.default_rng(2)
     noise = [draw.integers(0, 256, (16, 16, 3), dtype=np.uint8) for _ in range(150)]
     labels = [int(label) for label in draw.integers(0, 3, 150)]
-    found = measures.probe_accuracy(toy(), (noise[:60], labels[:60]), (noise[60:], labels[60:]), px=16)
+    found = measures.probe_accuracy(toy(), (noise[:60], labels[:60]), held_out=(noise[60:], labels[60:]), px=16)
     assert 0.15 < found < 0.55
 
 
 def test_the_scale_of_features_does_not_matter_to_the_probe() -> None:
-    vgg, data = toy(), (pictures_of(24, seed=0), pictures_of(21, seed=1))
-    before = measures.probe_accuracy(vgg, *data, px=16)
+    vgg, train, held_out = toy(), pictures_of(24, seed=0), pictures_of(21, seed=1)
+    before = measures.probe_accuracy(vgg, train, held_out=held_out, px=16)
     with torch.no_grad():
         for conv in vgg.convs.values():
             conv.bias.mul_(50)  # type: ignore[operator, union-attr]
         vgg.convs["conv1_1"].weight.mul_(50)  # type: ignore[operator, union-attr]
-    assert measures.probe_accuracy(vgg, *data, px=16) == before
+    assert measures.probe_accuracy(vgg, train, held_out=held_out, px=16) == before
 
 
 def test_more_pictures_than_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ def options(network: Path, contents: Path, there: Path) -> NewStyleOptions:
     file = load(network)
     told = file.card.training
     told["options"]["encoder"] = str(there / "tiny.safetensors")
-    save(network, file.tensors, dataclasses.replace(file.card, training=told))
+    save(network, file.tensors, card=dataclasses.replace(file.card, training=told))
     return NewStyleOptions(network=str(network), contents=(contents,))
 
 
@@ -114,7 +114,7 @@ def test_a_network_of_any_style_begins_with_what_it_predicts(
 ) -> None:
     path = save_network(there / "any.safetensors", encoder=there / "tiny.safetensors", variant="predicted")
     file = load(path)
-    save(path, file.tensors, dataclasses.replace(file.card, training=load(network).card.training))
+    save(path, file.tensors, card=dataclasses.replace(file.card, training=load(network).card.training))
     options = dataclasses.replace(options, network=str(path), style_px=80)
     begun = begin(large, options, fitting=quick)
     any_style = table.loaded(path, precision="float32")
@@ -223,7 +223,7 @@ def test_networks_that_cannot_learn(
         taught(large, encoder, quick, tmp_path / "out")
     file, foreign = load(network), tmp_path / "foreign.safetensors"
     card = Card(kind="fast", name="foreign", network=file.card.network, preprocess="bgr-255-mean")
-    save(foreign, file.tensors, card)
+    save(foreign, file.tensors, card=card)
     with pytest.raises(WeightsError, match="does not work in RGB"):
         taught(large, dataclasses.replace(options, network=str(foreign)), quick, tmp_path / "out")
     shutil.rmtree(tmp_path / "two")

@@ -38,7 +38,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         notes='two\nlines and "quotes"',
         layer_scale={"relu1_1": 0.25},
     )
-    save(path, tensors(), written)
+    save(path, tensors(), card=written)
     found = load(path)
     assert found.card == written
     assert found.sha256 == sha256_of(path)
@@ -51,15 +51,15 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     a, b = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
-    save(a, tensors(), card(training={"x": 1, "y": 2}))
-    save(b, dict(reversed(tensors().items())), card(training={"y": 2, "x": 1}))
+    save(a, tensors(), card=card(training={"x": 1, "y": 2}))
+    save(b, dict(reversed(tensors().items())), card=card(training={"y": 2, "x": 1}))
     assert a.read_bytes() == b.read_bytes()
 
 
 def test_views_and_shared_tensors_are_saved(tmp_path: Path) -> None:
     path = tmp_path / "views.safetensors"
     whole = torch.arange(12.0).reshape(3, 4).requires_grad_()
-    save(path, {"t": whole.t(), "again": whole, "row": whole[1]}, card())
+    save(path, {"t": whole.t(), "again": whole, "row": whole[1]}, card=card())
     found = load(path).tensors
     assert torch.equal(found["t"], whole.detach().t())
     assert torch.equal(found["row"], whole.detach()[1])
@@ -67,10 +67,10 @@ def test_views_and_shared_tensors_are_saved(tmp_path: Path) -> None:
 
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "tiny.safetensors"
-    save(path, tensors(), card())
+    save(path, tensors(), card=card())
     before = path.read_bytes()
     with pytest.raises(AttributeError):
-        save(path, {"x": None}, card())  # type: ignore[dict-item]
+        save(path, {"x": None}, card=card())  # type: ignore[dict-item]
     assert path.read_bytes() == before
 
 
@@ -129,7 +129,7 @@ def test_bad_cards_in_files_are_refused(tmp_path: Path, text: str, said: str) ->
 
 
 def test_the_card_stands_in_the_metadata_as_json(tmp_path: Path) -> None:
-    save(tmp_path / "x.safetensors", tensors(), card())
+    save(tmp_path / "x.safetensors", tensors(), card=card())
     with safe_open(tmp_path / "x.safetensors", framework="pt") as file:
         assert json.loads(file.metadata()["impasto"])["network"] == NETWORK
 
@@ -151,5 +151,5 @@ def test_every_difference_is_listed_at_once() -> None:
 
 def test_written_files_have_the_usual_permissions(tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(b"")
-    save(tmp_path / "made.safetensors", {"a": torch.ones(2)}, Card(kind="encoder", name="x", network={}))
+    save(tmp_path / "made.safetensors", {"a": torch.ones(2)}, card=Card(kind="encoder", name="x", network={}))
     assert (tmp_path / "made.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

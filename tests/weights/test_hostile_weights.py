@@ -79,7 +79,7 @@ def test_own_files_with_values_that_are_no_weights(value: Tensor, tmp_path: Path
 
 
 def test_floats_relabelled_as_integers(tmp_path: Path) -> None:
-    save(path := tmp_path / "e.safetensors", {"a": torch.ones(4)}, Card(kind="encoder", name="e", network={}))
+    save(path := tmp_path / "e.safetensors", {"a": torch.ones(4)}, card=Card(kind="encoder", name="e", network={}))
     path.write_bytes(path.read_bytes().replace(b'"F32"', b'"I32"'))
     with pytest.raises(WeightsError, match=r"a in e\.safetensors is not all finite floats \(torch\.int32\)"):
         load(path)
@@ -190,7 +190,7 @@ def flipped(data: bytes, draw: random.Random) -> bytes:
 def own_file(folder: Path) -> bytes:
     network = {"architecture": "residual", "widths": [2, 3], "blocks": 1, "output": "rgb"}
     net = nets.Residual(widths=(2, 3), blocks=1)
-    save(folder / "own.safetensors", net.state_dict(), Card(kind="fast", name="own", network=network))
+    save(folder / "own.safetensors", net.state_dict(), card=Card(kind="fast", name="own", network=network))
     return (folder / "own.safetensors").read_bytes()
 
 

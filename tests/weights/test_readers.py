@@ -215,7 +215,7 @@ def test_parallel_features(tmp_path: Path) -> None:
 
 def test_our_own_files_are_read(tmp_path: Path) -> None:
     card = Card(kind="decoder", name="mine", network={"architecture": "other"})
-    save(tmp_path / "a.safetensors", gatys(), card)
+    save(tmp_path / "a.safetensors", gatys(), card=card)
     found = read_checkpoint(tmp_path / "a.safetensors")
     assert found.card == card
     assert same(found.tensors, gatys())

@@ -12,7 +12,7 @@ from impasto.config.job import StyleSource
 from impasto.core.paths import sha256_of
 from impasto.encoders.table import Encoder
 from impasto.image import files
-from impasto.metrics.table import METRICS, measured
+from impasto.metrics.table import METRICS, Case, measured
 from impasto.session.inputs import Inputs, style_pixels
 
 STYLE_SHORT_SIDE_PX = 64  # of a style picture that only measures need: as for painting in one pass
@@ -49,12 +49,14 @@ class SweepMetrics:
         pictures = self._style_pictures(inputs)
         each = [
             measured(
-                output,
-                inputs.content,
-                style=picture,
-                encoder=self.encoder,
-                content_layers=self.content_layers,
-                style_layers=self.style_layers,
+                Case(
+                    output=output,
+                    content=inputs.content,
+                    style=picture,
+                    encoder=self.encoder,
+                    content_layers=self.content_layers,
+                    style_layers=self.style_layers,
+                )
             )
             for picture in pictures
         ]

@@ -59,7 +59,7 @@ def targets(
     mixes = style_mixes(styles, pairs=folder.pairs, output=output, styles_of=styles_of)
     contents_found = _found(contents, output)
     several = is_batch(contents) or len(mixes) > 1 or is_folder(styles[0])
-    chosen = _paired(contents_found, mixes, folder.pairs or PAIRS[0])
+    chosen = _paired(contents_found, mixes, pairs=folder.pairs or PAIRS[0])
     if _into_folder(output, several=several, chosen_format=folder.format):
         suffix = f".{folder.format}" if folder.format else SUFFIX
         made = _named(chosen, output or Path(), stem_of=stem_of, suffix=suffix, keeps=keeps)
@@ -171,7 +171,7 @@ def _found(contents: Sequence[Path], output: Path | None) -> list[Found]:
 
 
 def _paired(
-    contents: Sequence[Found], mixes: Sequence[tuple[str, ...]], pairs: str
+    contents: Sequence[Found], mixes: Sequence[tuple[str, ...]], *, pairs: str
 ) -> list[tuple[Found, tuple[str, ...]]]:
     """Each content with the styles that it is painted in; contents change last, since they are large."""
     if pairs == "all":

@@ -117,7 +117,7 @@ def painted(session: Session, output: Path, *, options: OutputOptions, bar: Bar,
     The picture is written first; a snapshot, an animation or a state that cannot be written is reported. Pictures of
     an unfinished painting have no recipe, since it would not give them again, and replace no finished picture.
     """
-    started, shown, path, state = time.monotonic(), Shown(session, bar, output.name, place=place), output, None
+    started, shown, path, state = time.monotonic(), Shown(session, bar, name=output.name, place=place), output, None
     save: Callable[[], object] = _saved_already
     with on_interrupt(bar.note) as stop, _Extras.of(session, output, options=options, bar=bar) as extras:
         for step in session.steps():
@@ -217,7 +217,7 @@ class Shown:
     A step's work is taken as its canvas's pixels.
     """
 
-    def __init__(self, session: Session, bar: Bar, name: str, *, place: Place | None = None) -> None:
+    def __init__(self, session: Session, bar: Bar, *, name: str, place: Place | None = None) -> None:
         self._bar, self._name, self._unit = bar, shortened(name, LONGEST_NAME), unit_of(session)
         self._work = [h * w for (h, w), steps in session.work() for _ in range(steps)]
         self._place, self._left = place, TimeLeft(sum(self._work)) if place is None else place.left

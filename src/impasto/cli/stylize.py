@@ -142,7 +142,7 @@ def _items(
         bits=output.bits,
         keeps=lambda path: _is_kept(path, pictures),
     )
-    plans = [api.plan_job(_job(target, mix, look), catalogue=catalogue) for target in made]
+    plans = [api.plan_job(_job(target, mix, look=look), catalogue=catalogue) for target in made]
     options = [_of_one(target, output, several=len(made) > 1) for target in made]
     check_outputs(plans, [target.output for target in made], options=options)
     rows = zip(plans, made, options, strict=True)
@@ -175,7 +175,7 @@ def check_outputs(plans: Sequence[Plan], made: Sequence[Path], *, options: Seque
             outputs.check_snapshots(path, {name for plan in plans for name in plan.files})
 
 
-def _job(target: Target, mix: MixFlags, look: LookOptions) -> Job:
+def _job(target: Target, mix: MixFlags, *, look: LookOptions) -> Job:
     return Job(content=str(target.content), styles=mix.sources(target.styles), **vars(look))
 
 

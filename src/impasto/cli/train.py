@@ -162,7 +162,7 @@ def _trained(start: Callable[[], Iterator[Progress]], output: Path, *, fit: FitO
         for line in _afterwards(progress, output, stopped=stopped):
             bar.note(line)
     if not stopped and is_first():
-        print(_result(progress, output, fit) if console.json else output)
+        print(_result(progress, output, fit=fit) if console.json else output)
     return INTERRUPTED if stopped else 0
 
 
@@ -179,7 +179,7 @@ def _afterwards(progress: Progress | None, output: Path, *, stopped: bool) -> It
         yield f"stopped after step {progress.step} of {progress.steps}; the same command resumes there."
 
 
-def _result(progress: Progress | None, output: Path, fit: FitOptions) -> str:
+def _result(progress: Progress | None, output: Path, *, fit: FitOptions) -> str:
     """One line of JSON."""
     row = {
         "output": str(output),

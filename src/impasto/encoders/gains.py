@@ -49,7 +49,7 @@ def measured_gains(vgg: Vgg, pooling: str) -> tuple[float, ...]:
     return tuple(gains)
 
 
-def build_vgg(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> Vgg:
+def build_vgg(card: Card, tensors: Mapping[str, Tensor], *, pooling: str) -> Vgg:
     """The network of a card; `pooling` is "native", "max" or "average", the latter two with measured gains."""
     network, colour = card.network, preprocess_from(card.preprocess or "rgb")
     if absent := sorted({"stages", "padding", "pooling"} - network.keys()):

@@ -31,7 +31,7 @@ _STRIDES = {"conv1": 2, "fire2": 4, "fire3": 4, "fire4": 4, "fire9": 16, "scores
 class Fire(nn.Module):
     """Squeeze to few channels, then expand by 1×1 and 3×3 convolutions side by side."""
 
-    def __init__(self, width: int, squeeze: int, expand: int) -> None:
+    def __init__(self, width: int, squeeze: int, *, expand: int) -> None:
         super().__init__()
         self.conv1x1_1 = nn.Conv2d(width, squeeze, 1)
         self.conv1x1_2 = nn.Conv2d(squeeze, expand, 1)
@@ -65,8 +65,8 @@ class SqueezeNet(nn.Module):
         self.register_buffer("offset", torch.tensor(offset), persistent=False)
         self.conv1_padding = conv1_padding
         self.conv1 = nn.Conv2d(3, 96, 7, stride=2)
-        for name, sizes in _FIRES.items():
-            self.add_module(name, Fire(*sizes))
+        for name, (width, squeeze, expand) in _FIRES.items():
+            self.add_module(name, Fire(width, squeeze, expand=expand))
         self.conv_final = nn.Conv2d(512, 1000, 1, padding=1)
 
     @property
@@ -147,7 +147,7 @@ class SqueezeNet(nn.Module):
             raise unknown_layer(layer, self.layers, defaults=_DEFAULTS)
 
 
-def build_squeezenet(card: Card, tensors: Mapping[str, Tensor], pooling: str) -> SqueezeNet:
+def build_squeezenet(card: Card, tensors: Mapping[str, Tensor], *, pooling: str) -> SqueezeNet:
     """The network of a card; `pooling` is "native" or "max"."""
     if pooling not in ("native", "max"):
         raise OptionError(f"`pooling` is {pooling}; {card.name} is a SqueezeNet, which has max pooling only.")

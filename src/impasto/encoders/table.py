@@ -23,11 +23,11 @@ from impasto.weights.download import Progress
 __all__ = ["ARCHITECTURES", "Encoder", "Progress", "build_encoder", "load_encoder"]
 
 
-ARCHITECTURES: dict[str, Callable[[Card, Mapping[str, Tensor], str], EncoderNet]] = {
+ARCHITECTURES: dict[str, Callable[..., EncoderNet]] = {
     "vgg": build_vgg,
     "squeezenet-1.0": build_squeezenet,
 }
-"""Builders by the architecture's name in a card; arguments are card, tensors and pooling. A new encoder is a row."""
+"""Builders by the architecture's name in a card; arguments are card, tensors and `pooling=`. A new encoder is a row."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,6 @@ def build_encoder(
     architecture = str(card.network.get("architecture"))
     if architecture not in ARCHITECTURES:
         raise UnknownName.of("architecture", architecture, known=ARCHITECTURES)
-    net = ARCHITECTURES[architecture](card, tensors, pooling).eval().requires_grad_(False)
+    net = ARCHITECTURES[architecture](card, tensors, pooling=pooling).eval().requires_grad_(False)
     net = net.to(memory_format=torch.channels_last)  # type: ignore[attr-defined]
     return Encoder(net, card, sha256, compute_dtype(precision))

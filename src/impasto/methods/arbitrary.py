@@ -67,7 +67,7 @@ class LoadedNetwork:
         """One pass of the network; there is no state to resume."""
         return self._stylizer(job)
 
-    def within_seconds(self, job: Job, content: Tensor, mix: Mix) -> Job:
+    def within_seconds(self, job: Job, content: Tensor, *, mix: Mix) -> Job:
         """The job: one pass has no budget."""
         return job
 

@@ -58,7 +58,7 @@ class LoadedStyles:
         """One pass of each network, or of their blend; there is no state to resume."""
         return Fast(self.networks, room_bytes(job), SeededNoise(job.fast.noise_seed))
 
-    def within_seconds(self, job: Job, content: Tensor, mix: Mix) -> Job:
+    def within_seconds(self, job: Job, content: Tensor, *, mix: Mix) -> Job:
         """The job: one pass has no budget."""
         return job
 

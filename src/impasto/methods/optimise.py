@@ -71,7 +71,7 @@ class LoadedEncoder:
         stylizer = dataclasses.replace(self._optimised(job, start=start, resume=resume), temporal=temporal)
         return stylizer if self.device.type == "cpu" else OnDevice(stylizer, self.device)
 
-    def within_seconds(self, job: Job, content: Tensor, mix: Mix) -> Job:
+    def within_seconds(self, job: Job, content: Tensor, *, mix: Mix) -> Job:
         """The job with the steps that fit into its time budget in place of the budget."""
         if not job.optimise.seconds:
             return job

@@ -53,7 +53,7 @@ class LoadedMethod(Protocol):
         """
         ...
 
-    def within_seconds(self, job: Job, content: Tensor, mix: Mix) -> Job:
+    def within_seconds(self, job: Job, content: Tensor, *, mix: Mix) -> Job:
         """The job with a time budget replaced by options that keep to it on this machine; the job where none is set."""
         ...
 

@@ -19,17 +19,23 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """The input of a measure: pictures `(b, 3, h, w)` in `[0, 1]`, an encoder and the names of its layers.
+    """The input of the measures: pictures `(b, 3, h, w)` in `[0, 1]`, an encoder and the names of its layers.
 
-    `content` has the output's size.
+    The content may have another size than the output. Without a style, the measures that compare with it are left out.
     """
 
     output: Tensor
     content: Tensor
-    style: Tensor
+    style: Tensor | None
     encoder: Encoder
     content_layers: Sequence[str]
     style_layers: Sequence[str]
+
+    @property
+    def known_style(self) -> Tensor:
+        """The style, for the measures that compare with it."""
+        assert self.style is not None
+        return self.style
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +54,7 @@ METRICS: dict[str, Metric] = {
         about="patches and colours that differ from the style's; no network takes part",
         better="low",
         of="style",
-        value=lambda case: patch_distance(case.output, case.style),
+        value=lambda case: patch_distance(case.output, case.known_style),
     ),
     "structure": Metric(
         about="edges shared with the content whatever the contrast; 1 is equal; no network takes part",
@@ -76,7 +82,9 @@ METRICS: dict[str, Metric] = {
         unit="relative",
         better="low",
         of="style",
-        value=lambda case: style_distance(case.output, case.style, encoder=case.encoder, layers=case.style_layers),
+        value=lambda case: style_distance(
+            case.output, case.known_style, encoder=case.encoder, layers=case.style_layers
+        ),
     ),
     "style-sliced": Metric(
         about="feature distributions that differ from the style's; 1 is the distance of all-zero features",
@@ -84,7 +92,7 @@ METRICS: dict[str, Metric] = {
         better="low",
         of="style",
         value=lambda case: style_distance(
-            case.output, case.style, encoder=case.encoder, layers=case.style_layers, loss=SLICED
+            case.output, case.known_style, encoder=case.encoder, layers=case.style_layers, loss=SLICED
         ),
     ),
     "colour": Metric(
@@ -92,7 +100,7 @@ METRICS: dict[str, Metric] = {
         unit="ΔE",
         better="low",
         of="style",
-        value=lambda case: colour_distance(case.output, case.style),
+        value=lambda case: colour_distance(case.output, case.known_style),
     ),
     "ssim": Metric(
         about="structure shared with the content; 1 is equal",
@@ -103,47 +111,22 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def measured(
-    output: Tensor,
-    content: Tensor,
-    *,
-    style: Tensor | None,
-    encoder: Encoder,
-    content_layers: Sequence[str],
-    style_layers: Sequence[str],
-) -> dict[str, float]:
-    """Every measure in `METRICS` of one result; `content` is first resized to the output's size.
-
-    Without a style, the measures that compare with it are left out. Features are computed once for each picture and
-    kept until the end.
-    """
-    layers = {"content_layers": content_layers, "style_layers": style_layers}
-    case = _case(output, content, style=content if style is None else style, encoder=encoder, **layers)
-    return {name: m.value(case) for name, m in METRICS.items() if style is not None or m.of != "style"}
+def measured(case: Case) -> dict[str, float]:
+    """Every measure in `METRICS` of one result. Features are computed once for each picture and kept until the end."""
+    case = _prepared(case)
+    return {name: METRICS[name].value(case) for name in _names(case)}
 
 
-def reference_rows(
-    output: Tensor,
-    content: Tensor,
-    style: Tensor | None,
-    encoder: Encoder,
-    *,
-    content_layers: Sequence[str],
-    style_layers: Sequence[str],
-    progress: Progress | None = None,
-) -> dict[str, dict[str, float]]:
+def reference_rows(case: Case, *, progress: Progress | None = None) -> dict[str, dict[str, float]]:
     """`measured` for the output and for two copies that mark the ends of each scale.
 
     "content copy" is the content evaluated as an output: all content, no style. "style copy" is the style stretched to
-    the output's size: all style, no content. A good output lies between them in both. Without a style, its copy and
-    the measures that compare with it are left out.
+    the output's size: all style, no content. A good output lies between them in both.
     """
-    layers = {"content_layers": content_layers, "style_layers": style_layers}
-    case = _case(output, content, style=content if style is None else style, encoder=encoder, **layers)
-    pictures = {"output": output, "content copy": case.content}
-    if style is not None:
-        pictures["style copy"] = fitted(style, output)
-    names = [name for name, metric in METRICS.items() if style is not None or metric.of != "style"]
+    case, names = _prepared(case), _names(case)
+    pictures = {"output": case.output, "content copy": case.content}
+    if case.style is not None:
+        pictures["style copy"] = fitted(case.style, case.output)
     rows: dict[str, dict[str, float]] = {row: {} for row in pictures}
     for index, (row, picture) in enumerate(pictures.items()):
         for name in names:
@@ -153,23 +136,14 @@ def reference_rows(
     return rows
 
 
-def _case(
-    output: Tensor,
-    content: Tensor,
-    *,
-    style: Tensor,
-    encoder: Encoder,
-    content_layers: Sequence[str],
-    style_layers: Sequence[str],
-) -> Case:
-    return Case(
-        output=output,
-        content=fitted(content, output),
-        style=style,
-        encoder=_remembering(encoder, [*content_layers, *style_layers]),
-        content_layers=content_layers,
-        style_layers=style_layers,
-    )
+def _names(case: Case) -> list[str]:
+    return [name for name, metric in METRICS.items() if case.style is not None or metric.of != "style"]
+
+
+def _prepared(case: Case) -> Case:
+    """The case with its content at the output's size, and an encoder that remembers features."""
+    encoder = _remembering(case.encoder, [*case.content_layers, *case.style_layers])
+    return replace(case, content=fitted(case.content, case.output), encoder=encoder)
 
 
 def _remembering(encoder: Encoder, layers: Sequence[str]) -> Encoder:

@@ -94,7 +94,7 @@ class AdaINDecoder(nn.Module):
         No pixel depends on features of a content pixel farther away than `reach_px` on a side.
         """
         change = given_covariance if self.covariances else given_moments
-        changed = {name: change(feats[name], stats[name], code[name]) for name in self.code_layers}
+        changed = {name: change(feats[name], stats[name], target=code[name]) for name in self.code_layers}
         x = F.relu(self.first(changed[self.deepest]))
         for s, convs, block in zip((3, 2, 1), self.stages, self.blocks, strict=True):
             x = doubled(block(x))
@@ -114,7 +114,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.one, self.two = (Conv(width, width, 3, padding="reflect") for _ in range(2))
+        self.one, self.two = (Conv(width, width, side=3, padding="reflect") for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         """`(b, c, h, w)` to the same shape."""

@@ -115,7 +115,7 @@ class Norm(nn.Module):
         """`(b, c, h, w)` to the same shape by `style_weights` `(b, styles)`; `x` is the whole picture."""
         scale, shift = self.mixed(style_weights)
         if self.kind == "instance":
-            return instance_norm(x, scale, shift, eps=self.eps)
+            return instance_norm(x, scale, shift=shift, eps=self.eps)
         unit = F.batch_norm(x, self.running_mean, self.running_var, training=self.training, eps=self.eps)
         return torch.addcmul(shift[..., None, None], unit, scale[..., None, None]).to(x.dtype)
 
@@ -143,8 +143,8 @@ class Conv(nn.Module):
         self,
         into: int,
         out: int,
-        side: int,
         *,
+        side: int,
         stride: int = 1,
         padding: str,
         doubles: str | None = None,

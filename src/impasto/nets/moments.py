@@ -134,14 +134,14 @@ def place_moments(feats: Tensor) -> tuple[Tensor, Tensor]:
     return mean, spread / count
 
 
-def given_moments(feats: Tensor, stats: Tensor, target: Tensor) -> Tensor:
+def given_moments(feats: Tensor, stats: Tensor, *, target: Tensor) -> Tensor:
     """AdaIN: `feats` with means and deviations of `target` in place of `stats` (Huang & Belongie 2017, eq. 8)."""
     scale = target[:, 1] / stats[:, 1]
     shift = target[:, 0] - stats[:, 0] * scale
     return feats * scale[:, :, None, None].to(feats.dtype) + shift[:, :, None, None].to(feats.dtype)
 
 
-def given_covariance(feats: Tensor, stats: Tensor, target: Tensor) -> Tensor:
+def given_covariance(feats: Tensor, stats: Tensor, *, target: Tensor) -> Tensor:
     """Whitened by `stats`, coloured by `target`, both `(b, 1 + c, c)` (Li et al., Universal Style Transfer, 2017)."""
     with torch.autocast(feats.device.type, enabled=False):
         map_ = power(target[:, 1:], 0.5).float() @ power(stats[:, 1:], -0.5).float()  # (b, c, c)

@@ -55,7 +55,7 @@ class InstanceNorm(torch.autograd.Function):
         return gradient, by_scale, by_shift, None
 
 
-def instance_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Tensor:
+def instance_norm(x: Tensor, scale: Tensor, *, shift: Tensor, eps: float) -> Tensor:
     """`x` `(b, c, h, w)` with mean 0 and deviation 1 in each channel of each picture, times `scale` plus `shift`.
 
     `scale` and `shift` are `(1|b, c)`; `eps` is added to variances. Statistics are float32, the type and layout of `x`

@@ -88,47 +88,40 @@ class Residual(nn.Module):
         start_px: int = 0,
     ) -> None:
         super().__init__()
-        _check(styles, unshuffle, padding=padding, upsampling=upsampling, norm=norm)
-        if (matches_palette and not recolours) or (matches_bands and not matches_palette):
-            raise OptionError("matches_palette needs recolours, and matches_bands needs matches_palette.")
-        if start_px and (skips or unshuffle > 1):
-            raise OptionError("start_px is for networks without skips and unshuffle.")
         self.matches_palette, self.matches_bands, self.start_px = matches_palette, matches_bands, start_px
         self.styles, self.skips, self.recolours, self.unshuffle = styles, skips, recolours, unshuffle
-        self.stride = unshuffle * 2 ** (len(widths) - 1)
-        if recolours:
-            self.register_buffer(PALETTE, torch.zeros(12 if styles == 1 else (styles, 12)))
-        if matches_bands:
-            self.register_buffer(BANDS, torch.zeros(BAND_NUMBERS if styles == 1 else (styles, BAND_NUMBERS)))
+        self._check(padding=padding, upsampling=upsampling, norm=norm)
         self.tanh = None if tanh is None else (float(tanh[0]), float(tanh[1]))
+        self.stride = unshuffle * 2 ** (len(widths) - 1)
         reach = max(outer_px // 2, 2 ** (len(widths) - 1))
         self.smallest_px = max(unshuffle * (reach + 1), start_px + 1)  # reflection needs more than the padding
-        colours = 3 * unshuffle**2
-        conv, normed = partial(Conv, padding=padding, bias=biases), partial(Norm, eps=eps, styles=styles, kind=norm)
-        px = [unshuffle * 2**level for level in range(len(widths))]  # pixels of the picture a place, by level
-        down = [Layer(conv(colours, widths[0], outer_px), normed(widths[0]), px=px[0])]
-        down += [
-            Layer(conv(a, b, 3, stride=2), normed(b), px=s) for (a, b), s in zip(pairwise(widths), px[1:], strict=True)
-        ]
-        self.down = nn.ModuleList(down)
-        within = partial(conv, padding="none") if start_px else conv
-        inner, wide = bottleneck, widths[-1]
-        sides = [(wide, inner, 1), (inner, inner, 3), (inner, wide, 1)] if inner else 2 * [(wide, wide, 3)]
-        self.blocks = nn.ModuleList(
-            Block(*(Layer(within(a, b, s), normed(b), noise=b if noise else 0, px=px[-1]) for a, b, s in sides))
-            for _ in range(blocks)
-        )
-        doubling: Callable[[int, int], nn.Module] = partial(conv, side=3, doubles=upsampling)
-        if upsampling == "transposed":
-            doubling = partial(Transposed, offset=int(padding != "same"), bias=biases)
-        up = reversed(list(zip(pairwise(widths), px, strict=False)))
-        self.up = nn.ModuleList(Layer(doubling(b, a), normed(a), noise=a if noise else 0, px=s) for (a, b), s in up)
-        last = conv(widths[0], colours, outer_px)
-        if recolours:
-            nn.init.zeros_(last.weight)  # the first picture is the content in other colours
-        self.last = Layer(last, normed(colours) if last_norm else None, px=px[0])
+        self._register_colours()
+        normed = partial(Norm, eps=eps, styles=styles, kind=norm)
+        made = _Layers(widths, unshuffle, padding=padding, biases=biases, noise=noise, normed=normed)
+        self.down, self.blocks = made.down(outer_px), made.blocks(blocks, bottleneck, pads=not start_px)
+        self.up, self.last = made.up(upsampling), made.last(outer_px, normed=last_norm, zero=recolours)
         for index, layer in enumerate(module for module in self.modules() if isinstance(module, Layer)):
             layer.index = index
+
+    def _check(self, *, padding: str, upsampling: str, norm: str) -> None:
+        """Raise `OptionError` for numbers that contradict each other or do not exist."""
+        if self.styles < 1:
+            raise OptionError(f"the network has {self.styles} styles; 1 or more are needed.")
+        if self.unshuffle not in (1, 2):
+            raise OptionError(f"unshuffle is {self.unshuffle}; 1 or 2 is needed.")
+        names = (("padding", padding, PADDINGS), ("norm", norm, NORMS), ("upsampling", upsampling, UPSAMPLINGS))
+        for kind, name, known in names:
+            if name not in known:
+                raise UnknownName.of(kind, name, known=known)
+        if (self.matches_palette and not self.recolours) or (self.matches_bands and not self.matches_palette):
+            raise OptionError("matches_palette needs recolours, and matches_bands needs matches_palette.")
+        if self.start_px and (self.skips or self.unshuffle > 1):
+            raise OptionError("start_px is for networks without skips and unshuffle.")
+
+    def _register_colours(self) -> None:
+        for name, wanted, numbers in ((PALETTE, self.recolours, 12), (BANDS, self.matches_bands, BAND_NUMBERS)):
+            if wanted:
+                self.register_buffer(name, torch.zeros(numbers if self.styles == 1 else (self.styles, numbers)))
 
     def forward(self, image: Tensor, style_weights: Tensor | None = None, *, noise: Noise | None = None) -> Tensor:
         """`image` `(b, 3, h, w)` painted whole, in the range and colour order that the weights were trained for.
@@ -255,14 +248,60 @@ class Residual(nn.Module):
             return values[None] if style_weights is None or values.ndim == 1 else style_weights @ values
 
 
-def _check(styles: int, unshuffle: int, *, padding: str, upsampling: str, norm: str) -> None:
-    if styles < 1:
-        raise OptionError(f"the network has {styles} styles; 1 or more are needed.")
-    if unshuffle not in (1, 2):
-        raise OptionError(f"unshuffle is {unshuffle}; 1 or 2 is needed.")
-    if padding not in PADDINGS:
-        raise UnknownName.of("padding", padding, known=PADDINGS)
-    if norm not in NORMS:
-        raise UnknownName.of("norm", norm, known=NORMS)
-    if upsampling not in UPSAMPLINGS:
-        raise UnknownName.of("upsampling", upsampling, known=UPSAMPLINGS)
+class _Layers:
+    """Makes the layers of a network of these `widths`; `normed` is the norm of a width."""
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        unshuffle: int,
+        *,
+        padding: str,
+        biases: bool,
+        noise: bool,
+        normed: Callable[[int], Norm],
+    ) -> None:
+        self._widths, self._colours, self._normed, self._noise = list(widths), 3 * unshuffle**2, normed, noise
+        self._px = [unshuffle * 2**level for level in range(len(widths))]  # pixels of the picture a place, by level
+        self._conv = partial(Conv, padding=padding, bias=biases)
+        self._transposed = partial(Transposed, offset=int(padding != "same"), bias=biases)
+
+    def down(self, outer_px: int) -> nn.ModuleList:
+        """The way down: the first layer at full size, the others with stride 2."""
+        first = Layer(
+            self._conv(self._colours, self._widths[0], side=outer_px), self._normed(self._widths[0]), px=self._px[0]
+        )
+        return nn.ModuleList(
+            [
+                first,
+                *(
+                    Layer(self._conv(a, b, side=3, stride=2), self._normed(b), px=px)
+                    for (a, b), px in zip(pairwise(self._widths), self._px[1:], strict=True)
+                ),
+            ]
+        )
+
+    def blocks(self, count: int, bottleneck: int, *, pads: bool) -> nn.ModuleList:
+        """The residual blocks, with or without padding."""
+        conv = self._conv if pads else partial(self._conv, padding="none")
+        inner, wide = bottleneck, self._widths[-1]
+        sides = [(wide, inner, 1), (inner, inner, 3), (inner, wide, 1)] if inner else 2 * [(wide, wide, 3)]
+
+        def layer(into: int, out: int, *, side: int) -> Layer:
+            return Layer(conv(into, out, side=side), self._normed(out), noise=self._noise * out, px=self._px[-1])
+
+        return nn.ModuleList(Block(*(layer(a, b, side=side) for a, b, side in sides)) for _ in range(count))
+
+    def up(self, upsampling: str) -> nn.ModuleList:
+        """The way up; each layer doubles the size."""
+        conv: Callable[[int, int], nn.Module] = partial(self._conv, side=3, doubles=upsampling)
+        conv = self._transposed if upsampling == "transposed" else conv
+        levels = reversed(list(zip(pairwise(self._widths), self._px, strict=False)))
+        return nn.ModuleList(Layer(conv(b, a), self._normed(a), noise=self._noise * a, px=px) for (a, b), px in levels)
+
+    def last(self, outer_px: int, *, normed: bool, zero: bool) -> Layer:
+        """The last layer; `zero`: the first picture is the content, in other colours."""
+        conv = self._conv(self._widths[0], self._colours, side=outer_px)
+        if zero:
+            nn.init.zeros_(conv.weight)
+        return Layer(conv, self._normed(self._colours) if normed else None, px=self._px[0])

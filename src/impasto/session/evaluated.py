@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from impasto.encoders.table import Encoder, load_encoder
 from impasto.image.clouds import clouds_seed
 from impasto.image.pixels import over_white
 from impasto.image.resize import SizeHW
-from impasto.metrics.table import METRICS, reference_rows
+from impasto.metrics.table import METRICS, Case, reference_rows
 from impasto.session.image_like import PictureLike, picture_from
 from impasto.session.inputs import style_pixels
 from impasto.session.painting import recipe_of
@@ -76,15 +75,16 @@ def evaluate(
     features = load_encoder(encoder, precision="float32") if isinstance(encoder, str) else encoder
     out = picture_from(output)
     shown, kept = (over_white(picture.pixels, picture.alpha) for picture in (out, picture_from(content)))
-    measure = partial(
-        reference_rows,
-        content_layers=LossOptions().content_layers,
-        style_layers=LossOptions().style_layers,
-        progress=progress,
-    )
     pictures: list[Tensor | None] = [each.sized(out.size_hw) for each in styles]
-    rows = [measure(shown, kept, picture, features) for picture in pictures or [None]]
+    cases = [_case(shown, kept, style=picture, encoder=features) for picture in pictures or [None]]
+    rows = [reference_rows(each, progress=progress) for each in cases]
     return _mean(rows, [each.weight for each in styles] or [1.0])
+
+
+def _case(output: Tensor, content: Tensor, *, style: Tensor | None, encoder: Encoder) -> Case:
+    """The case with the layers of painting by default."""
+    layers = {name: getattr(LossOptions(), name) for name in ("content_layers", "style_layers")}
+    return Case(output=output, content=content, style=style, encoder=encoder, **layers)
 
 
 def _recipe_at(output: PictureLike) -> Recipe:

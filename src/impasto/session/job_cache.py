@@ -75,14 +75,14 @@ class JobCache:
             return None
         source = style.source
         key = (source.source, _stamp(source.source), source.scale, long_side_px)
-        return self._code(plan, key, lambda loaded: loaded.encode(read(), name=style.name), progress)
+        return self._code(plan, key, made=lambda loaded: loaded.encode(read(), name=style.name), progress=progress)
 
     def saved_code(self, plan: Plan, style: CodeStyle, *, progress: Progress | None = None) -> Code:
         """The code in a saved style. Raises `WeightsError` where it does not fit the network that paints."""
         key = (style.file, _stamp(style.file))
-        return self._code(plan, key, lambda loaded: loaded.read_code(Path(style.file)), progress)
+        return self._code(plan, key, made=lambda loaded: loaded.read_code(Path(style.file)), progress=progress)
 
-    def _code(self, plan: Plan, key: Any, made: Callable[[LoadedMethod], Code], progress: Progress | None) -> Code:
+    def _code(self, plan: Plan, key: Any, *, made: Callable[[LoadedMethod], Code], progress: Progress | None) -> Code:
         loaded = self.loaded(plan, progress=progress)
         key = (tuple(loaded.weights.items()), loaded.dtype, key)
         if key in self._codes:

@@ -149,7 +149,7 @@ def _within_seconds(plan: Plan, loaded: LoadedMethod, *, inputs: Inputs, paused:
         steps = dataclasses.replace(job.optimise, steps=planned.steps, final_steps=planned.final_steps, seconds=0.0)
         job = dataclasses.replace(job, optimise=steps)
     else:
-        job = loaded.within_seconds(job, inputs.content, inputs.mix)
+        job = loaded.within_seconds(job, inputs.content, mix=inputs.mix)
     return dataclasses.replace(plan, job=job)
 
 

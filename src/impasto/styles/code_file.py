@@ -46,7 +46,7 @@ def save_code(path: Path, pixels: Tensor, *, network: Network, made_from: Mappin
         source=str(made_from.get("picture", "")),
         training=dict(made_from),
     )
-    cards.save(path, {layer: stats.float() for layer, stats in code_of(pixels, network).items()}, card)
+    cards.save(path, {layer: stats.float() for layer, stats in code_of(pixels, network).items()}, card=card)
     return card
 
 

@@ -96,7 +96,9 @@ class Arbitrary:
         if strength == 1:
             return [AnySize(self.network, region.params) for region in regions]
         own = params_of(own_code(content, self.network), self.network)
-        painters: list[Paints] = [AnySize(self.network, _between(own, region.params, strength)) for region in regions]
+        painters: list[Paints] = [
+            AnySize(self.network, _between(own, region.params, strength=strength)) for region in regions
+        ]
         if strength > 1:
             return painters
         plain = AnySize(self.network, own).painted(content, memory_bytes=self.memory_bytes, noise=self.noise)
@@ -159,7 +161,7 @@ def params_of(code: Code, network: Network) -> StyleParams:
     return params | ({HUES: code[HUES]} if HUES in code else {})
 
 
-def _between(own: StyleParams, params: StyleParams, strength: float) -> StyleParams:
+def _between(own: StyleParams, params: StyleParams, *, strength: float) -> StyleParams:
     """Parameters at a `strength` of the way from the content's own; above 1 the colours stay the style's."""
     return {
         key: torch.lerp(own[key], value, min(strength, 1.0) if key in COLOUR_PARAMS else strength)

@@ -35,7 +35,7 @@ class Coloured(Generic[Code]):
             yield replace(step, finish=(*step.finish, partial(recoloured, content=content, options=self.options)))
 
 
-def recoloured(image: Tensor, content: Tensor, options: ColourOptions) -> Tensor:
+def recoloured(image: Tensor, content: Tensor, *, options: ColourOptions) -> Tensor:
     """`image` `(1, 3, h, w)` with colours taken from `content`, which may have another size."""
     content = resized(content, (image.shape[-2], image.shape[-1]))
     if options.match_output != "no":

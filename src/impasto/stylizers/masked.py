@@ -32,7 +32,7 @@ class Masked(Generic[Code]):
             yield replace(step, finish=(*step.finish, partial(covered, content=content, cover=self.cover)))
 
 
-def covered(image: Tensor, content: Tensor, cover: Tensor) -> Tensor:
+def covered(image: Tensor, content: Tensor, *, cover: Tensor) -> Tensor:
     """`image` over `content`, as far as `cover` reaches."""
     size = (image.shape[-2], image.shape[-1])
     return by_strips(torch.lerp, resized(content, size), image, resized(cover, size, mode="bilinear"))

@@ -206,12 +206,12 @@ class Optimised:
         step_s = seconds_a_step(
             content,
             lambda here: objective_for(here.float(), mix, encoder=self.encoder, losses=self.losses, strength=strength),
-            sizes,
+            sizes=sizes,
             smallest_px=self.encoder.smallest_px([*self.losses.content_layers, *self.losses.style_layers]),
         )
         left = self.options.seconds - start_s - (time.perf_counter() - began)
         counts = self.counts(len(sizes))
-        return steps_within(left, [*step_s, *step_s[-1:]][: len(counts)], counts)
+        return steps_within(left, [*step_s, *step_s[-1:]][: len(counts)], steps=counts)
 
     def counts(self, scales: int) -> list[int]:
         """Steps at each of so many scales, and those of the final pass where there is one."""

@@ -104,7 +104,7 @@ def objective_for(
         if canvas is not None and losses.style_loss in MATCHED_LOSSES:
             so_far = encoder(canvas, losses.style_layers)
             guide = {name: torch.lerp(so_far[name], feats[name], losses.neighbour_content) for name in so_far}
-        style = _style_terms(feats, content, mix, guide=guide, encoder=encoder, losses=losses, strength=strength)
+        style = _style_terms(feats, content, mix=mix, guide=guide, encoder=encoder, losses=losses, strength=strength)
     keep = tuple(
         ContentTerm(
             name, feats[name].float(), losses.content_weight / len(losses.content_layers), _content_distance(losses)
@@ -129,8 +129,8 @@ def _content_distance(losses: LossOptions) -> Callable[[Tensor, Tensor], Tensor]
 def _style_terms(
     feats: dict[str, Tensor],
     content: Tensor,
-    mix: Mix,
     *,
+    mix: Mix,
     guide: dict[str, Tensor],
     encoder: Encoder,
     losses: LossOptions,

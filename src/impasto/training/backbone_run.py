@@ -239,6 +239,6 @@ def _measured(
     known = train.readable(labelled=True)
     if held_out.labels is not None and len(set(known[1])) > 1:
         measured["probe_accuracy"] = measures.probe_accuracy(
-            student.encoder, known, (pictures, labels), px=options.crop_px
+            student.encoder, known, held_out=(pictures, labels), px=options.crop_px
         )
     return measured

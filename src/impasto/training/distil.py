@@ -128,13 +128,13 @@ class Distillation:
         count = len(batch.contents)
         for start in range(0, len(rows), count):
             some = slice(start, start + count)
-            paintings = self.painted(batch, rows[some], teachers[some], place=device)
+            paintings = self.painted(batch, rows[some], teachers=teachers[some], place=device)
             weights = batch.weights[rows[some], teachers[some]].to(device) / count
             yield TeacherBatch(torch.tensor(rows[some], device=device), paintings, weights)
 
     @torch.no_grad()
     def painted(
-        self, batch: DistillBatch, rows: Sequence[int], teachers: Sequence[int], *, place: torch.device
+        self, batch: DistillBatch, rows: Sequence[int], *, teachers: Sequence[int], place: torch.device
     ) -> Tensor:
         """The painting of each of `teachers` of the content in its row, `(n, 3, px, px)` on `place`."""
         paintings = [
@@ -149,4 +149,4 @@ class Distillation:
         assert painter is not None, "results on disk are given"
         with torch.autocast(place.type, enabled=False):  # as outside a training
             painting = painter(content)
-        return painting if self.cache is None else self.cache.store(painter, content, painting).to(place)
+        return painting if self.cache is None else self.cache.store(painter, content, painting=painting).to(place)

@@ -196,7 +196,9 @@ def _init_palette(task: Distillation, batches: DistillBatches, *, options: Disti
         )
         batch = alone(NEVER)
         taught = dataclasses.replace(task, teachers=(teacher,), cache=None)
-        paintings = taught.painted(batch, range(PALETTE_SAMPLES), [0] * PALETTE_SAMPLES, place=torch.device("cpu"))
+        paintings = taught.painted(
+            batch, range(PALETTE_SAMPLES), teachers=[0] * PALETTE_SAMPLES, place=torch.device("cpu")
+        )
         colours.append(torch.cat(list(torch.split(paintings, 1)), dim=3))  # side by side, as one picture
     init_palette(net, colours, weights=batches.weights)
     if options.start_from is not None:

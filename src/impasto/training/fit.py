@@ -151,7 +151,7 @@ def fit(task: Task[B], batches: Callable[[int], B], *, options: FitOptions, fold
             stack.callback(board.close)
         consecutive = 0
         while state.step < options.steps:
-            taken = _step(loss, batches(state.step), state, options=options, team=team)
+            taken = _step(loss, batches(state.step), state=state, options=options, team=team)
             consecutive = 0 if taken.finite else consecutive + 1
             state.skipped += not taken.finite
             if consecutive >= PATIENCE:
@@ -185,7 +185,7 @@ class _Taken:
     finite: bool
 
 
-def _step(loss: nn.Module, batch: Any, state: Trained, *, options: FitOptions, team: Processes) -> _Taken:
+def _step(loss: nn.Module, batch: Any, *, state: Trained, options: FitOptions, team: Processes) -> _Taken:
     rate = learning_rate(state.step, options)
     buffers = [(buffer, buffer.clone()) for buffer in state.module.buffers()]
     state.module.train()

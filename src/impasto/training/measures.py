@@ -51,8 +51,8 @@ def class_accuracy(student: Student, pictures: Sequence[Bytes], *, labels: Seque
 def probe_accuracy(
     encoder: Vgg,
     train: tuple[Sequence[Bytes], Sequence[int]],
-    held_out: tuple[Sequence[Bytes], Sequence[int]],
     *,
+    held_out: tuple[Sequence[Bytes], Sequence[int]],
     px: int,
 ) -> float:
     """Accuracy of a linear classifier on the encoder's features, on held-out pictures.

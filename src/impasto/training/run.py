@@ -89,7 +89,8 @@ class Run(Generic[T]):
     def write(self, folder: Path, *, checkpoint: Path | None = None) -> None:
         """Write the weight file from the checkpoint in `folder`, or from another one; in the first process only."""
         if is_first():
-            save(folder / self.file, *self.export(averaged(checkpoint or folder / CHECKPOINT)))
+            tensors, card = self.export(averaged(checkpoint or folder / CHECKPOINT))
+            save(folder / self.file, tensors, card=card)
 
 
 def training_metadata(options: Options, *, counts: Mapping[str, Any], **named: Any) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class TeacherCache:
             return None
         return pixels if pixels.shape == content.shape else None
 
-    def store(self, painter: PreparedStylizer, content: Tensor, painting: Tensor) -> Tensor:
+    def store(self, painter: PreparedStylizer, content: Tensor, *, painting: Tensor) -> Tensor:
         """Write a painting, and return it as it will be read: with 8 bits. Raises `ImageUnwritable`."""
         path = self.path(painter, content)
         files.write(path, painting)

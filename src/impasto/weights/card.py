@@ -123,7 +123,7 @@ class Loaded:
     sha256: str
 
 
-def save(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
+def save(path: Path, tensors: Mapping[str, Tensor], *, card: Card) -> None:
     """Write tensors and card as safetensors; equal input gives equal bytes. Nothing is left half written."""
     whole = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
     with written_whole(path) as temporary:

@@ -168,7 +168,7 @@ class Download:
                         self.progress(done, total)
         if done > most:
             self.part.unlink()
-            raise DownloadFailed(f"{masked(url)} sends more than the file's {most} bytes; the download is removed.")
+            raise DownloadFailed(f"{masked(url)} sends more than the {most} bytes of the file, which is removed.")
         if total is not None and done != total:
             raise _Interrupted(f"{done} of {total} bytes came")
 

@@ -118,7 +118,7 @@ def import_weights(
     weights = read_checkpoint(path, checkpoint_format=checkpoint_format)
     encoder_weights = None if encoder is None else load_weights(encoder)
     card = adain.with_encoder(weights, encoder_weights, name=lasting(encoder or ""), file_name=path.name)
-    save(target, weights.tensors, dataclasses.replace(card, name=chosen_name))
+    save(target, weights.tensors, card=dataclasses.replace(card, name=chosen_name))
     return target
 
 
