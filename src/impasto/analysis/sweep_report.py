@@ -69,9 +69,7 @@ def sweep_report(runs: Sequence[PaintRun], axes: Sequence[Axis], *, job: Job, fo
         costs=cost_rows(records),
         notes=[f"{note[0].upper()}{note[1:]}." for note in dict.fromkeys(r.note for r in records) if note],
         charts=_charts(runs),
-        definitions={
-            name: f"{m.about}{m.unit and f' ({m.unit})'}; {m.better} is better" for name, m in METRICS.items()
-        },
+        definitions={name: _definition(metric) for name, metric in METRICS.items()},
         fixed=job.to_dict(),
         fixed_title="All other options",
         footer="The best run of each measure is marked. Every picture in the folder cells carries its recipe.",

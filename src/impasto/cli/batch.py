@@ -22,6 +22,7 @@ from impasto.config.batch import BatchOptions, FolderOptions
 from impasto.config.console import ConsoleOptions
 from impasto.config.job import Job, LookOptions, StyleSource
 from impasto.config.pictures import OutputOptions
+from impasto.core.paths import first_free
 
 if TYPE_CHECKING:
     from impasto.jobs.batch import Batch
@@ -108,11 +109,7 @@ def _jobs(mix: MixFlags, *, output: Path, folder: FolderOptions, look: LookOptio
     for styles in mixes:
         sources = mix.sources(styles)
         name = "+".join(catalogue.resolve(StyleSource(source=source.source)).stem for source in sources)
-        unique, number = name, 1
-        while unique in jobs:
-            number += 1
-            unique = f"{name}-{number}"
-        jobs[unique] = Job(content="", styles=sources, **vars(look))
+        jobs[first_free(name, taken=jobs.__contains__)] = Job(content="", styles=sources, **vars(look))
     return jobs
 
 

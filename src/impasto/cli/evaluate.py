@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -94,38 +94,37 @@ def _evaluate_film(output: Path, content: Path, *, frame_by_frame: Path | None, 
 
 
 def _print_film(rows: Mapping[str, Mapping[str, float | int | None]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
     columns = list(rows["output"])
-    for name in columns:
-        table.add_column(name.replace("_", " "), justify="right")
-    for row, values in rows.items():
-        table.add_row(row, *("" if (value := values.get(name)) is None else f"{value:.4g}" for name in columns))
-    Console(highlight=False).print(table)
+    texts = {
+        row: ["" if (value := values.get(name)) is None else f"{value:.4g}" for name in columns]
+        for row, values in rows.items()
+    }
+    _print_table(texts, columns=[name.replace("_", " ") for name in columns])
 
 
 def _print(rows: Rows) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from impasto.metrics.table import METRICS
 
     signs = {"low": "↓", "high": "↑"}
-    metrics = {name: METRICS[name] for name in rows["output"]}
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    for name, metric in metrics.items():
-        table.add_column(f"{name} {signs[metric.better]}", justify="right")
-    for row, values in rows.items():
-        table.add_row(row, *(f"{values[name]:.3f}" for name in metrics))
-    out = Console(highlight=False)
-    out.print(table)
-    out.print()
-    for name, metric in metrics.items():
+    columns = {name: f"{name} {signs[METRICS[name].better]}" for name in rows["output"]}
+    texts = {row: [f"{values[name]:.3f}" for name in columns] for row, values in rows.items()}
+    _print_table(texts, columns=list(columns.values()))
+    print()
+    for name, column in columns.items():
+        metric = METRICS[name]
         unit = f" ({metric.unit})" if metric.unit else ""
-        out.print(f"{name} {signs[metric.better]}  {metric.about}{unit}; {metric.better} is good", markup=False)
+        print(f"{column}  {metric.about}{unit}; {metric.better} is good")
     if "style copy" not in rows:
-        out.print("The style has no picture: name one with --style to measure against it.", markup=False)
+        print("The style has no picture: name one with --style to measure against it.")
+
+
+def _print_table(rows: Mapping[str, Sequence[str]], *, columns: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right")
+    for row, values in rows.items():
+        table.add_row(row, *values)
+    Console(highlight=False).print(table)

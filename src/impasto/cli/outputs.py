@@ -11,6 +11,7 @@ from pathlib import Path
 from impasto.cli.mixes import is_folder, outside, style_mixes
 from impasto.config.batch import PAIRS, FolderOptions
 from impasto.core.errors import ImageUnreadable, ImageUnwritable, OptionError
+from impasto.core.paths import first_free
 from impasto.styles.weighted import split_weight
 
 Identity = tuple[int, int]
@@ -90,10 +91,7 @@ def is_batch(contents: Sequence[Path]) -> bool:
 
 def unused(path: Path) -> Path:
     """`path`, numbered where there is a file: `styles-2.png`."""
-    paths = (
-        path.with_name(f"{path.stem}{number}{path.suffix}") for number in ("", *(f"-{n}" for n in range(2, 10000)))
-    )
-    return next(each for each in paths if not os.path.lexists(each))
+    return Path(first_free(str(path.with_suffix("")), path.suffix, taken=os.path.lexists))
 
 
 def check_film(path: Path, *, inputs: Iterable[str | Path]) -> None:
@@ -113,8 +111,8 @@ def snapshot_path(output: Path, step: int) -> Path:
 def unfinished_path(output: Path, inputs: Iterable[str | Path]) -> Path:
     """`painting-unfinished.png` beside `painting.png`, numbered where that is one of the inputs."""
     stem, given = os.fsencode(output.stem)[:LONGEST_STEM_BYTES].decode("utf-8", "ignore"), identities(inputs)
-    paths = (output.with_name(f"{stem}-unfinished{number}{output.suffix}") for number in ("", *range(2, 100)))
-    return next(path for path in paths if _identity(path) not in given)
+    start = output.with_name(f"{stem}-unfinished")
+    return Path(first_free(str(start), output.suffix, taken=lambda name: _identity(Path(name)) in given))
 
 
 def check_snapshots(output: Path, inputs: Iterable[str | Path]) -> None:
@@ -197,12 +195,13 @@ def _named(
     taken: set[str] = set()
     for (content, below), mix in chosen:
         stem = f"{content.stem}-{'+'.join(stem_of(split_weight(text)[0]) for text in mix)}"
-        output, number = folder / below / f"{stem}{suffix}", 1
-        while str(output).lower() in taken or keeps(output):  # some file systems do not tell cases apart
-            number += 1
-            output = folder / below / f"{stem}-{number}{suffix}"
-        taken.add(str(output).lower())
-        made.append(Target(content, mix, output))
+        output = first_free(
+            str(folder / below / stem),
+            suffix,
+            taken=lambda name: name.lower() in taken or keeps(Path(name)),  # some file systems do not tell cases apart
+        )
+        taken.add(output.lower())
+        made.append(Target(content, mix, Path(output)))
     return made
 
 

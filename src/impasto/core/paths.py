@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -18,6 +19,12 @@ def cache_dir() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("impasto", appauthor=False))
+
+
+def first_free(start: str, end: str = "", *, taken: Callable[[str], object]) -> str:
+    """The first of the names `wave.png`, `wave-2.png`, `wave-3.png`, … that is not taken."""
+    names = (f"{start}{f'-{number}' if number > 1 else ''}{end}" for number in itertools.count(1))
+    return next(name for name in names if not taken(name))
 
 
 @contextlib.contextmanager

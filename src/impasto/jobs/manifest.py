@@ -14,7 +14,7 @@ from typing import Any
 from impasto.core.errors import BatchError, ImageUnreadable
 from impasto.core.extras import optional
 from impasto.image.formats import READABLE_SUFFIXES, pictures_in
-from impasto.jobs.stores import file_system, is_url, told_of
+from impasto.jobs.stores import errors_naming, file_system, is_url
 
 LISTS, TABLES, SHARDS = (".txt", ".lst", ".list"), (".parquet",), (".tar",)
 COLUMNS = ("path", "url", "uri", "file", "filename", "image")
@@ -49,7 +49,7 @@ class Entry:
                     file.seek(self.start)
                     return file.read() if self.size_bytes is None else file.read(self.size_bytes)
             fs, path = file_system(self.place)
-            with told_of(self.place):
+            with errors_naming(self.place):
                 return bytes(fs.cat_file(path, start=self.start if end else None, end=end))
         except FileNotFoundError as error:
             raise ImageUnreadable(f"{self.key} does not exist; check its name and folder.") from error
@@ -118,14 +118,14 @@ def _matching(pattern: str) -> list[str]:
     if not is_url(pattern):
         return sorted(glob.glob(pattern, recursive=True))
     fs, path = file_system(pattern)
-    with told_of(pattern):
+    with errors_naming(pattern):
         return [fs.unstrip_protocol(name) for name in sorted(fs.glob(path))]
 
 
 def _remote_folder(url: str) -> Iterator[Entry]:
     fs, folder = file_system(url)
     try:
-        with told_of(url):
+        with errors_naming(url):
             names = sorted(fs.find(folder))
     except FileNotFoundError as error:
         raise BatchError(f"{url} does not exist; check its bucket and folder.") from error
@@ -205,5 +205,5 @@ def _opened(place: str) -> Any:
     if not is_url(place):
         return open(place, "rb")
     fs, path = file_system(place)
-    with told_of(place):
+    with errors_naming(place):
         return fs.open(path, "rb")

@@ -112,7 +112,7 @@ class RemoteStore:
 
     def read(self, name: str) -> bytes | None:
         """The bytes of a file; None where there is none."""
-        with told_of(self.text):
+        with errors_naming(self.text):
             try:
                 return bytes(self._place[0].cat_file(self._path(name)))
             except FileNotFoundError:
@@ -120,12 +120,12 @@ class RemoteStore:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a whole file by one request."""
-        with told_of(self.text):
+        with errors_naming(self.text):
             self._place[0].pipe_file(self._path(name), data)
 
     def take(self, path: Path, name: str) -> None:
         """Send the file and remove it here."""
-        with told_of(self.text):
+        with errors_naming(self.text):
             self._place[0].put_file(str(path), self._path(name))
         path.unlink()
 
@@ -133,14 +133,14 @@ class RemoteStore:
         """The names of the files in a subfolder."""
         fs, _ = self._place
         fs.invalidate_cache()
-        with told_of(self.text), contextlib.suppress(FileNotFoundError):
+        with errors_naming(self.text), contextlib.suppress(FileNotFoundError):
             rows = fs.ls(self._path(folder), detail=True)
             return sorted(posixpath.basename(row["name"]) for row in rows if row["type"] == "file")
         return []
 
     def remove(self, name: str) -> None:
         """Remove a file."""
-        with told_of(self.text), contextlib.suppress(FileNotFoundError):
+        with errors_naming(self.text), contextlib.suppress(FileNotFoundError):
             self._place[0].rm_file(self._path(name))
 
     @contextlib.contextmanager
@@ -178,7 +178,7 @@ def file_system(url: str) -> tuple[Any, str]:
 
 
 @contextlib.contextmanager
-def told_of(url: str) -> Iterator[None]:
+def errors_naming(url: str) -> Iterator[None]:
     """Failures of a store as one error with its name; files that are missing stay `FileNotFoundError`."""
     try:
         yield

@@ -10,6 +10,7 @@ from typing import Any
 
 from impasto.config.job import Job
 from impasto.config.pictures import OutputOptions
+from impasto.core.paths import first_free
 from impasto.jobs.manifest import Entry
 
 DONE, FAILED = "done", "failed"
@@ -101,10 +102,7 @@ def tasks_of(
     for entry, name in rows:
         if (entry.key, mixes[name].digest) in known:
             continue
-        output, number = f"{entry.stem}-{name}{suffix}", 1
-        while output.lower() in used:
-            number += 1
-            output = f"{entry.stem}-{name}-{number}{suffix}"
+        output = first_free(f"{entry.stem}-{name}", suffix, taken=lambda path: path.lower() in used)
         used.add(output.lower())
         tasks.append(Task(len(tasks), entry, name, output))
     return tasks

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 
 from impasto.core.errors import OptionError, WeightsError
+from impasto.core.paths import first_free
 from impasto.encoders.table import Progress
 from impasto.nets import fast as nets
 from impasto.nets.fast import FastNetwork, several
@@ -29,11 +30,8 @@ def digests_of(networks: Iterable[FastNetwork], *, beside: Mapping[str, str] | N
     """The digests by the networks' names, after those `beside`; a name that another network has is numbered."""
     digests = dict(beside or {})
     for network in networks:
-        name, number = network.name, 1
-        while digests.get(name, network.sha256) != network.sha256:
-            number += 1
-            name = f"{network.name}-{number}"
-        digests[name] = network.sha256
+        others = {name for name, sha256 in digests.items() if sha256 != network.sha256}
+        digests[first_free(network.name, taken=others.__contains__)] = network.sha256
     return digests
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 
-from impasto.config.job import Job
 from impasto.core.errors import ImageTooLarge
 from impasto.core.memory import available_bytes
 from impasto.image import files
@@ -19,53 +17,40 @@ LARGE_BYTES = 1_500_000_000
 """What takes less is not refused, however little is free: other programs' memory comes and goes."""
 
 
-def check_memory(plan: Plan, loaded: LoadedMethod) -> None:
+def check_memory(plan: Plan, loaded: LoadedMethod, *, again: bool = False) -> None:
     """Raise `ImageTooLarge` where the output does not fit into `memory_gb` or into the memory of this machine.
 
-    The message has the estimate and the size that fits. Only the header of the content's file is read.
+    The message has the estimate and the size that fits. Only the header of the content's file is read. `again`: the
+    picture was painted before; it cannot have another size, and `memory_gb` is not looked at.
     """
     size_hw = output_size(_content_hw(plan), plan.job.size)
     need, free = loaded.least_bytes(plan.job, size_hw), available_bytes()
     if need <= LARGE_BYTES:
         return
-    bound = round(plan.job.paint.memory_gb * 1e9) if plan.method.gradual else need  # one pass only tries to keep to it
-    refusal = partial(_refusal, plan.job, loaded, size_hw=size_hw)
+    bounded = plan.method.gradual and not again  # one pass only tries to keep to it
+    bound = round(plan.job.paint.memory_gb * 1e9) if bounded else need
     if free is not None and need > free:
-        room = min(free, bound)
-        raise refusal(room=room, limit=f"{free / 1e9:.1f} GB are free", remedy="give `force`, which tries all the same")
-    if need > bound:
-        more = f"give `memory_gb={need / 1e9 + 0.05:.1f}`"
-        raise refusal(room=bound, limit=f"`memory_gb` is {bound / 1e9:g}", remedy=more)
-
-
-def check_free_memory(plan: Plan, loaded: LoadedMethod) -> None:
-    """Raise `ImageTooLarge` where the output does not fit into the memory of this machine.
-
-    For a picture that is made again: it cannot have another size, and it was painted whatever its `memory_gb`.
-    """
-    h, w = size_hw = output_size(_content_hw(plan), plan.job.size)
-    need, free = loaded.least_bytes(plan.job, size_hw), available_bytes()
-    if free is not None and need > max(free, LARGE_BYTES):
-        raise ImageTooLarge(
-            f"painting {w}×{h} px by `method={plan.job.paint.method}` needs about {need / 1e9:.1f} GB of memory, and "
-            f"{free / 1e9:.1f} GB are free. Close other programs, or give `force`, which tries all the same."
+        limit, room, remedy = (
+            f"{free / 1e9:.1f} GB are free",
+            min(free, bound),
+            "give `force`, which tries all the same",
         )
+    elif need > bound:
+        limit, room, remedy = f"`memory_gb` is {bound / 1e9:g}", bound, f"give `memory_gb={need / 1e9 + 0.05:.1f}`"
+    else:
+        return
+    h, w = _largest(size_hw, lambda size: loaded.least_bytes(plan.job, size) <= room)
+    way = "Close other programs" if again else f"{w}×{h} px fit (`size={max(h, w)}`)"
+    raise ImageTooLarge(
+        f"painting {size_hw[1]}×{size_hw[0]} px by `method={plan.job.paint.method}` needs about {need / 1e9:.1f} GB of "
+        f"memory, and {limit}. {way}; or {remedy}."
+    )
 
 
 def _content_hw(plan: Plan) -> SizeHW:
     if plan.clouds_seed is not None:
         return CLOUDS_HW
     return files.read_size(plan.job.content) if plan.content is None else plan.content.size_hw
-
-
-def _refusal(job: Job, loaded: LoadedMethod, *, size_hw: SizeHW, room: int, limit: str, remedy: str) -> ImageTooLarge:
-    """The error, with the size that fits into `room`."""
-    need = loaded.least_bytes(job, size_hw)
-    h, w = _largest(size_hw, lambda size: loaded.least_bytes(job, size) <= room)
-    return ImageTooLarge(
-        f"painting {size_hw[1]}×{size_hw[0]} px by `method={job.paint.method}` needs about {need / 1e9:.1f} GB of "
-        f"memory, and {limit}. {w}×{h} px fit (`size={max(h, w)}`); or {remedy}."
-    )
 
 
 def _largest(size_hw: SizeHW, fits: Callable[[SizeHW], bool]) -> SizeHW:

@@ -20,7 +20,7 @@ from impasto.methods.protocol import LoadedMethod, Work
 from impasto.session import pause
 from impasto.session.inputs import Inputs, read_inputs
 from impasto.session.job_cache import JobCache
-from impasto.session.memory import check_free_memory, check_memory
+from impasto.session.memory import check_memory
 from impasto.session.painting import Painting, recipe_of
 from impasto.session.plan import Plan, plan_job
 from impasto.session.recipe import Recipe, job_again, recipe_for
@@ -175,7 +175,7 @@ def redo(
     count = threads or int(recipe.made_with["threads"])
     with _threads(count):
         if not force:
-            check_free_memory(plan, cache.loaded(plan))
+            check_memory(plan, cache.loaded(plan), again=True)
         session = open_session(plan, output=path if output is None else output, force=True, cache=cache)
         session = dataclasses.replace(session, threads=count)
     for name, digest in recipe.weights.items():

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from impasto.core.errors import OptionError, StateError
 from impasto.core.extras import optional
+from impasto.session.device import painting_device
 
 
 class Lossy(Protocol):
@@ -130,21 +131,15 @@ def device_for(name: str) -> torch.device:
 
     Each process of a machine has a CUDA device of its own. Raises `OptionError` if it is not available.
     """
-    local = _number("LOCAL_RANK", 0)
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda":
-        seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if local >= seen:
+    device, local = painting_device(name), _number("LOCAL_RANK", 0)
+    if device.type == "cuda":
+        if local >= (seen := torch.cuda.device_count()):
             raise OptionError(f"`device=cuda` needs {local + 1} CUDA devices here, and PyTorch sees {seen}. "
                               "Start fewer processes, or use `device=cpu`.")  # fmt: skip
         return torch.device("cuda", local)
-    if name == "mps":
-        if not torch.backends.mps.is_available():
-            raise OptionError("`device=mps` needs a Mac with Metal, and PyTorch sees none. Use `device=cpu`.")
-        if _number("WORLD_SIZE", 1) > 1:
-            raise OptionError("`device=mps` trains in one process. Start one, or use `device=cpu`.")
-    return torch.device(name)
+    if device.type == "mps" and _number("WORLD_SIZE", 1) > 1:
+        raise OptionError("`device=mps` trains in one process. Start one, or use `device=cpu`.")
+    return device
 
 
 def gathered(device: str) -> Processes:
