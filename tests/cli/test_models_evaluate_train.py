@@ -4,8 +4,9 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -128,7 +129,9 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             seen.append("closed")
 
     module = ModuleType("impasto.training.backbone_run")
-    module.train_backbone = train_backbone  # type: ignore[attr-defined]
+    module.prepare_backbone = lambda backbone, fit: SimpleNamespace(  # type: ignore[attr-defined]
+        train=partial(train_backbone, backbone, fit)
+    )
     monkeypatch.setitem(sys.modules, "impasto.training.backbone_run", module)
     return seen
 

@@ -17,7 +17,7 @@ from impasto.core.paths import sha256_of
 from impasto.encoders.table import Encoder
 from impasto.encoders.vgg import Vgg
 from impasto.nets import table as nets
-from impasto.training.arbitrary_run import prepare, train_arbitrary
+from impasto.training.arbitrary_run import prepare_arbitrary
 from impasto.training.fit import Progress, averaged, fit
 from impasto.training.pairs import Pair
 from impasto.weights.card import Card, load, save
@@ -29,7 +29,7 @@ def trained(
     options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions, folder: Path, *, steps: int | None = None
 ) -> list[Progress]:
     """The steps of a training that is stopped after `steps`."""
-    rows, running = [], train_arbitrary(options, fitting, folder=folder)
+    rows, running = [], prepare_arbitrary(options, fitting).train(folder)
     for progress in running:
         rows.append(progress)
         if progress.step == steps:
@@ -84,7 +84,7 @@ def test_stopped_and_resumed_is_as_if_never_stopped(
 def test_training_lowers_the_loss(
     variant: str, adain_options: Options, brief: ArbitraryFitOptions, tmp_path: Path
 ) -> None:
-    prepared = prepare(adain_options(variant=variant), brief)
+    prepared = prepare_arbitrary(adain_options(variant=variant), brief)
     batch = prepared.batches(0)
     options = dataclasses.replace(brief, steps=12, learning_rate=1e-3)
     totals = [
@@ -277,7 +277,7 @@ def test_preparing_is_repeatable_and_leaves_the_callers_random_numbers(
     adain_options: Options, brief: ArbitraryFitOptions
 ) -> None:
     before = torch.get_rng_state()
-    one, other = (prepare(adain_options(variant="predicted"), brief) for _ in range(2))
+    one, other = (prepare_arbitrary(adain_options(variant="predicted"), brief) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), before)
     first, second = (prepared.task.network.state_dict() for prepared in (one, other))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -290,12 +290,12 @@ def test_preparing_is_repeatable_and_leaves_the_callers_random_numbers(
 def test_contents_and_styles_are_drawn_apart(
     adain_options: Options, brief: ArbitraryFitOptions, contents: Path
 ) -> None:
-    pair = prepare(adain_options(styles=(contents,)), brief).batches(0)
+    pair = prepare_arbitrary(adain_options(styles=(contents,)), brief).batches(0)
     assert not torch.equal(pair.contents, pair.styles)
 
 
 def test_a_source_named_twice_counts_twice(adain_options: Options, brief: ArbitraryFitOptions, contents: Path) -> None:
-    assert len(prepare(adain_options(contents=(contents, contents)), brief).datasets[0]) == 10
+    assert len(prepare_arbitrary(adain_options(contents=(contents, contents)), brief).datasets[0]) == 10
 
 
 def test_samples(adain_options: Options, brief: ArbitraryFitOptions, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from impasto.nets.layers import is_style_param
 from impasto.nets.predicted import SMALL, Predicted
 from impasto.stylizers.codes import code_of
 from impasto.training import arbitrary_run
-from impasto.training.arbitrary_run import prepare, train_arbitrary
+from impasto.training.arbitrary_run import prepare_arbitrary
 from impasto.weights import readers
 from impasto.weights.card import Card, load
 
@@ -29,24 +29,24 @@ def test_starting_from_a_network_begins_where_it_was(
 ) -> None:
     for variant in ("adain", "predicted"):
         list(
-            train_arbitrary(
-                adain_options(variant=variant), dataclasses.replace(brief, steps=2), folder=tmp_path / variant
+            prepare_arbitrary(adain_options(variant=variant), dataclasses.replace(brief, steps=2)).train(
+                tmp_path / variant
             )
         )
         start = load(tmp_path / variant / "network.safetensors").tensors
         options = adain_options(variant=variant, start_from=str(tmp_path / variant / "network.safetensors"))
-        found = prepare(options, dataclasses.replace(brief, seed=7)).task.network.state_dict()
+        found = prepare_arbitrary(options, dataclasses.replace(brief, seed=7)).task.network.state_dict()
         assert all(torch.equal(found[name], value.float()) for name, value in start.items())
-        assert prepare(options, brief).metadata["options"]["start_from"] == "network.safetensors"
+        assert prepare_arbitrary(options, brief).metadata["options"]["start_from"] == "network.safetensors"
 
 
 def test_a_painter_of_learned_styles_is_kept_to_the_last_bit(
     adain_options: Options, brief: ArbitraryFitOptions, tmp_path: Path
 ) -> None:
     options = adain_options(variant="predicted", keep_painter=True)
-    assert prepare(options, brief).metadata["options"]["start_from"] == "compact-styles"
+    assert prepare_arbitrary(options, brief).metadata["options"]["start_from"] == "compact-styles"
     known = readers.load_weights("compact-styles").tensors
-    prepared = prepare(options, brief)
+    prepared = prepare_arbitrary(options, brief)
     net = prepared.task.network
     assert isinstance(net, Predicted)
     table = known["down.1.norm.weight"].float()
@@ -55,7 +55,7 @@ def test_a_painter_of_learned_styles_is_kept_to_the_last_bit(
         "down.1.norm.weight"
     ].detach()
     assert 0.05 < float((rows.std(0) / table.std(0)).mean()) < 1  # as far apart at first as a part of what is known
-    list(train_arbitrary(options, dataclasses.replace(brief, steps=2), folder=tmp_path / "out"))
+    list(prepare_arbitrary(options, dataclasses.replace(brief, steps=2)).train(tmp_path / "out"))
     after = load(tmp_path / "out" / "network.safetensors").tensors
     same = {key: torch.equal(after[f"painter.{key}"], value) for key, value in known.items() if not is_style_param(key)}
     assert len(same) > 20
@@ -68,9 +68,9 @@ def test_a_painter_that_there_is_not_is_not_kept(
 ) -> None:
     for options in ({"variant": "predicted", "start_from": "none"}, {"variant": "adain"}):
         with pytest.raises(OptionError, match="`keep_painter` needs `variant=predicted` and weights to start from"):
-            prepare(adain_options(**options, keep_painter=True), brief)
+            prepare_arbitrary(adain_options(**options, keep_painter=True), brief)
     with pytest.raises(WeightsMismatch, match=r"does not fit `variant=predicted`: .*down\.0"):
-        prepare(adain_options(variant="predicted", start_from=str(learned_file)), brief)
+        prepare_arbitrary(adain_options(variant="predicted", start_from=str(learned_file)), brief)
 
 
 def test_starting_from_another_network_names_every_key(
@@ -78,19 +78,19 @@ def test_starting_from_another_network_names_every_key(
 ) -> None:
     path = save_network(there / "res.safetensors", encoder=there / "tiny.safetensors", variant="adain-residual")
     with pytest.raises(WeightsMismatch, match=r"res\.safetensors` does not fit `variant=adain`") as caught:
-        prepare(adain_options(start_from=str(path)), brief)
+        prepare_arbitrary(adain_options(start_from=str(path)), brief)
     names = [name for name in load(path).tensors if name.startswith("blocks.")]
     assert len(names) == 12
     assert names[0] in str(caught.value)
     with pytest.raises(WeightsMismatch, match=r"missing: first\.weight"):
-        prepare(adain_options(start_from=str(there / "tiny.safetensors")), brief)
+        prepare_arbitrary(adain_options(start_from=str(there / "tiny.safetensors")), brief)
 
 
 def test_the_scale_of_codes_is_measured_on_the_styles(
     adain_options: Options, brief: ArbitraryFitOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arbitrary_run, "MEASURED", 40)
-    prepared = prepare(adain_options(variant="predicted"), brief)
+    prepared = prepare_arbitrary(adain_options(variant="predicted"), brief)
     net, encoder = prepared.task.network, prepared.task.encoder
     assert isinstance(net, Predicted)
     batches = [prepared.batches.styles(step).images for step in range(20)]

@@ -74,7 +74,7 @@ def distil(options: BackboneOptions, teacher: Path) -> BackboneOptions:
 
 
 def trained(options: BackboneOptions, folder: Path, *, fitting: FitOptions = FIT) -> Path:
-    list(run.train_backbone(options, fitting, folder=folder))
+    list(run.prepare_backbone(options, fitting).train(folder))
     return folder / "encoder.safetensors"
 
 
@@ -90,7 +90,7 @@ def in_proportion(found: torch.Tensor, expected: torch.Tensor) -> bool:
 
 
 def test_distillation_from_options_to_a_file(distil: BackboneOptions, teacher: Path, tmp_path: Path) -> None:
-    steps = list(run.train_backbone(distil, FIT, folder=tmp_path / "out"))
+    steps = list(run.prepare_backbone(distil, FIT).train(tmp_path / "out"))
     assert [step.step for step in steps] == [1, 2]
     assert set(steps[0].losses) == {"relu2_2", "relu3_3", "relu4_2", "relu5_1"}
     path = tmp_path / "out" / "encoder.safetensors"
@@ -113,7 +113,7 @@ def test_distillation_from_options_to_a_file(distil: BackboneOptions, teacher: P
 
 def test_the_file_is_the_trained_student(distil: BackboneOptions, tmp_path: Path) -> None:
     encoder = load_encoder(trained(distil, tmp_path / "out"), precision="float32")
-    prepared = run.prepare(distil, FIT)
+    prepared = run.prepare_backbone(distil, FIT)
     student = prepared.task.build()
     assert isinstance(student, Student)
     student.load_state_dict(averaged(tmp_path / "out" / "checkpoint.pt"))
@@ -143,13 +143,13 @@ def test_classification_from_options_to_a_file(options: BackboneOptions, tmp_pat
 def test_stopped_and_resumed_is_as_if_never_stopped(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     given = request.getfixturevalue(kind)
     whole = trained(given, tmp_path / "whole").read_bytes()
-    steps = run.train_backbone(given, FIT, folder=tmp_path / "parts")
+    steps = run.prepare_backbone(given, FIT).train(tmp_path / "parts")
     assert next(steps).step == 1
     steps.close()  # type: ignore[attr-defined]
     assert not (tmp_path / "parts" / "encoder.safetensors").exists()
-    assert [step.step for step in run.train_backbone(given, FIT, folder=tmp_path / "parts")] == [2]
+    assert [step.step for step in run.prepare_backbone(given, FIT).train(tmp_path / "parts")] == [2]
     assert (tmp_path / "parts" / "encoder.safetensors").read_bytes() == whole
-    assert list(run.train_backbone(given, FIT, folder=tmp_path / "parts")) == []  # nothing left to do but the file
+    assert list(run.prepare_backbone(given, FIT).train(tmp_path / "parts")) == []  # nothing left to do but the file
     assert (tmp_path / "parts" / "encoder.safetensors").read_bytes() == whole
 
 
@@ -166,24 +166,24 @@ def test_a_folder_belongs_to_one_training(options: BackboneOptions, data: Path, 
 
 
 def test_what_is_measured_is_not_trained_on(options: BackboneOptions) -> None:
-    prepared = run.prepare(options, FIT)
+    prepared = run.prepare_backbone(options, FIT)
     train, held_out = prepared.datasets
     kept = {picture.tobytes() for picture in held_out}
     assert len(kept) == 2
     assert not kept & {picture.tobytes() for picture in train}
     assert len(train) == 4
-    (everything,) = run.prepare(dataclasses.replace(options, validation=None), FIT).datasets
+    (everything,) = run.prepare_backbone(dataclasses.replace(options, validation=None), FIT).datasets
     assert len(everything) == 6
 
 
 def test_preparing_leaves_the_callers_random_numbers(options: BackboneOptions) -> None:
     before = torch.get_rng_state()
-    run.prepare(options, FIT)
+    run.prepare_backbone(options, FIT)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_sample_is_of_the_training_pictures_and_always_the_same(options: BackboneOptions) -> None:
-    one, other = (run.sampled(run.prepare(options, FIT).batches) for _ in range(2))
+    one, other = (run.sampled(run.prepare_backbone(options, FIT).batches) for _ in range(2))
     assert one.shape == (run.SAMPLE, 3, 32, 32)
     assert torch.equal(one, other)
 
@@ -197,9 +197,9 @@ def test_weights_of_sources(options: BackboneOptions, data: Path) -> None:
     assert run._items(dataclasses.replace(two, data_weights=(2.0,)), without=set())[1] == [2.0] * 6
     for wrong in ((1.0, 2.0, 3.0), ()):
         with pytest.raises(OptionError, match="2 sources need as many, or one"):
-            run.prepare(dataclasses.replace(two, data_weights=wrong), FIT)
+            run.prepare_backbone(dataclasses.replace(two, data_weights=wrong), FIT)
     with pytest.raises(DataError, match="above 0"):
-        run.prepare(dataclasses.replace(two, data_weights=(0.0,)), FIT)
+        run.prepare_backbone(dataclasses.replace(two, data_weights=(0.0,)), FIT)
 
 
 def small_vgg(stages: tuple[tuple[int, int], ...], make: Callable[..., Encoder], path: Path) -> Path:
@@ -212,14 +212,14 @@ def test_starting_from_an_encoder_begins_where_it_was(
     options: BackboneOptions, make_encoder: Callable[..., Encoder], tmp_path: Path
 ) -> None:
     path = small_vgg(STAGES["compact-vgg"], make_encoder, tmp_path / "start.safetensors")
-    prepared = run.prepare(dataclasses.replace(options, start_from=str(path)), FIT)
+    prepared = run.prepare_backbone(dataclasses.replace(options, start_from=str(path)), FIT)
     sample = run.sampled(prepared.batches)
     start = load_encoder(path, precision="float32")
     with torch.no_grad():
         found, expected = prepared.task.encoder.eval()(sample, ["relu5_1"]), start(sample, ["relu5_1"])
     torch.testing.assert_close(found["relu5_1"], expected["relu5_1"], rtol=1e-3, atol=1e-3)
     assert prepared.task.encoder.norms
-    plain = run.prepare(options, FIT).task.encoder.eval()
+    plain = run.prepare_backbone(options, FIT).task.encoder.eval()
     with torch.no_grad():
         assert not torch.allclose(plain(sample, ["relu5_1"])["relu5_1"], expected["relu5_1"], rtol=0.1, atol=0.1)
 
@@ -228,10 +228,10 @@ def test_encoders_that_do_not_serve(
     options: BackboneOptions, make_encoder: Callable[..., Encoder], teacher: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(OptionError, match="does not have the layers of compact-vgg"):
-        run.prepare(dataclasses.replace(options, start_from=str(teacher)), FIT)
+        run.prepare_backbone(dataclasses.replace(options, start_from=str(teacher)), FIT)
     shallow = small_vgg(((4, 1), (6, 1)), make_encoder, tmp_path / "shallow.safetensors")
     with pytest.raises(OptionError, match="has no layers to match relu2_2"):
-        run.prepare(dataclasses.replace(options, teacher=str(shallow)), FIT)
+        run.prepare_backbone(dataclasses.replace(options, teacher=str(shallow)), FIT)
 
 
 def listing(path: Path, *rows: str) -> Path:
@@ -245,7 +245,7 @@ def test_architectures_with_batch_norm(
 ) -> None:
     monkeypatch.setitem(run.ARCHITECTURES[arch], "stages", ((4, 2), (6, 2), (8, 3)))
     given = dataclasses.replace(options, arch=arch, epochs=1.5)
-    assert [step.step for step in run.train_backbone(given, FIT, folder=tmp_path / "out")] == [
+    assert [step.step for step in run.prepare_backbone(given, FIT).train(tmp_path / "out")] == [
         1,
         2,
         3,
@@ -274,7 +274,7 @@ def test_pictures_are_read_when_they_are_drawn(
 
     monkeypatch.setattr(image_dataset, "small", small)
     monkeypatch.setattr(run, "SAMPLE", 2)
-    prepared = run.prepare(dataclasses.replace(options, memory_gb=0), FIT)
+    prepared = run.prepare_backbone(dataclasses.replace(options, memory_gb=0), FIT)
     assert len(read) == 2  # those of the sample
     assert [dataset.cached_bytes for dataset in prepared.datasets] == [0, 0]
 
@@ -294,23 +294,23 @@ def test_data_that_does_not_serve(options: BackboneOptions, data: Path, tmp_path
 
 def test_distillation_needs_no_classes(distil: BackboneOptions, data: Path, tmp_path: Path) -> None:
     nameless = listing(tmp_path / "nameless.csv", "path", "data/dark/0.png")
-    prepared = run.prepare(dataclasses.replace(distil, validation=nameless), FIT)
+    prepared = run.prepare_backbone(dataclasses.replace(distil, validation=nameless), FIT)
     _, card = prepared.export(prepared.task.build().state_dict())
     assert set(card.measures) == {"pictures", "teacher"}
     flat = dataclasses.replace(distil, data=(data / "dark",), validation=None)
-    assert run.prepare(flat, FIT).batches.labels is None
+    assert run.prepare_backbone(flat, FIT).batches.labels is None
 
 
 def test_unreadable_pictures_are_counted(distil: BackboneOptions, data: Path) -> None:
     (data / "dark" / "9.png").write_bytes(b"no picture")
-    prepared = run.prepare(distil, FIT)
+    prepared = run.prepare_backbone(distil, FIT)
     _, card = prepared.export(prepared.task.build().state_dict())
     assert card.training["unreadable"] == 1
     assert "9.png" in prepared.unreadable[0]
 
 
 def test_batches_made_ahead_are_the_same(options: BackboneOptions, tmp_path: Path) -> None:
-    prepared = run.prepare(options, FIT)
+    prepared = run.prepare_backbone(options, FIT)
     plain = [step.losses for step in fit(prepared.task, prepared.batches, options=FIT, folder=tmp_path / "plain")]
-    ahead = [step.losses for step in run.train_backbone(options, FIT, folder=tmp_path / "ahead")]
+    ahead = [step.losses for step in run.prepare_backbone(options, FIT).train(tmp_path / "ahead")]
     assert ahead == plain

@@ -15,7 +15,7 @@ from impasto.config.fast_training import FastFitOptions
 from impasto.core.errors import DataError
 from impasto.objective.output import Weights
 from impasto.training.distil import Distillation, DistillBatch
-from impasto.training.distil_run import prepare
+from impasto.training.distil_run import prepare_distil
 from impasto.training.fit import fit
 from impasto.training.microbatch import part_of
 from impasto.training.run import Run
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("painters")
 @pytest.fixture
 def prepared(distil_options: Options, short: FastFitOptions, painters: Painters) -> Callable[..., Run[Distillation]]:
     """`prepared(multi_style=…)`: the task of a training, and its batches."""
-    return lambda **options: prepare(distil_options(**options), short)
+    return lambda **options: prepare_distil(distil_options(**options), short)
 
 
 def painted(ready: Run[Distillation], batch: DistillBatch) -> torch.Tensor:
@@ -215,7 +215,7 @@ def test_teachers_get_no_gradient(
     distil_options: Options, short: FastFitOptions, learned_file: Path, tmp_path: Path
 ) -> None:
 
-    ready = prepare(distil_options(teachers=(learned_file,)), short)
+    ready = prepare_distil(distil_options(teachers=(learned_file,)), short)
     painter = ready.task.teachers[0].painter
     assert painter is not None
     (net,) = [network.net for network in painter.stylizer.networks.values()]  # type: ignore[attr-defined]
@@ -251,7 +251,7 @@ def test_a_sample_shows_teachers_beside_the_network(
     folder = invert(contents, tmp_path / "results", but=("0", "1", "2", "3"))
     for multi_style, columns in (("conditional", 1 + 2 * 2), ("sum", 1 + 2 + 1)):
         options = distil_options(teachers=(folder, Path("dark")), multi_style=multi_style, short_side_px=64)
-        task = prepare(options, watching).task
+        task = prepare_distil(options, watching).task
         with torch.no_grad():
             cells = task.sample(task.build())
         assert cells.shape == (5, columns, 3, 32, 32)

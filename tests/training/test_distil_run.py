@@ -18,7 +18,7 @@ from impasto.config.distil import DistilOptions
 from impasto.config.fast_training import FastFitOptions
 from impasto.core.errors import DataError, NotFinite, OptionError, StateError, UnknownName, WeightsMismatch
 from impasto.nets import fast as nets
-from impasto.training.distil_run import prepare, train_distil
+from impasto.training.distil_run import prepare_distil
 from impasto.training.fit import Progress, averaged, fit
 from impasto.weights.card import load, save
 
@@ -38,7 +38,7 @@ def trained(
     tell: Callable[[str], object] = print,
 ) -> list[Progress]:
     """The steps of a training that is stopped after `steps`."""
-    rows, running = [], train_distil(options, fitting, folder=folder, tell=tell)
+    rows, running = [], prepare_distil(options, fitting, tell=tell).train(folder)
     for progress in running:
         rows.append(progress)
         if progress.step == steps:
@@ -130,7 +130,7 @@ def test_a_network_that_recolours_begins_in_the_colours_of_its_teachers(
     folder = invert(contents, tmp_path / "results", but=("0",))
     for multi_style in ("conditional", "sum"):
         options = distil_options(teachers=(Path("dark"), folder), multi_style=multi_style, weights=(3.0, 1.0))
-        ready = prepare(options, short)
+        ready = prepare_distil(options, short)
         crops = torch.cat([ready.batches(step).contents for step in range(40)])
         means = torch.stack([crops.mean((0, 2, 3)) / 4, 1 - crops.mean((0, 2, 3))])
         wanted = means if multi_style == "conditional" else 0.75 * means[:1] + 0.25 * means[1:]
@@ -146,13 +146,13 @@ def test_styles_that_it_began_with_keep_their_colours(
     start = tmp_path / "out" / "network.safetensors"
     before = load(start).tensors["palette"]
     options = distil_options(teachers=(Path("dark"), Path("inverted")), start_from=str(start))
-    after = prepare(options, dataclasses.replace(short, seed=5)).task.network.get_buffer("palette")
+    after = prepare_distil(options, dataclasses.replace(short, seed=5)).task.network.get_buffer("palette")
     assert torch.equal(after[0], before[1].float())
     assert not torch.allclose(after[1], before.float().mean(0), atol=1e-3)
 
 
 def test_training_lowers_the_loss(distil_options: Options, short: FastFitOptions, tmp_path: Path) -> None:
-    prepared = prepare(distil_options(teachers=PAIR), short)
+    prepared = prepare_distil(distil_options(teachers=PAIR), short)
     batch = prepared.batches(0)
     options = dataclasses.replace(short, steps=8, learning_rate=1e-2)
     totals = [
@@ -288,7 +288,7 @@ def test_preparing_is_repeatable_and_leaves_the_callers_random_numbers(
     distil_options: Options, short: FastFitOptions
 ) -> None:
     before = torch.get_rng_state()
-    one, other = (prepare(distil_options(teachers=PAIR), short) for _ in range(2))
+    one, other = (prepare_distil(distil_options(teachers=PAIR), short) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), before)
     first, second = (ready.task.network.state_dict() for ready in (one, other))
     assert all(torch.equal(first[name], second[name]) for name in first)

@@ -14,6 +14,7 @@ from cyclopts import App, Parameter
 from impasto.cli.flags import takes_options
 from impasto.config.arbitrary_training import ArbitraryFitOptions, ArbitraryTrainOptions
 from impasto.config.console import ConsoleOptions
+from impasto.config.distil import DistilOptions
 from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.config.new_style import NewStyleFitOptions, NewStyleOptions
 from impasto.config.training import BackboneOptions, FitOptions
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 app = App(name="train", help="Train networks.", version_flags=())
 app.command("impasto.cli.experiments:sweep")
-app.command("impasto.cli.distil:distil")
 Output = Annotated[
     Path, Parameter(name=("--output", "-o"), help="Folder for network.safetensors, checkpoints, samples and log.")
 ]
@@ -45,9 +45,9 @@ def backbone(
 
     Ctrl-C stops after the current step; the same command resumes exactly there.
     """
-    from impasto.training.backbone_run import train_backbone
+    from impasto.training.backbone_run import prepare_backbone
 
-    return _trained(lambda: train_backbone(backbone, fit, folder=output), output, fit=fit, console=console)  # type: ignore[type-var]
+    return _trained(lambda: prepare_backbone(backbone, fit).train(output), output, fit=fit, console=console)  # type: ignore[type-var]
 
 
 @app.command
@@ -63,9 +63,9 @@ def arbitrary(
 
     Ctrl-C stops after the current step; the same command resumes exactly there.
     """
-    from impasto.training.arbitrary_run import train_arbitrary
+    from impasto.training.arbitrary_run import prepare_arbitrary
 
-    return _trained(lambda: train_arbitrary(training, fit, folder=output), output, fit=fit, console=console)  # type: ignore[type-var]
+    return _trained(lambda: prepare_arbitrary(training, fit).train(output), output, fit=fit, console=console)  # type: ignore[type-var]
 
 
 @app.command
@@ -84,6 +84,29 @@ def fast(
     from impasto.training.fast_run import train_fast
 
     return _trained(lambda: train_fast(training, fit, output), output, fit=fit, console=console)  # type: ignore[type-var]
+
+
+@app.command
+@takes_options
+def distil(
+    *,
+    output: Output,
+    distil: DistilOptions,
+    fit: FastFitOptions,
+    console: ConsoleOptions,
+) -> int:
+    """Train a fast network to paint like its teachers: trained styles, pictures, or folders of results.
+
+    Ctrl-C stops after the current step; the same command resumes exactly there.
+    """
+    from impasto.training.distil_run import prepare_distil
+    from impasto.training.processes import is_first
+
+    def tell(line: str) -> None:
+        if is_first() and not console.quiet:
+            print(line, file=sys.stderr)
+
+    return _trained(lambda: prepare_distil(distil, fit, tell=tell).train(output), output, fit=fit, console=console)  # type: ignore[type-var]
 
 
 @app.command

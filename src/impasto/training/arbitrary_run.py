@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,10 @@ from impasto.nets.codes import code_from
 from impasto.nets.layers import with_own_defaults
 from impasto.nets.predicted import Predicted
 from impasto.nets.protocol import Code
-from impasto.objective.output import Weights
 from impasto.training import sources
 from impasto.training.arbitrary import ArbitraryStyle
 from impasto.training.data import NEVER, Crops, centre_crop
-from impasto.training.fit import Progress, resolved
+from impasto.training.fit import resolved
 from impasto.training.image_dataset import ImageDataset
 from impasto.training.pairs import Pairs
 from impasto.training.run import Run, training_metadata
@@ -36,21 +35,13 @@ RANDOM = "none"
 MEASURED = 128  # styles that the statistics of codes are measured on
 
 
-def train_arbitrary(
-    options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions, *, folder: Path
-) -> Iterator[Progress]:
-    """Train a network and write `network.safetensors` with its card into `folder`.
+def prepare_arbitrary(options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions) -> Run[ArbitraryStyle]:
+    """The training of a network; its `train` writes `network.safetensors` with a card.
 
-    Called again with the same folder after a stop, it resumes exactly; `StateError` if the folder is of other options
-    or pictures. An unreadable picture is replaced by the next readable one and listed in `Progress.unreadable`. Raises
-    `DataError`, `OptionError`, `UnknownName`, `WeightsError` and its kinds before training starts, and `NotFinite`.
+    Options are checked before a picture is read. An unreadable picture is replaced by the next readable one and listed
+    in `Progress.unreadable`. Raises `DataError`, `OptionError`, `UnknownName`, `WeightsError` and its kinds.
     Huang & Belongie 2017, "Arbitrary style transfer in real-time with adaptive instance normalization".
     """
-    yield from prepare(options, fitting).train(folder)
-
-
-def prepare(options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions) -> Run[ArbitraryStyle]:
-    """The training. Options are checked before a picture is read."""
     fitting = resolved(fitting)
     _check_losses(options)
     content_layers = sources.evenly("content_layers", options.content_layers)
@@ -91,7 +82,7 @@ def _task(
     return ArbitraryStyle(
         network=net,
         encoder=encoder,
-        weights=_weights(options),
+        weights=sources.loss_weights(options),
         content_layers=sources.evenly("content_layers", options.content_layers),
         style_layers=sources.weighted("style_layers", options.style_layers, weights=options.style_layer_weights),
         style_losses=options.style_losses,
@@ -127,18 +118,6 @@ def _card(options: ArbitraryTrainOptions, encoder: Encoder, *, training: dict[st
 def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights in half precision; biases and scales unchanged."""
     return {key: value.half() if value.ndim > 1 else value for key, value in tensors.items()}
-
-
-def _weights(options: ArbitraryTrainOptions) -> Weights:
-    return Weights(
-        content=options.content_weight,
-        style=options.style_weight,
-        identity=options.identity_weight,
-        smoothness=options.smoothness_weight,
-        noise=options.noise_weight,
-        motion=options.motion_weight,
-        coherence=options.coherence_weight,
-    )
 
 
 def _check_losses(options: ArbitraryTrainOptions) -> None:

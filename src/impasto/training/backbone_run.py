@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,10 @@ from impasto.encoders.vgg import STAGES, Vgg, give_batch_norm
 from impasto.image.pixels import PREPROCESS
 from impasto.training import backbone, measures
 from impasto.training.data import NEVER, Crops
-from impasto.training.fit import Progress, resolved
+from impasto.training.fit import resolved
 from impasto.training.labels import LabelledSet, labelled_set
 from impasto.training.pictures import Listed, listed
-from impasto.training.run import Run, training_metadata
+from impasto.training.run import Run, training_metadata, with_epochs
 from impasto.weights.card import Card
 
 SAMPLE = 64  # pictures that channel statistics are taken on
@@ -37,26 +35,15 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 EncoderTask = backbone.Distillation | backbone.Classification
 
 
-def train_backbone(options: BackboneOptions, fitting: FitOptions, *, folder: Path) -> Iterator[Progress]:
-    """Train an encoder and write `encoder.safetensors` with its card into `folder`.
-
-    By distillation with `options.teacher`, by classification without. Called again with the same folder after a stop,
-    it resumes exactly; `StateError` if the folder is of other options or another number of pictures. Raises
-    `DataError`, `OptionError` and `NotFinite`, too.
-    """
-    yield from prepare(options, fitting).train(folder)
-
-
-def prepare(options: BackboneOptions, fitting: FitOptions) -> Run[EncoderTask]:
-    """The training. Pictures are read on demand."""
+def prepare_backbone(options: BackboneOptions, fitting: FitOptions) -> Run[EncoderTask]:
+    """The training of an encoder: distillation with `options.teacher`, else classification; raises `DataError`, too."""
     fitting = resolved(fitting)
     train, held_out, odds = _sets(options)
-    fitting = _timed(options, fitting, pictures=len(train.pictures))
+    fitting = with_epochs(fitting, options.epochs, pictures=len(train.pictures))
     crops = _crops(train, options, fitting=fitting, odds=odds)
     sample = sampled(crops)
     encoder = _encoder(options, fitting, sample=sample)
-    task: EncoderTask
-    task = (
+    task: EncoderTask = (
         _distillation(encoder, options, sample=sample)
         if options.teacher
         else _classification(encoder, train, held_out=held_out)
@@ -102,13 +89,6 @@ def _crops(train: LabelledSet, options: BackboneOptions, *, fitting: FitOptions,
         labels=train.labels if train.all_labelled else None,
         odds=odds,
     )
-
-
-def _timed(options: BackboneOptions, fitting: FitOptions, *, pictures: int) -> FitOptions:
-    """`fitting` with the steps of `epochs`."""
-    if options.epochs is None:
-        return fitting
-    return dataclasses.replace(fitting, steps=max(1, math.ceil(options.epochs * pictures / fitting.batch_size)))
 
 
 def _sets(options: BackboneOptions) -> tuple[LabelledSet, LabelledSet | None, list[float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder
 from impasto.nets.layers import PALETTE
 from impasto.nets.residual import Residual
-from impasto.objective.output import Weights
 from impasto.session.prepared import prepare_style
 from impasto.training import sources
 from impasto.training.data import NEVER, Bytes, Place
@@ -30,13 +29,12 @@ from impasto.training.fast_networks import (
     numbers_of,
     style_weights,
     styles_of,
-    timed,
     untrained,
 )
-from impasto.training.fit import Progress, resolved
+from impasto.training.fit import resolved
 from impasto.training.processes import device_for
 from impasto.training.results import Results, results_in
-from impasto.training.run import Run, training_metadata
+from impasto.training.run import Run, training_metadata, with_epochs
 from impasto.training.teacher_cache import TeacherCache
 from impasto.weights import readers
 from impasto.weights.card import Card
@@ -46,30 +44,13 @@ COMPARED = 4  # layers whose features are compared, as many as in arXiv 1911.064
 NOT_STATED = "not stated"
 
 
-def train_distil(
-    options: DistilOptions,
-    fitting: FastFitOptions,
-    *,
-    folder: Path,
-    tell: Callable[[str], object] = lambda line: None,
-) -> Iterator[Progress]:
-    """Train a network by teachers and write `network.safetensors` with its card into `folder`.
-
-    Called again with the same folder after a stop, it resumes exactly; `StateError` if the folder is of other options,
-    teachers or pictures. `tell` receives remarks for the user. Unreadable contents are treated as by `train_fast`.
-    Raises `DataError`, `ImageError`, `OptionError`, `UnknownName`, `WeightsError` and its kinds before training starts,
-    and `NotFinite`.
-    """
-    yield from prepare(options, fitting, tell=tell).train(folder)
-
-
-def prepare(
-    options: DistilOptions,
-    fitting: FastFitOptions,
-    *,
-    tell: Callable[[str], object] = lambda line: None,
+def prepare_distil(
+    options: DistilOptions, fitting: FastFitOptions, *, tell: Callable[[str], object] = lambda line: None
 ) -> Run[Distillation]:
-    """The training. Options are checked before a content is read."""
+    """The training of a network by teachers. `tell` receives remarks for the user.
+
+    Raises `DataError`, `ImageError`, `NotFinite` (of a teacher), `OptionError`, `UnknownName`, `WeightsError`.
+    """
     fitting = resolved(fitting)
     check_objective(options)
     weights = style_weights(options, len(options.teachers), kind="teachers")
@@ -86,9 +67,8 @@ def prepare(
     task = _task(options, net, encoder=encoder, teachers=teachers, shown=paintings)
     batches = _batches(used, task, options=options, fitting=fitting, weights=weights)
     _init_palette(task, batches, options=options)
-    fitting = timed(options, fitting, contents=len(used))
-    counts = {"contents": len(used), "names_sha256": sources.digest(used)}
-    metadata = _metadata(options, task, counts=counts)
+    fitting = with_epochs(fitting, options.epochs, pictures=len(used))
+    metadata = _metadata(options, task, contents=used)
     card = _card(options, task, training=metadata | {"fit": fitting.to_dict()})
     results = [teacher.results.dataset for teacher in teachers if teacher.results is not None]
     return Run(
@@ -114,18 +94,18 @@ def _task(
         network=net,
         encoder=encoder,
         teachers=teachers,
-        weights=_weights(options),
+        weights=sources.loss_weights(options, pixels=options.pixel_weight, features=options.feature_weight),
         layers=_layers(options, encoder),
         cache=None if options.cache is None else TeacherCache(options.cache),
         shown=shown,
     )
 
 
-def _metadata(options: DistilOptions, task: Distillation, *, counts: dict[str, Any]) -> dict[str, Any]:
+def _metadata(options: DistilOptions, task: Distillation, *, contents: Sequence[sources.Named]) -> dict[str, Any]:
     return training_metadata(
         options,
         counts={
-            "pictures": counts,
+            "pictures": {"contents": len(contents), "names_sha256": sources.digest(contents)},
             "taught_by": [_described(teacher) for teacher in task.teachers],
             "encoder_sha256": task.encoder.sha256,
         },
@@ -220,16 +200,6 @@ def _layers(options: DistilOptions, encoder: Encoder) -> dict[str, float]:
     if not options.feature_weight:
         return {}
     return sources.evenly("feature_layers", options.feature_layers or encoder.defaults.style[:COMPARED])
-
-
-def _weights(options: DistilOptions) -> Weights:
-    return Weights(
-        pixels=options.pixel_weight,
-        features=options.feature_weight,
-        smoothness=options.smoothness_weight,
-        noise=options.noise_weight,
-        motion=options.motion_weight,
-    )
 
 
 def _share_gb(options: DistilOptions) -> float:

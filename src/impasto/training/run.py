@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Movable(Protocol):
 
 
 T = TypeVar("T", bound=Task[Any])
+F = TypeVar("F", bound=FitOptions)
 Export = Callable[[dict[str, Tensor]], tuple[Mapping[str, Tensor], Card]]
 """From averaged weights to the tensors and the card of a weight file."""
 
@@ -91,6 +93,13 @@ class Run(Generic[T]):
         if is_first():
             tensors, card = self.export(averaged(checkpoint or folder / CHECKPOINT))
             save(folder / self.file, tensors, card=card)
+
+
+def with_epochs(fitting: F, epochs: float | None, *, pictures: int) -> F:
+    """`fitting` with the steps of so many passes over the pictures, if their number is given."""
+    if epochs is None:
+        return fitting
+    return dataclasses.replace(fitting, steps=max(1, math.ceil(epochs * pictures / fitting.batch_size)))
 
 
 def training_metadata(options: Options, *, counts: Mapping[str, Any], **named: Any) -> dict[str, Any]:

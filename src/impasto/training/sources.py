@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Sequence
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from impasto.core.errors import OptionError, UnknownName
-from impasto.core.options import option
+from impasto.core.options import Options, option
 from impasto.encoders.table import Encoder
 from impasto.losses.table import STYLE_LOSSES
+from impasto.objective.output import Weights
 from impasto.training.image_dataset import ImageDataset
 from impasto.training.pictures import listed
 
@@ -64,6 +66,12 @@ def weighted(name: str, layers: Sequence[str], *, weights: Sequence[float]) -> d
         raise OptionError(f"`{single}_weights` has {len(weights)} numbers; {len(layers)} layers need as many, or one.")
     given = tuple(weights) * len(layers) if len(weights) == 1 else weights
     return dict(zip(layers, given, strict=True))
+
+
+def loss_weights(options: Options, **others: float) -> Weights:
+    """The weight of each part of a loss: the option of its name (`content_weight`), or one of `others`."""
+    parts = {field.name: getattr(options, f"{field.name}_weight", None) for field in dataclasses.fields(Weights)}
+    return Weights(**{name: weight for name, weight in parts.items() if weight is not None}, **others)
 
 
 def check_losses(names: Sequence[str]) -> None:
