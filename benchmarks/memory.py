@@ -26,7 +26,7 @@ from impasto.image.swatches import swatch
 from impasto.nets import table
 from impasto.nets.fast import loaded as load_fast_network
 from impasto.nets.table import VARIANTS, Network
-from impasto.stylizers.any_style import any_style
+from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.protocol import Mix, Style, Stylizer
 from impasto.weights.card import Card
@@ -59,7 +59,7 @@ def paint(source: Path, output: Path, options: argparse.Namespace) -> None:
         network = load_fast_network("compact-styles", precision=options.precision)
         work, style = Fast({options.trained: network.of({options.trained: 1.0})}), Style(trained=options.trained)
     else:
-        work = any_style(network(options.network, options.precision))
+        work = Arbitrary(network(options.network, options.precision))
         style = Style(swatch("strokes", size_hw=(480, 600)))
     code = work.prepare(Mix((style,)))
     told: list[str] = []

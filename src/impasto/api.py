@@ -47,7 +47,6 @@ from impasto.session.texture import texture_plan
 from impasto.styles.catalogue import StyleCatalogue
 from impasto.styles.code_file import check_code_path, save_code
 from impasto.styles.resolved import TrainedStyle
-from impasto.stylizers.any_style import any_style
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.optimised import Optimised
@@ -83,7 +82,6 @@ __all__ = [
     "StyleCatalogue",
     "StyleSource",
     "Stylizer",
-    "any_style",
     "check_sidecar",
     "evaluate",
     "has_recipe",
@@ -276,13 +274,7 @@ def sweep(
     catalogue, cache = StyleCatalogue(), JobCache()
     for point in axes.points(job, varied):
         plan_job(point.job, catalogue=catalogue)
-    losses = LossOptions() if options.measure_with else job.losses
-    encoder = load_encoder(options.measure_with or job.losses.encoder, precision="float32")
-    if options.style_picture and len(options.style_picture) != len(job.styles):
-        raise OptionError(
-            f"{len(options.style_picture)} `style_picture` for {len(job.styles)} styles; one for each style is needed."
-        )
-    metrics = SweepMetrics(encoder, losses.content_layers, losses.style_layers, options.style_picture)
+    metrics = _sweep_metrics(job, options)
 
     def opened(painted: Job, output: Path) -> Session:
         return open_session(painted, output=output, cache=cache)
@@ -296,6 +288,17 @@ def sweep(
     finally:
         write_sweep_report(runs, varied, job=job, folder=folder, options=options)
     return runs
+
+
+def _sweep_metrics(job: Job, options: SweepOptions) -> SweepMetrics:
+    """The measures of the pictures of a sweep. Raises `OptionError` for another number of style pictures."""
+    losses = LossOptions() if options.measure_with else job.losses
+    encoder = load_encoder(options.measure_with or job.losses.encoder, precision="float32")
+    if options.style_picture and len(options.style_picture) != len(job.styles):
+        raise OptionError(
+            f"{len(options.style_picture)} `style_picture` for {len(job.styles)} styles; one for each style is needed."
+        )
+    return SweepMetrics(encoder, losses.content_layers, losses.style_layers, options.style_picture)
 
 
 def _last(steps: Iterator[Step], progress: Callable[[Step], None] | None = None) -> Step:

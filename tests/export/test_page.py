@@ -17,7 +17,7 @@ from impasto.export.browser import write_page
 from impasto.export.runtime import WASM, WEBGPU, runtime_files
 from impasto.image import files
 from impasto.nets import fast, table
-from impasto.stylizers.any_style import any_style
+from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.protocol import Mix, Style
 
 MOST_LEVELS = 2
@@ -143,7 +143,7 @@ def test_a_picture_becomes_a_style_of_the_page(
     )
     write_page(page_file, options)
     network = table.loaded(network_file, precision="float32")
-    stylizer = any_style(network)
+    stylizer = Arbitrary(network)
     *_, step = stylizer.paint(content, stylizer.prepare(Mix((Style(style),))))
     with chromium("--disable-gpu") as browser:
         page = browser.page()

@@ -27,7 +27,7 @@ from impasto.session.job_cache import JobCache
 from impasto.session.opened import open_session
 from impasto.session.plan import plan_job
 from impasto.session.recipe import job_again, recipe_for
-from impasto.stylizers.any_style import any_style
+from impasto.stylizers.arbitrary import Arbitrary
 from impasto.weights.readers import import_weights
 
 MakeJob = Callable[..., Job]
@@ -186,7 +186,7 @@ def test_the_seed_of_the_noise_reaches_the_picture(predicted_job: MakeJob, seed:
             if name.endswith(".noise"):
                 parameter.fill_(0.1)
     *_, last = session.steps()
-    expected = any_style(network, noise=SeededNoise(seed))
+    expected = Arbitrary(network, noise=SeededNoise(seed))
     *_, wanted = expected.paint(session.inputs.content, expected.prepare(session.inputs.mix))
     assert torch.equal(last.picture(), wanted.picture())
 

@@ -12,7 +12,7 @@ from impasto.image.swatches import SWATCHES, swatch
 from impasto.losses.table import STYLE_LOSSES
 from impasto.nets import table
 from impasto.nets.table import Network
-from impasto.stylizers.any_style import any_style
+from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.protocol import Mix, Style
 from impasto.weights.catalogue import CATALOGUE, located
 
@@ -32,7 +32,7 @@ def photo() -> Tensor:
 
 
 def painted(network: Network, photo: Tensor, style: Tensor, *, strength: float = 1.0) -> Tensor:
-    work = any_style(network)
+    work = Arbitrary(network)
     *_, last = work.paint(photo, work.prepare(Mix((Style(style),))), strength=strength)
     return last.picture()
 

@@ -16,9 +16,8 @@ from impasto.image import files
 from impasto.nets import fast as fast_nets
 from impasto.nets import layers, residual
 from impasto.nets import table as networks
-from impasto.session.prepared import prepare_style
+from impasto.session.prepared import PreparedStylizer, prepare_style
 from impasto.stylizers.arbitrary import Arbitrary
-from impasto.stylizers.prepared import PreparedStylizer
 from impasto.stylizers.protocol import Mix, Style
 from impasto.weights.card import Card, save
 

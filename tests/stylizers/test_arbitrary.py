@@ -21,7 +21,6 @@ from impasto.nets.colours import HUES, tinted_grey
 from impasto.nets.noise import SeededNoise
 from impasto.nets.residual import Residual
 from impasto.nets.table import VARIANTS, Network
-from impasto.stylizers.any_style import any_style
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.codes import OWN_SIDE_PX, code_of, mixed, own_code
 from impasto.stylizers.masked import Masked
@@ -55,7 +54,7 @@ def test_any_size_is_painted_in_one_step(
     variant: str, size: tuple[int, int], make_network: Make, painting: Tensor
 ) -> None:
     content = torch.rand(1, 3, *size)
-    work = any_style(make_network(variant))
+    work = Arbitrary(make_network(variant))
     (step,) = steps(work, content, painting, strength=0.6)
     assert (step.index, step.total, step.size_hw, dict(step.losses)) == (1, 1, size, {})
     assert step.total == work.work(size)
@@ -120,7 +119,7 @@ def test_half_precision_in_and_out(
 @every_variant
 def test_bfloat16_paints_nearly_the_same(variant: str, make_network: Make, photo: Tensor, painting: Tensor) -> None:
     half, exact = (make_network(variant, dtype=dtype) for dtype in (torch.bfloat16, torch.float32))
-    one, other = (painted(any_style(network), photo, painting) for network in (half, exact))
+    one, other = (painted(Arbitrary(network), photo, painting) for network in (half, exact))
     assert one.dtype == torch.float32
     assert not torch.equal(one, other)
     assert float((one - other).abs().mean()) < 0.05
@@ -135,12 +134,12 @@ def test_strength_0_is_the_content_bit_for_bit(
     variant: str, size: tuple[int, int], make_network: Make, painting: Tensor
 ) -> None:
     content = torch.rand(1, 3, *size)
-    assert torch.equal(painted(any_style(make_network(variant)), content, painting, strength=0), content)
+    assert torch.equal(painted(Arbitrary(make_network(variant)), content, painting, strength=0), content)
 
 
 @every_variant
 def test_strength_is_continuous(variant: str, make_network: Make, photo: Tensor, painting: Tensor) -> None:
-    work = any_style(make_network(variant))
+    work = Arbitrary(make_network(variant))
     near(painted(work, photo, painting, strength=1e-6), photo, 1e-3)
     near(*(painted(work, photo, painting, strength=strength) for strength in (1 - 1e-6, 1)), 1e-3)  # type: ignore[arg-type]
     half = painted(work, photo, painting, strength=0.5)
@@ -152,7 +151,7 @@ def test_strength_is_continuous(variant: str, make_network: Make, photo: Tensor,
 def test_beyond_the_style_it_stays_a_picture(
     variant: str, strength: float, make_network: Make, photo: Tensor, painting: Tensor
 ) -> None:
-    output = painted(any_style(make_network(variant)), photo, painting, strength=strength)
+    output = painted(Arbitrary(make_network(variant)), photo, painting, strength=strength)
     assert bool(torch.isfinite(output).all())
     assert 0 <= float(output.min()) <= float(output.max()) <= 1
 
@@ -168,7 +167,7 @@ def test_a_strength_that_there_is_not(strength: float, make_network: Make, photo
 
 @every_variant
 def test_a_mix_by_law(variant: str, make_network: Make, photo: Tensor, painting: Tensor) -> None:
-    work, other = any_style(make_network(variant)), painting.flip(1)
+    work, other = Arbitrary(make_network(variant)), painting.flip(1)
     alone = painted(work, photo, painting)
     assert torch.equal(painted(work, photo, Style(painting, 3.0), Style(other, 0.0)), alone)
     near(painted(work, photo, painting, painting), alone)
@@ -219,7 +218,7 @@ def left() -> Tensor:
 
 @every_variant
 def test_masks_by_law(variant: str, make_network: Make, photo: Tensor, painting: Tensor, left: Tensor) -> None:
-    work, other = any_style(make_network(variant)), painting.flip(1)
+    work, other = Arbitrary(make_network(variant)), painting.flip(1)
     one, two = (painted(work, photo, style) for style in (painting, other))
     assert torch.equal(painted(work, photo, Style(painting, 5.0, mask=torch.ones(1, 1, 72, 80))), one)
     both = painted(work, photo, Style(painting, mask=left), Style(other, mask=1 - left))
@@ -266,7 +265,7 @@ def test_a_grey_content_gets_several_hues(
     slope = torch.linspace(0, 1, 96).expand(1, 1, 80, 96)
     style = torch.cat([0.1 + 0.8 * slope, 0.1 + 0.5 * slope, 0.5 - 0.3 * slope], 1)
     grey = draw_photo(96, 90).mean(1, keepdim=True).expand(1, 3, 96, 90).contiguous()
-    work = any_style(make_network(variant))
+    work = Arbitrary(make_network(variant))
     code = work.prepare(Mix((Style(style),)))
     tinted = tinted_grey(grey, code[0].params[HUES])
     dark, light = grey.mean(1) < grey.median() - 0.1, grey.mean(1) > grey.median() + 0.1
@@ -280,7 +279,7 @@ def test_a_grey_content_gets_several_hues(
 
 
 def test_a_saved_style_without_hues_paints_on(make_network: Make, photo: Tensor, painting: Tensor) -> None:
-    work = any_style(make_network("predicted"))
+    work = Arbitrary(make_network("predicted"))
     code = dict(code_of(painting, work.network))
     del code[HUES]
     near(painted(work, photo, Style(code=code, name="old")), painted(work, photo, painting))
@@ -294,10 +293,10 @@ def test_a_saved_style_without_hues_paints_on(make_network: Make, photo: Tensor,
 def test_the_seed_reaches_the_network(make_network: Make, photo: Tensor, painting: Tensor) -> None:
     network = make_network("predicted")
     one, same, other = (
-        painted(any_style(network, noise=SeededNoise(seed)), photo, painting, strength=0.7) for seed in (0, 0, 1)
+        painted(Arbitrary(network, noise=SeededNoise(seed)), photo, painting, strength=0.7) for seed in (0, 0, 1)
     )
     assert torch.equal(one, same)
-    assert torch.equal(one, painted(any_style(network), photo, painting, strength=0.7))
+    assert torch.equal(one, painted(Arbitrary(network), photo, painting, strength=0.7))
     assert float((one - other).abs().max()) > 1e-3
 
 
@@ -322,7 +321,7 @@ def test_a_style_that_is_too_small_is_named(make_network: Make, photo: Tensor) -
 def test_a_saved_style_paints_as_its_picture_does(
     variant: str, make_network: Make, photo: Tensor, painting: Tensor
 ) -> None:
-    work = any_style(make_network(variant))
+    work = Arbitrary(make_network(variant))
     saved = Style(code={**code_of(painting, work.network), "other": torch.zeros(1)}, name="a")
     assert torch.equal(painted(work, photo, saved), painted(work, photo, painting))
 

@@ -13,7 +13,6 @@ from impasto.nets import fast as fast_nets
 from impasto.nets import table as nets
 from impasto.nets.fast import FastNetwork
 from impasto.nets.table import Network
-from impasto.stylizers.any_style import any_style
 from impasto.stylizers.arbitrary import Arbitrary, trained_params
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.protocol import Mix, Style
@@ -31,7 +30,7 @@ def wave() -> FastNetwork:
 
 @pytest.fixture(scope="module")
 def stylizer(network: Network, wave: FastNetwork) -> Arbitrary:
-    return any_style(network, trained={"wave": trained_params(wave, network)})
+    return Arbitrary(network, trained={"wave": trained_params(wave, network)})
 
 
 @pytest.fixture

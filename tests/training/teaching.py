@@ -13,8 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.core.errors import ImageTooSmall, UnknownName
-from impasto.session.prepared import prepare_style
-from impasto.stylizers.prepared import PreparedStylizer
+from impasto.session.prepared import PreparedStylizer, prepare_style
 from impasto.stylizers.protocol import Mix, Step
 
 

@@ -19,8 +19,8 @@ from impasto.losses.table import STYLE_LOSSES
 from impasto.nets.table import VARIANTS, untrained
 from impasto.objective.output import Weights, content_distance
 from impasto.training.arbitrary import ArbitraryStyle, tempered
+from impasto.training.data import Pair
 from impasto.training.microbatch import part_of
-from impasto.training.pairs import Pair
 
 ALL = Weights(content=1, style=2, identity=3, smoothness=4, noise=5, range=6)
 NAMES = ("content", "style", "identity", "smoothness", "noise", "range")

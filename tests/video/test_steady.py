@@ -224,7 +224,7 @@ def test_the_error_of_a_film_that_moves_with_its_source_is_small() -> None:
 
 def test_the_warping_error_is_the_squared_distance_of_all_channels() -> None:
     search = estimator("dis")
-    found = warping_error(PAN[0], PAN[0] * 0 + 0.5, PAN[0], PAN[0] * 0 + 0.4, flow=search)
+    found = warping_error((PAN[0], PAN[0] * 0 + 0.5), (PAN[0], PAN[0] * 0 + 0.4), flow=search)
     assert found == pytest.approx(3 * 0.1**2, rel=1e-4)
 
 

@@ -81,13 +81,17 @@ def write_report(report: Report, folder: Path, *, data: Mapping[str, Any]) -> Pa
 
 
 def html_of(report: Report) -> str:
-    """The page; every text is escaped."""
+    """The page of a sweep."""
+    fixed = json.dumps(report.fixed, ensure_ascii=False, indent=2)
+    return rendered("impasto.analysis", **{**vars(report), "fixed": fixed, "light": LIGHT_LINES, "dark": DARK_LINES})
+
+
+def rendered(package: str, **values: Any) -> str:
+    """The template `page.html` of a package with these values; every text is escaped."""
     import jinja2
 
-    loader = jinja2.PackageLoader("impasto.analysis", "")
+    loader = jinja2.PackageLoader(package, "")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    fixed = json.dumps(report.fixed, ensure_ascii=False, indent=2)
-    values = {**vars(report), "fixed": fixed, "light": LIGHT_LINES, "dark": DARK_LINES}
     return environment.get_template("page.html").render(values, version=impasto.__version__)
 
 

@@ -131,7 +131,7 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> Parameter:
     if typing.get_origin(kind) is tuple:
         settings |= _reading(field.name, kind)
     elif kind is int:
-        settings["converter"] = lambda _, tokens: _number(flag(field.name), tokens[-1].value, int)
+        settings["converter"] = lambda _, tokens: _number(flag(field.name), tokens[-1].value, kind=int)
     elif names:
         settings["choices"] = names
     return Parameter(**settings)
@@ -155,7 +155,7 @@ def _reading(name: str, kind: Any) -> dict[str, Any]:
             raise OptionError(f"{flag(name)} is empty; a value is needed, or leave it out.")
         if pair and len(texts) != 1 + len(more):
             raise OptionError(f"{flag(name)} is {tokens[-1].value!r}; width and height are needed, as in 640x480.")
-        return tuple(_number(flag(name), text, item) for text in texts)
+        return tuple(_number(flag(name), text, kind=item) for text in texts)
 
     return {"n_tokens": 1, "converter": converted, "metavar": "WxH" if pair else f"{sign},…"}
 
@@ -166,7 +166,7 @@ def _split(text: str, *, pair: bool) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _number(name: str, text: str, kind: type) -> Any:
+def _number(name: str, text: str, *, kind: type) -> Any:
     try:
         return kind(text)
     except ValueError:

@@ -103,13 +103,6 @@ def check_gradual(gradual: bool, options: OutputOptions) -> None:
         )
 
 
-def painted_file(session: Session, output: Path, *, options: OutputOptions, bar: Bar) -> Painted:
-    """Paint as `painted` does, and write the picture."""
-    result = painted(session, output, options=options, bar=bar)
-    result.save()
-    return result
-
-
 def painted(session: Session, output: Path, *, options: OutputOptions, bar: Bar, place: Place | None = None) -> Painted:
     """Paint to the end, or to the first Ctrl-C; then the picture so far and the state are kept.
 

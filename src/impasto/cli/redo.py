@@ -38,31 +38,45 @@ def redo(
     On the same machine, with the same versions and format, the file is reproduced bit for bit: bits, quality and the
     number of threads are taken from the recipe unless flags change them. Name inputs that have moved.
     """
-    from impasto import api
-    from impasto.cli import processor
-    from impasto.cli.bars import Bar
-    from impasto.cli.painting import check_gradual, painted_file
-    from impasto.image.files import check_writable
-    from impasto.video.film_session import film_again
+    outputs.check_no_input(to, [file])
     from impasto.video.source import is_film
 
     if is_film(file):
         from impasto.cli.video import painted
+        from impasto.video.film_session import film_again
 
-        outputs.check_no_input(to, [file])
         job, options = film_again(file)
         return painted(job, to, options=options, resume=False, force=force, console=console)
+    return _picture_again(file, to, content=content, styles=style, force=force, output=output, console=console)
+
+
+def _picture_again(
+    file: Path,
+    to: Path,
+    *,
+    content: Path | None,
+    styles: tuple[Path, ...],
+    force: bool,
+    output: OutputOptions,
+    console: ConsoleOptions,
+) -> int:
+    from impasto import api
+    from impasto.cli import processor
+    from impasto.cli.bars import Bar
+    from impasto.cli.painting import check_gradual, painted
+    from impasto.image.files import check_writable
+
     written = api.recipe_of(file).output_options(output)
     check_writable(to, written.bits)
-    outputs.check_no_input(to, [file])
     processor.prepare(console)
     with Bar(quiet=console.quiet) as bar:
-        session = api.redo(file, output=to, threads=console.threads, content=content, styles=style, force=force)
+        session = api.redo(file, output=to, threads=console.threads, content=content, styles=styles, force=force)
         given = session.plan.files
         outputs.check_no_input(to, given)
         check_gradual(session.plan.method.gradual, written)
         if written.animation is not None:
             outputs.check_film(written.animation, inputs=[*given, file, to])
-        result = painted_file(session, to, options=written, bar=bar)
+        result = painted(session, to, options=written, bar=bar)
+        result.save()
     result.report(bar, as_json=console.json)
     return result.exit_code

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, ArgumentCollection, Group, Parameter
 
@@ -34,17 +34,18 @@ PRESET = Parameter(
 )
 
 
-def from_preset(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+def from_preset(*call: Any) -> None:
     """Give the options of `--preset` to the flags that are not on the command line."""
+    arguments: ArgumentCollection = call[-1]
     for token in next(argument for argument in arguments if argument.name == "--preset").tokens[-1:]:
         if token.value in PRESETS:  # else the flag's own check tells
             fill_from_preset(token.value, arguments)
 
 
-def from_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+def from_config(*call: Any) -> None:
     """Give the options in the file of `--config`, and of a preset that it names, to the flags that are left."""
-    fill_from_config(arguments)
-    from_preset(app, commands, arguments)
+    fill_from_config(call[-1])
+    from_preset(*call)
 
 
 app = App(name="stylize", config=(from_preset, from_config))

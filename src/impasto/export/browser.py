@@ -39,10 +39,9 @@ from impasto.image.samples import sample
 from impasto.nets import table
 from impasto.nets.fast import FastNetwork
 from impasto.nets.layers import is_style_param
-from impasto.session.prepared import prepare_style
+from impasto.session.prepared import PreparedStylizer, prepare_style
 from impasto.styles.catalogue import StyleCatalogue
 from impasto.stylizers.arbitrary import Arbitrary
-from impasto.stylizers.prepared import PreparedStylizer
 
 DEFAULT_STYLES = ("compact-styles",)
 THUMBNAIL_PX, SAMPLE_PX = 112, 640

@@ -116,13 +116,11 @@ def write(
     Raises `OptionError` (suffix, bits, quality, names of notes or EXIF entries), `NotFinite`, `ImageUnwritable`, and
     `ImageError` when the shapes do not fit.
     """
-    path = Path(path)
-    size_hw = int(pixels.shape[-2]), int(pixels.shape[-1])
+    path, size_hw = Path(path), (int(pixels.shape[-2]), int(pixels.shape[-1]))
     kind = _checked_format(path, bits, size_hw=size_hw, quality=quality)
     texts = {} if strip else metadata.checked_notes(notes or {})
     entries = {} if strip else metadata.checked_exif(exif or {})
-    _check_shapes(pixels, alpha)
-    check_finite(pixels)
+    _check_pixels(pixels, alpha)
     parts = _levels(pixels, alpha, bits=bits, keep_alpha=kind.alpha)
     try:
         with written_whole(path) as temporary:
@@ -144,12 +142,13 @@ def _checked_format(path: Path, bits: int, *, size_hw: tuple[int, int], quality:
     return writable_format(path, bits)
 
 
-def _check_shapes(pixels: Tensor, alpha: Tensor | None) -> None:
+def _check_pixels(pixels: Tensor, alpha: Tensor | None) -> None:
     if pixels.ndim != 4 or pixels.shape[0] != 1 or pixels.shape[1] not in (1, 3) or 0 in pixels.shape:
         raise ImageError(f"pixels have shape {tuple(pixels.shape)}; (1, 3, h, w) is needed to store a picture.")
     if alpha is not None and alpha.shape != (1, 1, *pixels.shape[-2:]):
         shapes = f"{tuple(alpha.shape)} for pixels {tuple(pixels.shape)}"
         raise ImageError(f"alpha has shape {shapes}; (1, 1, h, w) of the same size is needed.")
+    check_finite(pixels)
 
 
 def _levels(pixels: Tensor, alpha: Tensor | None, *, bits: int, keep_alpha: bool) -> Iterator[NDArray[Any]]:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import impasto
-from impasto.analysis.report import JPEG_QUALITY, clock
+from impasto.analysis.report import JPEG_QUALITY, clock, rendered
 from impasto.core.errors import ImpastoError
 from impasto.image import files
 from impasto.image.inline import address
@@ -120,9 +120,6 @@ def _means(outcomes: Sequence[Outcome]) -> dict[str, float]:
 
 
 def _html(data: Mapping[str, Any], *, failed: Sequence[Outcome], sheet: Sequence[Sample]) -> str:
-    """The page; every text is escaped."""
-    import jinja2
-
     run = data["this_run"]
     numbers = {
         "pictures": data["pictures"],
@@ -134,9 +131,8 @@ def _html(data: Mapping[str, Any], *, failed: Sequence[Outcome], sheet: Sequence
         "worker processes": run["workers"],
         **{f"mean seconds of {name}": f"{value:.3g}" for name, value in run["mean_seconds"].items()},
     }
-    loader = jinja2.PackageLoader("impasto.jobs", "")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.get_template("page.html").render(
+    return rendered(
+        "impasto.jobs",
         title=f"{data['done']} pictures painted in {', '.join(data['options'])}",
         summary=f"This run took {clock(run['seconds'])}.",
         numbers=numbers,
@@ -145,5 +141,4 @@ def _html(data: Mapping[str, Any], *, failed: Sequence[Outcome], sheet: Sequence
         data=DATA,
         samples=sheet,
         options=json.dumps(data["options"], ensure_ascii=False, indent=2),
-        version=impasto.__version__,
     )

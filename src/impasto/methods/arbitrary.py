@@ -25,7 +25,6 @@ from impasto.nets.protocol import Code, StyleParams
 from impasto.nets.table import Network
 from impasto.styles.code_file import code_for
 from impasto.styles.resolved import CodeStyle, ResolvedStyle, TrainedStyle
-from impasto.stylizers.any_style import any_style
 from impasto.stylizers.arbitrary import Arbitrary, trained_params
 from impasto.stylizers.codes import code_of
 from impasto.stylizers.optimised import Paused
@@ -81,7 +80,7 @@ class LoadedNetwork:
 
     def _stylizer(self, job: Job) -> Arbitrary:
         noise = SeededNoise(job.fast.noise_seed)
-        return any_style(self.network, memory_bytes=room_bytes(job), noise=noise, trained=self.trained_params)
+        return Arbitrary(self.network, memory_bytes=room_bytes(job), noise=noise, trained=self.trained_params)
 
 
 @dataclass(frozen=True)

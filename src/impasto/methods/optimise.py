@@ -25,7 +25,7 @@ from impasto.nets import table as nets
 from impasto.nets.protocol import Code
 from impasto.nets.table import Network
 from impasto.styles.resolved import ResolvedStyle
-from impasto.stylizers.any_style import any_style
+from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.footprint import Footprint
 from impasto.stylizers.optimised import Optimised, Paused
 from impasto.stylizers.protocol import Mix, Stylizer
@@ -85,7 +85,7 @@ class LoadedEncoder:
 
     def _optimised(self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None) -> Optimised:
         start = None if start is None else start.to(self.device)
-        one_pass = None if self.network is None else any_style(self.network, memory_bytes=room_bytes(job))
+        one_pass = None if self.network is None else Arbitrary(self.network, memory_bytes=room_bytes(job))
         return Optimised(
             self.encoder,
             job.losses,

@@ -22,6 +22,10 @@ STILL = 0.008  # a change of the source, of 2 levels in 8 bits, below which a pl
 BORDER_SHARE = 10  # the first and the last tenth of the frames are compared for drift
 
 
+Pair = tuple[Tensor, Tensor]
+"""A frame of the source and its painting, `(1, 3, h, w)` each."""
+
+
 @dataclass(frozen=True)
 class Steadiness:
     """The measures of one film; all but the ratio are 0 for a film that is perfectly steady.
@@ -40,35 +44,34 @@ class Steadiness:
     frames: int
 
 
-def steadiness(
-    pairs: Iterable[tuple[Tensor, Tensor]], *, flow: Estimator | None = None, lags: Sequence[int] = LAGS
-) -> Steadiness:
+def steadiness(pairs: Iterable[Pair], *, flow: Estimator | None = None, lags: Sequence[int] = LAGS) -> Steadiness:
     """The measures of the frames `(content, output)`, each `(1, 3, h, w)` in `[0, 1]` and of one size.
 
     `flow` is Farnebäck's by default. Raises `OptionError` for fewer than two frames.
     """
     search = flow or estimator("farneback")
     tally = _Tally()
-    kept: deque[tuple[Tensor, Tensor]] = deque(maxlen=max(lags) + 1)
+    kept: deque[Pair] = deque(maxlen=max(lags) + 1)
     for index, pair in enumerate(pairs):
         kept.append(pair)
         tally.add_frame(*pair)
         for lag in lags:
             if len(kept) > lag and index % lag == 0:
-                error = warping_error(*kept[-1], *kept[-1 - lag], flow=search)
+                error = warping_error(kept[-1], kept[-1 - lag], flow=search)
                 tally.warping.setdefault(lag, []).append(error)
         if len(kept) > 1:
-            tally.add_flicker(*kept[-1], *kept[-2])
+            tally.add_flicker(kept[-1], kept[-2])
     return tally.result()
 
 
-def warping_error(content: Tensor, output: Tensor, content_before: Tensor, before: Tensor, *, flow: Estimator) -> float:
+def warping_error(now: Pair, earlier: Pair, *, flow: Estimator) -> float:
     """Lai et al. 2018 (Learning Blind Video Temporal Consistency, equations 5 and 6) of one pair of frames.
 
     `sum M ||O_t - W(O_s)||² / sum M`: `O_s`, the `before` of any earlier frame, is warped bilinearly by the flow of the
     contents; the norm is over the three channels, and `M` leaves out what is occluded or at motion boundaries
     (`flow.warping.trusted`, as Ruder et al. 2016). NaN where all is occluded. Times 1000 it is in the range of papers.
     """
+    (content, output), (content_before, before) = now, earlier
     there, back = flow(content, content_before), flow(content_before, content)
     mask = trusted(there, back)
     apart = (output - warped(before, there, mode="linear")).square().sum(1, keepdim=True)
@@ -95,7 +98,8 @@ class _Tally:
         self.sharpness.append(sharpness_of(output))
         self.levels.append((float(luminance(content).mean()), float(luminance(output).mean())))
 
-    def add_flicker(self, content: Tensor, output: Tensor, content_before: Tensor, before: Tensor) -> None:
+    def add_flicker(self, now: Pair, earlier: Pair) -> None:
+        (content, output), (content_before, before) = now, earlier
         still = F.avg_pool2d((content - content_before).abs().amax(1, keepdim=True), 5, 1, 2) < STILL
         changes = (output - before).abs().mean(1, keepdim=True)[still]
         self.flickers.append((float(changes.sum()), float(changes.numel())))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.job import Job, PaintOptions, StyleSource
@@ -21,7 +24,37 @@ from impasto.methods.trained import load_trained
 from impasto.session.inputs import read_inputs
 from impasto.session.plan import plan_job
 from impasto.styles.resolved import TrainedStyle
-from impasto.stylizers.prepared import PreparedStylizer
+from impasto.stylizers.protocol import Stylizer, check_strength
+
+
+@dataclass(frozen=True)
+class PreparedStylizer:
+    """What paints every picture alike, and asks nothing more.
+
+    `name` is that of the style, `sha256` the digest of all that decides what is painted: weights, style, strength.
+    """
+
+    name: str
+    sha256: str
+    stylizer: Stylizer[Any]
+    code: Any
+    strength: float = 1.0
+    licence: str = "not stated"
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """`images` `(b, 3, h, w)` in `[0, 1]` repainted, one after the other: the same shape, float32, no gradient.
+
+        They come and go on the processor, wherever the stylizer computes.
+        """
+        return torch.cat([self._painted(image) for image in torch.split(images, 1)])
+
+    def _painted(self, image: Tensor) -> Tensor:
+        *_, last = self.stylizer.paint(image, self.code, strength=self.strength)
+        return last.picture().float()
 
 
 def prepare_style(

@@ -135,7 +135,8 @@ class Faded:
         """`image` `(1, 3, h, w)` repainted and clamped."""
         painted = self.painter.painted(image, memory_bytes=memory_bytes - self.plain.nbytes, noise=noise)
 
-        def faded(styled: Tensor, plain: Tensor, content: Tensor) -> Tensor:
+        def faded(styled: Tensor, *others: Tensor) -> Tensor:
+            plain, content = others
             return (styled + (1 - self.strength) * (content - plain)).clamp_(0, 1)
 
         return by_strips(faded, painted.to(image.dtype), self.plain.to(image.dtype), image)

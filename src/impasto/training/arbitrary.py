@@ -18,8 +18,7 @@ from impasto.nets.colours import COLOURS, in_colours
 from impasto.objective.output import NOISE_STD, Weights, content_distance, content_terms, output_terms
 from impasto.objective.perceptual import FeatureTerm, Perceptual, PixelTerm
 from impasto.training import sampling
-from impasto.training.data import placed
-from impasto.training.pairs import Pair
+from impasto.training.data import Pair, placed
 
 CONTENT = relative(l2)
 IDENTITY_EVERY = 4  # pictures: each costs another pass through the network

@@ -20,10 +20,9 @@ from impasto.nets.predicted import Predicted
 from impasto.nets.protocol import Code
 from impasto.training import sources
 from impasto.training.arbitrary import ArbitraryStyle
-from impasto.training.data import NEVER, Crops, centre_crop
+from impasto.training.data import NEVER, Crops, Pairs, centre_crop
 from impasto.training.fit import resolved
 from impasto.training.image_dataset import ImageDataset
-from impasto.training.pairs import Pairs
 from impasto.training.run import Run, training_metadata
 from impasto.weights import readers
 from impasto.weights.card import Card, fill

@@ -107,6 +107,26 @@ class Crops:
         return Place.drawn(picture, draw, smallest=self.smallest_crop).of(picture, self.crop_px)
 
 
+@dataclass(frozen=True)
+class Pair:
+    """`contents` and `styles` `(b, 3, px, px)` in `[0, 1]`; the i-th content is painted in the i-th style."""
+
+    contents: Tensor
+    styles: Tensor
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Independently sampled batches of both; a pure function of the step, like `Crops`."""
+
+    contents: Crops
+    styles: Crops
+
+    def __call__(self, step: int) -> Pair:
+        """The batch of this step."""
+        return Pair(self.contents(step).images, self.styles(step).images)
+
+
 def centre_crop(picture: Bytes, side_px: int) -> Tensor:
     """The largest centred square of a picture, scaled: `(1, 3, side_px, side_px)`."""
     return Place.middle(picture).of(picture, side_px)

@@ -18,7 +18,7 @@ from impasto.losses.distances import Distance, l2, relative_l2
 from impasto.nets.residual import Residual
 from impasto.objective.output import NOISE_STD, Weights, output_terms
 from impasto.objective.perceptual import FeatureTerm, Perceptual, PixelTerm
-from impasto.stylizers.prepared import PreparedStylizer
+from impasto.session.prepared import PreparedStylizer
 from impasto.training import sampling
 from impasto.training.data import placed
 from impasto.training.fast import each_style, painted_styles

@@ -145,10 +145,7 @@ def fit(task: Task[B], batches: Callable[[int], B], *, options: FitOptions, fold
         restore(state, folder / CHECKPOINT, options=options)
     team.check_same(state.step)
     loss = team.joined(Loss(task, state.module))
-    with contextlib.ExitStack() as stack:
-        reported = boards.opened(folder, step=state.step, tensorboard=options.tensorboard) if team.first else []
-        for board in reported:
-            stack.callback(board.close)
+    with _outputs(task, state, options=options, folder=folder, first=team.first) as written:
         consecutive = 0
         while state.step < options.steps:
             taken = _step(loss, batches(state.step), state=state, options=options, team=team)
@@ -158,17 +155,8 @@ def fit(task: Task[B], batches: Callable[[int], B], *, options: FitOptions, fold
                 raise NotFinite(f"the loss was not finite in {PATIENCE} consecutive steps, at step {state.step}. "
                                 "Use a smaller `learning_rate`; the last checkpoint is kept.")  # fmt: skip
             state.step += 1
-            sample = (
-                _written(task, state, reported=reported, options=options, folder=folder, taken=taken)
-                if team.first
-                else None
-            )
-            try:
-                yield Progress(state.step, options.steps, taken.losses, taken.rate, state.skipped, team.about, sample)
-            except GeneratorExit:
-                if team.first and not _due(state, options):
-                    save(state, folder / CHECKPOINT, options=options)
-                raise
+            sample = written(taken)
+            yield Progress(state.step, options.steps, taken.losses, taken.rate, state.skipped, team.about, sample)
     if state.skipped >= state.step:
         raise NotFinite(f"the loss was not finite in any of {state.step} steps: nothing was learned. "
                         "Use a smaller `learning_rate` or smaller weights, and another output folder.")  # fmt: skip
@@ -261,6 +249,26 @@ def _average(state: Trained, decay: float) -> None:
 def _due(state: Trained, options: FitOptions) -> bool:
     """Whether a checkpoint is written after this step."""
     return state.step % options.checkpoint_every == 0 or state.step == options.steps
+
+
+@contextlib.contextmanager
+def _outputs(
+    task: Task[Any], state: Trained, *, options: FitOptions, folder: Path, first: bool
+) -> Iterator[Callable[[_Taken], Path | None]]:
+    """Writes what is due after a step, in the first process only; a generator that is closed leaves a checkpoint."""
+    if not first:
+        yield lambda taken: None
+        return
+    with contextlib.ExitStack() as stack:
+        reported = boards.opened(folder, step=state.step, tensorboard=options.tensorboard)
+        for board in reported:
+            stack.callback(board.close)
+        try:
+            yield lambda taken: _written(task, state, reported=reported, options=options, folder=folder, taken=taken)
+        except GeneratorExit:
+            if not _due(state, options):
+                save(state, folder / CHECKPOINT, options=options)
+            raise
 
 
 def _written(

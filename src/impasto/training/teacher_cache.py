@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.core.errors import ImageError
 from impasto.image import files
 from impasto.image.pixels import to_bytes
-from impasto.stylizers.prepared import PreparedStylizer
+from impasto.session.prepared import PreparedStylizer
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ All have three layers down, five residual blocks and three layers up. Our keys a
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -217,6 +218,15 @@ _TWINS |= {"decoder.0": "up1", "decoder.1": "norm4", "decoder.3": "up2", "decode
 _TRANSPOSED: dict[str, Any] = {"upsampling": "transposed"}
 _TENSORFLOW: dict[str, Any] = {"padding": "same", "eps": 1e-3, "biases": False, "last_norm": True}
 
+_RRMINA = Layout(
+    name="rrmina",
+    about="ConvBlock, ResidualBlock, DeconvBlock: a trained style of rrmina's repository, whose output is as it is",
+    keys=_rrmina(),
+    mark="DeconvBlock.0.conv_transpose.weight",
+    preprocess="bgr-255",
+    output="bgr-255",
+    network=_TRANSPOSED,
+)
 LAYOUTS = (
     Layout(
         name="pytorch-examples",
@@ -244,41 +254,26 @@ LAYOUTS = (
         preprocess="imagenet-rgb",
         output="imagenet-rgb",
     ),
-    Layout(
-        name="rrmina",
-        about="ConvBlock, ResidualBlock, DeconvBlock: a trained style of rrmina's repository, whose output is as it is",
-        keys=_rrmina(),
-        mark="DeconvBlock.0.conv_transpose.weight",
-        preprocess="bgr-255",
-        output="bgr-255",
-        network=_TRANSPOSED,
-    ),
-    Layout(
+    _RRMINA,
+    dataclasses.replace(
+        _RRMINA,
         name="rrmina-tanh",
         about="the same keys: a trained style of rrmina's repository, whose output is 150 · tanh",
-        keys=_rrmina(),
-        mark="DeconvBlock.0.conv_transpose.weight",
-        preprocess="bgr-255",
-        output="bgr-255",
         network=_TRANSPOSED | {"tanh": [150.0, 0.0]},
     ),
-    Layout(
+    dataclasses.replace(
+        _RRMINA,
         name="rrmina-tanh-rgb",
         about="the same keys: rrmina's mosaic_dark.pth, which was trained with RGB, and whose output is 150 · tanh",
-        keys=_rrmina(),
-        mark="DeconvBlock.0.conv_transpose.weight",
         preprocess="rgb-255",
         output="rgb-255",
         network=_TRANSPOSED | {"tanh": [150.0, 0.0]},
     ),
-    Layout(
+    dataclasses.replace(
+        _RRMINA,
         name="rrmina-resnext",
         about="ResidualBlock.0.conv3 too: a trained style of rrmina's repository, of its ResNeXt variant",
         keys=_rrmina(convs=3),
-        mark="DeconvBlock.0.conv_transpose.weight",
-        preprocess="bgr-255",
-        output="bgr-255",
-        network=_TRANSPOSED,
         bottleneck=True,
     ),
     Layout(
