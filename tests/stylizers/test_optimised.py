@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from optimisation import every_optimizer, every_style_loss, painted, result, stylizer
 from torch import Tensor
 
-from impasto.config.optimise import INITS, LossOptions, OptimiseOptions
-from impasto.core.errors import ImageTooSmall, NotFinite, OptionError, StateError, UnknownName
+from impasto.config.optimise import INITS
+from impasto.core.errors import ImageTooSmall, NotFinite, OptionError, UnknownName
 from impasto.encoders.table import Encoder
-from impasto.losses.table import STYLE_LOSSES
 from impasto.stylizers.minimise import Adam
-from impasto.stylizers.optimised import Optimised, PaintedStep, Paused
 from impasto.stylizers.protocol import Mix, Step, Style
-
-QUICK = OptimiseOptions(init="content", smallest_px=32, steps=(3, 2), history=4)
-every_optimizer = pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-every_style_loss = pytest.mark.parametrize("style_loss", [*STYLE_LOSSES, "gatys"])
-
-
-def stylizer(
-    encoder: Encoder, losses: dict[str, object] | None = None, *, picture: Tensor | None = None, **options: object
-) -> Optimised:
-    if options.get("optimizer") == "adam":
-        options |= {"history": OptimiseOptions().history}
-    return Optimised(encoder, LossOptions(**losses or {}), replace(QUICK, **options), picture)  # type: ignore[arg-type]
-
-
-def painted(work: Optimised, content: Tensor, *styles: Style | Tensor, strength: float = 1.0) -> list[PaintedStep]:
-    mix = Mix(tuple(s if isinstance(s, Style) else Style(s) for s in styles))
-    return list(work.paint(content, work.prepare(mix), strength=strength))
-
-
-def result(work: Optimised, content: Tensor, *styles: Style | Tensor, strength: float = 1.0) -> Tensor:
-    return painted(work, content, *styles, strength=strength)[-1].image
-
 
 # Steps
 
@@ -347,65 +323,3 @@ def test_prepare_refuses_a_tiny_style(encoder: Encoder, painting: Tensor) -> Non
     tiny = Style(torch.rand(1, 3, 20, 300), name="strip.png")
     with pytest.raises(ImageTooSmall, match=r"the style strip.png is 300×20 px; 32 px a side are needed"):
         stylizer(encoder).prepare(Mix((Style(painting), tiny)))
-
-
-# Pausing
-
-
-def through_a_file(paused: Paused) -> Paused:
-    buffer = io.BytesIO()
-    torch.save(paused.to_dict(), buffer)
-    buffer.seek(0)
-    return Paused(**torch.load(buffer, weights_only=True))
-
-
-@every_optimizer
-@pytest.mark.parametrize("init", ["content", "noise", "recoloured"])
-@pytest.mark.parametrize("stop", [1, 3, 4, 5])
-def test_stopped_and_resumed_is_the_same_bit_for_bit(
-    stop: int, init: str, optimizer: str, encoder: Encoder, photo: Tensor, painting: Tensor
-) -> None:
-    work = stylizer(encoder, init=init, optimizer=optimizer)
-    mix = work.prepare(Mix((Style(painting),)))
-    whole, paused = [], None
-    for step in work.paint(photo, mix):
-        whole.append(step)
-        if step.index == stop:
-            assert step.pause is not None
-            paused = through_a_file(step.pause())
-    rest = list(replace(work, resume=paused).paint(photo, mix))
-    if stop == 5:  # nothing is left to do but to show the picture
-        assert [(s.index, s.total, s.losses) for s in rest] == [(5, 5, {})]
-        assert torch.equal(rest[0].image, whole[-1].image)
-        return
-    assert [s.index for s in rest] == list(range(stop + 1, 6))
-    for step, again in zip(whole[stop:], rest, strict=True):
-        assert torch.equal(step.image, again.image)
-        assert step.losses == again.losses
-        assert (step.size_hw, step.total) == (again.size_hw, again.total)
-
-
-def paused_at(work: Optimised, content: Tensor, style: Tensor, stop: int) -> Paused:
-    for step in work.paint(content, work.prepare(Mix((Style(style),)))):
-        if step.index == stop:
-            assert step.pause is not None
-            return step.pause()
-    raise AssertionError("not reached")
-
-
-def test_a_state_of_another_optimizer(encoder: Encoder, photo: Tensor, painting: Tensor) -> None:
-    paused = paused_at(stylizer(encoder), photo, painting, 2)
-    with pytest.raises(StateError, match="another optimiser"):
-        painted(replace(stylizer(encoder, optimizer="adam"), resume=paused), photo, painting)
-
-
-def test_a_state_of_another_size(encoder: Encoder, photo: Tensor, painting: Tensor) -> None:
-    paused = paused_at(stylizer(encoder), photo, painting, 2)
-    with pytest.raises(StateError, match="a canvas of 40×36 px; the canvas is 33×36 px here"):
-        painted(replace(stylizer(encoder), resume=paused), photo[..., :66], painting)
-
-
-def test_a_state_of_more_scales(encoder: Encoder, photo: Tensor, painting: Tensor) -> None:
-    paused = paused_at(stylizer(encoder), photo, painting, 4)
-    with pytest.raises(StateError, match="scale 2; there are 1"):
-        painted(replace(stylizer(encoder, scales=1), resume=paused), photo, painting)

@@ -2,81 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from regression import QUICK, Regression, batches, every_optimizer, kept, run, spoiled_at
 from states import assert_equal
-from torch import Tensor, nn
+from torch import Tensor
 
-from impasto.config.training import FitOptions
-from impasto.core.errors import NotFinite, StateError
-from impasto.training.fit import Progress, Trained, averaged, begin, fit, learning_rate, resolved, restore, save
-
-QUICK = FitOptions(
-    steps=12,
-    batch_size=8,
-    learning_rate=0.05,
-    warmup_steps=2,
-    precision="float32",
-    checkpoint_every=5,
-    log_every=1,
-    average_decay=0.9,
-)
-every_optimizer = pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
-
-
-@dataclass(frozen=True)
-class Regression:
-    """A line through points, behind a batch norm and a dropout; `spoil(step, parts)` may break the loss."""
-
-    dropout: float = 0.3
-    width: int = 4
-    spoil: Callable[[int, Tensor], Tensor] = lambda step, loss: loss
-
-    def build(self) -> nn.Module:
-        layers = [nn.Linear(3, self.width), nn.BatchNorm1d(self.width), nn.Dropout(self.dropout)]
-        return nn.Sequential(*layers, nn.Linear(self.width, 1))
-
-    def loss(self, module: nn.Module, batch: tuple[int, Tensor]) -> dict[str, Tensor]:
-        step, x = batch
-        error = (module(x)[:, 0].float() - x.sum(1)).square().mean()
-        small = 1e-3 * sum(p.square().sum() for p in module.parameters())
-        return {"error": self.spoil(step, error), "small": torch.as_tensor(small)}
-
-
-def batches(step: int) -> tuple[int, Tensor]:
-    return step, torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
-
-
-def run(
-    task: Any, folder: Path, options: FitOptions = QUICK, *, stop_after: int | None = None, killed: bool = False
-) -> list[Progress]:
-    """The steps of a run; one that is `killed` leaves the files of its last step as they are."""
-    rows, running = [], fit(task, batches, options=options, folder=folder)
-    checkpoint = folder / "checkpoint.pt"
-    for progress in running:
-        rows.append(progress)
-        if progress.step == stop_after:
-            before = checkpoint.read_bytes() if checkpoint.exists() else None
-            running.close()  # type: ignore[attr-defined]
-            if killed:
-                checkpoint.unlink()
-                if before is not None:
-                    checkpoint.write_bytes(before)
-            break
-    return rows
-
-
-def kept(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = torch.load(folder / "checkpoint.pt", weights_only=True)
-    return found
+from impasto.core.errors import NotFinite
+from impasto.training.fit import Progress, Trained, averaged, begin, fit, learning_rate
 
 
 @every_optimizer
@@ -116,145 +54,7 @@ def test_the_constant_learning_rate_stays() -> None:
     assert {learning_rate(step, options) for step in range(12)} == {0.7}
 
 
-# Resuming
-
-
-@every_optimizer
-@pytest.mark.parametrize("killed", [False, True])
-@pytest.mark.parametrize("stop", [2, 5, 7, 12])
-def test_stopped_and_resumed_is_the_same_bit_for_bit(stop: int, killed: bool, optimizer: str, tmp_path: Path) -> None:
-    options = replace(QUICK, optimizer=optimizer)
-    whole = run(Regression(), tmp_path / "whole", options)
-    run(Regression(), tmp_path / "parts", options, stop_after=stop, killed=killed)
-    torch.manual_seed(99)  # what the second process happens to begin with
-    rest = run(Regression(), tmp_path / "parts", options)
-    assert rest == whole[12 - len(rest) :]
-    assert rest == [] if stop == 12 else rest[0].step == 1 + (stop // 5 * 5 if killed else stop)
-    assert_equal(kept(tmp_path / "whole"), kept(tmp_path / "parts"))
-    assert (tmp_path / "whole/log.jsonl").read_text() == (tmp_path / "parts/log.jsonl").read_text()
-
-
-def test_resumed_twice(tmp_path: Path) -> None:
-    run(Regression(), tmp_path / "whole")
-    for stop in (6, 11, None):
-        run(Regression(), tmp_path / "parts", stop_after=stop)
-    assert_equal(kept(tmp_path / "whole"), kept(tmp_path / "parts"))
-
-
-@pytest.mark.parametrize(
-    ("other", "message"),
-    [
-        ({"learning_rate": 0.1}, "another learning_rate"),
-        ({"steps": 11}, "trained for 12 steps; `steps` is 11"),
-        ({"seed": 1, "optimizer": "sgd"}, "another optimizer, seed"),
-    ],
-)
-def test_other_options_are_refused(other: dict[str, Any], message: str, tmp_path: Path) -> None:
-    run(Regression(), tmp_path)
-    with pytest.raises(StateError, match=message):
-        run(Regression(), tmp_path, replace(QUICK, **other))
-
-
-def test_how_often_is_written_may_change(tmp_path: Path) -> None:
-    run(Regression(), tmp_path, stop_after=6)
-    assert run(Regression(), tmp_path, replace(QUICK, log_every=3, checkpoint_every=1))[0].step == 7
-
-
-def test_more_steps_go_on_where_fewer_ended(tmp_path: Path) -> None:
-    constant = replace(QUICK, schedule="constant")
-    whole = run(Regression(), tmp_path / "whole", replace(constant, steps=20))
-    run(Regression(), tmp_path / "parts", constant)
-    rest = run(Regression(), tmp_path / "parts", replace(constant, steps=20))
-    assert rest == whole[12:]
-    one, other = kept(tmp_path / "whole"), kept(tmp_path / "parts")
-    assert_equal(one, other)
-
-
-@pytest.mark.parametrize("native", [True, False])
-def test_precision_follows_the_hardware(native: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("impasto.training.fit.has_bfloat16", lambda device: native)
-    chosen, other = ("bfloat16", "float32") if native else ("float32", "bfloat16")
-    auto = replace(QUICK, precision="auto")
-    assert resolved(auto).precision == chosen
-    found = run(Regression(), tmp_path / "auto", auto)
-    assert found == run(Regression(), tmp_path / "named", replace(QUICK, precision=chosen))
-    assert found != run(Regression(), tmp_path / "other", replace(QUICK, precision=other))
-    run(Regression(), tmp_path / "auto", replace(QUICK, precision=chosen))  # the same training
-    with pytest.raises(StateError, match="another precision"):
-        run(Regression(), tmp_path / "auto", replace(QUICK, precision=other))
-
-
-def test_another_network_is_refused(tmp_path: Path) -> None:
-    run(Regression(), tmp_path)
-    with pytest.raises(StateError, match="of another network"):
-        run(Regression(width=5), tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
-def test_a_damaged_checkpoint_is_refused(content: bytes | None, tmp_path: Path) -> None:
-    run(Regression(), tmp_path)
-    path = tmp_path / "checkpoint.pt"
-    path.write_bytes(path.read_bytes()[:500] if content is None else content)
-    with pytest.raises(StateError, match=r"cannot be read; delete it to start again"):
-        run(Regression(), tmp_path)
-
-
-def test_a_changed_byte_is_refused(tmp_path: Path) -> None:
-    run(Regression(), tmp_path)
-    path = tmp_path / "checkpoint.pt"
-    data, random = path.read_bytes(), np.random.default_rng(0)
-    for place in random.integers(0, len(data), 300):
-        damaged = bytearray(data)
-        damaged[place] ^= int(random.integers(1, 256))
-        path.write_bytes(damaged)
-        with pytest.raises(StateError, match="delete it to start again"):
-            averaged(path)
-    path.write_bytes(data)
-    assert_equal(averaged(path), kept(tmp_path)["average"])
-
-
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
-    torch.save({"module": {}}, tmp_path / "checkpoint.pt")
-    for use in (lambda: run(Regression(), tmp_path), lambda: averaged(tmp_path / "checkpoint.pt")):
-        with pytest.raises(StateError, match="is not a checkpoint"):
-            use()
-
-
-@pytest.mark.parametrize(
-    ("entry", "value", "message"),
-    [
-        ("step", "3", "is not a checkpoint"),
-        ("step", -1, "is not a checkpoint"),
-        ("skipped", True, "is not a checkpoint"),
-        ("options", None, "is not a checkpoint"),
-        ("module", [1.0], "is not a checkpoint"),
-        ("average", {}, "is of another network"),
-        ("optimizer", {"state": None, "param_groups": []}, "is of another network"),
-    ],
-)
-def test_entries_of_another_type_are_refused(entry: str, value: object, message: str, tmp_path: Path) -> None:
-    run(Regression(), tmp_path)
-    torch.save({**kept(tmp_path), entry: value}, tmp_path / "checkpoint.pt")
-    with pytest.raises(StateError, match=message):
-        run(Regression(), tmp_path)
-
-
-def test_save_and_restore(tmp_path: Path) -> None:
-    one, other = (begin(Regression(), replace(QUICK, seed=s)) for s in (0, 1))
-    one.step, one.skipped = 7, 2
-    save(one, tmp_path / "c.pt", options=QUICK)
-    restore(other, tmp_path / "c.pt", options=QUICK)
-    assert (other.step, other.skipped) == (7, 2)
-    assert_equal(other.module.state_dict(), one.module.state_dict())
-    assert_equal(other.average, one.average)
-    assert list(tmp_path.iterdir()) == [tmp_path / "c.pt"]
-
-
 # What is not finite
-
-
-def spoiled_at(*steps: int, by: float = math.nan) -> Callable[[int, Tensor], Tensor]:
-    return lambda step, loss: loss * by if step in steps else loss
 
 
 @pytest.mark.parametrize("by", [math.nan, math.inf])
@@ -404,23 +204,3 @@ def test_gradients_are_clipped(tmp_path: Path) -> None:
 
     assert moved(0.01, tmp_path / "a") == pytest.approx(0.01, rel=1e-3)
     assert moved(0.0, tmp_path / "b") > 0.1
-
-
-# The log
-
-
-def test_the_log_is_json_lines(tmp_path: Path) -> None:
-    run(Regression(spoil=spoiled_at(3)), tmp_path, replace(QUICK, log_every=2))
-    rows = [json.loads(line, parse_constant=pytest.fail) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == [2, 4, 6, 8, 10, 12]
-    assert rows[1]["error"] is None
-    assert rows[1]["skipped"] == 1
-
-
-def test_half_a_line_of_a_killed_run_is_dropped(tmp_path: Path) -> None:
-    run(Regression(), tmp_path, stop_after=7)
-    with (tmp_path / "log.jsonl").open("a") as file:
-        file.write('{"step": 8, "lea')
-    run(Regression(), tmp_path)
-    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == list(range(1, 13))
