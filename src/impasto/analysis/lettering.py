@@ -64,7 +64,7 @@ def _has(char: str, font: Font) -> bool:
 
 @cache
 def _box(font: Font) -> bytes:
-    """What the font draws for a missing character."""
+    """The font's glyph for a missing character."""
     return bytes(font.getmask(_NO_CHARACTER))
 
 

@@ -110,7 +110,7 @@ def _attempted(run: Run[S]) -> Generator[S, None, None]:
 
 
 def _timed(run: Run[S]) -> Generator[S, None, None]:
-    """The steps of a run. Only the time that it takes is counted, not that of the consumer."""
+    """The steps of a run. Only its own time is counted, not the consumer's."""
     with contextlib.closing(run.steps()) as steps:
         for index in itertools.count():
             start = time.monotonic()
@@ -165,5 +165,5 @@ def file_stem(name: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error on one line; its class where there is no message."""
+    """The message of an error on one line; without a message, its class."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -26,7 +26,7 @@ def with_parts(layers: Iterable[str]) -> list[str]:
 
 
 def hypercolumns(feats: Mapping[str, Tensor], layer: str, *, image_hw: tuple[int, int]) -> Tensor:
-    """The features of a joined layer, `(b, sum of c, h, w)`, from those of its parts.
+    """The features of a joined layer, `(b, sum of c, h, w)`, from the features of its parts.
 
     All parts are resized to the largest, or to a quarter of the image where that is smaller: larger maps by
     area averaging, smaller ones by bilinear interpolation.

@@ -72,7 +72,7 @@ class EncoderNet(Protocol):
         ...
 
     def align_borders(self) -> None:
-        """Pad the input from now on so that features align with those of networks with padded convolutions."""
+        """Pad the input from now on so that features align with networks with padded convolutions."""
         ...
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:

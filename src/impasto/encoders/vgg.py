@@ -243,5 +243,5 @@ def give_batch_norm(vgg: Vgg, images: Tensor) -> None:
         norm.running_mean, norm.running_var = mean.clone(), var.clone()
         norm.weight.copy_(torch.sqrt(var + norm.eps))
         norm.bias.copy_(mean)
-        vgg.norms[name] = norm.eval()  # freezes its statistics while those of the next are measured
+        vgg.norms[name] = norm.eval()  # freezes its statistics while the next ones are measured
     vgg.norms.train(vgg.training)

@@ -1,4 +1,4 @@
-"""Statistics of a whole picture from those of its parts: the basis of blockwise style losses.
+"""Statistics of a whole picture from the statistics of its parts: the basis of blockwise style losses.
 
 A join takes the statistics of `k` parts, each tensor of a statistic stacked along a new first axis, and the mass
 fraction of each part, `(k,)` of sum 1. It is differentiable, so that the gradient of a loss by the statistic of
@@ -32,7 +32,7 @@ def joined_covariances(parts: Statistic, shares: Tensor) -> Statistic:
 
 
 def joined_deviations(parts: Statistic, shares: Tensor) -> Statistic:
-    """Of `mean_std`. Its `eps` is in each part's variance, and so once in that of the whole."""
+    """Of `mean_std`. Its `eps` is in the variance of each part, and therefore once in the variance of the whole."""
     means, deviations = parts
     mean = _mean(means, shares)
     variance = _mean(deviations.square() + (means - mean).square(), shares)

@@ -40,7 +40,7 @@ class StyleLoss:
     """A statistic and the distance between two of them.
 
     Rows of `STYLE_LOSSES` are relative: 0 is equal, about 1 is the distance of all-zero features. `join`
-    gives the statistic of a picture from those of its parts; a loss without one needs the whole picture in memory.
+    computes the statistic of a picture from the statistics of its parts; a loss without one needs the whole picture in memory.
     """
 
     name: str

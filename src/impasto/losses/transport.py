@@ -214,7 +214,7 @@ def _pooled(feats: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | Non
 
 
 def _with_squares(points: Tensor, *, of_target: bool = False) -> Tensor:
-    """Rows whose products with those of the other side are minus half the squared distances of the points."""
+    """Rows whose products with the rows of the other side are minus half the squared distances of the points."""
     half, one = -points.square().sum(-1, keepdim=True) / 2, torch.ones_like(points[:, :1])
     return torch.cat([points, one, half] if of_target else [points, half, one], dim=-1)
 

@@ -14,7 +14,7 @@ from impasto.metrics.pixels import colour_distance, ssim
 from impasto.metrics.weave import weave
 
 Progress = Callable[[int, int, str], None]
-"""Called with the number of finished measures, that of all, and the name of the next one."""
+"""Called with the number of finished measures, the total, and the name of the next one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,8 +32,8 @@ class Steadiness:
 
     `warping` holds the error by lag in frames (those that the film is long enough for), `flicker` is none where nothing
     stands still. `sharpness` and `edges` are the mean absolute Laplacian and the mean length of the gradient of
-    luminance, to be compared with those of the same film painted frame by frame. `drift` is the change of mean
-    luminance from the first to the last tenth of the frames, less that of the source.
+    luminance, to be compared with the same film painted frame by frame. `drift` is the change of mean
+    luminance from the first to the last tenth of the frames, minus the change in the source.
     """
 
     warping: dict[int, float]

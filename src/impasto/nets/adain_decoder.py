@@ -47,7 +47,7 @@ class AdaINDecoder(nn.Module):
         stages = encoder.stages
         if stages is None:
             raise OptionError(f"{encoder.name} is not a purely sequential network; a mirrored decoder needs one.")
-        self.encoder = encoder  # no module of its own: it is frozen, and its weights are saved with its own card
+        self.encoder = encoder  # not registered as a submodule: it is frozen, and has its own weight file
         self.covariances, self.recolours = covariances, recolours
         self.deepest = "relu4_1"
         self.code_layers = (*skips, self.deepest)
@@ -140,7 +140,7 @@ class StyledDecoder:
         return 10 * self.net.encoder.width("relu1_1")
 
     def __call__(self, image: Tensor, *, noise: Noise | None = None) -> Tensor:
-        """See `protocol.OneStyle`; there is no noise in these networks."""
+        """See `protocol.OneStyle`; these networks have no noise."""
         size = (image.shape[-2], image.shape[-1])
         if self.net.recolours:
             image = in_colours(image, self.code[COLOURS])
@@ -186,7 +186,7 @@ class StyledDecoder:
         return padded_size(size_hw, stride=self.net.stride, smallest_px=2 * self.net.stride)  # features are padded, too
 
     def _colour_map(self, read: ReadRows, size_hw: SizeHW, *, plan: Sequence[Window]) -> Tensor | None:
-        """The map to the style's colours, by those of the whole picture."""
+        """The map from the colours of the whole picture to the style's colours."""
         if not self.net.recolours:
             return None
         rows = [(window.start, min(window.stop, size_hw[0])) for window in plan]

@@ -1,4 +1,4 @@
-"""Networks before their weights, from what a card says: an architecture by name, and its numbers."""
+"""Untrained networks from the architecture and the hyperparameters in a card."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def base_of(net: nn.Module, options: Mapping[str, Any], *, builder: Callable[...
 
 
 def _check_kinds(numbers: Mapping[str, Any], builder: Callable[..., Any], *, name: str) -> None:
-    """Raise `WeightsError` for a number whose type is not that of the builder's default."""
+    """Raise `WeightsError` for a hyperparameter whose type differs from the builder's default."""
     for key, entry in inspect.signature(builder).parameters.items():
         kind, value = type(entry.default), numbers.get(key, entry.default)
         wanted = (int, float) if kind is float else (kind,)

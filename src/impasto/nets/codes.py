@@ -1,4 +1,4 @@
-"""The code of a style from its picture and what the encoder sees of it."""
+"""The code of a style from its picture and its features."""
 
 from __future__ import annotations
 

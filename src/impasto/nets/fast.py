@@ -79,7 +79,7 @@ class FastNetwork:
         return {key: value if value.ndim == 1 else value[index] for key, value in params.items()}
 
     def of(self, style_weights: Mapping[str, float]) -> FastNetwork:
-        """The network of one style that is the weighted sum of some of its own, by name.
+        """The network of a single style: the weighted sum of some of its styles, by name.
 
         It shares this network's convolutions. The weights commonly add up to 1. Raises `UnknownName`.
         """

@@ -120,11 +120,11 @@ class Norm(nn.Module):
         return torch.addcmul(shift[..., None, None], unit, scale[..., None, None]).to(x.dtype)
 
     def statistics(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
-        """What a picture with this mean and variance `(c,)` is normalised by once training is over."""
+        """Mean and variance that normalise a picture with these statistics `(c,)` after training."""
         return (mean, var) if self.kind == "instance" else (self.running_mean, self.running_var)
 
     def mixed(self, style_weights: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Scale and shift `(1|b, c)` in float32: those of the styles, mixed by `style_weights`."""
+        """Scale and shift `(1|b, c)` of the styles in float32, mixed by `style_weights`."""
         if self.weight.ndim == 1:
             return self.weight[None], self.bias[None]
         assert style_weights is not None

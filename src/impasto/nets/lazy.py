@@ -16,14 +16,14 @@ from impasto.nets.noise import Noise
 from impasto.nets.protocol import ReadRows
 
 Margins = tuple[int, int, int, int]
-"""What is added at the top, bottom, left and right."""
+"""Padding at the top, bottom, left and right."""
 
 
 @dataclass(frozen=True)
 class Map:
-    """Features `(1, channels, *size_hw)` of which any `rows` can be had; nobody changes what they are given.
+    """Features `(1, channels, *size_hw)` of which any `rows` can be computed; their tensors are not modified.
 
-    `held` stay in memory between two strips of rows: the features, or what they are computed from.
+    `held` are the tensors that stay in memory between two strips of rows.
     """
 
     rows: ReadRows
@@ -44,7 +44,7 @@ def held_bytes(*maps: Map) -> int:
 
 
 def convolved(source: Map, conv: nn.Module, *, wide: bool = False) -> Map:
-    """What a `Conv` or a `Transposed` makes of all of `source`; `wide`: in float32, whatever autocast says."""
+    """The output of a `Conv` or a `Transposed` for all of `source`; `wide`: in float32, also under autocast."""
     height, width = source.size_hw
     if isinstance(conv, Transposed):
         return Map(_transposed(source, conv), conv.weight.shape[1], (2 * height, 2 * width), source.held)
@@ -229,7 +229,7 @@ def _mirrored(before: int, length: int, *, after: int) -> list[tuple[int, int]]:
 
 
 def _blurred_double(source: Map) -> Map:
-    """What `layers.blurred_double` makes of all of `source`."""
+    """`layers.blurred_double` of all of `source`."""
     height, width = source.size_hw
 
     def rows(start: int, stop: int) -> Tensor:

@@ -59,7 +59,7 @@ def _products(centred: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class RunningMoments:
-    """What a part of a picture adds to the statistics of the whole, in float64.
+    """Moments of a part of a picture, which join to the moments of the whole, in float64.
 
     `count` places; their `mean` `(b, c)`; `spread`, the sums of squared deviations from it `(b, c)`, or of products of
     deviations `(b, c, c)`. Tallies of parts are joined as Chan et al. 1979 do, without the difference of large sums.
@@ -87,7 +87,7 @@ class RunningMoments:
         return RunningMoments(count, self.mean + away * (other.count / count), spread)
 
     def moments(self) -> Tensor:
-        """What `moments` gives for all parts at once, in float32."""
+        """The result of `moments` for all parts together, in float32."""
         spread = self.spread / self.count
         if spread.ndim == 3:
             return torch.cat([self.mean[:, None], spread], dim=1).float()

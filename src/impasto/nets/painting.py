@@ -20,7 +20,7 @@ WHOLE_PX = 1 << 18
 """A larger picture is painted by strips. In float32 that is a third faster at 4 megapixels."""
 
 HALF_PX = 1 << 22
-"""In bfloat16 strips take twice the time; up to so many pixels are painted whole if they fit into memory."""
+"""In bfloat16 strips take twice the time: a picture of at most this many pixels is painted whole if memory allows."""
 
 MEMORY_BYTES = 2_700_000_000
 """For a large picture, its output, and features that are kept so as not to be computed again."""
@@ -47,7 +47,7 @@ class Painter:
         """The whole `image` `(1, 3, h, w)` in `[0, 1]` repainted and clamped.
 
         A large one is painted by strips, in about `memory_bytes` for the picture, its output, which has its type, and
-        kept features; less memory makes it slower. Any other result is float32. `noise` is by default that of seed 0.
+        kept features; less memory makes it slower. Any other result is float32. `noise` defaults to the noise of seed 0.
         Raises `ImageTooSmall`.
         """
         height, width = image.shape[-2:]

@@ -21,14 +21,14 @@ Code = Mapping[str, Tensor]
 """The statistics of a style picture's features in the encoder, by layer, as in `Stats`. Codes mix linearly."""
 
 StyleParams = Mapping[str, Tensor]
-"""All that a network needs to know of one style or a batch of them, `(b, …)` by name: predicted norm parameters, or the
-code itself. They mix linearly, too."""
+"""The parameters of one style or of a batch of styles, `(b, …)` by name: predicted norm parameters, or the code itself.
+They mix linearly, too."""
 
 ReadRows = Callable[[int, int], Tensor]
 """Rows from the first number up to the second, without it: `(1, c, stop - start, w)`."""
 
 PaintedRows = Iterator[tuple[slice, Tensor]]
-"""Rows of a picture from top to bottom, and what is painted there, `(1, 3, rows, w)` in float32, not clamped."""
+"""Rows of a picture from top to bottom with their painting, `(1, 3, rows, w)` in float32, not clamped."""
 
 
 class OneStyle(Protocol):
@@ -45,7 +45,7 @@ class OneStyle(Protocol):
         ...
 
     def __call__(self, image: Tensor, *, noise: Noise | None = None) -> Tensor:
-        """`image` `(b, 3, h, w)` painted whole: float32, not clamped. `noise` is by default that of seed 0."""
+        """`image` `(b, 3, h, w)` painted whole: float32, not clamped. `noise` defaults to the noise of seed 0."""
         ...
 
     def strips(self, read: ReadRows, size_hw: SizeHW, *, room_bytes: int, noise: Noise | None = None) -> PaintedRows:

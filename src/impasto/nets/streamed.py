@@ -98,7 +98,7 @@ class StripRenderer:
         return Map(lambda start, stop: whole.rows(start, stop).clamp(0, 1), 3, whole.size_hw, whole.held)
 
     def kept(self, source: Map) -> Map:
-        """`source`, computed once and kept, if there is room next to what it is computed from."""
+        """`source`, computed once and kept, if there is enough memory for both."""
         if held_bytes(source) + self.bytes_of(source, wide=True) > self.room_bytes:
             return source
         feats, _ = self._passed(source, keeps=True)

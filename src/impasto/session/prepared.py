@@ -1,4 +1,4 @@
-"""Styles made ready to paint many pictures alike, as teachers of a student network are."""
+"""Styles prepared to paint many pictures in the same way, as teachers of a student network."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from impasto.stylizers.protocol import Stylizer, check_strength
 
 @dataclass(frozen=True)
 class PreparedStylizer:
-    """What paints every picture alike, and asks nothing more.
+    """A stylizer with its code: a function from pictures to paintings.
 
-    `name` is that of the style, `sha256` the digest of all that decides what is painted: weights, style, strength.
+    `name` is the name of the style, `sha256` the digest of everything that decides the result: weights, style, strength.
     """
 
     name: str

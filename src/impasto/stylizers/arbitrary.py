@@ -42,7 +42,7 @@ class Arbitrary:
 
     Style parameters mix linearly, by any weights; so do those of `trained` styles, by the names in the mix, of a fast
     network with the same convolutions. A pass over a large picture uses about `memory_bytes`, with the same result as
-    painting it whole. `noise` is by default that of seed 0.
+    painting it whole. `noise` defaults to the noise of seed 0.
     """
 
     network: Network

@@ -36,7 +36,7 @@ from impasto.stylizers.protocol import Mix, Style
 from impasto.stylizers.targets import FLOOR, RANGE_WEIGHT, at_scale, layer_weights, masks_of, style_loss
 
 Kept = dict[str, list[Tensor]]
-"""Features of the content by layer, those of each block."""
+"""Features of the content by layer, one tensor per block."""
 
 
 def is_separable(losses: LossOptions, encoder: Encoder) -> bool:
@@ -93,7 +93,7 @@ def blockwise_for(
     block_px: int = BLOCK_PX,
     wraps: Wraps = NO_WRAPS,
 ) -> Blockwise:
-    """The objective for a canvas of the size of `content` `(1, 3, h, w)`: that of `objective_for`, by blocks.
+    """The objective of `objective_for` for a canvas of the size of `content` `(1, 3, h, w)`, computed by blocks.
 
     Only the features of the content layers are kept of the whole content, in the encoder's own type. Raises
     `OptionError` for losses that are not sums over places.

@@ -146,7 +146,7 @@ def _product(one: Kept, other: Kept) -> float:
 
 
 def _add(vector: Tensor, kept: Kept, *, share: float) -> None:
-    """Add `share` times what is kept to a contiguous vector."""
+    """Add `share` times a kept vector to a contiguous vector."""
     flat, start = vector.view(-1), 0
     for part in kept.chunks():
         flat[start : start + part.numel()].add_(part, alpha=share)

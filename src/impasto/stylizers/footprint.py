@@ -25,7 +25,7 @@ PICTURES = 3
 """Others: the picture that is shown, the canvas that the scale began with, and the picture when it is finished."""
 
 PYRAMID = 3
-"""More, where the levels of the canvas's pyramid are what is optimised."""
+"""Additional pictures when the levels of the canvas's pyramid are optimised."""
 
 SAVED = 3.7
 """Times that the activations of a VGG are held for a gradient, with padded copies and gradients on their way. Measured
@@ -89,7 +89,7 @@ class Footprint:
         return [way for number, way in enumerate(ways) if all(way.bytes < before.bytes for before in ways[:number])]
 
     def _held(self, area: int) -> int:
-        """Canvases, content, masks: what is as large as the picture in any case."""
+        """Tensors of the picture's size that are always needed: canvases, content, masks."""
         content = PICTURE // 2 if area > LARGE_PX else PICTURE
         more = PYRAMID if self.options.variables == "laplacian" else 0
         canvases = PICTURE * (CANVASES[self.options.optimizer] + PICTURES + more)
@@ -105,7 +105,7 @@ class Footprint:
         return round(area * floats * width) if self.losses.content_weight else 0
 
     def _activations(self, area: int) -> int:
-        """What the encoder keeps for the gradient."""
+        """Activations that the encoder keeps for the gradient."""
         stages = self.encoder.stages
         each = UNKNOWN_FLOATS
         if stages is not None:

@@ -64,7 +64,7 @@ class Optimised:
     init_picture: Tensor | None = None
     resume: Paused | None = None  # a `pause()` of the same content, mix and options, to go on from
     one_pass: Stylizer[Any] | None = None
-    temporal: Temporal | None = None  # what the frame before leaves of this one
+    temporal: Temporal | None = None  # the warped previous frame, for films
     memory_bytes: int | None = None  # the picture is computed in blocks where it takes more as a whole
 
     def prepare(self, mix: Mix) -> Mix:
@@ -121,7 +121,7 @@ class Optimised:
         finish = (chroma,) if self.options.final_chroma else ()
         for scale in range(first, len(sizes)):
             canvas = canvas if scale == 0 else enlarged(canvas, sizes[scale], start=start)
-            start = start if scale + 1 < len(sizes) else None  # of very large pictures only what is needed is held
+            start = start if scale + 1 < len(sizes) else None  # release memory for very large pictures
             begin = self._begun(canvas, scale)
             losses = final_losses(self.losses) if self.options.final_steps and scale == len(sizes) - 1 else self.losses
             way, here = self._way(sizes[scale], code, losses=losses), resized(content, sizes[scale])
@@ -214,7 +214,7 @@ class Optimised:
         return steps_within(left, [*step_s, *step_s[-1:]][: len(counts)], steps=counts)
 
     def counts(self, scales: int) -> list[int]:
-        """Steps at each of so many scales, and those of the final pass where there is one."""
+        """Steps of each of `scales` scales, then those of the final pass, if there is one."""
         final = [self.options.final_steps] if self.options.final_steps else []
         return [*(self.steps_at(scale) for scale in range(scales)), *final]
 

@@ -1,4 +1,4 @@
-"""The objective of one scale: what the canvas of this size is to come near to."""
+"""The objective of one scale: losses and targets for a canvas of this size."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _relative(term: StyleTerm, feats: dict[str, Tensor]) -> StyleTerm:
 
 
 def masks_of(styles: Sequence[Style], content: Tensor) -> list[Tensor | None]:
-    """The region of each style `(1, 1, h, w)`; they sum to 1 at each pixel. None where there are no masks."""
+    """The region of each style `(1, 1, h, w)`, with sum 1 at each pixel; None without masks."""
     given = [style.mask for style in styles if style.mask is not None]
     if not given:
         return [None] * len(styles)

@@ -1,4 +1,4 @@
-"""The temporal loss of optimisation: a frame should stay near to what the one before left of it."""
+"""The temporal loss of optimisation: the distance of a frame from the warped previous painting."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _sets(options: BackboneOptions) -> tuple[LabelledSet, LabelledSet | None, li
 
 
 def _items(options: BackboneOptions, *, without: set[Path]) -> tuple[list[Listed], list[float]]:
-    """The pictures of all sources except those of the validation, and how often each is drawn."""
+    """The pictures of all sources without the validation set, and their sampling odds."""
     weights = options.data_weights * len(options.data) if len(options.data_weights) == 1 else options.data_weights
     if len(weights) != len(options.data):
         raise OptionError(

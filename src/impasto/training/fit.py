@@ -53,7 +53,7 @@ RANKS_APART = 0x9E3779B1  # far apart in the 32 bits of a seed that PyTorch's ge
 
 
 class Task(Protocol[B]):
-    """A module and its loss on a batch. A task that is also `Sampled` shows what it has learned."""
+    """A module and its loss on a batch. A task that is also `Sampled` has sample pictures."""
 
     def build(self) -> nn.Module:
         """The module to train; its random initialisation follows from the seed."""
@@ -192,7 +192,7 @@ def _step(loss: nn.Module, batch: Any, *, state: Trained, options: FitOptions, t
             state.optimizer.step()
         _average(state, options.average_decay)
     else:
-        for buffer, before in buffers:  # the statistics of batch norms hold what was not finite
+        for buffer, before in buffers:  # running statistics of batch norms contain the values that were not finite
             buffer.copy_(before)
     return _Taken(dict(zip(parts, means, strict=True)), rate, float(norm), all_finite == 1)
 
@@ -255,7 +255,7 @@ def _due(state: Trained, options: FitOptions) -> bool:
 def _outputs(
     task: Task[Any], state: Trained, *, options: FitOptions, folder: Path, first: bool
 ) -> Iterator[Callable[[_Taken], Path | None]]:
-    """Writes what is due after a step, in the first process only; a generator that is closed leaves a checkpoint."""
+    """Writes the files that are due after a step, in the first process only; on closing early, a checkpoint."""
     if not first:
         yield lambda taken: None
         return

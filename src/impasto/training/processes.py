@@ -129,7 +129,7 @@ def is_first() -> bool:
 def device_for(name: str) -> torch.device:
     """The device of this process by the name in the options; "auto": CUDA if available, else the CPU.
 
-    Each process of a machine has a CUDA device of its own. Raises `OptionError` if it is not available.
+    Each process of a machine has its own CUDA device. Raises `OptionError` if it is not available.
     """
     device, local = painting_device(name), _number("LOCAL_RANK", 0)
     if device.type == "cuda":

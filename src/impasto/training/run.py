@@ -96,7 +96,7 @@ class Run(Generic[T]):
 
 
 def with_epochs(fitting: F, epochs: float | None, *, pictures: int) -> F:
-    """`fitting` with the steps of so many passes over the pictures, if their number is given."""
+    """`fitting` with the steps of `epochs` passes over the pictures; unchanged without `epochs`."""
     if epochs is None:
         return fitting
     return dataclasses.replace(fitting, steps=max(1, math.ceil(epochs * pictures / fitting.batch_size)))
@@ -105,7 +105,7 @@ def with_epochs(fitting: F, epochs: float | None, *, pictures: int) -> F:
 def training_metadata(options: Options, *, counts: Mapping[str, Any], **named: Any) -> dict[str, Any]:
     """The account of a training in its card: options with names for paths, which have no meaning elsewhere.
 
-    `counts` are numbers and digests of what was read; `named` replaces options. It follows from the options and the
+    `counts` are numbers and digests of the inputs; `named` replaces options. It follows from the options and the
     names of the files alone: which of them are readable turns out during training.
     """
     plain = {name: _without_folder(name, value) for name, value in vars(options).items() if name != "memory_gb"}

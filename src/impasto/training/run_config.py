@@ -16,7 +16,7 @@ LENGTHS = ("epochs", "steps")
 
 
 def lock_run_config(folder: Path, metadata: dict[str, Any]) -> None:
-    """Record in `folder`, created if missing, what is trained there. `metadata` is plain JSON with a table `options`.
+    """Record the training in `folder`, created if missing. `metadata` is plain JSON with a table `options`.
 
     Raises `StateError` if the checkpoint there is of another training, or if the folder has files with the names of
     a training's outputs that no training has left.

@@ -73,7 +73,7 @@ def written(task: Sampled, state: Trained, *, folder: Path, seed: int) -> Path:
     """Write the averaged network's pictures to one file in `folder`, named by the step.
 
     A copy of the network makes them, in evaluation mode and with its own random numbers: training is not affected.
-    Costs the memory of the weights once more meanwhile.
+    This needs the memory of the weights a second time.
     """
     module = copy.deepcopy(state.module)
     if state.average is not None:
