@@ -17,7 +17,7 @@ from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.nets.layers import is_style_param
 from impasto.nets.residual import Residual
 from impasto.training.fast import TrainedStyles
-from impasto.training.fast_run import prepare
+from impasto.training.fast_run import prepare_fast
 from impasto.training.run import Run
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, fill
@@ -26,7 +26,7 @@ from impasto.weights.card import Card, Loaded, fill
 def tuning(base: Loaded, options: FastTrainOptions, fitting: FastFitOptions) -> Run[TrainedStyles]:
     """The training of the norm parameters of `base`, with the styles of `options` in the order of its card."""
     numbers = {name: value for name, value in base.card.network.items() if name not in ("architecture", "output")}
-    run = prepare(options, fitting, network=Residual(**numbers))
+    run = prepare_fast(options, fitting, network=Residual(**numbers))
     fill(run.task.network, base.tensors, where=base.card.name)
     for key, parameter in run.task.network.named_parameters():
         parameter.requires_grad_(is_style_param(key))

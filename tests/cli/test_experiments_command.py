@@ -11,12 +11,13 @@ import pytest
 import torch
 from in_process import Run
 
-from impasto.cli import experiments, train
+from impasto.cli import train
 from impasto.config.console import ConsoleOptions
 from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.config.training import FitOptions
 from impasto.core.errors import NotFinite
 from impasto.image import files
+from impasto.jobs import experiments
 from impasto.training.boards import Log
 from impasto.training.fit import Progress
 
@@ -46,7 +47,7 @@ def trained(options: FastTrainOptions, fitting: FastFitOptions, folder: Path) ->
 
 @pytest.fixture
 def grid(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(experiments, "_trainer", lambda: trained)
+    monkeypatch.setattr(experiments, "train_fast", trained)
     path = here / "grid.toml"
     path.write_text(GRID, encoding="utf-8")
     return path
@@ -79,20 +80,14 @@ def test_ctrl_c_stops_a_sweep_and_the_same_command_goes_on(
             yield progress
 
     grid.write_text(GRID.replace("= 9", "= 1"))
-    monkeypatch.setattr(experiments, "_trainer", lambda: interrupted)
+    monkeypatch.setattr(experiments, "train_fast", interrupted)
     stopped = run("train", "sweep", "grid.toml", "-o", "out")
     assert (stopped.code, stopped.out) == (130, "")
     assert "Run the same command again to continue" in stopped.err
     assert not Path("out/wild").exists()
     assert Path("out/report.html").is_file()
-    monkeypatch.setattr(experiments, "_trainer", lambda: trained)
+    monkeypatch.setattr(experiments, "train_fast", trained)
     assert run("train", "sweep", "grid.toml", "-o", "out").code == 0
-
-
-def test_the_sweep_trains_as_the_command_does() -> None:
-    from impasto.training.fast_run import train_fast
-
-    assert experiments._trainer() is train_fast
 
 
 @pytest.mark.parametrize(

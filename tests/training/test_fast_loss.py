@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from impasto.config.fast_training import LOSS_SCALES, MULTI_STYLE
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.losses.distances import l2, relative
@@ -18,8 +19,6 @@ from impasto.losses.statistics import gram
 from impasto.objective.output import Weights, content_distance
 from impasto.training.data import Crops
 from impasto.training.fast import (
-    MULTI_STYLE,
-    SCALES,
     StyleBatches,
     StyledContents,
     TrainedStyles,
@@ -28,7 +27,7 @@ from impasto.training.fast import (
 )
 
 CONTENT, STYLE = {"relu3_3": 0.5, "relu4_2": 0.5}, {"relu1_1": 0.3, "relu4_1": 1.0}
-scales = pytest.mark.parametrize("scale", SCALES)
+scales = pytest.mark.parametrize("scale", LOSS_SCALES)
 
 
 class Stub(nn.Module):

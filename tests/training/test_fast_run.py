@@ -26,8 +26,8 @@ from impasto.core.errors import (
 from impasto.image import files
 from impasto.nets import fast as nets
 from impasto.nets.layers import PALETTE, is_style_param
-from impasto.training import fast, sources
-from impasto.training.fast_run import prepare, styles_in, train_fast
+from impasto.training import sources
+from impasto.training.fast_run import prepare_fast, styles_in
 from impasto.training.fit import Progress, averaged, fit
 from impasto.weights.card import load
 
@@ -38,7 +38,7 @@ def trained(
     options: FastTrainOptions, fitting: FastFitOptions, folder: Path, *, steps: int | None = None
 ) -> list[Progress]:
     """The steps of a training that is stopped after `steps`."""
-    rows, running = [], train_fast(options, fitting, folder)
+    rows, running = [], prepare_fast(options, fitting).train(folder)
     for progress in running:
         rows.append(progress)
         if progress.step == steps:
@@ -46,12 +46,8 @@ def trained(
     return rows
 
 
-def test_the_names_of_the_options_are_those_of_the_task() -> None:
-    assert (fast.MULTI_STYLE, fast.SCALES) == (MULTI_STYLE, LOSS_SCALES)
-
-
 @pytest.mark.parametrize("multi_style", MULTI_STYLE)
-@pytest.mark.parametrize("scale", fast.SCALES)
+@pytest.mark.parametrize("scale", LOSS_SCALES)
 def test_every_way_trains(
     multi_style: str, scale: str, learned_options: Options, short: FastFitOptions, tmp_path: Path
 ) -> None:
@@ -110,14 +106,17 @@ def test_huge_style_weights_train(learned_options: Options, short: FastFitOption
         learned_options(loss_scale="papers", style_weight=10e20, content_weight=10e3), short, tmp_path / "out"
     )
     assert rows[-1].skipped == 0
-    start, end = prepare(learned_options(), short).task.network.state_dict(), averaged(tmp_path / "out/checkpoint.pt")
+    start, end = (
+        prepare_fast(learned_options(), short).task.network.state_dict(),
+        averaged(tmp_path / "out/checkpoint.pt"),
+    )
     assert any(not torch.equal(start[key], value) for key, value in end.items())
 
 
 def test_new_networks_have_no_weave_by_default(learned_options: Options, short: FastFitOptions) -> None:
-    net = prepare(learned_options(), short).task.network
+    net = prepare_fast(learned_options(), short).task.network
     assert {key for key in net.state_dict() if key.endswith(".noise")}
-    plain = prepare(learned_options(texture_noise=False, upsampling="nearest"), short).task.network
+    plain = prepare_fast(learned_options(texture_noise=False, upsampling="nearest"), short).task.network
     assert not {key for key in plain.state_dict() if key.endswith(".noise")}
     assert [layer.conv.doubles for layer in net.up] == ["bilinear"]  # type: ignore[union-attr]
     assert [layer.conv.doubles for layer in plain.up] == ["nearest"]  # type: ignore[union-attr]
@@ -141,7 +140,7 @@ def test_batch_norms_keep_the_statistics_of_the_training(
 def test_training_lowers_the_loss(
     multi_style: str, learned_options: Options, short: FastFitOptions, tmp_path: Path
 ) -> None:
-    prepared = prepare(learned_options(multi_style=multi_style), short)
+    prepared = prepare_fast(learned_options(multi_style=multi_style), short)
     batch = prepared.batches(0)
     longer = dataclasses.replace(short, steps=15, learning_rate=3e-3)
     totals = [
@@ -158,7 +157,7 @@ def test_epochs_set_the_steps(learned_options: Options, short: FastFitOptions, t
 
 
 def test_many_contents_keep_the_shown_ones_out(learned_options: Options, short: FastFitOptions) -> None:
-    few = prepare(learned_options(), short)
+    few = prepare_fast(learned_options(), short)
     assert len(few.datasets[0]) == 5
     names = [sources.Named(Path(f"{i}.png"), f"{i}.png") for i in range(100)]
     held, seen = sources.held_out(names, None)
@@ -173,7 +172,7 @@ def test_validation_pictures_are_shown(
     folder = tmp_path / "kept"
     folder.mkdir()
     shutil.copy(there / "content.png", folder / "kept.png")
-    prepared = prepare(learned_options(validation=folder), dataclasses.replace(short, sample_every=1))
+    prepared = prepare_fast(learned_options(validation=folder), dataclasses.replace(short, sample_every=1))
     assert prepared.task.shown is not None
     assert len(prepared.task.shown[0]) == 1
     assert len(prepared.datasets[0]) == 5
@@ -186,25 +185,25 @@ def test_a_start_keeps_known_styles_and_begins_others_with_the_mean(
     file = load(tmp_path / "first" / "network.safetensors")
     shutil.copy(there / "content.png", there / "third.png")
     given = (there / "third.png", there / "style.png")
-    net = prepare(
+    net = prepare_fast(
         learned_options(styles=given, start_from=str(tmp_path / "first" / "network.safetensors")), short
     ).task.network
     assert torch.equal(net.get_buffer(PALETTE), file.tensors[PALETTE].flip(0))  # those of the pictures
     for key, value in ((k, v) for k, v in net.state_dict().items() if k != PALETTE):
         before = file.tensors[key].float()
         torch.testing.assert_close(value, torch.stack([before.mean(0), before[0]]) if is_style_param(key) else before)
-    one = prepare(
+    one = prepare_fast(
         learned_options(styles=(there / "style.png",), start_from=str(tmp_path / "first" / "network.safetensors")),
         short,
     ).task.network
     for key, value in one.state_dict().items():
         torch.testing.assert_close(value, file.tensors[key][0] if is_style_param(key) else file.tensors[key].float())
     with pytest.raises(WeightsMismatch, match=r"`start_from`.*blocks\.1"):
-        prepare(learned_options(blocks=2, start_from=str(tmp_path / "first" / "network.safetensors")), short)
+        prepare_fast(learned_options(blocks=2, start_from=str(tmp_path / "first" / "network.safetensors")), short)
 
 
 def test_the_sample_shows_each_style(learned_options: Options, short: FastFitOptions) -> None:
-    prepared = prepare(learned_options(), dataclasses.replace(short, sample_every=1))
+    prepared = prepare_fast(learned_options(), dataclasses.replace(short, sample_every=1))
     task, net = prepared.task, prepared.task.network
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter)
@@ -264,16 +263,16 @@ def test_what_is_wrong_is_said_before_anything_is_written(
 
 
 def test_what_is_left_out_is_what_suits(learned_options: Options, short: FastFitOptions) -> None:
-    plain = prepare(learned_options(), short).task
+    plain = prepare_fast(learned_options(), short).task
     assert (list(plain.targets[0]), list(plain.style_layers.values())) == (["mean-std", "gram"], [0.3, 0.6, 1, 1, 1])
-    papers = prepare(learned_options(loss_scale="papers"), short).task
+    papers = prepare_fast(learned_options(loss_scale="papers"), short).task
     assert (list(papers.targets[0]), list(papers.style_layers.values())) == (["gram"], [1] * 5)
-    few = prepare(learned_options(style_layers=("relu1_1", "relu2_1"), style_losses=("covariance",)), short).task
+    few = prepare_fast(learned_options(style_layers=("relu1_1", "relu2_1"), style_losses=("covariance",)), short).task
     assert (list(few.targets[0]), list(few.style_layers.values())) == (["covariance"], [1, 1])
 
 
 def test_alpha_shares_out_two_styles(learned_options: Options, short: FastFitOptions) -> None:
-    assert prepare(learned_options(alpha=0.25, multi_style="sum"), short).batches.weights == (0.25, 0.75)
+    assert prepare_fast(learned_options(alpha=0.25, multi_style="sum"), short).batches.weights == (0.25, 0.75)
 
 
 def test_a_style_that_is_too_small_or_no_picture(

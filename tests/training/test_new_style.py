@@ -20,7 +20,7 @@ from impasto.nets import table
 from impasto.nets.layers import PALETTE, is_style_param
 from impasto.nets.predicted import Predicted
 from impasto.stylizers.codes import code_of
-from impasto.training.fast_run import train_fast
+from impasto.training.fast_run import prepare_fast
 from impasto.training.fit import Progress
 from impasto.training.new_style import begin, learning_as, nearest, train_style
 from impasto.weights.card import Card, load, save
@@ -29,7 +29,8 @@ from impasto.weights.card import Card, load, save
 @pytest.fixture
 def network(learned_options: Callable[..., FastTrainOptions], short: FastFitOptions, tmp_path: Path) -> Path:
     """A network of two styles that was trained for some steps."""
-    list(train_fast(learned_options(name="two"), dataclasses.replace(short, learning_rate=1e-2), tmp_path / "two"))
+    fitting = dataclasses.replace(short, learning_rate=1e-2)
+    list(prepare_fast(learned_options(name="two"), fitting).train(tmp_path / "two"))
     return tmp_path / "two" / "network.safetensors"
 
 

@@ -23,7 +23,6 @@ from impasto.config.job import Job, LookOptions
 
 if TYPE_CHECKING:
     from impasto.analysis.runs import Record, RunEvent
-    from impasto.jobs.experiments import Train
     from impasto.training.fit import Progress
 
 STOPPED_NOTE = "stopped; finished runs are kept. Run the same command again to continue."
@@ -107,9 +106,7 @@ def sweep(
     processor.prepare(console)
     title = f"{grid.stem}: {len(planned)} experiment{'s' if len(planned) > 1 else ''}"
     with Bar(quiet=console.quiet) as bar:
-        with closing(
-            run_experiments(planned, output, train=_trainer(), title=title, report_error=bar.tell_error)
-        ) as events:
+        with closing(run_experiments(planned, output, title=title, report_error=bar.tell_error)) as events:
             ends, stopped = _shown(events, bar)
         counts = state_counts([end.run.record for end in ends])
         if stopped:
@@ -120,12 +117,6 @@ def sweep(
     row = {"report": str(output / PAGE), "runs": len(planned), "kept": kept, **counts}
     print(json.dumps(row) if console.json else output / PAGE, flush=True)
     return 1 if "failed" in counts else 0
-
-
-def _trainer() -> Train:
-    from impasto.training.fast_run import train_fast
-
-    return train_fast
 
 
 def _shown(events: Generator[RunEvent[Progress], None, None], bar: Bar) -> tuple[list[RunEvent[Progress]], bool]:

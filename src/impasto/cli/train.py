@@ -81,9 +81,9 @@ def fast(
 
     Ctrl-C stops after the current step; the same command resumes exactly there.
     """
-    from impasto.training.fast_run import train_fast
+    from impasto.training.fast_run import prepare_fast
 
-    return _trained(lambda: train_fast(training, fit, output), output, fit=fit, console=console)  # type: ignore[type-var]
+    return _trained(lambda: prepare_fast(training, fit).train(output), output, fit=fit, console=console)  # type: ignore[type-var]
 
 
 @app.command

@@ -25,12 +25,18 @@ from impasto.core.options import annotated_fields
 from impasto.jobs.comparison import write_comparison
 from impasto.jobs.grid import Experiment
 from impasto.training.checkpoints import FREE
+from impasto.training.fast_run import prepare_fast
 from impasto.training.fit import Progress
 
-Train = Callable[[FastTrainOptions, FastFitOptions, Path], Iterator[Progress]]
-"""Trains in a folder, from its last checkpoint if there is one."""
-
 RECORD, NETWORK = "experiment.json", "network.safetensors"
+
+Train = Callable[..., Iterator[Progress]]
+"""`train_fast`, or a function in its place."""
+
+
+def train_fast(options: FastTrainOptions, fitting: FastFitOptions, *, folder: Path) -> Iterator[Progress]:
+    """The steps of the training of one experiment."""
+    return prepare_fast(options, fitting).train(folder)
 
 
 class TrainRun:
@@ -47,7 +53,7 @@ class TrainRun:
     def steps(self) -> Generator[Progress, None, None]:
         """Train to the end, or yield nothing if that was done before."""
         if not self._finished_before:
-            yield from self._train(self.experiment.options, self.experiment.fitting, self.folder)
+            yield from self._train(self.experiment.options, self.experiment.fitting, folder=self.folder)
 
     def progressed(self, step: Progress, /) -> None:
         """Update the record; save it with each checkpoint and draw the losses with each sample."""
@@ -78,18 +84,20 @@ def run_experiments(
     experiments: Sequence[Experiment],
     folder: Path,
     *,
-    train: Train,
     title: str,
     report_error: Callable[[str], object],
+    train: Train | None = None,
 ) -> Generator[RunEvent[Progress], None, None]:
     """Train all experiments in `folder`; yields every step and the end of each.
 
     Called again, it keeps what is finished, resumes what is not from the last checkpoint, and retries what failed. An
     error ends its run only, and is kept in its record. `report.html` is written after each run and when the sweep is
-    stopped. `report_error` is called for errors that end no run. Raises, before anything is trained, `OptionError` (a
-    missing folder or picture, several processes) and `StateError` (a folder of other options).
+    stopped. `train` replaces the training of fast networks. `report_error` is called for errors that end no run.
+    Raises, before anything is trained, `OptionError` (a missing folder or picture, several processes) and `StateError`
+    (a folder of other options).
     """
     _check(experiments, folder)
+    train = train or train_fast
     runs = [TrainRun(e, folder / e.folder, train=train, report_error=report_error) for e in experiments]
 
     def report() -> None:

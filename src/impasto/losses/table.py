@@ -40,7 +40,8 @@ class StyleLoss:
     """A statistic and the distance between two of them.
 
     Rows of `STYLE_LOSSES` are relative: 0 is equal, about 1 is the distance of all-zero features. `join`
-    computes the statistic of a picture from the statistics of its parts; a loss without one needs the whole picture in memory.
+    computes the statistic of a picture from the statistics of its parts; a loss without one needs the whole picture in
+    memory.
     """
 
     name: str

@@ -47,7 +47,7 @@ class Painter:
         """The whole `image` `(1, 3, h, w)` in `[0, 1]` repainted and clamped.
 
         A large one is painted by strips, in about `memory_bytes` for the picture, its output, which has its type, and
-        kept features; less memory makes it slower. Any other result is float32. `noise` defaults to the noise of seed 0.
+        kept features; less memory makes it slower. Any other result is float32. `noise` defaults to that of seed 0.
         Raises `ImageTooSmall`.
         """
         height, width = image.shape[-2:]

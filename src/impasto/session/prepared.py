@@ -31,7 +31,7 @@ from impasto.stylizers.protocol import Stylizer, check_strength
 class PreparedStylizer:
     """A stylizer with its code: a function from pictures to paintings.
 
-    `name` is the name of the style, `sha256` the digest of everything that decides the result: weights, style, strength.
+    `name` names the style; `sha256` is the digest of everything that decides the result: weights, style, strength.
     """
 
     name: str

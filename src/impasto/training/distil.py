@@ -103,7 +103,7 @@ class Distillation:
     def sample(self, module: nn.Module) -> Tensor:
         """Every shown content with its paintings, `(contents, columns, 3, px, px)`.
 
-        The network's painting of each style is on the right of its teacher's; with a single style it is the last column.
+        The network's painting of each style is to the right of its teacher's; of a single style it comes last.
         """
         shown, paintings = sampling.required(self.shown)
         contents = placed(shown, module)

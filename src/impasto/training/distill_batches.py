@@ -25,7 +25,7 @@ Item = tuple[Tensor, Tensor, dict[int, Tensor]]
 class DistillBatches:
     """Batches by step: a pure function of seed and step. `multi_style` and `every` are as in `fast.StyleBatches`.
 
-    `names` are the names of the contents. A content counts for the teachers that have a result of it or can paint it; if
+    `names` names the contents. A content counts for the teachers that have a result of it or can paint it; if
     there are none, or it is unreadable, it is replaced by the next usable one. The weights of an average add up to 1
     for every content. With a `cache`, the crop of a content follows from its name alone.
     """

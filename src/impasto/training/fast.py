@@ -23,9 +23,6 @@ from impasto.training.data import Crops, placed
 Targets = Mapping[str, Sequence[Mapping[str, Statistic]]]
 """By style loss, for each style, the ready statistic of each layer, at one size of the pictures."""
 
-MULTI_STYLE = ("conditional", "sum", "average", "alternate")
-SCALES = ("relative", "papers")
-
 
 @dataclass(frozen=True)
 class StyledContents:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from impasto.config.fast_training import FastFitOptions, FastNetworkOptions
+from impasto.config.fast_training import FastNetworkOptions
 from impasto.core.errors import OptionError, WeightsMismatch
 from impasto.nets.bands import BANDS, band_covariances
 from impasto.nets.fast import KIND
@@ -86,13 +84,6 @@ def _started(value: Tensor, known: Sequence[str], *, names: Sequence[str]) -> Te
     mean = table.mean(0)
     params = torch.stack([table[known.index(name)] if name in known else mean for name in names])
     return params[0] if len(names) == 1 else params
-
-
-def timed(options: FastNetworkOptions, fitting: FastFitOptions, *, contents: int) -> FastFitOptions:
-    """`fitting` with the steps of `epochs`."""
-    if options.epochs is None:
-        return fitting
-    return dataclasses.replace(fitting, steps=max(1, math.ceil(options.epochs * contents / fitting.batch_size)))
 
 
 @torch.no_grad()

@@ -1,9 +1,13 @@
-"""Training of fast networks, from options to a weight file."""
+"""Training of fast networks, from options to a weight file.
+
+Johnson, Alahi & Fei-Fei 2016, "Perceptual losses for real-time style transfer and super-resolution"; Dumoulin, Shlens
+& Kudlur 2017, "A learned representation for artistic style" (several styles in one network).
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +23,6 @@ from impasto.encoders.table import Encoder
 from impasto.image import files
 from impasto.image.resize import fit, resized
 from impasto.nets.residual import Residual
-from impasto.objective.output import Weights
 from impasto.training import sources
 from impasto.training.data import Crops, centre_crop
 from impasto.training.fast import StyleBatches, TrainedStyles, targets_of
@@ -29,12 +32,11 @@ from impasto.training.fast_networks import (
     init_palette,
     numbers_of,
     style_weights,
-    timed,
     untrained,
 )
-from impasto.training.fit import Progress, resolved
+from impasto.training.fit import resolved
 from impasto.training.image_dataset import ImageDataset
-from impasto.training.run import Run, training_metadata
+from impasto.training.run import Run, training_metadata, with_epochs
 from impasto.weights.card import Card
 
 SMALLEST_STYLE_PX = 64  # smaller pictures leave too few places in deep layers for statistics
@@ -51,27 +53,14 @@ class StylePicture:
     about: str = ""
 
 
-def train_fast(options: FastTrainOptions, fitting: FastFitOptions, folder: Path) -> Iterator[Progress]:
-    """Train a network and write `network.safetensors` with its card into `folder`.
-
-    Called again with the same folder after a stop, it resumes exactly; `StateError` if the folder is of other options
-    or pictures. An unreadable content is replaced by the next readable one and listed in `Progress.unreadable`. Raises
-    `DataError`, `ImageError`, `OptionError`, `UnknownName`, `WeightsError` and its kinds before training starts, and
-    `NotFinite`.
-    Johnson, Alahi & Fei-Fei 2016, "Perceptual losses for real-time style transfer and super-resolution"; Dumoulin,
-    Shlens & Kudlur 2017, "A learned representation for artistic style" (several styles in one network).
-    """
-    yield from prepare(options, fitting).train(folder)
-
-
-def prepare(
+def prepare_fast(
     options: FastTrainOptions,
     fitting: FastFitOptions,
     *,
     network: Residual | None = None,
     contents: Sequence[sources.Named] | None = None,
 ) -> Run[TrainedStyles]:
-    """The training. Options are checked before a content is read; `network` and `contents` replace theirs."""
+    """The training of a network (Johnson et al. 2016; Dumoulin et al. 2017); `network` and `contents` replace theirs."""
     fitting = resolved(fitting)
     check_objective(options)
     styles = styles_in(options.styles)
@@ -87,10 +76,10 @@ def prepare(
     init_palette(net, pictures, weights=weights)
     listed = sources.listed_in("contents", options.contents) if contents is None else contents
     shown, used = sources.held_out(listed, options.validation)
-    fitting = timed(options, fitting, contents=len(used))
+    fitting = with_epochs(fitting, options.epochs, pictures=len(used))
     dataset = sources.dataset(used, short_side_px=options.short_side_px, memory_gb=options.memory_gb)
-    shown_pictures = _shown(shown, pictures, options=options) if fitting.sample_every else None
-    task = _task(options, net, encoder=encoder, pictures=pictures, shown=shown_pictures)
+    samples = _shown(shown, pictures, options=options) if fitting.sample_every else None
+    task = _task(options, net, encoder=encoder, pictures=pictures, shown=samples)
     metadata = _metadata(options, styles, encoder=encoder, used=used)
     card = _card(options, styles, count=net.styles, training=metadata | {"fit": fitting.to_dict()})
     return Run(
@@ -127,7 +116,7 @@ def _task(
             targets_of(pictures, encoder, layers=tuple(style_layers), losses=losses_of(options), level=level)
             for level in range(options.sizes)
         ],
-        weights=_weights(options),
+        weights=sources.loss_weights(options, range=10 * max(1.0, options.content_weight)),
         content_layers=content_layers,
         style_layers=style_layers,
         scale=options.loss_scale,
@@ -237,18 +226,6 @@ def style_pixels(style: StylePicture, style_px: int) -> Tensor:
     if min(height, width) < SMALLEST_STYLE_PX:
         raise ImageTooSmall(f"the style {style.name} is {width}×{height} px; {SMALLEST_STYLE_PX} px a side are needed.")
     return resized(pixels, fit((height, width), short_side_px=style_px, enlarge=False))
-
-
-def _weights(options: FastTrainOptions) -> Weights:
-    return Weights(
-        content=options.content_weight,
-        style=options.style_weight,
-        smoothness=options.smoothness_weight,
-        noise=options.noise_weight,
-        motion=options.motion_weight,
-        coherence=options.coherence_weight,
-        range=10 * max(1.0, options.content_weight),
-    )
 
 
 def _shown(

@@ -27,7 +27,7 @@ from impasto.training import sources
 from impasto.training.data import NEVER
 from impasto.training.fast import StyledContents, TrainedStyles
 from impasto.training.fast_networks import card_of, halved
-from impasto.training.fast_run import StylePicture, prepare, style_pixels
+from impasto.training.fast_run import StylePicture, prepare_fast, style_pixels
 from impasto.training.fit import CHECKPOINT, Progress, averaged
 from impasto.training.run import Run
 from impasto.training.run_config import lock_run_config
@@ -44,7 +44,7 @@ def train_style(
 
     Training starts with the network's most similar style, or with the style that an arbitrary network predicts. It
     changes norm parameters only, so that the result blends with the network's own styles in one pass; `whole_steps`
-    more steps change the whole network. Stopping, resuming and errors are as for `train_fast`, with `WeightsError` for
+    more steps change the whole network. Stopping, resuming and errors are as for `prepare_fast`, with `WeightsError` for
     a network of another kind.
     """
     run = begin(picture, options, fitting=fitting)
@@ -70,7 +70,7 @@ def begin(picture: Path, options: NewStyleOptions, *, fitting: FastFitOptions) -
     base = _base(options, picture)
     learning = learning_as(base, picture, options=options)
     contents = None if options.contents else [sources.Named(sample_path(name), name) for name in SAMPLES]
-    run = prepare(learning, fitting, network=Residual(**_numbers(base)), contents=contents)
+    run = prepare_fast(learning, fitting, network=Residual(**_numbers(base)), contents=contents)
     fill(run.task.network, nearest(base.tensors, run), where=base.card.name)
     whole = {"whole_steps": options.whole_steps, "whole_learning_rate": options.whole_learning_rate}
     metadata = run.metadata | {
