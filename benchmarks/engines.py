@@ -144,7 +144,7 @@ def main() -> None:
     print(f"| network | engine | {' | '.join(f'{size}²' for size in given.sizes)} | off by |")
     print("|---|---|" + "--:|" * (len(given.sizes) + 1))
     rows = [("full-width AdaIN", full_width(), {"torch float32": ENGINES["torch float32"]})]
-    rows.append((given.network, nets.loaded(given.network, precision="float32"), ENGINES))
+    rows.append((given.network, nets.load_network(given.network, precision="float32"), ENGINES))
     for name, network, engines in rows:
         with torch.no_grad():
             model = Prepared(network, swatch("strokes", size_hw=(512, 512)), sample("astronaut").pixels).eval()

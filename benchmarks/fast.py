@@ -70,7 +70,7 @@ def main() -> None:
     given = parser.parse_args()
     keep_freed_memory()
     johnson = plain()
-    ours, exact = (fast_nets.loaded(given.network, precision=precision) for precision in ("auto", "float32"))
+    ours, exact = (fast_nets.load_fast_network(given.network, precision=precision) for precision in ("auto", "float32"))
     one, wide = (network.of({network.styles[0]: 1.0}) for network in (ours, exact))
     print(f"{ours.name}, {str(ours.dtype).removeprefix('torch.')}, {torch.get_num_threads()} threads\n")
     print("| size | plain Johnson, float32 | ours | times as fast | greatest, mean difference from float32 |")

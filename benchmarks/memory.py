@@ -24,7 +24,7 @@ from impasto.image import files
 from impasto.image.samples import sample
 from impasto.image.swatches import swatch
 from impasto.nets import table
-from impasto.nets.fast import loaded as load_fast_network
+from impasto.nets.fast import load_fast_network
 from impasto.nets.table import VARIANTS, Network
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.fast import Fast
@@ -42,7 +42,7 @@ def drawn(path: Path, megapixels: float) -> None:
 def network(name: str, precision: str) -> Network:
     """A weight file, or an untrained row of `VARIANTS` on the bundled encoder."""
     if name not in VARIANTS:
-        return table.loaded(name, precision=precision)
+        return table.load_network(name, precision=precision)
     encoder = encoders.load_encoder("compact-vgg", precision=precision)
     torch.manual_seed(0)
     net = table.untrained(encoder, VARIANTS[name]).eval().requires_grad_(False)

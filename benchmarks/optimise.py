@@ -54,7 +54,7 @@ def vgg19(*, precision: str) -> Encoder:
     """VGG-19 with its published weights where they are cached, else with random ones."""
     try:
         os.environ.setdefault("IMPASTO_OFFLINE", "1")
-        return table.loaded("vgg19", precision=precision)
+        return table.load_encoder("vgg19", precision=precision)
     except ImpastoError:
         pass
     draw = torch.Generator().manual_seed(0)
@@ -67,12 +67,12 @@ def vgg19(*, precision: str) -> Encoder:
             before = width
     network = {"architecture": "vgg", "stages": STAGES["vgg19"], "padding": "zeros", "pooling": "max"}
     card = Card(kind="encoder", name="vgg19 (random)", network=network, preprocess="imagenet-rgb")
-    return table.built(card, tensors, precision=precision)
+    return table.build_encoder(card, tensors, precision=precision)
 
 
 def encoder(name: str, *, precision: str) -> Encoder:
     """The encoder of a row."""
-    return vgg19(precision=precision) if name == "vgg19" else table.loaded(name, precision=precision)
+    return vgg19(precision=precision) if name == "vgg19" else table.load_encoder(name, precision=precision)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

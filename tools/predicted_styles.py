@@ -40,7 +40,7 @@ def params_of(picture: Path, network: table.Network) -> dict[str, Tensor]:
 def packed(source: str, styles: list[dict[str, str]], folder: Path) -> tuple[dict[str, Tensor], Card]:
     """Tensors and card of the network with these `styles`: rows of the CSV in `folder`."""
     file = readers.load_weights(source)
-    network = table.built(file, table.encoder_for(file.card, precision="float32"), precision="float32")
+    network = table.network_from(file, table.encoder_for(file.card, precision="float32"), precision="float32")
     params = [params_of(folder / style["path"], network) for style in styles]
     tables = {key: torch.cat([part[key].flatten(1) for part in params]) for key in params[0]}
     painter = {key.removeprefix(PAINTER): value for key, value in file.tensors.items() if key.startswith(PAINTER)}

@@ -31,10 +31,8 @@ from impasto.image.resize import resized
 from impasto.image.samples import sample
 from impasto.methods.table import METHODS
 from impasto.methods.trained import load_trained
-from impasto.nets.fast import FastNetwork
-from impasto.nets.fast import loaded as load_fast_network
-from impasto.nets.table import Network
-from impasto.nets.table import loaded as load_network
+from impasto.nets.fast import FastNetwork, load_fast_network
+from impasto.nets.table import Network, load_network
 from impasto.session.evaluated import evaluate
 from impasto.session.image_like import PictureLike, picture_from
 from impasto.session.inputs import output_size, style_pixels

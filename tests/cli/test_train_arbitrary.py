@@ -38,7 +38,7 @@ def test_from_pictures_to_a_network_that_paints(run: Run, words: list[str | Path
     done = rows(run(*words, "--sample-every", "2", "--name", "mine", "--licence", "MIT", "--json"))
     assert (done["output"], done["steps"], done["unreadable"]) == ("out", 3, [])
     assert set(done["losses"]) == {"content", "style", "range"}
-    network = nets.loaded("out/network.safetensors", precision="float32")
+    network = nets.load_network("out/network.safetensors", precision="float32")
     assert network.name == "mine"
     names = sorted(path.name for path in Path("out/samples").iterdir())
     assert names == ["step-000002.png", "step-000003.png"]

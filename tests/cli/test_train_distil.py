@@ -39,7 +39,7 @@ def test_from_teachers_to_a_network_that_paints(run: Run, words: list[str | Path
     done = run(*words, "--sample-every", "3", "--name", "three", "--cache", "kept", "--json")
     assert set(rows(done)["losses"]) == {"pixels", "features", "range"}
     assert "results has results for 1 of 2 contents" in done.err
-    network = nets.loaded("out/network.safetensors", precision="float32")
+    network = nets.load_fast_network("out/network.safetensors", precision="float32")
     assert (network.name, network.styles) == ("three", ("scream", "style", "results"))
     assert [path.name for path in Path("out/samples").iterdir()] == ["step-000003.png"]
     assert {path.name.rpartition("-")[0] for path in Path("kept").iterdir()} <= {"scream", "style"}

@@ -53,7 +53,7 @@ def a_network(kind: str, *, styles: Sequence[str] = ("one",), preprocess: str = 
         preprocess=preprocess,
         styles=[{"name": name} for name in styles],
     )
-    return fast.built(Loaded(card=card, tensors=net.state_dict(), sha256=""), precision="float32")
+    return fast.fast_network_from(Loaded(card=card, tensors=net.state_dict(), sha256=""), precision="float32")
 
 
 @pytest.fixture(scope="module")

@@ -93,8 +93,8 @@ def test_the_page_paints_from_a_file(
     assert info.styles == ("one", "two", "other")
     assert page_file.read_text().count('id="painter-') == 2  # styles of the same convolutions share one
     content = saved(photo, picture)
-    two = fast.loaded(styles, precision="float32")
-    networks = [two.of({"one": 1.0}), two.of({"two": 1.0}), fast.loaded(other, precision="float32")]
+    two = fast.load_fast_network(styles, precision="float32")
+    networks = [two.of({"one": 1.0}), two.of({"two": 1.0}), fast.load_fast_network(other, precision="float32")]
     with chromium("--disable-gpu") as browser:
         page = browser.page()
         opened(page, page_file)
@@ -142,7 +142,7 @@ def test_a_picture_becomes_a_style_of_the_page(
         style=(str(there / "style.png"),), network=str(network_file), any=True, webgpu=False, style_px=64
     )
     write_page(page_file, options)
-    network = table.loaded(network_file, precision="float32")
+    network = table.load_network(network_file, precision="float32")
     stylizer = Arbitrary(network)
     *_, step = stylizer.paint(content, stylizer.prepare(Mix((Style(style),))))
     with chromium("--disable-gpu") as browser:
@@ -175,7 +175,7 @@ def test_it_paints_by_webgpu(
         page.choose_files("#file", picture)
         page.wait("impasto.state.photo.height === 64 && !impasto.state.painting")
         assert "WebGPU · 64 × 64 px" in page.evaluate("document.getElementById('status').textContent")
-        assert apart(page, fast.loaded(style, precision="float32"), content) <= MOST_LEVELS
+        assert apart(page, fast.load_fast_network(style, precision="float32"), content) <= MOST_LEVELS
 
 
 def test_a_page_is_html(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def weights(folder: Path) -> Prepared:
     encoder, network, state = _weight_files(folder)
     read: dict[Path, Callable[[Path], object]] = {
         encoder: lambda path: encoders.load_encoder(path, precision="float32"),
-        network: lambda path: fast.loaded(path, precision="float32"),
+        network: lambda path: fast.load_fast_network(path, precision="float32"),
         state: lambda path: readers.read_checkpoint(path, checkpoint_format="torchvision-vgg"),
     }
     seeds = {seed: seed.read_bytes() for seed in read}

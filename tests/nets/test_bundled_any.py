@@ -23,7 +23,7 @@ SIDE_PX = 160
 @pytest.fixture(scope="module")
 def network() -> Network:
     """In float32, so that the processor makes no difference."""
-    return table.loaded(NAME, precision="float32")
+    return table.load_network(NAME, precision="float32")
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ NAME = "compact-styles"
 @pytest.fixture(scope="module")
 def network() -> FastNetwork:
     """In float32, so that the processor makes no difference."""
-    return fast_nets.loaded(NAME, precision="float32")
+    return fast_nets.load_fast_network(NAME, precision="float32")
 
 
 def test_it_is_small_and_says_what_it_is(network: FastNetwork) -> None:
@@ -45,7 +45,7 @@ def test_its_styles_blend_with_those_of_any_picture(network: FastNetwork) -> Non
 @pytest.mark.parametrize("night", [False, True])
 def test_bfloat16_is_not_visible_in_smooth_skies(network: FastNetwork, night: bool) -> None:
     """The arithmetic of bfloat16 is the same on every processor, fast or not."""
-    half = fast_nets.loaded(NAME, precision="bfloat16")
+    half = fast_nets.load_fast_network(NAME, precision="bfloat16")
     height, width = (torch.linspace(0, 1, side) for side in (96, 128))
     slope = (0.8 * height[:, None] + 0.2 * width).expand(1, 3, 96, 128)
     top, bottom = ([0.02, 0.03, 0.1], [0.12, 0.12, 0.25]) if night else ([0.35, 0.55, 0.9], [0.85, 0.9, 0.97])

@@ -136,7 +136,7 @@ def test_a_saved_network_paints_the_same(
     variant: str, encoder: Encoder, pair: tuple[Tensor, Tensor], tmp_path: Path
 ) -> None:
     net = table.untrained(encoder, VARIANTS[variant])
-    again = table.built(written(tmp_path / "a.safetensors", net, VARIANTS[variant], encoder), encoder)
+    again = table.network_from(written(tmp_path / "a.safetensors", net, VARIANTS[variant], encoder), encoder)
     assert again.name == "small"
     assert not any(parameter.requires_grad for parameter in again.net.parameters())  # type: ignore[attr-defined]
     code = code_in(encoder, net, pair[1])
@@ -152,7 +152,7 @@ def test_every_wrong_key_is_reported(encoder: Encoder) -> None:
     tensors |= {"first.bias": torch.zeros(1), "extra": torch.zeros(2)}
     card = Card(kind=table.KIND, name="small", network=VARIANTS["adain"])
     with pytest.raises(WeightsMismatch, match=r"missing: first\.weight.*unexpected: extra.*shape: first\.bias"):
-        table.built(Loaded(card=card, tensors=tensors, sha256=""), encoder)
+        table.network_from(Loaded(card=card, tensors=tensors, sha256=""), encoder)
 
 
 @pytest.mark.parametrize("network", [{"architecture": "mirored"}, {}])
@@ -198,7 +198,7 @@ def test_a_network_is_loaded_by_its_path(there: Path, tmp_path: Path) -> None:
     save(
         path, net.state_dict(), card=Card(kind=table.KIND, name="small", network={**VARIANTS["adain"], "encoder": its})
     )
-    found = table.loaded(path, precision="bfloat16")
+    found = table.load_network(path, precision="bfloat16")
     assert (found.dtype, found.encoder.dtype) == (torch.bfloat16, torch.bfloat16)
     assert found.sha256 == load(path).sha256
     assert found.device.type == "cpu"

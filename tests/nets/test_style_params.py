@@ -28,7 +28,7 @@ def file(tmp_path: Path, save_learned: Save) -> Path:
 
 @pytest.fixture
 def many(file: Path) -> FastNetwork:
-    return fast_nets.loaded(file, precision="float32")
+    return fast_nets.load_fast_network(file, precision="float32")
 
 
 def single_file(file: Path, name: str, **changes: object) -> Path:
@@ -80,7 +80,7 @@ def test_convolutions_are_shared_and_nothing_is_changed(many: FastNetwork, photo
 
 
 def test_styles_of_several_files_blend(many: FastNetwork, file: Path, photo: Tensor) -> None:
-    mine = fast_nets.loaded(single_file(file, "wave"), precision="float32")
+    mine = fast_nets.load_fast_network(single_file(file, "wave"), precision="float32")
     assert mine.styles == ("my-wave",)
     assert mine.base == many.base == many.of({"muse": 1.0}).base
     found = blended([(mine, 0.25), (many.of({"scream": 1.0}), 0.75)])
@@ -89,10 +89,10 @@ def test_styles_of_several_files_blend(many: FastNetwork, file: Path, photo: Ten
 
 
 def test_what_has_another_base(many: FastNetwork, file: Path, tmp_path: Path, save_learned: Save) -> None:
-    other = fast_nets.loaded(save_learned(tmp_path / "other.safetensors", seed=2), precision="float32")
-    ranges = fast_nets.loaded(single_file(file, "wave", output="rgb-255"), precision="float32")
-    eps = fast_nets.loaded(single_file(file, "wave", eps=1e-3), precision="float32")
-    spelt_out = fast_nets.loaded(single_file(file, "wave", eps=1e-5, tanh=None), precision="float32")
+    other = fast_nets.load_fast_network(save_learned(tmp_path / "other.safetensors", seed=2), precision="float32")
+    ranges = fast_nets.load_fast_network(single_file(file, "wave", output="rgb-255"), precision="float32")
+    eps = fast_nets.load_fast_network(single_file(file, "wave", eps=1e-3), precision="float32")
+    spelt_out = fast_nets.load_fast_network(single_file(file, "wave", eps=1e-5, tanh=None), precision="float32")
     rough = dataclasses.replace(many, dtype=torch.bfloat16)
     assert spelt_out.base == many.base
     assert len({network.base for network in (many, other, ranges, eps, rough)}) == 5
@@ -114,11 +114,11 @@ def test_cards_must_name_all(file: Path) -> None:
     for styles in ([], whole.card.styles[:2]):
         card = dataclasses.replace(whole.card, styles=styles)
         with pytest.raises(WeightsError, match=rf"names {len(styles)} styles, and its network is of 3"):
-            fast_nets.built(Loaded(card=card, tensors=whole.tensors, sha256=""))
+            fast_nets.fast_network_from(Loaded(card=card, tensors=whole.tensors, sha256=""))
 
 
 def test_half_precision_is_near_and_channels_last(file: Path, many: FastNetwork, photo: Tensor) -> None:
-    rough = fast_nets.loaded(file, precision="bfloat16").of({"wave": 0.5, "muse": 0.5})
+    rough = fast_nets.load_fast_network(file, precision="bfloat16").of({"wave": 0.5, "muse": 0.5})
     weights = [value for key, value in rough.net.state_dict().items() if value.ndim == 4]
     assert weights
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
@@ -138,7 +138,7 @@ def test_colours_and_skips_are_blended_alike(photo: Tensor) -> None:
         network={"architecture": "residual", **numbers},
         styles=[{"name": "a"}, {"name": "b"}],
     )
-    network = fast_nets.built(Loaded(card=card, tensors=net.state_dict(), sha256=""), precision="float32")
+    network = fast_nets.fast_network_from(Loaded(card=card, tensors=net.state_dict(), sha256=""), precision="float32")
     found = network.of({"a": 0.25, "b": 0.75})
     torch.testing.assert_close(found.painted(photo), by_weights(network, photo, 0.25, 0.75), atol=1e-4, rtol=0)
     both = blended([(network.of({name: 1.0}), share) for name, share in (("a", 0.25), ("b", 0.75))])

@@ -54,14 +54,14 @@ def several(tmp_path: Path) -> Path:
 
 
 def test_a_learned_style(found: Callable[..., PreparedStylizer], learned_file: Path, images: Tensor) -> None:
-    painter, network = found(learned_file), fast_nets.loaded(learned_file, precision="float32")
+    painter, network = found(learned_file), fast_nets.load_fast_network(learned_file, precision="float32")
     assert painter.name == "learned"
     expected = torch.cat([network.painted(image) for image in torch.split(images, 1)])
     assert torch.equal(painter(images), expected)
 
 
 def test_a_picture(found: Callable[..., PreparedStylizer], network_file: Path, there: Path, images: Tensor) -> None:
-    painter, network = found(there / "style.png"), networks.loaded(network_file, precision="float32")
+    painter, network = found(there / "style.png"), networks.load_network(network_file, precision="float32")
     stylizer = Arbitrary(network)
     pixels = files.read(there / "style.png").pixels
     code = stylizer.prepare(Mix((Style(torch.nn.functional.interpolate(pixels, (54, 64), mode="bilinear")),)))

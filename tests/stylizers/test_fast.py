@@ -27,7 +27,7 @@ Networks = dict[str, FastNetwork]
 @pytest.fixture
 def networks(tmp_path: Path, save_learned: Callable[..., Path]) -> Networks:
     paths = [save_learned(tmp_path / f"{name}.safetensors", seed=seed) for seed, name in enumerate(("a", "b"))]
-    return {path.stem: nets.loaded(path, precision="float32") for path in paths}
+    return {path.stem: nets.load_fast_network(path, precision="float32") for path in paths}
 
 
 def painted(networks: Networks, content: Tensor, *styles: Style, strength: float = 1.0) -> Tensor:
@@ -127,7 +127,7 @@ def test_cards_that_say_something_else(tmp_path: Path, save_learned: Callable[..
     def built(tensors: dict[str, Tensor] | None = None, **changes: object) -> FastNetwork:
         network = changes.pop("network", whole.card.network)
         card = Card(**(vars(whole.card) | {"network": network} | changes))
-        return nets.built(Loaded(card=card, tensors=tensors or whole.tensors, sha256=""))
+        return nets.fast_network_from(Loaded(card=card, tensors=tensors or whole.tensors, sha256=""))
 
     numbers = whole.card.network
     with pytest.raises(WeightsError, match="is of kind encoder; a trained style"):
@@ -143,7 +143,7 @@ def test_cards_that_say_something_else(tmp_path: Path, save_learned: Callable[..
     with pytest.raises(WeightsMismatch, match=r"missing: down\.0\.conv\.bias"):
         built({k: v for k, v in whole.tensors.items() if k != "down.0.conv.bias"})
     save(tmp_path / "again.safetensors", whole.tensors, card=whole.card)
-    assert nets.loaded(tmp_path / "again.safetensors").sha256 == whole.sha256
+    assert nets.load_fast_network(tmp_path / "again.safetensors").sha256 == whole.sha256
 
 
 # Networks with the same convolutions
@@ -152,7 +152,9 @@ def test_cards_that_say_something_else(tmp_path: Path, save_learned: Callable[..
 @pytest.fixture
 def styles_of_one(tmp_path: Path, save_learned: Callable[..., Path], networks: Networks) -> Networks:
     """`x`, `y`, `z` of one network, `b` of another."""
-    many = nets.loaded(save_learned(tmp_path / "many.safetensors", seed=7, styles=("x", "y", "z")), precision="float32")
+    many = nets.load_fast_network(
+        save_learned(tmp_path / "many.safetensors", seed=7, styles=("x", "y", "z")), precision="float32"
+    )
     return {name: many.of({name: 1.0}) for name in many.styles} | {"b": networks["b"], "many": many}
 
 

@@ -16,7 +16,7 @@ from impasto.losses.gatys import gatys_content
 from impasto.losses.table import STYLE_LOSSES
 from impasto.objective.perceptual import Terms
 from impasto.stylizers.protocol import Mix, Style
-from impasto.stylizers.targets import FLOOR, at_scale, checked, layer_weights, objective_for, style_loss
+from impasto.stylizers.targets import FLOOR, at_scale, check_losses, layer_weights, objective_for, style_loss
 
 every_style_loss = pytest.mark.parametrize("name", STYLE_LOSSES)
 
@@ -71,7 +71,7 @@ def test_absolute_layer_weights_are_taken_as_they_are(encoder: Encoder) -> None:
 )
 def test_options_that_contradict_each_other(options: dict[str, object], message: str, encoder: Encoder) -> None:
     with pytest.raises(OptionError, match=message):
-        checked(LossOptions(**options), encoder)  # type: ignore[arg-type]
+        check_losses(LossOptions(**options), encoder)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_options_that_contradict_each_other(options: dict[str, object], message:
 )
 def test_options_that_name_what_there_is_not(options: dict[str, object], message: str, encoder: Encoder) -> None:
     with pytest.raises(UnknownName, match=message):
-        checked(LossOptions(**options), encoder)  # type: ignore[arg-type]
+        check_losses(LossOptions(**options), encoder)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_options_that_name_what_there_is_not(options: dict[str, object], message
 )
 def test_options_that_are_enough(options: dict[str, object], encoder: Encoder, photo: Tensor, painting: Tensor) -> None:
     losses = LossOptions(**options)  # type: ignore[arg-type]
-    checked(losses, encoder)
+    check_losses(losses, encoder)
     assert float(terms_of(photo.flip(-1), photo, mix(painting), encoder, losses).total) > 0
 
 

@@ -20,12 +20,12 @@ from impasto.stylizers.protocol import Mix, Style
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    return nets.loaded("compact-any", precision="float32")
+    return nets.load_network("compact-any", precision="float32")
 
 
 @pytest.fixture(scope="module")
 def wave() -> FastNetwork:
-    return fast_nets.loaded("compact-styles", precision="float32").of({"wave": 1.0})
+    return fast_nets.load_fast_network("compact-styles", precision="float32").of({"wave": 1.0})
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +76,6 @@ def test_masks_and_strength(stylizer: Arbitrary, photo: Tensor, picture: Style) 
 
 
 def test_other_convolutions_are_refused(network: Network, learned_file: Path) -> None:
-    other = fast_nets.loaded(learned_file, precision="float32")
+    other = fast_nets.load_fast_network(learned_file, precision="float32")
     with pytest.raises(OptionError, match="other convolutions than compact-any, so it cannot be mixed with pictures"):
         trained_params(other, network)

@@ -53,7 +53,7 @@ def test_every_variant_trains_and_is_loaded(
     assert [row.step for row in rows] == [1, 2]
     assert rows[-1].skipped == 0
     assert set(rows[-1].losses) == {"content", "style", "identity", "smoothness", "noise", "motion", "range"}
-    network = nets.loaded(tmp_path / "out" / "network.safetensors", precision="float32")
+    network = nets.load_network(tmp_path / "out" / "network.safetensors", precision="float32")
     assert (network.card.kind, network.name) == ("arbitrary", "mine")
     kept = averaged(tmp_path / "out" / "checkpoint.pt")
     for name, value in network.net.state_dict().items():  # type: ignore[attr-defined]
@@ -122,7 +122,7 @@ def test_an_encoder_by_name_is_named_so(
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     import_weights(there / "tiny.safetensors", name="eye")
     trained(adain_options(encoder="eye"), dataclasses.replace(brief, steps=1), tmp_path / "out")
-    assert nets.loaded(tmp_path / "out" / "network.safetensors").card.network["encoder"]["name"] == "eye"
+    assert nets.load_network(tmp_path / "out" / "network.safetensors").card.network["encoder"]["name"] == "eye"
 
 
 def test_a_folder_belongs_to_one_training(
@@ -259,7 +259,7 @@ def test_other_encoders_of_the_kind_serve(
 ) -> None:
     wider = encoder_of(((4, 1), (5, 1), (6, 3), (10, 2), (12, 1)))
     trained(adain_options(encoder=wider), dataclasses.replace(brief, steps=1), tmp_path / "out")
-    assert nets.loaded(tmp_path / "out" / "network.safetensors").encoder.width("relu4_1") == 10
+    assert nets.load_network(tmp_path / "out" / "network.safetensors").encoder.width("relu4_1") == 10
 
 
 def test_pictures_smaller_than_the_crop(

@@ -62,7 +62,7 @@ def test_every_way_trains_and_is_loaded(
     assert [teacher["name"] for teacher in card.training["taught_by"]] == ["dark", "inverted"]
     assert card.training["fit"]["steps"] == 2
     assert str(tmp_path) not in json.dumps(card.training)
-    net = nets.loaded(tmp_path / "out" / "network.safetensors", precision="float32").net
+    net = nets.load_fast_network(tmp_path / "out" / "network.safetensors", precision="float32").net
     kept = averaged(tmp_path / "out" / "checkpoint.pt")
     for name, value in net.state_dict().items():
         torch.testing.assert_close(value, kept[name], rtol=1e-3, atol=1e-4)

@@ -126,7 +126,7 @@ def test_batch_norms_keep_the_statistics_of_the_training(
     learned_options: Options, short: FastFitOptions, tmp_path: Path
 ) -> None:
     trained(learned_options(norm="batch"), dataclasses.replace(short, steps=2), tmp_path / "out")
-    network = nets.loaded(tmp_path / "out" / "network.safetensors", precision="float32").of({"style": 1.0})
+    network = nets.load_fast_network(tmp_path / "out" / "network.safetensors", precision="float32").of({"style": 1.0})
     norm = network.net.blocks[0].one.norm
     assert norm.running_mean.abs().max() > 0
     assert norm.weight.ndim == 1

@@ -91,7 +91,7 @@ def test_only_scales_and_shifts_change(
     assert (after.card.name, after.card.kind, after.card.styles) == ("large", "fast", [])
     assert after.card.training["network"]["name"] == "two"
     assert "not stated" in after.card.notes
-    painted = nets.loaded(tmp_path / "out" / "network.safetensors").painted(torch.rand(1, 3, 24, 24))
+    painted = nets.load_fast_network(tmp_path / "out" / "network.safetensors").painted(torch.rand(1, 3, 24, 24))
     assert painted.shape == (1, 3, 24, 24)
 
 
@@ -118,7 +118,7 @@ def test_a_network_of_any_style_begins_with_what_it_predicts(
     save(path, file.tensors, card=dataclasses.replace(file.card, training=load(network).card.training))
     options = dataclasses.replace(options, network=str(path), style_px=80)
     begun = begin(large, options, fitting=quick)
-    any_style = table.loaded(path, precision="float32")
+    any_style = table.load_network(path, precision="float32")
     assert isinstance(any_style.net, Predicted)
     params = any_style.net.style_params(code_of(resized(files.read(large).pixels, (80, 96)), any_style))
     row = {key: value[0] for key, value in params.items()}
@@ -130,7 +130,7 @@ def test_a_network_of_any_style_begins_with_what_it_predicts(
     assert after.card.kind == "fast"
     for key, value in after.tensors.items():
         assert torch.equal(value, load(path).tensors[f"painter.{key}"]) or is_style_param(key)
-    found = nets.loaded(tmp_path / "out" / "network.safetensors")
+    found = nets.load_fast_network(tmp_path / "out" / "network.safetensors")
     assert not torch.equal(found.style_params("large")["down.0.norm.weight"], row["down.0.norm.weight"])
     tiled = save_network(there / "tiled.safetensors", encoder=there / "tiny.safetensors", variant="adain")
     with pytest.raises(WeightsError, match="is of kind arbitrary"):

@@ -103,7 +103,7 @@ def network(published: dict[str, Path]) -> nets.Network:
     """Both imported, the decoder with the encoder's name."""
     import_weights(published["vgg_normalised"])
     import_weights(published["decoder"], encoder="vgg_normalised")
-    return nets.loaded("decoder", precision="float32")
+    return nets.load_network("decoder", precision="float32")
 
 
 def painted(network: nets.Network, content: Tensor, style: Tensor, *, strength: float) -> Tensor:
@@ -190,7 +190,7 @@ def test_training_files_are_read_too(wrap: str, published: dict[str, Path], tmp_
     assert target.stem == "decoder_iter_160000"
     card = load(target).card
     assert card.network["encoder"]["name"] == str(published["vgg_normalised"])
-    assert nets.loaded("decoder_iter_160000").encoder.name == "vgg_normalised"
+    assert nets.load_network("decoder_iter_160000").encoder.name == "vgg_normalised"
 
 
 def test_storages_of_a_gpu_come_to_the_processor(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_an_encoder_that_has_changed_is_refused(published: dict[str, Path], netw
     torch.save(encoder_state(seed=5), published["vgg_normalised"])
     import_weights(published["vgg_normalised"], replace=True)
     with pytest.raises(WeightsError, match="was trained with another vgg_normalised"):
-        nets.loaded("decoder")
+        nets.load_network("decoder")
 
 
 def test_from_the_command_line(

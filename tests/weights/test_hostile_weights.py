@@ -156,7 +156,7 @@ def fast_card(numbers: dict[str, object]) -> Card:
 def test_a_card_of_a_huge_network_takes_no_memory(numbers: dict[str, object]) -> None:
     before = peak_mb()
     with pytest.raises(ImpastoError):
-        nets.built(nets.Loaded(card=fast_card(numbers), tensors={}, sha256=""))
+        nets.fast_network_from(nets.Loaded(card=fast_card(numbers), tensors={}, sha256=""))
     assert peak_mb() - before < 100
 
 
@@ -218,7 +218,7 @@ def test_damaged_files_end_in_one_line(make: Callable[[Path], bytes], tmp_path: 
         try:
             file = read_checkpoint(path)
             if file.card.kind == "fast":
-                nets.built(file)
+                nets.fast_network_from(file)
         except ImpastoError as error:
             messages.append(str(error))
     assert len(messages) > 20
@@ -256,5 +256,5 @@ def test_cards_with_wrong_values_end_in_one_line(change: dict[str, object], tmp_
     tensors = load(tmp_path / "own.safetensors").tensors
     save_file(tensors, path := tmp_path / "bad.safetensors", metadata={CARD_KEY: json.dumps({**fine, **change})})
     with pytest.raises(ImpastoError) as caught:
-        nets.built(read_checkpoint(path))
+        nets.fast_network_from(read_checkpoint(path))
     assert "\n" not in str(caught.value)

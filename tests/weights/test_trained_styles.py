@@ -47,7 +47,7 @@ def network_of(name: str, folder: Path) -> nets.FastNetwork:
     """The sample of a checkpoint format, imported and loaded."""
     path = file_of(folder, SAMPLES[name].state())
     import_weights(path, checkpoint_format=name if name in AMBIGUOUS else None, replace=True)
-    return nets.loaded("candy", precision="float32")
+    return nets.load_fast_network("candy", precision="float32")
 
 
 def painted(network: nets.FastNetwork, content: Tensor) -> Tensor:
@@ -250,6 +250,6 @@ def test_an_imported_network_computes_in_float32_unless_asked(tmp_path: Path, mo
     """Also on a processor with bfloat16, which would show in smooth areas."""
     monkeypatch.setattr(precision, "has_bfloat16", lambda device="cpu": True)
     import_weights(file_of(tmp_path, of_examples()))
-    assert nets.loaded("candy").dtype == torch.float32
-    assert nets.loaded("candy", precision="bfloat16").dtype == torch.bfloat16
-    assert nets.loaded("compact-styles").dtype == torch.bfloat16
+    assert nets.load_fast_network("candy").dtype == torch.float32
+    assert nets.load_fast_network("candy", precision="bfloat16").dtype == torch.bfloat16
+    assert nets.load_fast_network("compact-styles").dtype == torch.bfloat16

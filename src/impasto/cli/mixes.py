@@ -110,7 +110,7 @@ def _each_of(text: str, *, output: Path | None, styles_of: Callable[[str], Seque
 
     folder = Path(name)
     kept = [path for path in folder.rglob("*.safetensors") if not path.name.startswith(".")]
-    found = outside(sorted([*pictures_in(folder), *kept]), folder=folder, output=output, what="styles")
-    if not found:
+    styles = outside(sorted([*pictures_in(folder), *kept]), folder=folder, output=output, what="styles")
+    if not styles:
         raise ImageUnreadable(f"{folder} holds no pictures and no saved styles.")
-    return [str(path) for path in found]
+    return [str(path) for path in styles]

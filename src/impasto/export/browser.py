@@ -152,7 +152,7 @@ def _painting(prepared: PreparedStylizer) -> tuple[str, Painting, Tensor]:
 
 def _learner(painters: _Painters, options: BrowserOptions) -> tuple[Graph, int]:
     """The graph from a style picture to a row of parameters, and the index of the painter that reads them."""
-    network = table.loaded(options.network, precision="float32")
+    network = table.load_network(options.network, precision="float32")
     _, learner = arbitrary_graphs(network)
     painting, row = arbitrary_painting(network)
     return learner, painters.index(str(network.base), painting=painting, row=row)

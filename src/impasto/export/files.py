@@ -63,12 +63,12 @@ def graphs_of(name: str, options: OnnxOptions, *, progress: Progress | None = No
     seed, styles = options.noise_seed, StyleCatalogue()
     if split_name(name).style or (name in styles.names and name not in styles.networks):
         at = styles.named(name)
-        return (fast_graph(fast.loaded(at.network, precision="float32").of({at.style: 1.0}), seed=seed),)
+        return (fast_graph(fast.load_fast_network(at.network, precision="float32").of({at.style: 1.0}), seed=seed),)
     kind = readers.load_weights(name, progress=progress).card.kind
     if kind == fast.KIND:
-        return (fast_graph(fast.loaded(name, precision="float32"), seed=seed),)
+        return (fast_graph(fast.load_fast_network(name, precision="float32"), seed=seed),)
     if kind == table.KIND:
-        return arbitrary_graphs(table.loaded(name, precision="float32", progress=progress), seed=seed)
+        return arbitrary_graphs(table.load_network(name, precision="float32", progress=progress), seed=seed)
     if kind != "encoder":
         raise WeightsError(f"{name} is of kind {kind}; a network or an encoder is needed.")
     return (encoder_graph(load_encoder(name, precision="float32"), options.layers),)

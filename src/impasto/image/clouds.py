@@ -26,8 +26,8 @@ def clouds_name(seed: int) -> str:
 
 def clouds_seed(name: str) -> int | None:
     """The seed in the name of clouds; None for any other content."""
-    found = _NAME.fullmatch(name)
-    return None if found is None else int(found[1])
+    match = _NAME.fullmatch(name)
+    return None if match is None else int(match[1])
 
 
 def clouds(size_hw: SizeHW, *, seed: int) -> Tensor:
@@ -38,8 +38,8 @@ def clouds(size_hw: SizeHW, *, seed: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(seed)
     large = size_hw[0] * size_hw[1] > LARGE_PX
-    found = torch.zeros(1, 3, *size_hw, dtype=torch.float16 if large else torch.float32)
-    channels = [found[:, index : index + 1] for index in range(3)]
+    picture = torch.zeros(1, 3, *size_hw, dtype=torch.float16 if large else torch.float32)
+    channels = [picture[:, index : index + 1] for index in range(3)]
 
     def noise(scale: float) -> Tensor:
         grid = [max(1, round(side * scale)) for side in size_hw]
@@ -55,4 +55,4 @@ def clouds(size_hw: SizeHW, *, seed: int) -> Tensor:
         values = channel.float()
         spread = values.std(correction=0).clamp(min=1e-3)
         channel.copy_(((values - values.mean()) * (SPREAD / spread) + 0.5).clamp(0, 1))
-    return found
+    return picture

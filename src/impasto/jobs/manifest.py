@@ -62,7 +62,7 @@ def manifest(inputs: Sequence[str], *, outputs: str = "") -> list[Entry]:
     or a pattern of any of these, on this machine or as a URL. Paths in lists and tables are relative to the file.
     Raises `BatchError` where an input names no picture.
     """
-    found: dict[str, Entry] = {}
+    entries_by_key: dict[str, Entry] = {}
     kept_out = None if not outputs or is_url(outputs) else os.path.realpath(outputs)
     for text in inputs:
         entries = list(_entries(text))
@@ -71,10 +71,10 @@ def manifest(inputs: Sequence[str], *, outputs: str = "") -> list[Entry]:
         for entry in entries:
             inside = kept_out and not is_url(entry.place) and _lies_in(entry.place, kept_out)
             if not inside:
-                found.setdefault(entry.key, entry)
-    if not found:
+                entries_by_key.setdefault(entry.key, entry)
+    if not entries_by_key:
         raise BatchError(f"all pictures are in {outputs}, the folder of outputs. Name another one with -o.")
-    return list(found.values())
+    return list(entries_by_key.values())
 
 
 def _lies_in(path: str, folder: str) -> bool:

@@ -42,8 +42,8 @@ def slots(
         return [Slot(max(1, cores // count))] * count
     chosen = [str(number) for number in range(gpus)] if tuple(devices) == ("all",) else list(devices)
     if not gpus or any(not text.isdecimal() or int(text) >= gpus for text in chosen):
-        found = f"PyTorch finds {gpus}" if gpus else "PyTorch finds no NVIDIA GPU"
-        raise OptionError(f"`devices` is {','.join(devices)}, and {found}. Use numbers from 0, or `device=cpu`.")
+        seen = f"PyTorch finds {gpus}" if gpus else "PyTorch finds no NVIDIA GPU"
+        raise OptionError(f"`devices` is {','.join(devices)}, and {seen}. Use numbers from 0, or `device=cpu`.")
     numbers = [int(text) for text in chosen]
     if len(set(numbers)) < len(numbers):
         raise OptionError(f"`devices` is {','.join(devices)}; each device takes one worker. Name each once.")

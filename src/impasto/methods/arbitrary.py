@@ -113,7 +113,7 @@ class ArbitraryStyle:
         self, job: Job, styles: Sequence[ResolvedStyle], *, device: torch.device, progress: Progress | None = None
     ) -> LoadedNetwork:
         """The network and its encoder on `device`, and the trained styles, which must have the same convolutions."""
-        network = nets.loaded(job.arbitrary.network, precision=job.paint.precision, progress=progress)
+        network = nets.load_network(job.arbitrary.network, precision=job.paint.precision, progress=progress)
         parts: list[Any] = [network.net, network.encoder.net]
         for part in parts:
             part.to(device)

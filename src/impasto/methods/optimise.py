@@ -142,7 +142,7 @@ class Optimise:
         encoder.net.to(device)
         network = None
         if job.optimise.init == "one-pass":
-            network = nets.loaded(ArbitraryOptions().network, precision=precision, progress=progress)
+            network = nets.load_network(ArbitraryOptions().network, precision=precision, progress=progress)
             parts: list[Any] = [network.net, network.encoder.net]
             for part in parts:
                 part.to(device)

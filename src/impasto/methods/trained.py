@@ -61,7 +61,7 @@ def load_trained(
 def _read_network(network: str, *, precision: str, progress: Progress | None) -> FastNetwork:
     if is_weight_file(network) and not os.path.exists(os.path.expanduser(network)):
         raise WeightsError(f"{network} does not exist; the weight file of a trained style is needed.")
-    return nets.loaded(network, precision=precision, progress=progress)
+    return nets.load_fast_network(network, precision=precision, progress=progress)
 
 
 def _single_style(network: FastNetwork, name: StyleName) -> FastNetwork:

@@ -25,7 +25,7 @@ from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, filled
 from impasto.weights.catalogue import FAST as KIND
 
-__all__ = ["ARCHITECTURES", "KIND", "FastNetwork", "blended", "built", "loaded"]
+__all__ = ["ARCHITECTURES", "KIND", "FastNetwork", "blended", "fast_network_from", "load_fast_network"]
 
 ARCHITECTURES: dict[str, Callable[..., Any]] = {"residual": Residual}
 """Builders by the name in a card's `network`; they take plain numbers, `styles` among them.
@@ -141,15 +141,17 @@ def several(network: str, styles: Sequence[str]) -> str:
     return f"{network} has {len(styles)} styles: {', '.join(styles)}. Name one of them, as {network}#{styles[0]}."
 
 
-def loaded(name_or_path: str | Path, *, precision: str = "auto", progress: Progress | None = None) -> FastNetwork:
+def load_fast_network(
+    name_or_path: str | Path, *, precision: str = "auto", progress: Progress | None = None
+) -> FastNetwork:
     """The network of a name of `impasto models list` or of a weight file of any known checkpoint format, frozen.
 
     Raises `UnknownName`, `WeightsError` and its kinds.
     """
-    return built(readers.load_weights(name_or_path, progress=progress), precision=precision)
+    return fast_network_from(readers.load_weights(name_or_path, progress=progress), precision=precision)
 
 
-def built(file: Loaded, *, precision: str = "auto") -> FastNetwork:
+def fast_network_from(file: Loaded, *, precision: str = "auto") -> FastNetwork:
     """The network that a card and its tensors describe."""
     card = file.card
     if card.kind != KIND:

@@ -25,7 +25,7 @@ from impasto.nets.protocol import AnyStyle, StyleParams
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, filled
 
-__all__ = ["ARCHITECTURES", "KIND", "VARIANTS", "Network", "built", "encoder_for", "loaded", "untrained"]
+__all__ = ["ARCHITECTURES", "KIND", "VARIANTS", "Network", "encoder_for", "load_network", "network_from", "untrained"]
 
 KIND = "arbitrary"
 
@@ -119,13 +119,13 @@ def untrained(encoder: Encoder, network: Mapping[str, Any]) -> Any:
     return architectures.untrained(described, ARCHITECTURES, name="the network", given=(encoder,))
 
 
-def loaded(name_or_path: str | Path, *, precision: str = "auto", progress: Progress | None = None) -> Network:
+def load_network(name_or_path: str | Path, *, precision: str = "auto", progress: Progress | None = None) -> Network:
     """The network of a catalogue name or a weight file, with its encoder, frozen.
 
     Raises `UnknownName`, `WeightsError` and its kinds.
     """
     file = readers.load_weights(name_or_path, progress=progress)
-    return built(file, encoder_for(file.card, precision=precision, progress=progress), precision=precision)
+    return network_from(file, encoder_for(file.card, precision=precision, progress=progress), precision=precision)
 
 
 def encoder_for(card: Card, *, precision: str = "auto", progress: Progress | None = None) -> Encoder:
@@ -147,7 +147,7 @@ def encoder_for(card: Card, *, precision: str = "auto", progress: Progress | Non
     return encoder
 
 
-def built(file: Loaded, encoder: Encoder, *, precision: str = "auto") -> Network:
+def network_from(file: Loaded, encoder: Encoder, *, precision: str = "auto") -> Network:
     """The network that a card and its tensors describe, on `encoder`."""
     net = filled(lambda: untrained(encoder, file.card.network), file.tensors, where=file.card.name)
     net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -20,7 +20,7 @@ from impasto.nets.painting import MEMORY_BYTES
 from impasto.nets.protocol import Code, StyleParams
 from impasto.nets.table import Network
 from impasto.nets.windows import mirrored
-from impasto.stylizers.codes import checked, code_of, mixed, own_code
+from impasto.stylizers.codes import checked_code, code_of, mixed, own_code
 from impasto.stylizers.protocol import Mix, Step, Style, check_strength
 from impasto.stylizers.weighted import Paints, WeightedNetwork, blend
 
@@ -63,7 +63,7 @@ class Arbitrary:
         if style.trained in self.trained:
             return self.trained[style.trained]
         if style.code is not None:
-            code = checked(style.code, self.network, name=style.name)
+            code = checked_code(style.code, self.network, name=style.name)
         else:
             code = code_of(style.required_picture(by="`method=arbitrary`"), self.network, name=style.name)
         return params_of(code, self.network)

@@ -92,7 +92,7 @@ def mixed(codes: Sequence[StyleParams], weights: Sequence[float]) -> dict[str, T
     return {entry: reduce(torch.add, (code[entry] * weight for code, weight in pairs)) for entry in entries}
 
 
-def checked(code: Code, network: Network, *, name: str) -> Code:
+def checked_code(code: Code, network: Network, *, name: str) -> Code:
     """The entries of a saved style that the network needs, on its device; `OptionError` where they are missing."""
     entries: dict[str, Tensor] = {}
     for entry, needed in network.code_shapes.items():

@@ -16,7 +16,7 @@ CHUNK = 1 << 22
 """Numbers that are widened, or read from the disk, at a time."""
 
 
-class Kept(Protocol):
+class StoredVector(Protocol):
     """A vector that is remembered; nobody changes it."""
 
     @property
@@ -36,7 +36,7 @@ class InMemory:
         self.tensor = tensor
 
     def chunks(self) -> Iterator[Tensor]:
-        """See `Kept`."""
+        """See `StoredVector`."""
         for part in torch.split(self.tensor.flatten(), CHUNK):
             yield part.float() if part.dtype == torch.bfloat16 else part
 
@@ -60,7 +60,7 @@ class OnDisk:
         return self._flat.view(self._shape)
 
     def chunks(self) -> Iterator[Tensor]:
-        """See `Kept`."""
+        """See `StoredVector`."""
         for part in torch.split(self._flat, CHUNK):
             yield part.float()
             self._let_go()
@@ -70,11 +70,11 @@ class OnDisk:
             self._pages.madvise(mmap.MADV_DONTNEED)  # of a shared mapping: what was written stays in the file
 
 
-Keep = Callable[[Tensor], Kept]
+Keep = Callable[[Tensor], StoredVector]
 """How a vector is kept; it is not used otherwise any more."""
 
 
-def halved(tensor: Tensor) -> Kept:
+def halved(tensor: Tensor) -> StoredVector:
     """In memory, in bfloat16: a half of the memory, and three digits of each number."""
     return InMemory(tensor.to(torch.bfloat16))
 
@@ -91,7 +91,7 @@ class Curvature:
 
     def __init__(self, history: int, *, keep: Keep = InMemory, pyramid: Pyramid | None = None) -> None:
         self._history, self._keep, self._pyramid = history, keep, pyramid
-        self.pairs: list[tuple[Kept, Kept]] = []
+        self.pairs: list[tuple[StoredVector, StoredVector]] = []
 
     def add(self, move: Tensor, change: Tensor) -> None:
         """Remember a move and the change of the gradient, unless the loss does not curve upwards along it."""
@@ -103,22 +103,22 @@ class Curvature:
 
         The inner matrix is that of a plain step in the variables, so that the memory works on them.
         """
-        found, shares = -gradient, []
+        direction, shares = -gradient, []
         products = [_product(move, change) for move, change in self.pairs]
         for (move, change), product in zip(reversed(self.pairs), reversed(products), strict=True):
-            share = _dot(move, found) / product
-            _add(found, change, share=-share)
+            share = _dot(move, direction) / product
+            _add(direction, change, share=-share)
             shares.append(share)
-        found = self._smoothed(found)
+        direction = self._smoothed(direction)
         if self.pairs:
             change = self.pairs[-1][1]
             length = _product(change, change)
             if self._pyramid is not None and self._pyramid.levels > 1:
-                length = _dot(change, self._smoothed(change.tensor.to(found)))
-            found = found * (products[-1] / length)
+                length = _dot(change, self._smoothed(change.tensor.to(direction)))
+            direction = direction * (products[-1] / length)
         for (move, change), share, product in zip(self.pairs, reversed(shares), products, strict=True):
-            _add(found, move, share=share - _dot(change, found) / product)
-        return found
+            _add(direction, move, share=share - _dot(change, direction) / product)
+        return direction
 
     def _smoothed(self, gradient: Tensor) -> Tensor:
         return gradient if self._pyramid is None else self._pyramid.smoothed(gradient)
@@ -132,7 +132,7 @@ class Curvature:
         self.pairs = [(self._keep(move.clone()), self._keep(change.clone())) for move, change in pairs]
 
 
-def _dot(kept: Kept, other: Tensor) -> float:
+def _dot(kept: StoredVector, other: Tensor) -> float:
     """Sums of many numbers are taken part by part: one long sum in float32 would lose digits."""
     flat, start, total = other.flatten(), 0, 0.0
     for part in kept.chunks():
@@ -141,11 +141,11 @@ def _dot(kept: Kept, other: Tensor) -> float:
     return total
 
 
-def _product(one: Kept, other: Kept) -> float:
+def _product(one: StoredVector, other: StoredVector) -> float:
     return sum(float(torch.dot(a, b)) for a, b in zip(one.chunks(), other.chunks(), strict=True))
 
 
-def _add(vector: Tensor, kept: Kept, *, share: float) -> None:
+def _add(vector: Tensor, kept: StoredVector, *, share: float) -> None:
     """Add `share` times a kept vector to a contiguous vector."""
     flat, start = vector.view(-1), 0
     for part in kept.chunks():

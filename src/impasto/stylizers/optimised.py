@@ -26,7 +26,7 @@ from impasto.stylizers.footprint import Computation, Footprint
 from impasto.stylizers.minimise import Adam, Lbfgs, Minimiser, Objective, State
 from impasto.stylizers.protocol import Mix, Step, Stylizer, check_strength
 from impasto.stylizers.pyramid import Pyramid
-from impasto.stylizers.targets import checked, final_losses, objective_for
+from impasto.stylizers.targets import check_losses, final_losses, objective_for
 from impasto.stylizers.temporal import Temporal
 
 
@@ -69,7 +69,7 @@ class Optimised:
 
     def prepare(self, mix: Mix) -> Mix:
         """The mix itself, after a check of options and pictures: targets depend on the size of the canvas."""
-        checked(self.losses, self.encoder)
+        check_losses(self.losses, self.encoder)
         mix.check_no_negative(by="`method=optimise`")
         if self.options.final_steps and self.losses.style_loss not in MATCHED_LOSSES:
             raise OptionError(
@@ -122,31 +122,20 @@ class Optimised:
         for scale in range(first, len(sizes)):
             canvas = canvas if scale == 0 else enlarged(canvas, sizes[scale], start=start)
             start = start if scale + 1 < len(sizes) else None  # release memory for very large pictures
-            begin = self._begun(canvas, scale)
+            begin = self._canvas_at(canvas, scale)
             losses = final_losses(self.losses) if self.options.final_steps and scale == len(sizes) - 1 else self.losses
             way, here = self._way(sizes[scale], code, losses=losses), resized(content, sizes[scale])
             objective = self._objective(here, code, strength=strength, losses=losses, canvas=begin, way=way)
             minimiser = self._minimiser(begin, objective, coarse=coarse, keep=way.keep)
             done = 0
             if resume and scale == first:
-                done = self._restored(minimiser, resume, count=counts[scale])
+                done = _restored(minimiser, resume, count=counts[scale])
             for step in self._scale(minimiser, scale=scale, done=done, counts=counts, begin=begin):
                 yield replace(step, finish=finish)
             canvas, coarse = minimiser.best.detach(), minimiser if isinstance(minimiser, Adam) else None
             del minimiser, objective
 
-    def _restored(self, minimiser: Minimiser, resume: Paused, *, count: int) -> int:
-        """Let `minimiser` go on from `resume`; the number of the scale's `count` steps that are done."""
-        if resume.step > count:
-            raise StateError(f"the saved state is of step {resume.step}; the scale has {count}. Begin again.")
-        try:
-            minimiser.restore(resume.state)
-        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise StateError(f"the saved state is damaged ({reason}). Delete it and begin again.") from error
-        return resume.step
-
-    def _begun(self, canvas: Tensor, scale: int) -> Tensor:
+    def _canvas_at(self, canvas: Tensor, scale: int) -> Tensor:
         """The canvas that a resumed scale began with, else `canvas`."""
         resume = self.resume
         if resume is None or resume.scale != scale or resume.begin is None or resume.begin.shape != canvas.shape:
@@ -174,10 +163,12 @@ class Optimised:
                 content, mix, encoder=self.encoder, losses=losses, strength=strength, block_px=way.block_px
             )
         content = content.float()  # very large pictures are read in half precision
-        found = objective_for(content, mix, encoder=self.encoder, losses=losses, strength=strength, canvas=canvas)
+        objective = objective_for(content, mix, encoder=self.encoder, losses=losses, strength=strength, canvas=canvas)
         if self.temporal is None:
-            return found
-        return replace(found, pixels=(*found.pixels, self.temporal.term((content.shape[-2], content.shape[-1]))))
+            return objective
+        return replace(
+            objective, pixels=(*objective.pixels, self.temporal.term((content.shape[-2], content.shape[-1])))
+        )
 
     def _start(self, content: Tensor, mix: Mix, *, strength: float) -> Tensor | None:
         """The picture that painting starts from, at full size; None where the start has no detail to keep."""
@@ -250,6 +241,18 @@ class Optimised:
                 note,
                 pause=lambda index=index: Paused(scale, index, minimiser.state(), begin),  # type: ignore[misc]
             )
+
+
+def _restored(minimiser: Minimiser, resume: Paused, *, count: int) -> int:
+    """Let `minimiser` go on from `resume`; the number of the scale's `count` steps that are done."""
+    if resume.step > count:
+        raise StateError(f"the saved state is of step {resume.step}; the scale has {count}. Begin again.")
+    try:
+        minimiser.restore(resume.state)
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise StateError(f"the saved state is damaged ({reason}). Delete it and begin again.") from error
+    return resume.step
 
 
 def _with_chroma(image: Tensor, *, mix: Mix, strength: float) -> Tensor:

@@ -31,7 +31,7 @@ net of fine lines all over, since the first layers ask for the grain of the styl
 FLOOR = 0.05  # a layer of the content that is this near to the style already is not magnified further
 
 
-def checked(losses: LossOptions, encoder: Encoder) -> None:
+def check_losses(losses: LossOptions, encoder: Encoder) -> None:
     """Raise where options name a layer or loss that there is not, or give too few or many layer weights."""
     encoder.smallest_px([*losses.content_layers, *losses.style_layers])
     style_loss(losses.style_loss)

@@ -24,7 +24,7 @@ from impasto.training.distil import Distillation, Teacher
 from impasto.training.distill_batches import DistillBatches
 from impasto.training.fast_networks import (
     card_of,
-    halved,
+    half_precision,
     init_palette,
     numbers_of,
     style_weights,
@@ -76,7 +76,7 @@ def prepare_distil(
         batches=batches,
         fitting=fitting,
         metadata=metadata,
-        export=lambda tensors: (halved(tensors), card),
+        export=lambda tensors: (half_precision(tensors), card),
         frozen=(encoder.net,),
         datasets=(batches.contents, *results),
     )

@@ -125,6 +125,6 @@ def card_of(
     )
 
 
-def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def half_precision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Convolutions in half precision; the few norm parameters unchanged."""
     return {key: value.half() if value.ndim == 4 else value for key, value in tensors.items()}

@@ -28,7 +28,7 @@ from impasto.training.data import Crops, centre_crop
 from impasto.training.fast import StyleBatches, TrainedStyles, targets_of
 from impasto.training.fast_networks import (
     card_of,
-    halved,
+    half_precision,
     init_palette,
     numbers_of,
     style_weights,
@@ -60,7 +60,7 @@ def prepare_fast(
     network: Residual | None = None,
     contents: Sequence[sources.Named] | None = None,
 ) -> Run[TrainedStyles]:
-    """The training of a network (Johnson et al. 2016; Dumoulin et al. 2017); `network` and `contents` replace theirs."""
+    """The training of a fast network; `network` and `contents` replace those of the options."""
     fitting = resolved(fitting)
     check_objective(options)
     styles = styles_in(options.styles)
@@ -87,7 +87,7 @@ def prepare_fast(
         batches=_batches(dataset, options, fitting=fitting, weights=weights),
         fitting=fitting,
         metadata=metadata,
-        export=lambda tensors: (halved(tensors), card),
+        export=lambda tensors: (half_precision(tensors), card),
         frozen=(encoder.net,),
         datasets=(dataset,),
     )

@@ -26,7 +26,7 @@ from impasto.nets.residual import Residual
 from impasto.training import sources
 from impasto.training.data import NEVER
 from impasto.training.fast import StyledContents, TrainedStyles
-from impasto.training.fast_networks import card_of, halved
+from impasto.training.fast_networks import card_of, half_precision
 from impasto.training.fast_run import StylePicture, prepare_fast, style_pixels
 from impasto.training.fit import CHECKPOINT, Progress, averaged
 from impasto.training.run import Run
@@ -44,8 +44,7 @@ def train_style(
 
     Training starts with the network's most similar style, or with the style that an arbitrary network predicts. It
     changes norm parameters only, so that the result blends with the network's own styles in one pass; `whole_steps`
-    more steps change the whole network. Stopping, resuming and errors are as for `prepare_fast`, with `WeightsError` for
-    a network of another kind.
+    more steps change the whole network. It resumes like any training; `WeightsError` for a network of another kind.
     """
     run = begin(picture, options, fitting=fitting)
     for key, parameter in run.task.network.named_parameters():
@@ -88,7 +87,7 @@ def begin(picture: Path, options: NewStyleOptions, *, fitting: FastFitOptions) -
 
     def export(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], Card]:
         if options.whole_steps:
-            return halved(tensors), card
+            return half_precision(tensors), card
         # The convolutions stay equal to the last bit, so that the style blends with those of its network.
         return {key: value if is_style_param(key) else base.tensors[key] for key, value in tensors.items()}, card
 
@@ -100,7 +99,7 @@ def _base(options: NewStyleOptions, picture: Path) -> Loaded:
     base = readers.load_weights(options.network)
     if base.card.network.get("architecture") != "predicted":
         return base
-    network = nets.built(base, nets.encoder_for(base.card, precision="float32"), precision="float32")
+    network = nets.network_from(base, nets.encoder_for(base.card, precision="float32"), precision="float32")
     net = network.net
     assert isinstance(net, Predicted)
     pixels = style_pixels(StylePicture(picture, picture.stem), options.style_px or FastTrainOptions().style_px)

@@ -50,15 +50,17 @@ def _read(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
     modules = _modules(contents)
     network = _network(modules, where=origin.file_name)
     convs, norms = _convs(modules), _norms(modules)
-    found: dict[str, Tensor] = {}
+    tensors_by_key: dict[str, Tensor] = {}
     for layer, conv in zip(_layers(network["blocks"]), convs, strict=True):
         weight = conv.tensors["weight"]
         sides = (int(conv.numbers["kH"]), int(conv.numbers["kW"]))
-        found[f"{layer}.conv.weight"] = weight.view(len(weight), -1, *sides) if weight.ndim == 2 else weight
-        found[f"{layer}.conv.bias"] = conv.tensors.get("bias", torch.zeros(int(conv.numbers["nOutputPlane"])))
+        tensors_by_key[f"{layer}.conv.weight"] = weight.view(len(weight), -1, *sides) if weight.ndim == 2 else weight
+        tensors_by_key[f"{layer}.conv.bias"] = conv.tensors.get("bias", torch.zeros(int(conv.numbers["nOutputPlane"])))
     for layer, norm in zip(_layers(network["blocks"]), norms, strict=False):  # the last layer has none
-        found |= {f"{layer}.norm.{part}": value for part, value in _norm_tensors(norm).items()}
-    tensors = {key: own_copy(value.float(), key=key, file_name=origin.file_name) for key, value in found.items()}
+        tensors_by_key |= {f"{layer}.norm.{part}": value for part, value in _norm_tensors(norm).items()}
+    tensors = {
+        key: own_copy(value.float(), key=key, file_name=origin.file_name) for key, value in tensors_by_key.items()
+    }
     return tensors, origin.card(kind=FAST, network=network, preprocess="caffe-bgr", notes="A trained style.")
 
 

@@ -69,9 +69,9 @@ class _Reader:
         }
         if kind not in simple and kind not in (_TABLE, _OBJECT, *_FUNCTIONS):
             raise _Damaged(f"there is no object of kind {kind}")
-        found = simple[kind]() if kind in simple else self._numbered(kind)
+        value = simple[kind]() if kind in simple else self._numbered(kind)
         self._depth -= 1
-        return found
+        return value
 
     def _numbered(self, kind: int) -> Any:
         number = self._int()
