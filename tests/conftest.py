@@ -25,6 +25,7 @@ from impasto.nets import fast as fast_nets
 from impasto.nets import layers, residual
 from impasto.nets import table as networks
 from impasto.nets.codes import code_from
+from impasto.nets.layers import Conv
 from impasto.nets.moments import moments
 from impasto.nets.predicted import EqualizedLinear, Predicted
 from impasto.weights.card import Card, save
@@ -287,7 +288,7 @@ def _give_contrast(net: Any, encoder: Encoder) -> None:
             if isinstance(part, EqualizedLinear):
                 torch.nn.init.normal_(part.weight)
         return
-    last = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d) and m.out_channels == 3][-1]
+    last = [m for m in net.modules() if isinstance(m, Conv) and len(m.weight) == 3][-1]
     mean, std = (value.flatten() for value in moments(net(image, code))[0])
     last.weight.mul_((0.2 / std)[:, None, None, None])
     last.bias.copy_((last.bias - mean) * 0.2 / std + 0.5)
