@@ -11,7 +11,6 @@ from torch import Tensor
 
 from impasto.analysis import axes
 from impasto.analysis import reconstruct as rebuilding
-from impasto.analysis.encoder_view import encoder_of, view_pixels
 from impasto.analysis.runs import RunEvent, run_all
 from impasto.analysis.style_sheet import style_sheet, style_table
 from impasto.analysis.sweep import Painter, PaintRun, paint_runs
@@ -247,8 +246,10 @@ def reconstruct(
     """
     through, options = through or EncoderViewOptions(), options or RebuildOptions()
     target = RebuildTarget(content_layer=content_layer, style_layer=tuple(style_layers))
-    encoder = encoder_of(through, precision=options.precision)
-    steps = rebuilding.rebuilt(view_pixels(picture_from(picture), through), target, encoder=encoder, options=options)
+    encoder = rebuilding.encoder_of(through, precision=options.precision)
+    steps = rebuilding.rebuilt(
+        rebuilding.view_pixels(picture_from(picture), through), target, encoder=encoder, options=options
+    )
     return Painting(_last(steps).picture())
 
 

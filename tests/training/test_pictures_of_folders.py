@@ -11,7 +11,7 @@ from PIL import Image
 from impasto.core.errors import DataError
 from impasto.training import pictures
 from impasto.training.data import Crops
-from impasto.training.labels import labelled_set
+from impasto.training.image_dataset import labelled_set
 from impasto.training.pictures import Listed, listed
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}

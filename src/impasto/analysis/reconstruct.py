@@ -12,9 +12,12 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from impasto.config.analysis import RebuildOptions, RebuildTarget
+from impasto.config.analysis import EncoderViewOptions, RebuildOptions, RebuildTarget
 from impasto.core.errors import ImageTooSmall, OptionError
-from impasto.encoders.table import Encoder
+from impasto.encoders.table import Encoder, Progress, load_encoder
+from impasto.image.files import Picture
+from impasto.image.pixels import over_white
+from impasto.image.resize import fit, resized
 from impasto.losses.smoothness import total_variation
 from impasto.losses.table import CONTENT_LOSSES, StyleLoss
 from impasto.objective.perceptual import ContentTerm, Perceptual, PixelTerm, StyleTerm, out_of_range
@@ -107,3 +110,14 @@ def objective_for(picture: Tensor, target: RebuildTarget, *, encoder: Encoder, o
     if options.tv_weight > 0:
         pixels.append(PixelTerm("tv", options.tv_weight, total_variation))
     return Perceptual(encoder, content, style, tuple(pixels))
+
+
+def encoder_of(view: EncoderViewOptions, *, precision: str = "float32", progress: Progress | None = None) -> Encoder:
+    """Load the encoder that the options name; downloads its weights if they are not in the cache."""
+    return load_encoder(view.encoder, pooling=view.pooling, precision=precision, progress=progress)
+
+
+def view_pixels(picture: Picture, view: EncoderViewOptions) -> Tensor:
+    """The picture as `(1, 3, h, w)` in `[0, 1]`, over white where transparent, resized to the size in the options."""
+    size = fit(picture.size_hw, long_side_px=view.size) if view.size else picture.size_hw
+    return resized(over_white(picture.pixels, picture.alpha), size)

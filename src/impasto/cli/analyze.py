@@ -176,7 +176,7 @@ class _Analysis:
         film: Path | None = None,
     ) -> _Analysis:
         """Check the outputs, read the picture, load the encoder."""
-        from impasto.analysis.encoder_view import encoder_of, view_pixels
+        from impasto.analysis.reconstruct import encoder_of, view_pixels
         from impasto.cli import processor
         from impasto.image import files
 

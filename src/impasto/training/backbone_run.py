@@ -18,7 +18,7 @@ from impasto.image.pixels import PREPROCESS
 from impasto.training import backbone, measures
 from impasto.training.data import NEVER, Crops
 from impasto.training.fit import resolved
-from impasto.training.labels import LabelledSet, labelled_set
+from impasto.training.image_dataset import LabelledSet, labelled_set
 from impasto.training.pictures import Listed, listed
 from impasto.training.run import Run, training_metadata, with_epochs
 from impasto.weights.card import Card

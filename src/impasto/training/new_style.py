@@ -29,8 +29,7 @@ from impasto.training.fast import StyledContents, TrainedStyles
 from impasto.training.fast_networks import card_of, half_precision
 from impasto.training.fast_run import StylePicture, prepare_fast, style_pixels
 from impasto.training.fit import CHECKPOINT, Progress, averaged
-from impasto.training.run import Run
-from impasto.training.run_config import lock_run_config
+from impasto.training.run import Run, lock_run_config
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, fill
 
