@@ -20,7 +20,7 @@ from impasto.cli.flags import with_flags
 
 SHOWN_AFTER_S = 1.0  # quicker work shows no bar
 BAR_WIDTH, PERCENT_WIDTH, GAPS = 20, 4, 3  # characters
-LINE_EVERY_S = 30.0  # where there is no terminal
+LINE_EVERY_S = 30.0  # without a terminal
 TICK_S = 0.5
 
 
@@ -161,7 +161,7 @@ def as_size(size_bytes: float | None) -> str:
 
 
 def fetched(bar: Bar, name: str) -> Callable[[int, int | None], None]:
-    """What a download reports to."""
+    """The progress callback of a download."""
 
     def show(here: int, whole: int | None) -> None:
         bar.show(here, whole or 0, f"fetching {name}: {as_size(here)} of {as_size(whole)}")

@@ -82,7 +82,7 @@ def batch(
 
 
 def _places(options: BatchOptions, console: ConsoleOptions, *, device: str) -> list[Slot]:
-    """Where the workers of this machine compute; on Ray, what each actor takes."""
+    """The places of this machine's workers; on Ray, the resources of each actor."""
     import torch
 
     from impasto.jobs import slots
@@ -114,7 +114,7 @@ def _jobs(mix: MixFlags, *, output: Path, folder: FolderOptions, look: LookOptio
 
 
 def _painted(work: Batch, places: list[Slot], *, console: ConsoleOptions, bar: Bar) -> int:
-    """Paint what is left, show it and write the report; the exit code."""
+    """Paint the remaining pictures, show them and write the report; the exit code."""
     from impasto.jobs.batch import counts
     from impasto.jobs.page import PAGE, write_page
 
@@ -145,7 +145,7 @@ def _painted(work: Batch, places: list[Slot], *, console: ConsoleOptions, bar: B
 
 
 def _outcomes(work: Batch, places: list[Slot]) -> Generator[Outcome, None, None]:
-    """What becomes of each task."""
+    """The outcome of each task."""
     from impasto.jobs.batch import paint
 
     if not work.tasks:

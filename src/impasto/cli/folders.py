@@ -41,7 +41,7 @@ class FolderRun:
     """The items of one command.
 
     `several` says that more than one picture was asked for, also where a folder holds one only: then an item that
-    fails is reported and the next one begun. Wrong options end the command.
+    fails is reported and the next one started. Wrong options end the command.
     """
 
     def __init__(

@@ -139,12 +139,12 @@ def check_apart(path: Path, inputs: Set[Identity]) -> None:
 
 
 def identities(paths: Iterable[str | Path]) -> set[Identity]:
-    """What the files among `paths` are known by, whatever their names."""
+    """The identities of the files among `paths`, whatever their names."""
     return {identity for path in paths if (identity := _identity(Path(path))) is not None}
 
 
 def _identity(path: Path) -> Identity | None:
-    """What two names of one file have in common; None where there is no file."""
+    """Equal for two names of one file; None if there is no file."""
     try:
         status = path.stat()
     except OSError:

@@ -146,7 +146,7 @@ def _place_of_unfinished(output: Path, inputs: Iterable[str]) -> Path:
 
 
 class _Extras:
-    """The files that are written beside the picture. One that fails is reported, and painting goes on."""
+    """The files that are written beside the picture. If one fails, it is reported and painting continues."""
 
     def __init__(self, session: Session, output: Path, *, options: OutputOptions, bar: Bar) -> None:
         self._session, self._output, self._options, self._bar = session, output, options, bar
@@ -194,7 +194,7 @@ class _Extras:
 
 @dataclass(frozen=True)
 class Place:
-    """The place of a picture among those of a command: number `number`, from 0, of `count`."""
+    """The place of a picture among the pictures of a command: number `number`, from 0, of `count`."""
 
     number: int
     count: int

@@ -1,7 +1,7 @@
 """Every error that impasto raises on purpose.
 
-The message says what was found, what was needed and what to do, on one line: the command line prints it and exits with
-`exit_code`. Options are named as Python has them, in backquotes: `size`, `method=optimise`; the command line renders
+The message states the value found, the requirement and the remedy, on one line: the command line prints it and exits
+with `exit_code`. Options are named as Python has them, in backquotes: `size`, `method=optimise`; the command line renders
 them as flags. Backquotes around a single word are for nothing else.
 """
 
@@ -49,7 +49,7 @@ class ImageUnwritable(ImageError):
 
 
 class ImageTooSmall(ImageError):
-    """The picture has too few pixels for what is asked."""
+    """The picture has too few pixels."""
 
 
 class ImageTooLarge(ImageError):
@@ -61,7 +61,7 @@ class WeightsError(ImpastoError):
 
 
 class WeightsMismatch(WeightsError):
-    """Keys or shapes differ from those of the network; the message lists every difference."""
+    """Keys or shapes differ from the network's; the message lists every difference."""
 
 
 class ChecksumMismatch(WeightsError):
@@ -69,7 +69,7 @@ class ChecksumMismatch(WeightsError):
 
 
 class DownloadFailed(WeightsError):
-    """The server did not deliver; what was received is kept for the next try."""
+    """The server did not deliver; received bytes are kept for the next attempt."""
 
 
 class MissingExtra(ImpastoError):
@@ -85,7 +85,7 @@ class NotFinite(ImpastoError):
 
 
 class StateError(ImpastoError):
-    """A saved state, checkpoint or recipe that does not fit what is asked."""
+    """A saved state, checkpoint or recipe that does not fit the request."""
 
 
 class BatchError(ImpastoError):

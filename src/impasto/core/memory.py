@@ -20,7 +20,7 @@ _GROUP = Path("/sys/fs/cgroup")
 def available_bytes() -> int | None:
     """Memory that this process can still take without swapping; None where the system does not say.
 
-    The less of what Linux counts as available and of what the limit of a container leaves.
+    The minimum of the memory that Linux reports as available and the rest of a container's limit.
     """
     try:
         rows = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines() if ":" in line)

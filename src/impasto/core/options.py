@@ -39,7 +39,7 @@ class Range:
     high: float | None = None
 
     def check(self, name: str, value: float) -> None:
-        """Raise `OptionError` when `value` lies outside or is no number."""
+        """Raise `OptionError` if `value` lies outside or is not a number."""
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise OptionError(f"{name} is {value!r}; a number is needed.")
         if isinstance(value, int) and value.bit_length() > sys.float_info.max_exp:

@@ -64,7 +64,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file's bytes, read in pieces; of a folder, that of its files' names and digests."""
+    """Hex digest of a file's bytes, read in pieces; of a folder, the digest of its files' names and digests."""
     if path.is_dir():
         lines = (f"{file.name} {sha256_of(file)}" for file in sorted(path.iterdir()) if file.is_file())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()

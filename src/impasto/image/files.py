@@ -185,7 +185,7 @@ def _encoded(kind: Format, image: Image.Image, *, settings: dict[str, Any]) -> m
     """The bytes of an 8-bit file by Pillow."""
     buffer = io.BytesIO()
     if image.width * image.height > LARGE_PX:
-        settings.pop("optimize", None)  # it would hold the whole file in memory once more
+        settings.pop("optimize", None)  # needs the memory of the whole file a second time
     image.save(buffer, format=kind.name, **settings)
     return buffer.getbuffer()
 

@@ -1,4 +1,4 @@
-"""The picture formats: their suffixes, and what each can hold."""
+"""The picture formats: their suffixes and capabilities."""
 
 from __future__ import annotations
 

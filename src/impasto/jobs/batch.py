@@ -98,9 +98,9 @@ def planned(
 
 
 def paint(batch: Batch, slots: Sequence[Slot]) -> Generator[Outcome, None, None]:
-    """Paint what is left with a worker process in each of `slots`; yields what came of each task.
+    """Paint the remaining tasks with a worker process in each of `slots`; yields the outcome of each.
 
-    Close the iterator to stop: what is finished is kept, and the next run of the same batch goes on.
+    Close the iterator to stop: finished pictures are kept, and the next run of the same batch continues.
     """
     store = batch.store
     clear_staging(store)

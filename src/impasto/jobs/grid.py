@@ -27,7 +27,7 @@ class Experiment:
     """One training of a sweep.
 
     `head` is the heading of its column: the name, or the number in a grid. `folder` is the name of its folder,
-    `settings` are its own options by field name, without those of the table `[base]`.
+    `settings` are its own options by field name, without the table `[base]`.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Experiment:
 
 
 def experiments(path: Path) -> list[Experiment]:
-    """The experiments of a TOML file: those of its grid, then its runs, in the order of the file.
+    """The experiments of a TOML file: its grid, then its runs, in the order of the file.
 
     `[base]` has options of all experiments, named like the flags of `impasto train fast`; `[grid]` has lists of values,
     whose combinations are an experiment each; each of `[[runs]]` has a name and its own options. Paths are relative to

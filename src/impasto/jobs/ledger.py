@@ -1,4 +1,4 @@
-"""The ledger of a batch: what is done, by shard, in the hidden folder of its outputs."""
+"""The ledger of a batch: outcomes by shard, in the hidden folder of its outputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EVERY_S = 1.0
 
 
 class ShardLedger:
-    """The outcomes of one shard, in a file of their own, which one process writes; `again` reads what is in it."""
+    """The outcomes of one shard in its own file, which one process writes; `again` reads an existing file."""
 
     def __init__(self, store: Store, name: str, *, again: bool = False) -> None:
         self._store, self._name, self._written = store, f"{FOLDER}/{name}.jsonl", 0.0

@@ -39,7 +39,7 @@ class Sample:
 
 
 def write_page(batch: Batch, outcomes: Sequence[Outcome], *, seconds: float, workers: int) -> dict[str, Any]:
-    """Write `batch.html` and `batch.json` into the outputs; the data. `outcomes` are those of this run.
+    """Write `batch.html` and `batch.json` into the outputs; the data. `outcomes` are the outcomes of this run.
 
     Counts are of all runs, times of this one.
     """

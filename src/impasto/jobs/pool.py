@@ -131,7 +131,7 @@ class Pool:
         self._workers[self._workers.index(dead)] = self._started(dead.slot)
 
     def _feed(self, each: _Worker) -> None:
-        """Hand out what the worker has room for. Suspects get a worker of their own."""
+        """Send the worker as many tasks as it has room for. Suspects get a worker to themselves."""
         while each.ready and each.waiting < AHEAD and not each.alone:
             if self._suspects:
                 if each.flights:

@@ -40,9 +40,9 @@ def sharded(tasks: Sequence[Task], *, run: str, size: int, taken: Collection[str
 def painted_shards(
     shards: Sequence[Shard], pool: Pool, *, store: Store, staged: Path, again: bool = False
 ) -> Generator[Outcome, None, None]:
-    """Paint the shards and keep their ledgers; yields every outcome, those of a tar file when it is written.
+    """Paint the shards and keep their ledgers; yields every outcome; with tar files, when its file is written.
 
-    `again` says that the same shards may have been begun before: what their ledgers have is not painted again. The
+    `again` says that the shards may have been started before: outcomes in their ledgers are not painted again. The
     pictures for tar files are those that the pool writes into `staged`.
     """
     books, waiting = dict[str, ShardLedger](), dict[str, list[Outcome]]()

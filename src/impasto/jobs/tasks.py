@@ -1,4 +1,4 @@
-"""What a batch does: its pictures, their styles, and what came of each."""
+"""The tasks of a batch: pictures, styles, and outcomes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class MixOfStyles:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a worker needs besides its tasks. `outputs` is the folder or URL where pictures go."""
+    """The inputs of a worker besides its tasks. `outputs` is the folder or URL where pictures go."""
 
     mixes: Mapping[str, MixOfStyles]
     outputs: str
@@ -50,9 +50,9 @@ class Spec:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a task; a line of the ledger.
+    """The outcome of a task; a line of the ledger.
 
-    `seconds` are those of reading, painting and writing; `shard` is the tar file that the output is in.
+    `seconds` are the times of reading, painting and writing; `shard` is the tar file that the output is in.
     """
 
     key: str

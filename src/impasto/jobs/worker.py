@@ -25,7 +25,7 @@ FATAL_ERRORS = (OptionError, WeightsError)
 
 
 def work(connection: Connection, spec: Spec, *, slot: Slot) -> None:
-    """Paint what comes through `connection`, until it is closed.
+    """Paint the tasks that come through `connection`, until it is closed.
 
     Ctrl-C in the terminal is for the driver, which ends its workers.
     """

@@ -63,7 +63,7 @@ class LoadedNetwork:
     def stylizer(
         self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None
     ) -> Stylizer[Any]:
-        """One pass of the network; there is no state to resume."""
+        """One pass of the network; there is nothing to resume."""
         return self._stylizer(job)
 
     def within_seconds(self, job: Job, content: Tensor, *, mix: Mix) -> Job:
@@ -102,7 +102,7 @@ class ArbitraryStyle:
                 check_code_style(style, job)
 
     def weights_of(self, job: Job, styles: Sequence[ResolvedStyle]) -> tuple[str, ...]:
-        """The network, and those of the trained styles."""
+        """The network, and the networks of the trained styles."""
         return (job.arbitrary.network, *trained_weights(styles))
 
     def with_weights(self, job: Job, weights: str) -> Job:

@@ -55,7 +55,7 @@ class LoadedStyles:
     def stylizer(
         self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None
     ) -> Stylizer[Any]:
-        """One pass of each network, or of their blend; there is no state to resume."""
+        """One pass of each network, or of their blend; there is nothing to resume."""
         return Fast(self.networks, room_bytes(job), SeededNoise(job.fast.noise_seed))
 
     def within_seconds(self, job: Job, content: Tensor, *, mix: Mix) -> Job:

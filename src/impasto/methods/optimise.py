@@ -116,7 +116,7 @@ class Optimise:
     groups: Final[tuple[str, ...]] = ("losses", "optimise")
     gradual: Final = True
     encodes: Final = False
-    style_short_side_px: Final = 256  # more than any encoder needs; `stylizers.targets.at_scale` goes on from here
+    style_short_side_px: Final = 256  # more than any encoder needs; resized further by `stylizers.targets.at_scale`
 
     def check_styles(self, job: Job, styles: Sequence[ResolvedStyle]) -> None:
         """Raise `OptionError` unless every style is a picture."""

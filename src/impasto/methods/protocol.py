@@ -58,7 +58,7 @@ class LoadedMethod(Protocol):
         ...
 
     def least_bytes(self, job: Job, size_hw: SizeHW) -> int:
-        """About the memory below which an output of `size_hw` cannot be painted, that of the program included."""
+        """An estimate of the memory needed for an output of `size_hw`, including the program itself."""
         ...
 
     def work(self, job: Job, size_hw: SizeHW) -> Work:

@@ -42,7 +42,7 @@ def load_trained(
     device: torch.device | None = None,
     progress: Progress | None = None,
 ) -> dict[str, FastNetwork]:
-    """A network of one style by each style's text; those of one file share its convolutions.
+    """A network of one style by each style's text; networks from one file share its convolutions.
 
     Raises `WeightsError` and its kinds, and `OptionError` for a network that turns out to have several styles.
     """

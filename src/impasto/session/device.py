@@ -10,7 +10,7 @@ from impasto.core.errors import OptionError
 def painting_device(name: str) -> torch.device:
     """The device by the name in `PaintOptions`; "auto" is CUDA where PyTorch sees it, else the CPU.
 
-    Raises `OptionError` where there is no such device.
+    Raises `OptionError` if the device does not exist.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

@@ -173,7 +173,7 @@ def _picture_style(
 def style_pixels(
     picture: Picture, source: StyleSource, *, output_hw: SizeHW, short_side_px: int, enlarge: bool = False
 ) -> Tensor:
-    """A style picture over white, for what is transparent has no style, at the size of `style_size`."""
+    """A style picture composited over white, at the size of `style_size`."""
     _check_side(picture, f"the style {Path(source.source).name}")
     pixels = over_white(picture.pixels, picture.alpha)
     size = style_size(picture.size_hw, output_hw, scale=source.scale, short_side_px=short_side_px, enlarge=enlarge)
@@ -185,7 +185,7 @@ def style_size(
 ) -> SizeHW:
     """The size at which a style picture of `size_hw` is kept; nothing looks at more.
 
-    The long side is that of the output times `scale`, unless the short side would then fall below `short_side_px`.
+    The long side is the output's times `scale`, unless the short side would then fall below `short_side_px`.
     It is not enlarged, which would add no detail, unless `enlarge` and the scale is above 1: an encoder then sees
     larger strokes, by that factor, however small the picture is.
     """
@@ -200,7 +200,7 @@ def style_size(
 
 
 def cover_of(sources: Sequence[StyleSource], masks: Sequence[Tensor]) -> Tensor | None:
-    """The union of `masks`; None where there are none, or where one of the styles paints what the others leave."""
+    """The union of `masks`; None without masks, or if a style paints the rest (`mask=rest`)."""
     if not masks or any(source.paints_rest for source in sources):
         return None
     return torch.cat(list(masks)).amax(dim=0, keepdim=True)

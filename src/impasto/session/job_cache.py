@@ -26,7 +26,7 @@ class JobCache:
 
     Weights and, with `content`, the content are those of the last job, since a batch changes them last. With `codes`,
     a style picture whose code does not depend on the content is read once for all outputs of one size: stylizers are
-    given the code instead. Codes are kept up to `codes_bytes`; what is above is computed anew each time.
+    given the code instead. Codes are kept up to `codes_bytes`; further ones are computed again each time.
     """
 
     def __init__(self, *, content: bool = True, codes: bool = False, codes_bytes: int = CODES_BYTES) -> None:
@@ -51,7 +51,7 @@ class JobCache:
         return kept[1]
 
     def content(self, job: Job, read: Callable[[], Picture]) -> Picture:
-        """The content of `job` at the output's size, from `read` where it is not that of the last job."""
+        """The content of `job` at the output's size, from `read` unless it is the content of the last job."""
         key = (job.content, _stamp(job.content), job.size, job.paint.alpha)
         if not self._wants_content:
             return read()
@@ -96,7 +96,7 @@ class JobCache:
 
 
 def _stamp(name: str) -> tuple[int, int] | None:
-    """Changes when a file does; None for what is not a file."""
+    """A value that changes with the file; None if there is no file."""
     try:
         stat = Path(name).expanduser().stat()
     except (OSError, ValueError, RuntimeError):

@@ -117,8 +117,8 @@ def open_session(
     """Read the pictures of a job, or of one that is planned already, and load its weights.
 
     `output` is where the picture will lie: paths in its recipe are relative to that folder, and `resume` looks for the
-    state of a stopped painting beside it. `force` paints what is not estimated to fit into memory. `cache`, one for all
-    jobs of a batch, keeps what the next one needs again.
+    state of a stopped painting beside it. `force` paints even if the memory estimate exceeds what is free. `cache`,
+    one for all jobs of a batch, keeps weights and codes for the next one.
     Raises `ImageError`, `WeightsError`, `OptionError`, `StateError`.
     """
     plan = job if isinstance(job, Plan) else plan_job(job)

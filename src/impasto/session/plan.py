@@ -68,7 +68,7 @@ class Plan:
         return dataclasses.replace(self, job=job, styles=styles)
 
     def seeded(self, seed: int) -> Plan:
-        """The plan with another seed, that of the first canvas or of the noise, whichever its method uses."""
+        """The plan with another seed: of the first canvas or of the noise, depending on its method."""
         group, name = ("optimise", "seed") if self.method.gradual else ("fast", "noise_seed")
         options = dataclasses.replace(getattr(self.job, group), **{name: seed})
         job: Job = dataclasses.replace(self.job, **{group: options})
@@ -121,7 +121,7 @@ def _with_weights_file(job: Job, method: Method) -> Job:
 
 
 def _check_rest(job: Job) -> None:
-    """Raise `OptionError` where several styles paint what the others leave, or the others have no masks."""
+    """Raise `OptionError` if several styles have `mask=rest`, or if the others have no masks."""
     count = sum(style.paints_rest for style in job.styles)
     given = sum(style.mask_file is not None for style in job.styles)
     if count and (count > 1 or not 0 < given == len(job.styles) - 1):

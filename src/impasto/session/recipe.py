@@ -34,7 +34,7 @@ WRITTEN = ("bits", "quality", "strip")  # options that change the file
 class Recipe:
     """A job and the circumstances that decide its result.
 
-    The job's method is spelt out, so that a later default does not change what is made again.
+    The job's method is spelt out, so that later defaults do not affect `redo`.
     `inputs` maps each input file to its sha256; paths in `job` and `inputs` are relative to the output's folder.
     """
 
@@ -83,7 +83,7 @@ class Recipe:
         return dataclasses.replace(self, job=_with_files(self.job, names), inputs=inputs)
 
     def with_content(self, name: str) -> Recipe:
-        """The recipe with its content under another name: that of the picture that a temporary copy is of."""
+        """The recipe with another name for its content: the original's, if a temporary copy was painted."""
         old = self.job.content
         inputs = {name if each == old else each: digest for each, digest in self.inputs.items()}
         return dataclasses.replace(self, job=dataclasses.replace(self.job, content=name), inputs=inputs)
@@ -95,7 +95,7 @@ class Recipe:
 
     @property
     def painted_with(self) -> dict[str, Any]:
-        """The circumstances of painting, without those of writing the file."""
+        """The circumstances of painting, without the options of the file."""
         return {name: value for name, value in self.made_with.items() if name not in WRITTEN}
 
     def output_options(self, given: OutputOptions) -> OutputOptions:
@@ -185,7 +185,7 @@ def relative_to(folder: Path, path: Path) -> str:
 
 
 def _renamed(job: Job, files: Collection[str], *, path: Callable[[str], str]) -> dict[str, str]:
-    """The new name of each of the job's `files`; that of weights keeps the look of a path."""
+    """The new name of each of the job's `files`; names of weights still look like a path."""
     weights = METHODS[job.paint.method].weights_of(job, ())
     names = {name: as_path(path(name)) if name in weights else path(name) for name in files}
     start = job.optimise.init_picture
@@ -195,7 +195,7 @@ def _renamed(job: Job, files: Collection[str], *, path: Callable[[str], str]) ->
 
 
 def _with_files(job: Job, names: Mapping[str, str]) -> Job:
-    """The job with its files named anew; what is not in `names` is found by name and stays."""
+    """The job with its files renamed; styles and weights that are not in `names` are found by name and stay."""
 
     def source(text: str) -> str:
         if text in names:

@@ -61,7 +61,7 @@ def _source(source: str, weight: float, *, scale: float, mask: Path | None) -> S
 
 
 def with_given(options: O, **values: Any) -> O:
-    """The options with those of `values` that are not None."""
+    """The options, with the entries of `values` that are not None."""
     return type(options)(**{**_values(options), **{name: value for name, value in values.items() if value is not None}})
 
 

@@ -1,4 +1,4 @@
-"""The trained styles on this machine, and what a style's text stands for: decided here, once."""
+"""The trained styles on this machine, and the classification of a style's text, which happens once, here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StyleCatalogue:
 
     @cached_property
     def networks(self) -> Mapping[str, tuple[str, ...]]:
-        """The styles of each fast network by its name: those of the catalogue, and those that were imported.
+        """The styles of each fast network of the catalogue, and of each imported one, by its name.
 
         A network of one style has its own name for it, where its card has no other; so has one that is not here yet.
         """

@@ -1,4 +1,4 @@
-"""Our own weight files: safetensors whose metadata carries a card, which says what the tensors are."""
+"""Our own weight files: safetensors with a card in the metadata, which describes the tensors."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Download:
                 return self._settled(url)
             except ChecksumMismatch:
                 if not continued:
-                    raise  # else the beginning, from an earlier call or another server, may be what is wrong: once more
+                    raise  # else the part of an earlier call or another server may be wrong: retry
 
     def _settled(self, url: str) -> str:
         """Verify the received file and move it into place."""

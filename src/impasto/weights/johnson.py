@@ -1,6 +1,6 @@
 """Readers of networks of one trained style (Johnson et al. 2016, arXiv 1603.08155), as six projects write them.
 
-All have three layers down, five residual blocks and three layers up. Our keys are those of `nets.residual`:
+All have three layers down, five residual blocks and three layers up. Our keys are the keys of `nets.residual`:
 `down.0.conv.weight`, `blocks.4.two.norm.bias`, `up.1.conv.weight`, `last.conv.bias`. Widths come from the tensors.
 """
 
@@ -22,7 +22,7 @@ from impasto.weights.checkpoint_format import CheckpointFormat, Origin, own_copy
 from impasto.weights.containers import Contents
 
 BLOCKS, OUTER_PX = 5, 9
-_PUBLISHED = (32, 64, 128)  # widths, for what the tensors leave open
+_PUBLISHED = (32, 64, 128)  # default widths, for missing tensors
 _KNOWN = 0.5  # the part of its keys that a file must have to be taken for one with some missing
 
 RESNEXT = "ResidualBlock.0.conv3.conv_layer.weight"
@@ -84,7 +84,7 @@ class Layout:
         return dict(zip(self.ordered, sorted_by_number(tensors), strict=True))
 
     def _own(self, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
-        """The tensors once each, without what is left aside."""
+        """Each tensor once, without the ignored ones."""
         unique: dict[str, Tensor] = {}
         for key, tensor in tensors.items():
             first = _first_copy(key, self.twins)

@@ -18,7 +18,7 @@ _GRAPH, _INITIALISER, _EXTERNAL = 7, 5, 1
 
 
 def parsed_model(path: Path, head: bytes) -> Message | None:
-    """The model in a file; None for a file that is no ONNX model. The first field of one is its version."""
+    """The model in a file; None for a file of another kind. The first field of a model is its version."""
     if head[:1] != b"\x08" or not 0 < head[1] < 128 or path.stat().st_size > MOST_BYTES:
         return None
     try:

@@ -57,7 +57,7 @@ def _is_normed(contents: Contents) -> bool:
 
 
 def _is_gatys(contents: Contents) -> bool:
-    """Keys `convS_I.…` of VGG-19 or a truncation of it; those of compact networks do not match."""
+    """Keys `convS_I.…` of VGG-19 or a truncation of it; keys of compact networks do not match."""
     names = [key.removesuffix(".weight") for key in contents.tensors if key.endswith(".weight")]
     whole = [f"conv{s}_{i}" for s, count in enumerate(_VGG19, 1) for i in range(1, count + 1)]
     return bool(names) and set(names) == set(whole[: len(names)])

@@ -17,7 +17,7 @@ _LONGEST_VARINT = 10
 
 
 class NotAMessage(ValueError):
-    """The bytes are no message of protocol buffers."""
+    """The bytes are not a protocol buffers message."""
 
 
 @dataclass(frozen=True)
