@@ -49,7 +49,7 @@ def saved_style(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A saved style of the network in the package."""
     path = tmp_path_factory.mktemp("saved") / "blue.safetensors"
     picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    save_code(path, picture, network=table.loaded("compact-any"), made_from={})
+    save_code(path, picture, network=table.load_network("compact-any"), made_from={})
     return path.read_bytes()
 
 

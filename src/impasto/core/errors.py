@@ -1,8 +1,8 @@
 """Every error that impasto raises on purpose.
 
 The message states the value found, the requirement and the remedy, on one line: the command line prints it and exits
-with `exit_code`. Options are named as in Python, in backquotes: `size`, `method=optimise`; the command line renders them
-as flags. Backquotes around a single word are for nothing else.
+with `exit_code`. Options are named as in Python, in backquotes: `size`, `method=optimise`; the command line renders
+them as flags. Backquotes around a single word are for nothing else.
 """
 
 from __future__ import annotations
