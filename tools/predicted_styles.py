@@ -37,7 +37,7 @@ def params_of(picture: Path, network: table.Network) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def packed(source: str, styles: list[dict[str, str]], folder: Path) -> tuple[dict[str, Tensor], Card]:
+def packed(source: str, styles: list[dict[str, str]], *, folder: Path) -> tuple[dict[str, Tensor], Card]:
     """Tensors and card of the network with these `styles`: rows of the CSV in `folder`."""
     file = readers.load_weights(source)
     network = table.network_from(file, table.encoder_for(file.card, precision="float32"), precision="float32")
@@ -67,7 +67,7 @@ def main() -> None:
     asked = parser.parse_args()
     with asked.csv.open(newline="") as lines:
         styles = list(csv.DictReader(lines))
-    tensors, card = packed(asked.network, styles, asked.csv.parent)
+    tensors, card = packed(asked.network, styles, folder=asked.csv.parent)
     save(asked.output, tensors, card=dataclasses.replace(card, name=asked.name))
 
 

@@ -20,7 +20,7 @@ def test_strokes_leave_a_plain_plan_plain_and_stay_in_range() -> None:
 
 def test_paths_follow_the_field() -> None:
     down = np.full((20, 20), np.pi / 2, np.float32)
-    path = traced(down, np.array([[10.0, 10.0]]), np.array([6.0]), steps=3)
+    path = traced(down, np.array([[10.0, 10.0]]), length_px=np.array([6.0]), steps=3)
     assert path.shape == (1, 7, 2)
     assert np.allclose(path[0, :, 0], 10, atol=1e-5)
     assert np.allclose(path[0, [0, 3, 6], 1], [7, 10, 13], atol=1e-5)
@@ -34,7 +34,7 @@ def test_a_ramp_meets_its_colours_and_an_edge_its_sides() -> None:
 
 def test_points_are_spread_evenly_and_noise_is_smooth() -> None:
     rng = np.random.default_rng(0)
-    points = scattered((40, 80), rng, 800, stray=0)
+    points = scattered((40, 80), rng, count=800, stray=0)
     assert len(points) == pytest.approx(800, rel=0.05)
     assert np.abs(points.mean(axis=0) - (40, 20)).max() < 1
     field = noise((64, 64), rng, cells=2)

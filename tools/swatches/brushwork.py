@@ -74,7 +74,7 @@ def ramp(position: Floats, palette: Floats) -> Floats:
     return mixed
 
 
-def blended(below: Floats, above: Floats, cover: Floats) -> Floats:
+def blended(below: Floats, above: Floats, *, cover: Floats) -> Floats:
     """`above` laid over `below` `(h, w, 3)` where `cover` `(h, w)` is 1."""
     part = np.clip(cover, 0, 1)[..., None]
     laid: Floats = (below * (1 - part) + above * part).astype(np.float32)
@@ -96,7 +96,7 @@ def sampled(field: NDArray[Any], points: Floats) -> NDArray[Any]:
     return found
 
 
-def scattered(size_hw: SizeHW, rng: np.random.Generator, count: int, *, stray: float = 0.75) -> Floats:
+def scattered(size_hw: SizeHW, rng: np.random.Generator, *, count: int, stray: float = 0.75) -> Floats:
     """About `count` points `(n, 2)` in random order: a lattice whose points stray by that part of its step."""
     h, w = size_hw
     rows = max(1, round(math.sqrt(count * h / w)))
@@ -107,7 +107,7 @@ def scattered(size_hw: SizeHW, rng: np.random.Generator, count: int, *, stray: f
     return points[rng.permutation(len(points))].astype(np.float32)
 
 
-def traced(angle: Floats, middles: Floats, length_px: Floats, *, steps: int) -> Floats:
+def traced(angle: Floats, middles: Floats, *, length_px: Floats, steps: int) -> Floats:
     """Paths `(n, 2 * steps + 1, 2)` through `middles` `(n, 2)` along the directions `angle` `(h, w)` in radians."""
     halves = []
     for sign in (-1, 1):
@@ -159,24 +159,24 @@ def brushed(plan: Floats, angle: Floats, *, rng: np.random.Generator, brushes: S
     image = Image.fromarray(quantised(base), "RGBA").resize((w, h), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(image)
     for brush in brushes:
-        _lay(pen, plan, angle, rng=rng, brush=brush)
+        _lay(pen, plan, angle=angle, rng=rng, brush=brush)
     small = reduced(image)
     return Paint(small[..., :3], small[..., 3])
 
 
-def _lay(pen: ImageDraw.ImageDraw, plan: Floats, angle: Floats, *, rng: np.random.Generator, brush: Brush) -> None:
+def _lay(pen: ImageDraw.ImageDraw, plan: Floats, *, angle: Floats, rng: np.random.Generator, brush: Brush) -> None:
     """Draw one brush's strokes; the fourth channel of the pen's picture takes the height of the paint."""
     size_hw = (plan.shape[0], plan.shape[1])
     unit = unit_px(size_hw)
-    middle = scattered(size_hw, rng, brush.count)
+    middle = scattered(size_hw, rng, count=brush.count)
     length = (brush.length * unit * rng.uniform(0.6, 1.3, len(middle))).astype(np.float32)
-    path = traced(angle, middle, length, steps=brush.steps)
+    path = traced(angle, middle, length_px=length, steps=brush.steps)
     value = rng.normal(0, brush.value_jitter, (len(path), 1, 1)) + rng.normal(0, brush.hue_jitter, (len(path), 1, 3))
     bristle = rng.normal(0, brush.bristle_jitter, (len(path), brush.bristles, 1))
     colour = sampled(plan, middle)[:, None, :] + value + bristle
     height = rng.uniform(0.35, 1, (len(path), brush.bristles, 1)) * (0.6 + 0.4 * _crown(brush.bristles))[:, None]
     inks = quantised(np.concatenate([colour, height], axis=2)).tolist()
-    hairs = _hairs(path, brush.width * unit, rng, brush.bristles) * OVERSAMPLING
+    hairs = _hairs(path, brush.width * unit, rng=rng, bristles=brush.bristles) * OVERSAMPLING
     thick = max(1, round(1.25 * brush.width * unit * OVERSAMPLING / brush.bristles))
     for lines, fills in zip(hairs.reshape(*hairs.shape[:2], -1).tolist(), inks, strict=True):
         for line, ink in zip(lines, fills, strict=True):
@@ -189,7 +189,7 @@ def _crown(bristles: int) -> Floats:
     return (1 - across**2).astype(np.float32)
 
 
-def _hairs(path: Floats, width_px: float, rng: np.random.Generator, bristles: int) -> Floats:
+def _hairs(path: Floats, width_px: float, *, rng: np.random.Generator, bristles: int) -> Floats:
     """Paths of the bristles, `(n, bristles, points, 2)`: beside the stroke's path, with ragged ends."""
     along = np.gradient(path, axis=1)
     along /= np.maximum(np.linalg.norm(along, axis=2, keepdims=True), 1e-6)

@@ -54,14 +54,14 @@ def night_strokes(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
         rings = ramp(
             distance / 1.9, colours("#fff9dc", "#fbdf6b", "#f0ac27", "#a9cbd3", "#f2d770", "#5f97c4", "#24529f")
         )
-        sky = blended(sky, rings, edge(distance - 1.6 + 0.3 * swell, 0.9))
+        sky = blended(sky, rings, cover=edge(distance - 1.6 + 0.3 * swell, 0.9))
     wheat = ramp(
         0.5 + 0.5 * noise(size_hw, rng, cells=6, octaves=2), colours("#25391f", "#7d7a24", "#cf9a24", "#f3cf5c")
     )
     grove = ramp(0.5 + 0.6 * noise(size_hw, rng, cells=9, octaves=2), colours("#071a26", "#0f3d3a", "#2c6a4b"))
     ground = y - 0.78 + 0.05 * np.sin(5 * x + 1) + 0.03 * swell
     trees = ground + 0.05 + 0.05 * np.abs(noise(size_hw, rng, cells=7))
-    plan = blended(blended(sky, grove, edge(-trees, 0.01)), wheat, edge(-ground, 0.01))
+    plan = blended(blended(sky, grove, cover=edge(-trees, 0.01)), wheat, cover=edge(-ground, 0.01))
     angle = np.arctan2(down, along)
     angle = np.where(trees > 0, -1.35 + 0.7 * noise(size_hw, rng, cells=8), angle)
     angle = np.where(ground > 0, -0.55 + 0.8 * noise(size_hw, rng, cells=4), angle).astype(np.float32)
@@ -99,7 +99,7 @@ def fire_bands(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
         colours("#8e1f1a", "#c93a1b", "#e8641c", "#f39a2b", "#f8c957", "#ef7d1f", "#b22a1c"),
     )
     cool = edge(np.abs(np.mod(level * 4.1 + 0.3, 1.0) - 0.5) - 0.035, 0.05)
-    sky = blended(sky, np.broadcast_to(colours("#2f6f78"), sky.shape), 0.8 * cool)
+    sky = blended(sky, np.broadcast_to(colours("#2f6f78"), sky.shape), cover=0.8 * cool)
     shore = level - 0.56 - 0.1 * np.sin(2.4 * x - 0.6)
     eddy = np.hypot((x - 0.72 * size_hw[1] / size_hw[0]) * 0.7, (y - 0.86) * 1.3)
     depth = shore + 0.6 * np.exp(-((eddy / 0.28) ** 2))  # parallel to the shore, and round an eddy
@@ -107,7 +107,7 @@ def fire_bands(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
         np.abs(np.mod(depth * 8 + 0.3 * swell, 2.0) - 1),
         colours("#081820", "#0f3540", "#1b5f66", "#2f8080", "#79a68c", "#d9ae48", "#8a3a20"),
     )
-    plan = blended(sky, water, edge(-shore, 0.012))
+    plan = blended(sky, water, cover=edge(-shore, 0.012))
     down, along = np.gradient(np.where(shore > 0, depth, level))
     angle = np.arctan2(along, -down).astype(np.float32)  # along the level lines
     return quantised(brushed(plan, angle, rng=rng, brushes=_LONG).lit(0.25))
@@ -122,7 +122,7 @@ def dots(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
     image = Image.fromarray(quantised(under), "RGBA").resize((w, h), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(image)
     for count, radius, stray in ((1100, 18.0, 0.10), (1900, 13.0, 0.16), (1500, 9.5, 0.2)):
-        points = scattered(size_hw, rng, count)
+        points = scattered(size_hw, rng, count=count)
         dabs = sampled(plan, points) + rng.normal(0, stray / 2, (len(points), 3))
         opposite = rng.uniform(0, 1, len(points)) < 0.16
         grey = dabs[opposite].mean(axis=1, keepdims=True)
@@ -144,7 +144,7 @@ def _riverbank(size_hw: SizeHW, rng: np.random.Generator) -> Floats:
     water = ramp(
         (y - 0.42) / 0.35 + 0.12 * np.sin(60 * y + 6 * soft), colours("#f6e3a8", "#7fb2d9", "#4a7fc1", "#3b4f9e")
     )
-    plan = blended(sky, water, edge(0.42 - y, 0.01))
+    plan = blended(sky, water, cover=edge(0.42 - y, 0.01))
     leaves = 0.5 + 0.5 * noise(size_hw, rng, cells=11, octaves=2)
     trees = ramp(leaves, colours("#4b2f7a", "#17473f", "#2a7a3c", "#9cc03a", "#f0d24a"))
     tops = 0.07 + 0.05 * np.sin(3.1 * x + 0.4) + 0.13 * np.maximum(np.sin(19 * x), 0) ** 3 * (np.sin(2.3 * x) > 0.1)
@@ -152,15 +152,15 @@ def _riverbank(size_hw: SizeHW, rng: np.random.Generator) -> Floats:
     plan = blended(
         plan,
         ramp(0.4 * leaves, colours("#3b2f86", "#2f6f6a", "#8bb05a")),
-        0.8 * edge(np.abs(y - 0.41) - 0.8 * crown, 0.05),
+        cover=0.8 * edge(np.abs(y - 0.41) - 0.8 * crown, 0.05),
     )
-    plan = blended(plan, trees, edge(np.maximum(0.4 - crown - y, y - 0.42), 0.015))
+    plan = blended(plan, trees, cover=edge(np.maximum(0.4 - crown - y, y - 0.42), 0.015))
     bank = y - 0.74 - 0.2 * (x - 0.6) + 0.03 * soft
     grass = 0.5 + 0.6 * noise(size_hw, rng, cells=9, octaves=2)
     meadow = ramp(grass, colours("#2c6b38", "#6fae3c", "#f2d74a", "#e8743b"))
     shade = ramp(leaves, colours("#22305f", "#2e5f57", "#6a3f8f"))
-    meadow = blended(meadow, shade, edge(0.35 - noise(size_hw, rng, cells=4, octaves=2), 0.3))
-    return blended(plan, meadow, edge(-bank, 0.01))
+    meadow = blended(meadow, shade, cover=edge(0.35 - noise(size_hw, rng, cells=4, octaves=2), 0.3))
+    return blended(plan, meadow, cover=edge(-bank, 0.01))
 
 
 _HATCHES = ((0.0, 0.08, 6500, 36), (1.1, 0.45, 5200, 30), (-0.6, 0.66, 5200, 26), (0.5, 0.82, 5200, 22))
@@ -175,7 +175,7 @@ def hatching(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
     image = Image.fromarray(quantised(paper)).resize((w, h), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(image)
     for turn, above, count, length in _HATCHES:
-        _hatch(pen, tone, (angle + turn).astype(np.float32), rng=rng, above=above, count=count, length=length)
+        _hatch(pen, tone, angle=(angle + turn).astype(np.float32), rng=rng, above=above, count=count, length=length)
     thick = 4 * unit_px(size_hw) * OVERSAMPLING
     for ridge in ridges:
         points = np.stack([np.arange(size_hw[1]), ridge], axis=1) * OVERSAMPLING
@@ -214,8 +214,8 @@ def _hills(size_hw: SizeHW, rng: np.random.Generator) -> tuple[Floats, Floats, l
 def _hatch(
     pen: ImageDraw.ImageDraw,
     tone: Floats,
-    angle: Floats,
     *,
+    angle: Floats,
     rng: np.random.Generator,
     above: float,
     count: int,
@@ -224,8 +224,10 @@ def _hatch(
     """Draw one direction of hatches where the tone is darker than `above`; darker places get broader lines."""
     size_hw = (tone.shape[0], tone.shape[1])
     unit = unit_px(size_hw)
-    middles = scattered(size_hw, rng, count, stray=0.4)
-    path = traced(angle, middles, (length * unit * rng.uniform(0.7, 1.3, len(middles))).astype(np.float32), steps=3)
+    middles = scattered(size_hw, rng, count=count, stray=0.4)
+    path = traced(
+        angle, middles, length_px=(length * unit * rng.uniform(0.7, 1.3, len(middles))).astype(np.float32), steps=3
+    )
     dark = sampled(tone, middles)
     kept = dark > above + rng.normal(0, 0.04, len(dark))
     sepia = colours("#2a160c", "#3d2314", "#5b3a20")

@@ -33,7 +33,7 @@ def woodblock(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
     aspect = size_hw[1] / size_hw[0]
     sky = ramp(1.6 * y + 0.04 * noise(size_hw, rng, cells=3), colours("#3c6a94", "#c9cfb8", "#ecd9b0", "#e9c79a"))
     sun = np.hypot(x - 0.72 * aspect, y - 0.2) - 0.11
-    sky = blended(sky, np.broadcast_to(colours("#c8472f"), sky.shape), edge(sun, 0.006))
+    sky = blended(sky, np.broadcast_to(colours("#c8472f"), sky.shape), cover=edge(sun, 0.006))
     h, w = enlarged(size_hw)
     image = Image.fromarray(quantised(sky)).resize((w, h), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(image)
@@ -74,11 +74,17 @@ def _wave(
     place = np.array(at)
     dark, line = ink(colours(_OUTLINE)[0]), max(1, round(0.0045 * scale))
     body = np.concatenate([back, front[::-1]])
-    pen.polygon(_flat(body, place, size, scale), fill=ink(colours(_WATERS[int(rng.integers(len(_WATERS)))])[0]))
+    pen.polygon(
+        _flat(body, place, size=size, scale=scale), fill=ink(colours(_WATERS[int(rng.integers(len(_WATERS)))])[0])
+    )
     for part, width in ((0.18, 0.05), (0.4, 0.035), (0.6, 0.05), (0.8, 0.025)):
-        stripe = np.concatenate([_between(back, front, part), _between(back, front, part + width + 0.05 * t)[::-1]])
-        pen.polygon(_flat(stripe, place, size, scale), fill=ink(colours(_FOAM if width > 0.03 else "#7fa6bf")[0]))
-    pen.line(_flat(body, place, size, scale), fill=dark, width=line)
+        stripe = np.concatenate(
+            [_between(back, front, part=part), _between(back, front, part=part + width + 0.05 * t)[::-1]]
+        )
+        pen.polygon(
+            _flat(stripe, place, size=size, scale=scale), fill=ink(colours(_FOAM if width > 0.03 else "#7fa6bf")[0])
+        )
+    pen.line(_flat(body, place, size=size, scale=scale), fill=dark, width=line)
     _foam(pen, np.concatenate([back[18:], front[:22:-1]]), place=place, size=size, scale=scale, rng=rng)
 
 
@@ -94,7 +100,7 @@ def _foam(
         hook = np.stack([np.sin(lean + 2.4 * t) * t, (0.25 + 0.9 * t) * t], axis=1)
         claw = np.concatenate([hook, (hook + np.stack([-0.45 * (1 - t), 0.1 * (1 - t)], axis=1))[::-1]])
         root = place + point * size
-        pen.polygon(_flat(claw, root, reach, scale), fill=cream, outline=dark, width=line)
+        pen.polygon(_flat(claw, root, size=reach, scale=scale), fill=cream, outline=dark, width=line)
     for point in crest[rng.permutation(len(crest))[: 2 * len(crest) // 3]]:
         middle = (place + point * size + rng.normal(0, 0.016, 2) * size) * scale
         radius = size * rng.choice((0.024, 0.034, 0.048)) * scale
@@ -117,12 +123,12 @@ def _swell(pen: ImageDraw.ImageDraw, *, base: float, scale: int, width: int, rng
         pen.line(points[:-2].reshape(-1).tolist(), fill=ink(colours(_OUTLINE)[0]), width=max(1, round(0.003 * scale)))
 
 
-def _between(back: Floats, front: Floats, part: Floats | float) -> Floats:
+def _between(back: Floats, front: Floats, *, part: Floats | float) -> Floats:
     mixed: Floats = back * (1 - part) + front * part
     return mixed
 
 
-def _flat(points: Floats, place: Floats, size: float, scale: int) -> list[float]:
+def _flat(points: Floats, place: Floats, *, size: float, scale: int) -> list[float]:
     flat: list[float] = ((place + points * size) * scale).reshape(-1).tolist()
     return flat
 
@@ -163,7 +169,7 @@ def leaded_glass(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
     glass = np.clip(pane * light[..., None] + 0.10 * np.maximum(light - 1.1, 0)[..., None], 0, 1)
     came = ramp(np.clip(to_lead / 0.0075, 0, 1), colours("#3a3836", "#1f1e20", "#08080a"))
     lead = edge(to_lead - 0.0065, 1.5 / size_hw[0])
-    return quantised(papered(blended(glass.astype(np.float32), came, lead), rng, strength=0.012))
+    return quantised(papered(blended(glass.astype(np.float32), came, cover=lead), rng, strength=0.012))
 
 
 def _panes(aspect: float, rng: np.random.Generator) -> tuple[Floats, NDArray[np.int64]]:

@@ -49,13 +49,13 @@ def geometry(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
         (_wedge, 14, 0.34), (_rings, 9, 0.17), (_ray, 16, 0.6), (_chequer, 7, 0.16), (_wedge, 12, 0.14),
         (_rings, 22, 0.085), (_arcs, 14, 0.15), (_ray, 14, 0.25), (_rings, 26, 0.035),
     ):  # fmt: skip
-        for place in _spread(count, aspect, rng):
-            draw(pen, place * h, reach * rng.uniform(0.7, 1.25) * h, rng)
+        for place in _spread(count, aspect, rng=rng):
+            draw(pen, place * h, reach=reach * rng.uniform(0.7, 1.25) * h, rng=rng)
     small = reduced(image)
     return quantised(papered(Paint(small, painted.height).lit(0.16), rng, strength=0.02))
 
 
-def _spread(count: int, aspect: float, rng: np.random.Generator) -> Floats:
+def _spread(count: int, aspect: float, *, rng: np.random.Generator) -> Floats:
     """`count` places `(n, 2)` in heights, each the farthest of some tries from those before."""
     found = rng.uniform((0, 0), (aspect, 1), (1, 2))
     while len(found) < count:
@@ -69,7 +69,7 @@ def _gay(rng: np.random.Generator, cover: float = 1.0) -> tuple[int, ...]:
     return ink(np.append(_GAY[int(rng.integers(len(_GAY)))], cover))
 
 
-def _rings(pen: ImageDraw.ImageDraw, at: Floats, reach: float, rng: np.random.Generator) -> None:
+def _rings(pen: ImageDraw.ImageDraw, at: Floats, *, reach: float, rng: np.random.Generator) -> None:
     halo = reach * 1.35
     pen.ellipse([*(at - halo), *(at + halo)], fill=_gay(rng, 0.35))
     line = max(1, round(0.05 * reach))
@@ -78,7 +78,7 @@ def _rings(pen: ImageDraw.ImageDraw, at: Floats, reach: float, rng: np.random.Ge
         pen.ellipse([*(at - radius), *(at + radius)], fill=_gay(rng), outline=ink(_GAY[0]), width=line)
 
 
-def _wedge(pen: ImageDraw.ImageDraw, at: Floats, reach: float, rng: np.random.Generator) -> None:
+def _wedge(pen: ImageDraw.ImageDraw, at: Floats, *, reach: float, rng: np.random.Generator) -> None:
     turn, slim = rng.uniform(0, 6.28), rng.uniform(0.2, 0.6)
     corners = np.array([turn, turn + np.pi - slim, turn + np.pi + slim])
     points = at + reach * np.stack([np.cos(corners), np.sin(corners)], axis=1)
@@ -86,7 +86,7 @@ def _wedge(pen: ImageDraw.ImageDraw, at: Floats, reach: float, rng: np.random.Ge
     pen.line([*points[1], *points[0], *points[2]], fill=ink(_GAY[0]), width=max(1, round(0.015 * reach)))
 
 
-def _ray(pen: ImageDraw.ImageDraw, at: Floats, reach: float, rng: np.random.Generator) -> None:
+def _ray(pen: ImageDraw.ImageDraw, at: Floats, *, reach: float, rng: np.random.Generator) -> None:
     turn = float(rng.choice((0.5, 0.62, 2.3, -0.75, 1.5))) + rng.normal(0, 0.08)
     along = reach * np.array([np.cos(turn), np.sin(turn)])
     beside = 0.05 * reach * np.array([-np.sin(turn), np.cos(turn)])
@@ -95,7 +95,7 @@ def _ray(pen: ImageDraw.ImageDraw, at: Floats, reach: float, rng: np.random.Gene
         pen.line(ends, fill=ink(_GAY[0]), width=max(1, round(reach * rng.uniform(0.006, 0.02))))
 
 
-def _arcs(pen: ImageDraw.ImageDraw, at: Floats, reach: float, rng: np.random.Generator) -> None:
+def _arcs(pen: ImageDraw.ImageDraw, at: Floats, *, reach: float, rng: np.random.Generator) -> None:
     start, sweep = rng.uniform(0, 360), rng.uniform(80, 220)
     line = max(1, round(0.07 * reach))
     for index in range(int(rng.integers(2, 5))):
@@ -103,7 +103,7 @@ def _arcs(pen: ImageDraw.ImageDraw, at: Floats, reach: float, rng: np.random.Gen
         pen.arc([*(at - radius), *(at + radius)], start, start + sweep, fill=_gay(rng), width=line)
 
 
-def _chequer(pen: ImageDraw.ImageDraw, at: Floats, reach: float, rng: np.random.Generator) -> None:
+def _chequer(pen: ImageDraw.ImageDraw, at: Floats, *, reach: float, rng: np.random.Generator) -> None:
     turn, rows, columns = rng.uniform(-0.8, 0.8), int(rng.integers(2, 5)), int(rng.integers(3, 7))
     right = reach / 3 * np.array([np.cos(turn), np.sin(turn)])
     down = reach / 3 * np.array([-np.sin(turn + 0.3), np.cos(turn + 0.3)])
@@ -130,7 +130,7 @@ def facets(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
     x, y = axes(size_hw)
     aspect = size_hw[1] / size_hw[0]
     pieces = _splinters(aspect, rng, count=110)
-    label, lines = _laid(pieces, size_hw, rng)
+    label, lines = _laid(pieces, size_hw, rng=rng)
     middles = np.array([piece.mean(axis=0) for piece in pieces])
     reach = np.array([np.linalg.norm(np.ptp(piece, axis=0)) / 2 for piece in pieces])
     tilt = rng.choice((0.5, 1.25, 2.6, 3.7, 5.3), len(pieces)) + rng.normal(0, 0.15, len(pieces))
@@ -140,17 +140,17 @@ def facets(size_hw: SizeHW, rng: np.random.Generator) -> Bytes:
     across = (x - middles[label, 0]) * np.cos(tilt[label]) + (y - middles[label, 1]) * np.sin(tilt[label])
     shade = 1.0 + 0.72 * np.clip(across / reach[label] * 1.3, -1, 1)
     plan = base[label] * shade[..., None] + 0.02
-    for place in _spread(26, aspect, rng):  # planes that one sees through, open on one side
+    for place in _spread(26, aspect, rng=rng):  # planes that one sees through, open on one side
         turn, wide = float(rng.choice((0.3, 1.2, 2.5, 4.0, 5.4))), rng.uniform(0.12, 0.3)
         u = (x - place[0]) * np.cos(turn) + (y - place[1]) * np.sin(turn)
         v = (y - place[1]) * np.cos(turn) - (x - place[0]) * np.sin(turn)
         veil = edge(np.maximum(-u, np.abs(v) - wide / 2 + 0.3 * u), 1.5 / size_hw[0]) * np.clip(1 - u / wide, 0, 1)
-        plan = blended(plan, np.broadcast_to(base[int(rng.integers(len(base)))], plan.shape), 0.75 * veil)
+        plan = blended(plan, np.broadcast_to(base[int(rng.integers(len(base)))], plan.shape), cover=0.75 * veil)
     grey = np.full((*size_hw, 3), 0.5, np.float32)
     angle = (tilt[label] + 1.57 + 0.2 * noise(size_hw, rng, cells=6)).astype(np.float32)
     dabs = brushed(grey, angle, rng=rng, brushes=_DABS)
     plan = np.clip(plan * 2 * dabs.colour, 0, 1)
-    painted = blended(Paint(plan, dabs.height).lit(0.22), lines[..., :3], lines[..., 3])
+    painted = blended(Paint(plan, dabs.height).lit(0.22), lines[..., :3], cover=lines[..., 3])
     return quantised(papered(painted, rng, strength=0.02))
 
 
@@ -165,7 +165,7 @@ def _splinters(aspect: float, rng: np.random.Generator, *, count: int) -> list[F
         turn = turns[int(np.argmax(spans))]
         across = np.array([-np.sin(turn), np.cos(turn)], np.float32)
         at = float(piece.mean(axis=0) @ across) + 0.18 * max(spans) * rng.uniform(-1, 1)
-        pieces += [half for half in (_clipped(piece, across, at), _clipped(piece, -across, -at)) if len(half) > 2]
+        pieces += [half for half in (_clipped(piece, across, at=at), _clipped(piece, -across, at=-at)) if len(half) > 2]
     return pieces
 
 
@@ -174,7 +174,7 @@ def _area(piece: Floats) -> float:
     return abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
 
 
-def _clipped(piece: Floats, across: Floats, at: float) -> Floats:
+def _clipped(piece: Floats, across: Floats, *, at: float) -> Floats:
     """The part of a convex polygon where `point @ across` is at least `at`."""
     kept: list[Floats] = []
     for here, there in zip(piece, np.roll(piece, -1, axis=0), strict=True):
@@ -186,7 +186,7 @@ def _clipped(piece: Floats, across: Floats, at: float) -> Floats:
     return np.array(kept, np.float32)
 
 
-def _laid(pieces: list[Floats], size_hw: SizeHW, rng: np.random.Generator) -> tuple[NDArray[np.int32], Floats]:
+def _laid(pieces: list[Floats], size_hw: SizeHW, *, rng: np.random.Generator) -> tuple[NDArray[np.int32], Floats]:
     """The piece of each pixel, `(h, w)`, and lines along some edges as `(h, w, 4)` with alpha."""
     h, w = enlarged(size_hw)
     dark, pale = "#1c1916", "#f0e6cc"
