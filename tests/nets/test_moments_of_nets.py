@@ -38,13 +38,13 @@ def test_a_constant_has_no_deviation_but_a_floor() -> None:
 
 def test_adain_gives_the_target_moments() -> None:
     feats, target = features(), moments(3 * features(seed=1) - 2)
-    found = given_moments(feats, moments(feats), target)
+    found = given_moments(feats, moments(feats), target=target)
     torch.testing.assert_close(moments(found), target, rtol=1e-4, atol=1e-4)
 
 
 def test_wct_gives_the_target_covariance() -> None:
     feats, target = features(), moments(3 * features(seed=1) - 2, covariances=True)
-    found = given_covariance(feats, moments(feats, covariances=True), target)
+    found = given_covariance(feats, moments(feats, covariances=True), target=target)
     torch.testing.assert_close(moments(found, covariances=True), target, rtol=1e-3, atol=1e-3)
 
 
@@ -52,7 +52,9 @@ def test_wct_leaves_out_directions_without_variance() -> None:
     feats = features()
     feats[:, 4] = 2 * feats[:, 3]  # rank 4 of 5
     feats[:, 0] = 1.0
-    found = given_covariance(feats, moments(feats, covariances=True), moments(features(seed=1), covariances=True))
+    found = given_covariance(
+        feats, moments(feats, covariances=True), target=moments(features(seed=1), covariances=True)
+    )
     assert bool(torch.isfinite(found).all())
     assert float(found.abs().max()) < 100
 
@@ -62,7 +64,7 @@ def test_their_own_statistics_give_features_back(covariances: bool) -> None:
     feats = features()
     stats = moments(feats, covariances=covariances)
     given = given_covariance if covariances else given_moments
-    torch.testing.assert_close(given(feats, stats, stats), feats, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(given(feats, stats, target=stats), feats, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("covariances", [False, True])
@@ -72,11 +74,11 @@ def test_tallies_of_parts_join_to_the_moments_of_the_whole(covariances: bool, or
     parts = [feats[:, :, :3], feats[:, :, 3:4], feats[:, :, 4:]]
     one, two, three = (RunningMoments.of(parts[i], covariances=covariances) for i in order)
     whole = moments(feats, covariances=covariances)
-    torch.testing.assert_close(one.joined(two).joined(three).moments(), whole, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(RunningMoments.of(feats, covariances=covariances).moments(), whole, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(one.joined(two).joined(three).value(), whole, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(RunningMoments.of(feats, covariances=covariances).value(), whole, rtol=1e-5, atol=1e-5)
 
 
 def test_joining_keeps_a_small_deviation_on_a_large_mean() -> None:
     feats = 1000 + 0.01 * torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     one, two = RunningMoments.of(feats[:, :, :20]), RunningMoments.of(feats[:, :, 20:])
-    torch.testing.assert_close(one.joined(two).moments(), moments(feats), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(one.joined(two).value(), moments(feats), rtol=1e-4, atol=1e-6)
