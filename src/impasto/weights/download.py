@@ -101,7 +101,7 @@ def check_digest(sha256: str | None, where: str) -> None:
 
 
 def _kept(job: _Job) -> str | None:
-    """The digest of a target that is there already (another process may have fetched it meanwhile) and fits."""
+    """The digest of a matching file that exists already (another process may have downloaded it meanwhile)."""
     if not job.target.is_file():
         return None
     digest = sha256_of(job.target)
@@ -120,7 +120,7 @@ def _from_any(urls: Sequence[str], job: _Job) -> str:
             failures.append(error)
     kind = ChecksumMismatch if any(isinstance(f, ChecksumMismatch) for f in failures) else DownloadFailed
     reasons = " ".join(str(failure) for failure in failures)
-    raise kind(reasons or f"there is no address to fetch {job.target.name} from.")
+    raise kind(reasons or f"no address of {job.target.name} is known.")
 
 
 def _from_one(url: str, job: _Job) -> str:
@@ -131,7 +131,7 @@ def _from_one(url: str, job: _Job) -> str:
             return _settled(url, job)
         except ChecksumMismatch:
             if not continued:
-                raise  # else the beginning, from an earlier call or another server, may be what is wrong: once more
+                raise  # otherwise the part from an earlier call or another server may be wrong: try once more
 
 
 def _settled(url: str, job: _Job) -> str:
@@ -139,7 +139,7 @@ def _settled(url: str, job: _Job) -> str:
     digest = sha256_of(job.part)
     if job.sha256 is None and not job.allow_unverified:
         raise WeightsError(
-            f"nobody publishes a checksum for {job.target.name}; from {masked(url)} its sha256 is {digest}. "
+            f"no checksum of {job.target.name} is published; from {masked(url)} its sha256 is {digest}. "
             "Compare it with a source you trust, then pass allow_unverified=True."
         )
     if job.sha256 is not None and not digest.startswith(job.sha256):
@@ -221,7 +221,7 @@ def _check_status(response: httpx.Response, url: str) -> None:
         raise _Interrupted(f"the server answers {code} {response.reason_phrase}")
     if code not in (200, 206):
         raise DownloadFailed(
-            f"{masked(url)} answers {code} {response.reason_phrase}: the file is not there (any more). "
+            f"{masked(url)} answers {code} {response.reason_phrase}: the file does not exist (any more). "
             "Get a copy elsewhere and import it."
         )
 
