@@ -16,11 +16,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from impasto.cli.failures import printable
 from impasto.cli.flags import with_flags
 
 SHOWN_AFTER_S = 1.0  # quicker work shows no bar
 BAR_WIDTH, PERCENT_WIDTH, GAPS = 20, 4, 3  # characters
-LINE_EVERY_S = 30.0  # where there is no terminal
+LINE_EVERY_S = 30.0  # without a terminal
 TICK_S = 0.5
 
 
@@ -91,17 +92,17 @@ class Bar:
                 self._drawn = True
             room = max(1, self.console.width - BAR_WIDTH - PERCENT_WIDTH - GAPS)  # rich would cut the percentage first
             text = shortened(text, room)
-            self._bar.update(self._task, completed=done, total=total or None, description=escape(text))
+            self._bar.update(self._task, completed=done, total=total or None, description=escape(printable(text)))
             if self._drawn:
                 self._bar.refresh()
 
     def note(self, text: str) -> None:
         """A line that stays, above the bar; options in backquotes are shown as flags."""
         with _closed_terminal_ignored():
-            self.console.print(Text(with_flags(text)), soft_wrap=True)
+            self.console.print(Text(printable(with_flags(text))), soft_wrap=True)
 
     def tell_error(self, text: str) -> None:
-        """A line on stderr, also when it is quiet."""
+        """Print a line to stderr, also with --quiet."""
         self.console.quiet, quiet = False, self.console.quiet
         self.note(f"error: {text}")
         self.console.quiet = quiet
@@ -161,7 +162,7 @@ def as_size(size_bytes: float | None) -> str:
 
 
 def fetched(bar: Bar, name: str) -> Callable[[int, int | None], None]:
-    """What a download reports to."""
+    """The progress callback of a download."""
 
     def show(here: int, whole: int | None) -> None:
         bar.show(here, whole or 0, f"fetching {name}: {as_size(here)} of {as_size(whole)}")

@@ -96,7 +96,7 @@ def command(content: Path, style: Path, picture: Path, options: DemoOptions) -> 
 
 
 def _check(output: Path, options: DemoOptions) -> None:
-    """Raise before any work what would be raised after it."""
+    """Raise errors of options and paths before any work."""
     from impasto.image.formats import check_writable
     from impasto.image.samples import SAMPLES, sample_path
     from impasto.image.swatches import SWATCHES, swatch_path
@@ -135,7 +135,7 @@ def _first_job(files: Inputs, options: DemoOptions) -> Job:
 
 
 def _job(content: Path, style: Path, options: DemoOptions, *, size: int, steps: OptimiseOptions | None = None) -> Job:
-    """`content` in the manner of `style`; `steps` counts where it is painted by optimisation."""
+    """`content` in the style of `style`; `steps` counts where it is painted by optimisation."""
     job = Job(
         content=str(content),
         styles=(StyleSource(source=str(style)),),

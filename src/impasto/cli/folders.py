@@ -46,7 +46,7 @@ class FolderRun:
     def __init__(
         self, items: Sequence[Item], *, resume: bool, several: bool, console: ConsoleOptions, force: bool = False
     ) -> None:
-        """`force`: paint what is not estimated to fit into memory, too.
+        """`force`: ignore the estimate of memory.
 
         Raises `OptionError` for an animation of a method that is not gradual.
         """
@@ -84,7 +84,7 @@ class FolderRun:
         return self._exit_code()
 
     def _opened(self, item: Item) -> Session | None:
-        """The item's session; None where a resumed command has painted it already."""
+        """The item's session; None if a resumed command has painted it already."""
         if item.number == 0:
             self._bar.wait("reading pictures and weights")
         state = api.paused_path(item.output) if item.plan.method.gradual else None

@@ -1,4 +1,4 @@
-"""Whether a painting fits into memory, before anything large is read."""
+"""The check that a painting fits into memory, before anything large is read."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from impasto.session.inputs import CLOUDS_HW, output_size
 from impasto.session.plan import Plan
 
 LARGE_BYTES = 1_500_000_000
-"""What takes less is not refused, however little is free: other programs' memory comes and goes."""
+"""Smaller jobs are never refused, since free memory fluctuates with other programs."""
 
 
 def check_memory(plan: Plan, loaded: LoadedMethod) -> None:
-    """Raise `ImageTooLarge` where the output does not fit into `memory_gb` or into the memory of this machine.
+    """Raise `ImageTooLarge` if the output does not fit into `memory_gb` or into the free memory.
 
     The message has the estimate and the size that fits. Only the header of the content's file is read.
     """
@@ -32,23 +32,23 @@ def check_memory(plan: Plan, loaded: LoadedMethod) -> None:
     refusal = partial(_refusal, plan.job, loaded, size_hw=size_hw)
     if free is not None and need > free:
         room = min(free, bound)
-        raise refusal(room=room, limit=f"{free / 1e9:.1f} GB are free", remedy="give `force`, which tries all the same")
+        raise refusal(room=room, limit=f"{free / 1e9:.1f} GB are free", remedy="give `force` to try anyway")
     if need > bound:
         more = f"give `memory_gb={need / 1e9 + 0.05:.1f}`"
         raise refusal(room=bound, limit=f"`memory_gb` is {bound / 1e9:g}", remedy=more)
 
 
 def check_free_memory(plan: Plan, loaded: LoadedMethod) -> None:
-    """Raise `ImageTooLarge` where the output does not fit into the memory of this machine.
+    """Raise `ImageTooLarge` if the output does not fit into the free memory.
 
-    For a picture that is made again: it cannot have another size, and it was painted whatever its `memory_gb`.
+    For `redo`, whose size is fixed and whose `memory_gb` was sufficient before.
     """
     h, w = size_hw = output_size(_content_hw(plan), plan.job.size)
     need, free = loaded.least_bytes(plan.job, size_hw), available_bytes()
     if free is not None and need > max(free, LARGE_BYTES):
         raise ImageTooLarge(
             f"painting {w}×{h} px by `method={plan.job.paint.method}` needs about {need / 1e9:.1f} GB of memory, and "
-            f"{free / 1e9:.1f} GB are free. Close other programs, or give `force`, which tries all the same."
+            f"{free / 1e9:.1f} GB are free. Close other programs, or give `force` to try anyway."
         )
 
 
