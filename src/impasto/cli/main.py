@@ -133,9 +133,9 @@ def _reported(error: BaseException) -> int:
     elif isinstance(error, ImpastoError):
         code = error.exit_code
     elif line is None:
-        print(f"{printable(unexpected(error))} (run with --debug for the traceback)", file=sys.stderr)
+        print(printable(f"{unexpected(error)} (run with --debug for the traceback)"), file=sys.stderr)
         return code
-    print(f"error: {printable(line)}", file=sys.stderr)
+    print(printable(f"error: {line}"), file=sys.stderr)
     return code
 
 
