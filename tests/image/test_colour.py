@@ -8,8 +8,10 @@ from skimage import color
 from torch import Tensor
 
 from impasto.core.errors import ImageError, UnknownName
+from impasto.image import colour
 from impasto.image.colour import (
     COLOUR_MATCHES,
+    Floats,
     luminance,
     matched_covariance,
     matched_histogram,
@@ -141,7 +143,15 @@ def test_strips_of_rows_match_as_the_whole_does(name: str, dtype: torch.dtype, m
     image, reference = noise(1, 2, 3, 30, 40).to(dtype), coloured(2, 50, 20).to(dtype)
     whole = COLOUR_MATCHES[name](image.float(), reference.float())
     monkeypatch.setattr("impasto.image.strips.STRIP_PX", 130)
+    seen, converted = list[int](), colour._channels_last
+
+    def counted(strip: Tensor) -> Floats:
+        seen.append(strip[0, 0].numel())
+        return converted(strip)
+
+    monkeypatch.setattr(colour, "_channels_last", counted)
     found = COLOUR_MATCHES[name](image, reference)
+    assert max(seen) <= 130, "never more than a strip is in float64"
     assert found.dtype == dtype
     torch.testing.assert_close(found.float(), whole, rtol=0, atol=1e-6 if dtype == torch.float32 else 1e-3)
 
