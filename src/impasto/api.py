@@ -125,7 +125,7 @@ def stylize(
     losses: LossOptions | None = None,
     optimise: OptimiseOptions | None = None,
 ) -> Painting:
-    """Repaint `content` in the manner of `style`.
+    """Repaint `content` in the style of `style`.
 
     Pictures are paths, Pillow pictures (taken as they are, without turning by EXIF or conversion by profile),
     `(h, w)`, `(h, w, 3)` or `(h, w, 4)` arrays of uint8, uint16 or floats, or `(3, h, w)` or `(1, 3, h, w)` tensors;

@@ -27,7 +27,7 @@ def test_in_a_folder_only_paintings_are_replaced(run: Run, here: Path) -> None:
 def test_a_sidecar_replaces_recipes_only(run: Run, here: Path) -> None:
     Path("out.png.json").write_text('{"notes": 1}')
     refused = run("stylize", "content.png", *QUICK, "--sidecar", "-o", "out.png")
-    assert (refused.code, "out.png.json is there and holds no recipe" in refused.err) == (2, True)
+    assert (refused.code, "out.png.json exists and is not a recipe" in refused.err) == (2, True)
     assert not Path("out.png").exists()
     Path("out.png.json").unlink()
     assert [run("stylize", "content.png", *QUICK, "--sidecar", "-o", "out.png").code for _ in range(2)] == [0, 0]
@@ -36,7 +36,7 @@ def test_a_sidecar_replaces_recipes_only(run: Run, here: Path) -> None:
 def test_a_saved_style_replaces_saved_styles_only(run: Run, here: Path) -> None:
     Path("kept.safetensors").write_bytes(b"weights of somebody")
     refused = run("style", "save", "style.png", "-o", "kept.safetensors")
-    assert (refused.code, "kept.safetensors is there and is not a saved style" in refused.err) == (2, True)
+    assert (refused.code, "kept.safetensors exists and is not a saved style" in refused.err) == (2, True)
     assert [run("style", "save", "style.png", "-o", "new.safetensors").code for _ in range(2)] == [0, 0]
 
 

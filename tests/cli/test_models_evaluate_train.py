@@ -24,6 +24,8 @@ def test_models_lists_the_catalogue_and_what_was_imported(run: Run, encoder_file
     done = run("models", "list")
     assert done.code == 0
     assert all(name in done.out for name in (*CATALOGUE, "mine"))
+    assert "starry-night" in done.out
+    assert not any("starry-night" in line and "scream" in line for line in done.out.splitlines()), "a short column"
     rows = {row["name"]: row for row in json.loads(run("models", "list", "--json").out)}
     assert rows["mine"]["where"] == "imported"
     assert rows["vgg19"]["where"] == "to be fetched"

@@ -53,6 +53,12 @@ def test_before_anything_is_painted(words: list[str], said: str, run: Run) -> No
         ("stylize", ["content.png", "--style", "style.png", "--noise-seed", HUGE], "--noise-seed is 1e+20; it must"),
         ("train", ["fast", "--styles", "style.png", "--contents", ".", "-o", "t", "--steps", HUGE], "at most 9007199"),
         ("train", ["fast", "--styles", "style.png", "--contents", ".", "-o", "t", "--seed", HUGE], "at most 9007199"),
+        (
+            "train",
+            ["fast", "--styles", "style.png", "--contents", ".", "-o", "t", "--learning-rate", "1e300"],
+            "at most 1e+30",
+        ),
+        ("stylize", ["content.png", "--style", "style.png", "--style-weight", "1e308"], "--style-weight is 1e+308; it"),
     ],
 )
 def test_huge_numbers(command: str, words: list[str], said: str, run: Run) -> None:

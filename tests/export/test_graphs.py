@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,50 +14,18 @@ from impasto.export.conversion import onnx_model
 from impasto.export.graphs import Graph, arbitrary_graphs, encoder_graph, fast_graph, row_of
 from impasto.export.parity import checked, onnx_engine
 from impasto.nets import fast, table
-from impasto.nets.bands import band_covariances
 from impasto.nets.codes import code_from
 from impasto.nets.colours import colour_map
-from impasto.nets.layers import is_style_param
-from impasto.nets.residual import Residual
-from impasto.weights.card import Card, Loaded
+from impasto.weights.card import Card
+
+MakeNetwork = Callable[..., fast.FastNetwork]
 
 LITTLE = 0.05
 """Levels of 255 that rounding in float32 explains, here."""
 
-NETWORKS: dict[str, dict[str, Any]] = {
-    "ours": {
-        "widths": (4, 6), "blocks": 1, "outer_px": 3, "skips": True, "recolours": True, "upsampling": "bilinear",
-        "noise": True, "matches_palette": True, "matches_bands": True,
-    },
-    "half": {"widths": (6, 8), "blocks": 1, "outer_px": 3, "recolours": True, "unshuffle": 2},
-    "tensorflow": {"widths": (4, 6), "blocks": 1, "padding": "same", "upsampling": "transposed", "tanh": (0.4, 0.5)},
-}  # fmt: skip
-
-
-def a_network(kind: str, *, styles: Sequence[str] = ("one",), preprocess: str = "rgb") -> fast.FastNetwork:
-    """An untrained fast network all of whose parts have an effect."""
-    numbers = NETWORKS[kind]
-    net = Residual(**numbers, styles=len(styles))
-    for key, value in net.named_parameters():
-        value.data.add_((0.3 if is_style_param(key) or key.endswith("noise") else 0.05) * torch.randn_like(value))
-    if net.recolours:
-        colours = torch.cat([torch.rand(len(styles), 3), 0.05 * torch.eye(3).flatten().expand(len(styles), 9)], dim=1)
-        net.get_buffer("palette").copy_(colours.view_as(net.get_buffer("palette")))
-    if net.matches_bands:
-        contrast = band_covariances(torch.rand(len(styles), 3, 64, 64))
-        net.get_buffer("bands").copy_(contrast.view_as(net.get_buffer("bands")))
-    card = Card(
-        kind=fast.KIND,
-        name=kind,
-        network={"architecture": "residual", **numbers, "styles": len(styles), "output": preprocess},
-        preprocess=preprocess,
-        styles=[{"name": name} for name in styles],
-    )
-    return fast.fast_network_from(Loaded(card=card, tensors=net.state_dict(), sha256=""), precision="float32")
-
 
 @pytest.fixture(scope="module")
-def three() -> Graph:
+def three(a_network: MakeNetwork) -> Graph:
     """A network of three styles."""
     torch.manual_seed(0)
     return fast_graph(a_network("ours", styles=("a", "b", "c")), seed=7)
@@ -84,7 +52,7 @@ def test_a_network_of_styles_takes_their_weights(three: Graph, written: Any) -> 
     assert (wanted - first).abs().mean() > 0.01
 
 
-def test_it_is_the_network_with_its_noise() -> None:
+def test_it_is_the_network_with_its_noise(a_network: MakeNetwork) -> None:
     network = a_network("ours", styles=("a", "b"))
     graph = fast_graph(network)
     inputs = graph.of_size((40, 48))
@@ -97,7 +65,7 @@ def test_it_is_the_network_with_its_noise() -> None:
 
 
 @pytest.mark.parametrize(("kind", "preprocess"), [("half", "rgb"), ("tensorflow", "imagenet-rgb")])
-def test_other_architectures(kind: str, preprocess: str) -> None:
+def test_other_architectures(kind: str, preprocess: str, a_network: MakeNetwork) -> None:
     graph = fast_graph(a_network(kind, preprocess=preprocess))
     assert list(graph.inputs) == ["image"]
     assert checked(graph, onnx_engine(onnx_model(graph))) < LITTLE

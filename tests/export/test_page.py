@@ -19,6 +19,7 @@ from impasto.image import files
 from impasto.nets import fast, table
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.protocol import Mix, Style
+from impasto.weights.card import save
 
 MOST_LEVELS = 2
 FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
@@ -159,9 +160,10 @@ def test_a_picture_becomes_a_style_of_the_page(
 
 @needs_chromium
 def test_it_paints_by_webgpu(
-    runtime: None, save_learned: Callable[..., Path], photo: torch.Tensor, tmp_path: Path
+    runtime: None, a_network: Callable[..., fast.FastNetwork], photo: torch.Tensor, tmp_path: Path
 ) -> None:
-    style = save_learned(tmp_path / "one.safetensors")
+    style, network = tmp_path / "one.safetensors", a_network("ours")
+    save(style, network.net.state_dict(), network.card)
     page_file, picture = tmp_path / "page.html", tmp_path / "photo.png"
     write_page(page_file, BrowserOptions(style=(str(style),)))
     content = saved(photo[..., :64, :64], picture)
@@ -175,7 +177,7 @@ def test_it_paints_by_webgpu(
         page.choose_files("#file", picture)
         page.wait("impasto.state.photo.height === 64 && !impasto.state.painting")
         assert "WebGPU · 64 × 64 px" in page.evaluate("document.getElementById('status').textContent")
-        assert apart(page, fast.load_fast_network(style, precision="float32"), content) <= MOST_LEVELS
+        assert apart(page, network, content) <= MOST_LEVELS
 
 
 def test_a_page_is_html(tmp_path: Path) -> None:

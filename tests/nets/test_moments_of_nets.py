@@ -74,11 +74,11 @@ def test_tallies_of_parts_join_to_the_moments_of_the_whole(covariances: bool, or
     parts = [feats[:, :, :3], feats[:, :, 3:4], feats[:, :, 4:]]
     one, two, three = (RunningMoments.of(parts[i], covariances=covariances) for i in order)
     whole = moments(feats, covariances=covariances)
-    torch.testing.assert_close(one.joined(two).joined(three).moments(), whole, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(RunningMoments.of(feats, covariances=covariances).moments(), whole, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(one.joined(two).joined(three).value(), whole, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(RunningMoments.of(feats, covariances=covariances).value(), whole, rtol=1e-5, atol=1e-5)
 
 
 def test_joining_keeps_a_small_deviation_on_a_large_mean() -> None:
     feats = 1000 + 0.01 * torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     one, two = RunningMoments.of(feats[:, :, :20]), RunningMoments.of(feats[:, :, 20:])
-    torch.testing.assert_close(one.joined(two).moments(), moments(feats), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(one.joined(two).value(), moments(feats), rtol=1e-4, atol=1e-6)

@@ -88,7 +88,7 @@ def test_painting_whole_is_features_then_render(variant: str, encoder: Encoder, 
     code = code_in(encoder, net, style)
     seen = recoloured(content, colours_to(code, content)) if net.recolours else content
     feats = net.features(seen)
-    stats = {name: moments(value, covariances=net.covariances) for name, value in feats.items()}
+    stats = {name: net.statistic.of(value) for name, value in feats.items()}
     assert torch.equal(net.render(feats, stats, code=code), net(content, code))
 
 
@@ -110,7 +110,7 @@ def test_no_pixel_matters_farther_away_than_the_reach(
     side = 2 * net.reach_px + 4 * net.stride
     content = draw_photo(side, side)
     feats = net.features(content)
-    stats = {name: moments(value, covariances=net.covariances) for name, value in feats.items()}
+    stats = {name: net.statistic.of(value) for name, value in feats.items()}
     code, far = code_in(encoder, net, content[..., :64, :64]), 0
     for place in range(side // 2, side // 2 + net.stride):
         marked = content.clone()

@@ -215,9 +215,9 @@ def test_the_rest_is_what_the_other_masks_leave(job_of: Callable[..., Job], tmp_
     with pytest.raises(ImageError, match="cover the whole content"):
         read(styles[2], mask=mask_file(tmp_path / "all.png", 1.0, 1.0))
     for refused in ((), (styles[2],), (styles[2], styles[0])):  # alone, twice
-        with pytest.raises(OptionError, match=r"`mask=rest` is given to \d of \d styles; it is what the masks"):
+        with pytest.raises(OptionError, match=r"`mask=rest` is given to \d of \d styles; it means all pixels"):
             read(*refused, mask=masks[2])
-    with pytest.raises(OptionError, match="each other style a mask of its own"):
+    with pytest.raises(OptionError, match="a mask to each of the others"):
         read(styles[2])
 
 

@@ -142,7 +142,7 @@ def test_what_is_no_saved_style(name: str, message: str, quick_job: MakeJob, the
 def test_a_damaged_code(kept: Path, quick_job: MakeJob) -> None:
     found = load(kept)
     save(kept, {name: stats[..., :-1] for name, stats in found.tensors.items()}, card=found.card)
-    with pytest.raises(WeightsError, match="does not fit the network"):
+    with pytest.raises(WeightsError, match="does not have the means"):
         painted(quick_job(styles=styles(kept)))
     save(kept, {}, card=dataclasses.replace(found.card, network={}))
     with pytest.raises(WeightsError, match="another encoder"):

@@ -24,7 +24,7 @@ def test_one_failure_is_survived_and_told(start: Start, where: str, quadratic: O
         _, note = minimiser.step()
         notes += [note] if "not finite" in note else []
         assert bool(torch.isfinite(minimiser.best).all())
-    assert notes == ["the loss was not finite: went back and go on with steps of " + notes[0].rsplit(" ", 1)[-1]]
+    assert notes == ["the loss was not finite: went back, and continued with steps of " + notes[0].rsplit(" ", 1)[-1]]
     assert float((minimiser.best - target).abs().max()) < 0.05
 
 

@@ -16,6 +16,7 @@ from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.losses.distances import l2, relative
 from impasto.losses.table import STYLE_LOSSES
+from impasto.nets.statistics import DEVIATIONS
 from impasto.nets.table import VARIANTS, untrained
 from impasto.objective.output import Weights, content_distance
 from impasto.training.arbitrary import ArbitraryStyle, tempered
@@ -32,7 +33,7 @@ class Stub(nn.Module):
     """A network that gives what `paint(image)` does, and counts how often it is asked."""
 
     code_layers = ("relu4_1",)
-    covariances = recolours = False
+    statistic, recolours = DEVIATIONS, False
 
     def __init__(self, paint: Callable[[Tensor], Tensor]) -> None:
         super().__init__()

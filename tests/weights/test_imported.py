@@ -32,7 +32,7 @@ def test_an_imported_file_is_found_by_name(name: str | None, tmp_path: Path) -> 
 def test_a_second_import_replaces_the_first_only_when_asked(tmp_path: Path) -> None:
     path = pth(tmp_path, features())
     first = import_weights(path, checkpoint_format="caffe-vgg")
-    with pytest.raises(OptionError, match=r"an imported w already.*`replace`"):
+    with pytest.raises(OptionError, match=r"w is already imported.*`replace`"):
         import_weights(path, checkpoint_format="torchvision-vgg")
     assert load(first).card.preprocess == "caffe-bgr"
     assert import_weights(path, checkpoint_format="torchvision-vgg", replace=True) == first

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from impasto.cli.failures import printable
 from impasto.cli.flags import with_flags
 
 SHOWN_AFTER_S = 1.0  # quicker work shows no bar
@@ -91,17 +92,17 @@ class Bar:
                 self._drawn = True
             room = max(1, self.console.width - BAR_WIDTH - PERCENT_WIDTH - GAPS)  # rich would cut the percentage first
             text = shortened(text, room)
-            self._bar.update(self._task, completed=done, total=total or None, description=escape(text))
+            self._bar.update(self._task, completed=done, total=total or None, description=escape(printable(text)))
             if self._drawn:
                 self._bar.refresh()
 
     def note(self, text: str) -> None:
         """A line that stays, above the bar; options in backquotes are shown as flags."""
         with _closed_terminal_ignored():
-            self.console.print(Text(with_flags(text)), soft_wrap=True)
+            self.console.print(Text(printable(with_flags(text))), soft_wrap=True)
 
     def tell_error(self, text: str) -> None:
-        """A line on stderr, also when it is quiet."""
+        """Print a line to stderr, also with --quiet."""
         self.console.quiet, quiet = False, self.console.quiet
         self.note(f"error: {text}")
         self.console.quiet = quiet

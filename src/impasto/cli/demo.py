@@ -88,7 +88,7 @@ def command(content: Path, style: Path, *, picture: Path, options: DemoOptions) 
 
 
 def _check(output: Path, options: DemoOptions) -> None:
-    """Raise before any work what would be raised after it."""
+    """Raise errors of options and paths before any work."""
     from impasto.image.formats import check_writable
     from impasto.image.samples import SAMPLES, sample_path
     from impasto.image.swatches import SWATCHES, swatch_path

@@ -1,4 +1,4 @@
-"""What went wrong, in one line."""
+"""One-line messages for failures."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from impasto.core.errors import ImpastoError
 
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_TORCH_STOPPED = "PytorchStreamWriter failed"  # all that torch.save says of a full disk
+_TORCH_STOPPED = "PytorchStreamWriter failed"  # torch.save on a full disk
 OUT_OF_MEMORY = "there is not enough memory for this size. Use a smaller --size, or close other programs."
 
 
 def described(error: BaseException) -> str | None:
-    """The line for a failure that is known; None for one that is not, which is a mistake in this program."""
+    """The line for a known failure; None for an unknown one, which is a bug."""
     if isinstance(error, ImpastoError):
         return " ".join(with_flags(str(error)).split())
     if isinstance(error, MemoryError):
@@ -30,6 +30,16 @@ def described(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.filename is not None and not isinstance(error, ConnectionError):
         return f"{error.filename}: {error.strerror}."
     return None
+
+
+def printable(text: str) -> str:
+    """The text without terminal control codes, which names of files and notes in cards may contain."""
+    return "".join(char if char.isprintable() or char in "\n\t" else _masked(char) for char in text)
+
+
+def _masked(char: str) -> str:
+    """A replacement character for a control code; parts of names that are not UTF-8 stay, and are escaped later."""
+    return char if "\ud800" <= char <= "\udfff" else "\N{REPLACEMENT CHARACTER}"
 
 
 def wrong_use(error: CycloptsError) -> str:
@@ -46,5 +56,5 @@ def wrong_use(error: CycloptsError) -> str:
 
 
 def unexpected(error: BaseException) -> str:
-    """The line for a failure that is a mistake in this program."""
+    """The line for a bug."""
     return " ".join(f"internal error: {type(error).__name__}: {error}".split())

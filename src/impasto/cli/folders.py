@@ -54,7 +54,7 @@ class FolderRun:
         force: bool = False,
         report: Callable[[Painted, Bar], object] | None = None,
     ) -> None:
-        """`force`: also paint what is not estimated to fit into memory. `report` replaces the lines on each picture.
+        """`force`: ignore the estimate of memory. `report` replaces the lines on each picture.
 
         Raises `OptionError` for an animation of a method that is not gradual.
         """
@@ -92,7 +92,7 @@ class FolderRun:
         return self._exit_code()
 
     def _opened(self, item: Item) -> Session | None:
-        """The item's session; None where a resumed command has painted it already."""
+        """The item's session; None if a resumed command has painted it already."""
         if item.number == 0:
             self._bar.wait("reading pictures and weights")
         state = api.paused_path(item.output) if item.plan.method.gradual else None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import inspect
+import io
 import os
 import sys
 import traceback
@@ -21,19 +22,19 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 import impasto
-from impasto.cli.failures import described, unexpected, wrong_use
+from impasto.cli.failures import described, printable, unexpected, wrong_use
 from impasto.cli.stopping import INTERRUPTED
 from impasto.core.errors import ImpastoError, OptionError
 
 COMMANDS = {
-    "stylize": "Repaint pictures in the manner of others.",
+    "stylize": "Repaint pictures in the style of others.",
     "batch": "Repaint any number of pictures, on all cores, GPUs or a cluster.",
     "texture": "Make a texture of any size from a style.",
     "video": "Repaint a film, steadily and with its sound.",
-    "live": "Paint what a camera sees.",
+    "live": "Paint the camera picture.",
     "redo": "Make a picture again from the recipe in its metadata.",
     "evaluate": "Measure a result against its content and style.",
-    "analyze": "Look into pictures and encoders.",
+    "analyze": "Analyse pictures and encoders.",
     "studio": "Open a local web page for painting.",
     "export": "Networks for other engines, and a page that paints in a browser.",
     "style": "Keep styles in small files, and show them.",
@@ -48,7 +49,7 @@ def application(words: Sequence[str] = ()) -> App:
     """The command with its subcommands, of which only those among `words` are imported."""
     app = App(
         name="impasto",
-        help="Neural style transfer: paint a picture in the manner of another.",
+        help="Neural style transfer: paint a picture in the style of another.",
         help_epilogue="With --debug, before or after a command, errors show where they come from.",
         version=impasto.__version__,
         suppress_keyboard_interrupt=False,
@@ -66,6 +67,7 @@ def application(words: Sequence[str] = ()) -> App:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code: 0 done, 1 failed, 2 wrong use, 130 stopped by Ctrl-C."""
     _let_threads_sleep()
+    _let_streams_escape()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = _taken(words, "--debug")
     try:
@@ -111,8 +113,15 @@ def _let_threads_sleep() -> None:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
+def _let_streams_escape() -> None:
+    """Let terminals without a letter (cp1252, latin-1), and names that are not UTF-8, be printed as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _reported(error: BaseException) -> int:
-    """Say on stderr what went wrong; the exit code."""
+    """Print the error to stderr; the exit code."""
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):
@@ -124,9 +133,9 @@ def _reported(error: BaseException) -> int:
     elif isinstance(error, ImpastoError):
         code = error.exit_code
     elif line is None:
-        print(f"{unexpected(error)} (run with --debug for the traceback)", file=sys.stderr)
+        print(printable(f"{unexpected(error)} (run with --debug for the traceback)"), file=sys.stderr)
         return code
-    print(f"error: {line}", file=sys.stderr)
+    print(printable(f"error: {line}"), file=sys.stderr)
     return code
 
 
@@ -140,7 +149,7 @@ def _taken(words: list[str], flag: str) -> bool:
 
 
 def _close_stdout() -> None:
-    """Let the interpreter's last flush go nowhere instead of complaining."""
+    """Redirect stdout to the null device, so that the final flush does not fail."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

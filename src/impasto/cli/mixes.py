@@ -44,7 +44,7 @@ class MixFlags:
     ] = ()
 
     def sources(self, styles: Sequence[str] | None = None) -> tuple[StyleSource, ...]:
-        """The styles of a job: from the flags, or `styles`, the styles of a folder."""
+        """The styles of a job: those of the flags, or `styles` in place of a folder."""
         return mixed(self.style if styles is None else styles, scales=self.style_scale, masks=self.mask)
 
 

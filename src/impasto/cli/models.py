@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from impasto.cli.failures import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -273,11 +275,6 @@ def _text(name: str, value: Any) -> str:
     if name == "styles" and isinstance(value, list):
         return "\n".join(": ".join(part for part in (row["name"], row.get("about")) if part) for row in value)
     return value if isinstance(value, str) else json_text.dumps(value, ensure_ascii=False)
-
-
-def printable(text: str) -> str:
-    """The text without terminal control codes, which names and notes of other people's files may contain."""
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _stdout() -> Console:

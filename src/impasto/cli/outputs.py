@@ -15,7 +15,7 @@ from impasto.core.paths import first_free
 from impasto.styles.weighted import split_weight
 
 Identity = tuple[int, int]
-"""Device and number of a file, by whatever name."""
+"""Device and inode of a file."""
 
 Found = tuple[Path, Path]
 """A content, and the subfolder that its output goes to."""
@@ -53,7 +53,7 @@ def targets(
     One picture becomes the file `output`, or a file in the folder `output`, which is one that exists or a name without
     ending; several go into a folder, where those of a folder keep their subfolders. The names are content-style.png,
     content-style1+style2.png, by the `stem_of` each style's text without its weight. Without `output` one picture goes
-    into the current folder. Names in a folder are numbered where there is a file that `keeps` says is kept. Raises
+    into the current folder. Names in a folder are numbered if a file exists for which `keeps` is true. Raises
     before any work what writing would raise after it, and `OptionError` for an output that is one of the inputs.
     """
     folder = folder or FolderOptions()
@@ -72,9 +72,9 @@ def targets(
 
 
 def _into_folder(output: Path | None, *, several: bool, chosen_format: str | None) -> bool:
-    """Whether outputs go into a folder; `OptionError` for what cannot be."""
+    """Whether outputs go into a folder; `OptionError` for contradictions."""
     if output is None and several:
-        raise OptionError("there are several pictures to paint; name a folder for what they become: -o FOLDER")
+        raise OptionError("several pictures are painted; name a folder for the outputs: -o FOLDER")
     if several and output is not None and (output.is_file() or _is_picture(output)):
         raise OptionError(f"{output} is one file, and several pictures are painted. Name a folder: -o FOLDER")
     if several or output is None or output.is_dir() or not output.suffix:
@@ -85,12 +85,12 @@ def _into_folder(output: Path | None, *, several: bool, chosen_format: str | Non
 
 
 def is_batch(contents: Sequence[Path]) -> bool:
-    """Whether several contents are asked for, also where a folder happens to hold one only."""
+    """Whether several contents are possible, also if a folder contains only one."""
     return len(contents) > 1 or contents[0].is_dir()
 
 
 def unused(path: Path) -> Path:
-    """`path`, numbered where there is a file: `styles-2.png`."""
+    """`path`, numbered if the file exists: `styles-2.png`."""
     return Path(first_free(str(path.with_suffix("")), path.suffix, taken=os.path.lexists))
 
 
@@ -104,19 +104,19 @@ def check_film(path: Path, *, inputs: Iterable[str | Path]) -> None:
 
 
 def snapshot_path(output: Path, step: int) -> Path:
-    """`painting-0020.png` beside `painting.png`."""
+    """`painting-0020.png` for `painting.png`."""
     return output.with_name(f"{output.stem}-{step:04}{output.suffix}")
 
 
 def unfinished_path(output: Path, inputs: Iterable[str | Path]) -> Path:
-    """`painting-unfinished.png` beside `painting.png`, numbered where that is one of the inputs."""
+    """`painting-unfinished.png` for `painting.png`, numbered if that is one of the inputs."""
     stem, given = os.fsencode(output.stem)[:LONGEST_STEM_BYTES].decode("utf-8", "ignore"), identities(inputs)
     start = output.with_name(f"{stem}-unfinished")
     return Path(first_free(str(start), output.suffix, taken=lambda name: _identity(Path(name)) in given))
 
 
 def check_snapshots(output: Path, inputs: Iterable[str | Path]) -> None:
-    """Raise `OptionError` where a snapshot of any step would replace one of the inputs."""
+    """Raise `OptionError` if a snapshot of any step would replace one of the inputs."""
     pattern = re.compile(re.escape(output.stem) + r"-\d{4,}" + re.escape(output.suffix), re.IGNORECASE)
     folder = output.parent.resolve()
     for path in map(Path, inputs):
@@ -128,7 +128,7 @@ def check_snapshots(output: Path, inputs: Iterable[str | Path]) -> None:
 
 
 def check_no_input(path: Path, inputs: Iterable[str | Path]) -> None:
-    """Raise `OptionError` where `path` is one of the inputs."""
+    """Raise `OptionError` if `path` is one of the inputs."""
     check_apart(path, identities(inputs))
 
 
@@ -139,12 +139,12 @@ def check_apart(path: Path, inputs: Set[Identity]) -> None:
 
 
 def identities(paths: Iterable[str | Path]) -> set[Identity]:
-    """The identities of the files among `paths`, whatever their names."""
+    """The identities of the existing files among `paths`, independent of their names."""
     return {identity for path in paths if (identity := _identity(Path(path))) is not None}
 
 
 def _identity(path: Path) -> Identity | None:
-    """Equal for two names of one file; None if there is no file."""
+    """The identity of a file, equal for all of its names; None if it does not exist."""
     try:
         status = path.stat()
     except OSError:
@@ -190,7 +190,7 @@ def _named(
     suffix: str,
     keeps: Callable[[Path], bool],
 ) -> list[Target]:
-    """Names in a folder, numbered where two would be the same, or where a file is there that is kept."""
+    """Names in a folder, numbered if two would be equal, or if the file exists and is kept."""
     made: list[Target] = []
     taken: set[str] = set()
     for (content, below), mix in chosen:
@@ -198,7 +198,7 @@ def _named(
         output = first_free(
             str(folder / below / stem),
             suffix,
-            taken=lambda name: name.lower() in taken or keeps(Path(name)),  # some file systems do not tell cases apart
+            taken=lambda name: name.lower() in taken or keeps(Path(name)),  # some file systems ignore case
         )
         taken.add(output.lower())
         made.append(Target(content, mix, Path(output)))

@@ -56,7 +56,7 @@ class Painted:
         return INTERRUPTED if self.stopped else 0 if self.complete else 1
 
     def row(self) -> dict[str, Any]:
-        """What `--json` prints."""
+        """The row of `--json`."""
         recipe = self.session.recipe
         return {
             "output": str(self.output),
@@ -89,7 +89,7 @@ class Painted:
 
 
 def unit_of(session: Session) -> str:
-    """What a step is: one of the whole picture, or the painting of a part of it."""
+    """The unit of progress: a step of the whole picture, or a part of it."""
     return "step" if session.plan.method.gradual else "tile"
 
 
@@ -146,7 +146,7 @@ def _place_of_unfinished(output: Path, inputs: Iterable[str]) -> Path:
 
 
 class _Extras:
-    """The files that are written beside the picture. If one fails, it is reported and painting continues."""
+    """Snapshots and animation. If one fails, the error is reported, and painting continues."""
 
     def __init__(self, session: Session, output: Path, *, options: OutputOptions, bar: Bar) -> None:
         self._session, self._output, self._options, self._bar = session, output, options, bar
@@ -220,7 +220,7 @@ class Shown:
             self._draw(0.0, "")
 
     def __call__(self, step: Step) -> None:
-        """Draw one step, and say what it notes."""
+        """Draw one step, and print its note."""
         if step.note:
             self._bar.note(f"{self._unit} {step.index}: {step.note}")
         if step.total == 1:
@@ -242,7 +242,7 @@ class Shown:
 
 
 def done_already(session: Session, output: Path) -> bool:
-    """Whether `output` is what this job makes: then it need not be made again."""
+    """Whether `output` is the result of this job already."""
     if not output.is_file() or session.recipe is None:
         return False
     try:

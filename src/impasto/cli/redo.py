@@ -28,7 +28,7 @@ def redo(
     ] = (),
     force: Annotated[
         bool,
-        Parameter(negative=(), show_default=False, help="Paint even if the memory estimate exceeds what is free."),
+        Parameter(negative=(), show_default=False, help="Paint even if the memory estimate exceeds the free memory."),
     ] = False,
     output: OutputOptions,
     console: ConsoleOptions,

@@ -1,4 +1,4 @@
-"""`impasto stylize`: repaint pictures in the manner of others."""
+"""`impasto stylize`: repaint pictures in the style of others."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def from_preset(*call: Any) -> None:
     """Give the options of `--preset` to the flags that are not on the command line."""
     arguments: ArgumentCollection = call[-1]
     for token in next(argument for argument in arguments if argument.name == "--preset").tokens[-1:]:
-        if token.value in PRESETS:  # else the flag's own check tells
+        if token.value in PRESETS:  # other values are reported by the flag's own check
             fill_from_preset(token.value, arguments)
 
 
@@ -54,7 +54,7 @@ app = App(name="stylize", config=(from_preset, from_config))
 @Parameter(name="*", group=PICTURES, negative=(), show_choices=False)
 @dataclass(frozen=True, kw_only=True)
 class PictureFlags:
-    """Which pictures are painted, and where to."""
+    """Contents and outputs."""
 
     output: Annotated[
         Path | None,
@@ -100,7 +100,7 @@ def stylize(
     output: OutputOptions,
     console: ConsoleOptions,
 ) -> int:
-    """Repaint pictures in the manner of others.
+    """Repaint pictures in the style of others.
 
     One network paints any style in one pass; trained styles have networks of their own (impasto models list);
     --method optimise takes a minute and is the most faithful. The result's metadata hold its recipe, from which impasto
@@ -128,7 +128,7 @@ def _items(
     look: LookOptions,
     output: OutputOptions,
 ) -> list[Item]:
-    """The planned jobs with their outputs. Raises before any work what would be raised after it."""
+    """The planned jobs with their outputs. Raises errors of options and paths before any work."""
     from impasto import api
     from impasto.cli.folders import Item
 
@@ -181,7 +181,7 @@ def _job(target: Target, mix: MixFlags, *, look: LookOptions) -> Job:
 
 
 def _of_one(target: Target, output: OutputOptions, *, several: bool) -> OutputOptions:
-    """With several contents, each animation lies beside its own output."""
+    """With several contents, each animation is written next to its output."""
     if output.animation is None or not several:
         return output
     return dataclasses.replace(output, animation=target.output.with_suffix(output.animation.suffix))

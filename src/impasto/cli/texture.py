@@ -37,7 +37,7 @@ app = App(name="texture", config=(from_texture,))
 @Parameter(name="*", group=Group("Pictures", sort_key=0), negative=(), show_choices=False)
 @dataclass(frozen=True, kw_only=True)
 class TextureFlags:
-    """The size of strokes, and where the texture goes."""
+    """The size of strokes, and the output."""
 
     output: Annotated[
         Path | None,
@@ -58,9 +58,7 @@ class TextureFlags:
     )
     force: Annotated[
         bool,
-        Parameter(
-            show_default=False, help="Paint also where the estimate of memory exceeds --memory-gb or what is free."
-        ),
+        Parameter(show_default=False, help="Paint even if the memory estimate exceeds --memory-gb or the free memory."),
     ] = False
 
 

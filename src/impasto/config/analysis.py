@@ -31,7 +31,7 @@ class RebuildOptions(Options, title="Rebuilding"):
 
     steps: Annotated[int, Doc("Steps of L-BFGS."), Range(1)] = 200
     tv_weight: Annotated[
-        float, Doc("Weight of total variation, which smooths what the features do not determine."), Range(0)
+        float, Doc("Weight of total variation, which smooths areas that the features do not determine."), Range(0)
     ] = 0.3
     style_loss: Annotated[str, Doc("Statistic of the style layers: a name of the style loss table.")] = "gram"
     history: Annotated[int, Doc("History size of L-BFGS."), Range(1, 200)] = 50

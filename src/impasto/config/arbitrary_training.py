@@ -14,6 +14,7 @@ VARIANTS = (
     "adain-residual",
     "adain-skip",
     "adain-colour",
+    "efdm",
     "wct",
     "wct-skip",
     "predicted",

@@ -1,4 +1,4 @@
-"""Options of how a command runs and speaks; none of them changes what it makes, but for the last bits."""
+"""Options of how a command runs and reports; results do not depend on them, except for the last bits."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ OF_PICTURES = ("arbitrary", "optimise")
 DEFAULT_METHOD = "arbitrary"
 
 REST = Path("rest")
-"""The mask of the style that paints what the masks of the others leave."""
+"""The mask of the style that paints all pixels outside the other masks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class StyleSource(Options):
     mask: Annotated[
         Path | None,
         Doc(
-            "Mask of the region in this style: white in a grey picture, or the alpha channel; rest is what the masks "
+            "Mask of the region in this style: white in a grey picture, or the alpha channel; rest: outside the masks "
             "of the other styles leave."
         ),
     ] = None
@@ -53,7 +53,7 @@ class StyleSource(Options):
 
     @property
     def paints_rest(self) -> bool:
-        """Whether it paints what the masks of the other styles leave."""
+        """Whether it paints all pixels outside the masks of the other styles."""
         return self.mask == REST
 
 
@@ -113,7 +113,7 @@ class LookOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Job(LookOptions):
-    """One content, its styles and all options; what a recipe holds."""
+    """One content, its styles and all options; stored in the recipe."""
 
     content: Annotated[str, Doc("Picture to repaint.")]
     styles: Annotated[tuple[StyleSource, ...], Doc("Styles of the mix.")]

@@ -11,7 +11,7 @@ from impasto.core.options import Doc, Options, Range
 
 @dataclass(frozen=True, kw_only=True)
 class StudioOptions(Options, title="Studio"):
-    """Where the studio listens, and what it allows."""
+    """Address and limits of the studio."""
 
     host: Annotated[str, Doc("Address to listen on. Any other than loopback needs a token.")] = "127.0.0.1"
     port: Annotated[int, Doc("Port to listen on; 0 takes a free one."), Range(0, 65535)] = 8471

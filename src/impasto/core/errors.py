@@ -1,8 +1,8 @@
-"""Every error that impasto raises on purpose.
+"""All errors that impasto raises deliberately.
 
-The message states the value found, the requirement and the remedy, on one line: the command line prints it and exits
-with `exit_code`. Options are named as in Python, in backquotes: `size`, `method=optimise`; the command line renders
-them as flags. Backquotes around a single word are for nothing else.
+A message states the value found, the requirement and the remedy on one line: the command line prints it and exits with
+`exit_code`. Options are named as in Python, in backquotes: `size`, `method=optimise`; the command line renders
+them as flags. Backquotes around a single word have no other use.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class OptionError(ImpastoError):
 
 
 class UnknownName(OptionError):
-    """A name (layer, loss, encoder, style…) that no table has."""
+    """An unknown name (layer, loss, encoder, style…)."""
 
     @classmethod
     def of(cls, kind: str, name: str, *, known: Iterable[str]) -> UnknownName:
@@ -45,11 +45,11 @@ class ImageUnreadable(ImageError):
 
 
 class ImageUnwritable(ImageError):
-    """The picture cannot be stored: no such format, too large for it, or the folder or disk refuses."""
+    """The picture cannot be written: unknown format, too large for the format, or an error of the file system."""
 
 
 class ImageTooSmall(ImageError):
-    """The picture has too few pixels."""
+    """The picture has too few pixels for the operation."""
 
 
 class ImageTooLarge(ImageError):
@@ -69,7 +69,7 @@ class ChecksumMismatch(WeightsError):
 
 
 class DownloadFailed(WeightsError):
-    """The server did not deliver; received bytes are kept for the next attempt."""
+    """The download failed; the received part is kept for the next attempt."""
 
 
 class MissingExtra(ImpastoError):
@@ -81,11 +81,11 @@ class DataError(ImpastoError):
 
 
 class NotFinite(ImpastoError):
-    """A loss or a picture became NaN or infinite and backing off did not help."""
+    """A loss or a picture became NaN or infinite, and smaller steps did not help."""
 
 
 class StateError(ImpastoError):
-    """A saved state, checkpoint or recipe that does not fit the request."""
+    """A saved state, checkpoint or recipe that does not match the request."""
 
 
 class BatchError(ImpastoError):
@@ -101,4 +101,4 @@ class VideoUnreadable(VideoError):
 
 
 class VideoUnwritable(VideoError):
-    """The film cannot be stored: no encoder, a stream that the container cannot hold, or the folder or disk refuses."""
+    """The film cannot be written: no encoder, a stream that the container cannot hold, or a file system error."""

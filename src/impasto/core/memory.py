@@ -11,16 +11,16 @@ _NEVER = -1
 _GIB = 1 << 30
 
 BASE_BYTES = 450_000_000
-"""The interpreter, torch, weights and what else does not grow with a picture."""
+"""The interpreter, torch, weights and everything else that does not depend on the size of the picture."""
 
 _MEMINFO = Path("/proc/meminfo")
 _GROUP = Path("/sys/fs/cgroup")
 
 
 def available_bytes() -> int | None:
-    """Memory that this process can still take without swapping; None where the system does not say.
+    """Memory available to this process without swapping; None if the system does not report it.
 
-    The minimum of the memory that Linux reports as available and the rest of a container's limit.
+    The minimum of the available memory of Linux and the remaining memory of the container.
     """
     try:
         rows = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines() if ":" in line)
@@ -36,13 +36,13 @@ def available_bytes() -> int | None:
 
 
 def keep_freed_memory() -> bool:
-    """Let freed blocks below 1 GiB stay with the process instead of returning to the system; whether that was possible.
+    """Keep freed blocks below 1 GiB in the process instead of returning them to the system; whether that succeeded.
 
     glibc maps a block above 32 MiB afresh for each allocation, and the kernel clears its pages when they are first
     touched. Measured with one thread on glibc 2.36: sums and products of tensors of 64 to 256 MiB took 8.5 s and 2.75
     million page faults without this, 1.4 s and none with it. Painting took 16 % less processor time at 512 px and 22 %
     less at 1024 px (998,505 faults became 17,477), and at its peak 1 to 10 % more memory, because freed blocks of one
-    size do not always serve another. Elsewhere than on glibc nothing is done.
+    size do not always serve another. On other C libraries this does nothing.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -20,8 +20,8 @@ from impasto.core.errors import OptionError, UnknownName
 
 T = TypeVar("T")
 
-LARGEST_INT = 2**53
-"""Of an option without a limit of its own: larger whole numbers are not exact as floats."""
+LARGEST_INT, LARGEST_FLOAT = 2**53, 1e30
+"""Limits of options that declare none: larger integers are not exact as floats, larger floats overflow float32."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,15 @@ class Range:
     high: float | None = None
 
     def check(self, name: str, value: float) -> None:
-        """Raise `OptionError` if `value` lies outside or is not a number."""
+        """Raise `OptionError` if `value` is out of range or not a number."""
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise OptionError(f"{name} is {value!r}; a number is needed.")
         if isinstance(value, int) and value.bit_length() > sys.float_info.max_exp:
             raise OptionError(f"{name} is a whole number of {value.bit_length()} bits; it must be {self}.")
         if self.high is None and isinstance(value, int) and abs(value) > LARGEST_INT:
             raise OptionError(f"{name} is {value}; it must be {self}, and at most {LARGEST_INT}.")
+        if self.high is None and math.isfinite(value) and abs(value) > LARGEST_FLOAT:
+            raise OptionError(f"{name} is {value:g}; it must be {self}, and at most {LARGEST_FLOAT:g}.")
         below = self.low is not None and value < self.low
         above = self.high is not None and value > self.high
         if not math.isfinite(value) or below or above:
@@ -68,7 +70,7 @@ class Choice:
     names: tuple[str, ...]
 
     def check(self, name: str, value: str) -> None:
-        """Raise `UnknownName` when `value` is none of the names."""
+        """Raise `UnknownName` if `value` is not among the names."""
         if value not in self.names:
             raise UnknownName.of(name, value, known=self.names)
 

@@ -1,4 +1,4 @@
-"""Where files live, and writing them so that no reader ever sees half of one."""
+"""Locations of files, and atomic writes."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def first_free(start: str, end: str = "", *, taken: Callable[[str], object]) -> 
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; it replaces `path` when the block ends well and vanishes when it does not.
+    """A temporary path next to `path`; it replaces `path` when the block succeeds and is removed when it fails.
 
-    A link is followed: its target is replaced, and it stays. The mode of a file that is replaced is kept.
+    Symbolic links are followed: their target is replaced. The mode of a replaced file is kept.
     """
     path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,9 +48,9 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Exclusive access to `folder` among processes and threads that ask for it; leaves no file behind.
+    """Exclusive access to `folder` among processes and threads that use this lock; leaves no file behind.
 
-    Not exclusive on Windows and on file systems that lock no folders.
+    Not exclusive on Windows, or on file systems that cannot lock folders.
     """
     with contextlib.ExitStack() as undo:
         with contextlib.suppress(ImportError, OSError):

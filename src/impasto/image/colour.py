@@ -7,19 +7,21 @@ picture is therefore met only nearly.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage import color, exposure
+from skimage import color
 from torch import Tensor
 
 from impasto.core.errors import ImageError, UnknownName
-from impasto.image.strips import by_strips
+from impasto.image.strips import by_strips, strips
 
 Floats = NDArray[np.float64]
+Change = Callable[[Floats], Floats]
+Moments = tuple[Floats, Floats]
 
 # Added to the variances: about one 8-bit level of noise, so that a direction in which a picture has no colour is not
 # stretched to the reference's range.
@@ -27,6 +29,7 @@ _VARIANCE_FLOOR = 1e-5
 
 _LAB_RANGE = 100  # of lightness, by which chroma is divided to be of the size of RGB
 _LARGEST_GAIN = 4  # of a standard deviation, by histogram matching
+_LEVELS = np.linspace(-1, 1, (1 << 16) + 1)  # of histograms of Y, I and Q; 0 is one of them
 _RANKS, _HUES, _LUMA_LEVELS = 32, 24, 256  # resolution of palettes and tints
 _GREY, _COLOURED = 0.01, 0.04  # root mean square chroma: a grey picture with noise or toning, and a coloured one
 
@@ -62,7 +65,7 @@ def matched_histogram(image: Tensor, reference: Tensor) -> Tensor:
     `reference` holds one picture, or one for each of `image`.
     Reinhard et al. 2001, "Color transfer between images", for the decorrelated axes.
     """
-    return _matched(image, reference, match=_histogram)
+    return _matched(image, reference, plan=_histogram)
 
 
 def matched_covariance(image: Tensor, reference: Tensor) -> Tensor:
@@ -73,7 +76,7 @@ def matched_covariance(image: Tensor, reference: Tensor) -> Tensor:
     Gatys et al. 2017, "Controlling perceptual factors in neural style transfer", section 5; Sun & Saenko 2016, "Deep
     CORAL", with symmetric roots.
     """
-    return _matched(image, reference, match=_covariance)
+    return _matched(image, reference, plan=_covariance)
 
 
 def matched_chroma(image: Tensor, reference: Tensor) -> Tensor:
@@ -81,7 +84,7 @@ def matched_chroma(image: Tensor, reference: Tensor) -> Tensor:
 
     By the symmetric map of `matched_covariance`. `reference` holds one picture, or one for each of `image`.
     """
-    return _matched(image, reference, match=_chroma)
+    return _matched(image, reference, plan=_chroma)
 
 
 def palette_by_luminance(reference: Tensor) -> Tensor:
@@ -127,23 +130,74 @@ COLOUR_MATCHES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def _matched(image: Tensor, reference: Tensor, *, match: Callable[[Floats, Floats], Floats]) -> Tensor:
+def _matched(image: Tensor, reference: Tensor, *, plan: Callable[[Tensor, Tensor], Change]) -> Tensor:
+    """Each picture changed by what `plan` makes of it and its reference; both are read in strips of rows."""
     if reference.shape[0] not in (1, image.shape[0]):
         raise ImageError(f"{reference.shape[0]} references for {image.shape[0]} pictures; give 1 or one for each.")
-    references = _channels_last(reference.expand(image.shape[0], -1, -1, -1))
-    pairs = zip(_channels_last(image), references, strict=True)
-    return _like(image, np.stack([match(one, other) for one, other in pairs]))
+    references = reference.expand(image.shape[0], -1, -1, -1)
+    return torch.cat(
+        [
+            _changed(one, plan(one, other))
+            for one, other in zip(torch.split(image, 1), torch.split(references, 1), strict=True)
+        ]
+    )
 
 
-def _histogram(image: Floats, reference: Floats) -> Floats:
-    pixels, targets = color.rgb2yiq(image), color.rgb2yiq(reference)
-    matched = exposure.match_histograms(pixels, targets, channel_axis=-1)
-    centre, spread = matched.mean(axis=(0, 1)), matched.std(axis=(0, 1))
-    share = np.minimum(1, _LARGEST_GAIN * pixels.std(axis=(0, 1)) / np.maximum(spread, 1e-12))
-    moved = np.where(share < 1, targets.mean(axis=(0, 1)) + share * (matched - centre), matched)
-    light = np.broadcast_to(moved[..., :1].clip(0, 1), moved.shape)
-    moved[..., 0] = light[..., 0]
-    return _join_yiq(color.yiq2rgb(moved), light)
+def _changed(image: Tensor, change: Change) -> Tensor:
+    return by_strips(lambda strip: _like(strip, change(_channels_last(strip))), image)
+
+
+def _strips_of(image: Tensor) -> Iterator[Floats]:
+    """The rows `(1, h, w, 3)` of one picture, some megapixels at a time."""
+    for rows in strips(image.shape[-2], image.shape[-1]):
+        yield _channels_last(image[..., rows, :])
+
+
+def _histogram(image: Tensor, reference: Tensor) -> Change:
+    counts = zip(_level_counts(image), _level_counts(reference), strict=True)
+    tables, slopes = zip(*(_moved_levels(own, wanted) for own, wanted in counts), strict=True)
+
+    def change(rgb: Floats) -> Floats:
+        yiq = color.rgb2yiq(rgb)
+        levels = _levels(yiq)
+        axes = [
+            table[levels[..., axis]] + slope * (yiq[..., axis] - _LEVELS[levels[..., axis]])
+            for axis, (table, slope) in enumerate(zip(tables, slopes, strict=True))
+        ]
+        matched = np.stack([axes[0].clip(0, 1), *axes[1:]], axis=-1)
+        return _join_yiq(color.yiq2rgb(matched), np.broadcast_to(matched[..., :1], matched.shape))
+
+    return change
+
+
+def _levels(yiq: Floats) -> NDArray[np.intp]:
+    """The number of the level nearest to each value."""
+    return np.rint((yiq + 1) / 2 * (len(_LEVELS) - 1)).astype(np.intp).clip(0, len(_LEVELS) - 1)
+
+
+def _level_counts(image: Tensor) -> NDArray[np.intp]:
+    """How many pixels of a picture have each level of Y, I and Q `(3, levels)`."""
+    counts = np.zeros((3, len(_LEVELS)), np.intp)
+    for rgb in _strips_of(image):
+        levels = _levels(color.rgb2yiq(rgb)).reshape(-1, 3)
+        counts += np.stack([np.bincount(levels[:, axis], minlength=len(_LEVELS)) for axis in range(3)])
+    return counts
+
+
+def _moved_levels(own: NDArray[np.intp], wanted: NDArray[np.intp]) -> tuple[Floats, float]:
+    """The new value of each level of one axis by the counts of picture and reference, and the slope within a level."""
+    there = wanted > 0
+    matched = np.interp(own.cumsum() / own.sum(), wanted[there].cumsum() / wanted.sum(), _LEVELS[there])
+    centre, spread = _mean_and_spread(matched, own)
+    own_spread = _mean_and_spread(_LEVELS, own)[1]
+    share = min(1, _LARGEST_GAIN * own_spread / max(spread, 1e-12))
+    moved: Floats = matched if share == 1 else _mean_and_spread(_LEVELS, wanted)[0] + share * (matched - centre)
+    return moved, min(1, spread / max(own_spread, 1e-12))
+
+
+def _mean_and_spread(values: Floats, counts: NDArray[np.intp]) -> tuple[float, float]:
+    mean = np.average(values, weights=counts)
+    return float(mean), float(np.sqrt(np.average(np.square(values - mean), weights=counts)))
 
 
 def _palette(reference: Floats) -> Floats:
@@ -174,25 +228,55 @@ def _tint(image: Floats, palette: Floats) -> Floats:
     return share * np.stack([np.interp(middle, ranks, axis) for axis in palette])
 
 
-def _covariance(image: Floats, reference: Floats) -> Floats:
-    channels = image.shape[-1]
-    pixels, targets = image.reshape(-1, channels), reference.reshape(-1, channels)
-    linear = _root(targets, 0.5) @ _root(pixels, -0.5)
-    moved: Floats = (pixels - pixels.mean(axis=0)) @ linear.T + targets.mean(axis=0)
-    return moved.reshape(image.shape)
+def _covariance(image: Tensor, reference: Tensor) -> Change:
+    return _linear_map(_moments(image, _unchanged), _moments(reference, _unchanged))
 
 
-def _chroma(image: Floats, reference: Floats) -> Floats:
-    lab = color.rgb2lab(image)
-    chroma, target = lab[..., 1:] / _LAB_RANGE, color.rgb2lab(reference)[..., 1:] / _LAB_RANGE
-    lab[..., 1:] = _covariance(chroma, target) * _LAB_RANGE
-    return _from_lab(lab)
+def _chroma(image: Tensor, reference: Tensor) -> Change:
+    move = _linear_map(_moments(image, _chroma_of), _moments(reference, _chroma_of))
+
+    def change(rgb: Floats) -> Floats:
+        lab = color.rgb2lab(rgb)
+        lab[..., 1:] = move(lab[..., 1:] / _LAB_RANGE) * _LAB_RANGE
+        return _from_lab(lab)
+
+    return change
 
 
-def _root(pixels: Floats, exponent: float) -> Floats:
-    """Symmetric power of the covariance of `(n, c)` colours; divided by n, so that one pixel is no special case."""
-    centred = pixels - pixels.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(pixels))
+def _unchanged(rgb: Floats) -> Floats:
+    return rgb
+
+
+def _chroma_of(rgb: Floats) -> Floats:
+    chroma: Floats = color.rgb2lab(rgb)[..., 1:] / _LAB_RANGE
+    return chroma
+
+
+def _linear_map(own: Moments, wanted: Moments) -> Change:
+    """The symmetric map from one mean and covariance to another."""
+    linear = _power(wanted[1], 0.5) @ _power(own[1], -0.5)
+
+    def change(pixels: Floats) -> Floats:
+        moved: Floats = (pixels - own[0]) @ linear.T + wanted[0]
+        return moved
+
+    return change
+
+
+def _moments(image: Tensor, channels: Change) -> Moments:
+    """Mean and covariance of the `channels` of a picture; divided by the number of pixels, so one pixel is no case."""
+    count, total, products = 0, np.zeros(()), np.zeros(())
+    for rgb in _strips_of(image):
+        pixels = channels(rgb)
+        pixels = pixels.reshape(-1, pixels.shape[-1])
+        count, total, products = count + len(pixels), total + pixels.sum(axis=0), products + pixels.T @ pixels
+    mean = total / count
+    return mean, products / count - np.outer(mean, mean)
+
+
+def _power(covariance: Floats, exponent: float) -> Floats:
+    """Symmetric power of a covariance, raised on its diagonal."""
+    values, vectors = np.linalg.eigh(covariance)
     power: Floats = (vectors * (values.clip(min=0) + _VARIANCE_FLOOR) ** exponent) @ vectors.T
     return power
 

@@ -23,16 +23,19 @@ def strips(length: int, across: int) -> Iterator[slice]:
 def by_strips(function: Callable[..., Tensor], *images: Tensor) -> Tensor:
     """`function` of pictures `(b, …, h, w)` of one size; it works on each pixel by itself.
 
-    Pictures in half precision are passed to it in float32 strips, and the result is in half precision.
+    It is given float32 strips of rows, so that what it computes between needs little memory. The result is in half
+    precision where the first picture is.
     """
     first = images[0]
-    if first.dtype != torch.float16:
+    half, size = first.dtype == torch.float16, (first.shape[-2], first.shape[-1])
+    if not half and size[0] * size[1] <= STRIP_PX:
         return function(*(image.float() for image in images))
     result: Tensor | None = None
-    for rows in strips(first.shape[-2], first.shape[-1]):
+    for rows in strips(*size):
         part = function(*(image[..., rows, :].float() for image in images))
         if result is None:
-            result = first.new_empty((*part.shape[:-2], *first.shape[-2:]))
+            dtype = torch.float16 if half else part.dtype
+            result = torch.empty((*part.shape[:-2], *size), dtype=dtype, device=part.device)
         result[..., rows, :] = part
     assert result is not None
     return result

@@ -45,7 +45,7 @@ class LoadedNetwork:
         """The digests of encoder and networks."""
         encoder = self.network.encoder
         own = {encoder.name: encoder.sha256, self.network.name: self.network.sha256}
-        return digests_of(self.trained.values(), beside=own)
+        return digests_of(self.trained.values(), more=own)
 
     @property
     def dtype(self) -> torch.dtype:

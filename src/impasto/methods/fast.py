@@ -79,7 +79,7 @@ class FastStyles:
     groups: Final[tuple[str, ...]] = ("fast",)
     gradual: Final = False
     encodes: Final = False
-    style_short_side_px: Final = 1  # there is no style picture
+    style_short_side_px: Final = 1  # no style picture is needed
 
     def check_styles(self, job: Job, styles: Sequence[ResolvedStyle]) -> None:
         """Raise `OptionError` unless every style is a trained one, without options that need its picture."""

@@ -1,4 +1,4 @@
-"""What every method is: its options, its weights, and the stylizer that they make."""
+"""The interface of methods: options, weights, and their stylizer."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class LoadedMethod(Protocol):
         ...
 
     def least_bytes(self, job: Job, size_hw: SizeHW) -> int:
-        """An estimate of the memory needed for an output of `size_hw`, including the program itself."""
+        """Approximate minimum of memory for an output of `size_hw`, including the program."""
         ...
 
     def work(self, job: Job, size_hw: SizeHW) -> Work:
@@ -109,5 +109,5 @@ class Method(Protocol):
     def load(
         self, job: Job, styles: Sequence[ResolvedStyle], *, device: torch.device, progress: Progress | None = None
     ) -> LoadedMethod:
-        """The weights on `device`, downloaded where they are not at hand. Raises `UnknownName`, `WeightsError`."""
+        """The weights on `device`, downloaded if necessary. Raises `UnknownName`, `WeightsError`."""
         ...

@@ -1,4 +1,4 @@
-"""Which styles a method can paint, and with which options."""
+"""Checks of styles and options by method."""
 
 from __future__ import annotations
 

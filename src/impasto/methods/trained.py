@@ -26,9 +26,9 @@ def trained_weights(styles: Sequence[ResolvedStyle]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(style.at.network for style in trained_among(styles)))
 
 
-def digests_of(networks: Iterable[FastNetwork], *, beside: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The digests by the networks' names, after those `beside`; a name that another network has is numbered."""
-    digests = dict(beside or {})
+def digests_of(networks: Iterable[FastNetwork], *, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The digests by the names of the networks, after `more`; the name of another network is numbered."""
+    digests = dict(more or {})
     for network in networks:
         others = {name for name, sha256 in digests.items() if sha256 != network.sha256}
         digests[first_free(network.name, taken=others.__contains__)] = network.sha256

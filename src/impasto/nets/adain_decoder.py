@@ -16,9 +16,10 @@ from impasto.encoders.table import Encoder
 from impasto.image.resize import SizeHW
 from impasto.nets.colours import COLOURS, colour_map, in_colours, recoloured
 from impasto.nets.layers import Conv, doubled
-from impasto.nets.moments import RunningMoments, given_covariance, given_moments, joined_moments, moments
+from impasto.nets.moments import RunningMoments
 from impasto.nets.noise import Noise
 from impasto.nets.protocol import Code, Feats, PaintedRows, ReadRows, Stats, StyleParams
+from impasto.nets.statistics import COVARIANCES, DEVIATIONS, QUANTILES, Running, joined
 from impasto.nets.windows import WINDOW_PX, Window, mirrored, mirrored_indices, padded_size, windows
 
 
@@ -28,8 +29,9 @@ class AdaINDecoder(nn.Module):
     The encoder's features at `relu4_1` are given the style's statistics; a decoder, the encoder backwards, makes a
     picture of them. `skips` are shallower layers whose features, given the style's statistics too, join the decoder
     where it has their size. `residual` puts a residual block before every doubling. `covariances`: whitening and
-    colouring instead of means and deviations. `recolours`: the content is given the style's colours first, which
-    `code` has in its entry "rgb". Satisfies `protocol.AnyStyle`; the parameters of a style are its code.
+    colouring instead of means and deviations; `quantiles`: the style's distribution in each channel. `recolours`: the
+    content is given the style's colours first, which `code` has in its entry "rgb". Satisfies `protocol.AnyStyle`; the
+    parameters of a style are its code.
     """
 
     fast_network = None
@@ -41,14 +43,16 @@ class AdaINDecoder(nn.Module):
         skips: Sequence[str] = (),
         residual: bool = False,
         covariances: bool = False,
+        quantiles: bool = False,
         recolours: bool = False,
     ) -> None:
         super().__init__()
         stages = encoder.stages
         if stages is None:
             raise OptionError(f"{encoder.name} is not a purely sequential network; a mirrored decoder needs one.")
-        self.encoder = encoder  # not registered as a submodule: it is frozen, and has its own weight file
-        self.covariances, self.recolours = covariances, recolours
+        self.encoder = encoder  # no module of its own: it is frozen, and its weights are saved with its own card
+        self.statistic = COVARIANCES if covariances else QUANTILES if quantiles else DEVIATIONS
+        self.recolours = recolours
         self.deepest = "relu4_1"
         self.code_layers = (*skips, self.deepest)
         self.stride = encoder.stride(self.deepest)
@@ -77,7 +81,7 @@ class AdaINDecoder(nn.Module):
             if self.recolours:
                 image = in_colours(image, code[COLOURS])
             feats = self.features(image)
-        stats = {name: moments(feats[name], covariances=self.covariances) for name in self.code_layers}
+        stats = {name: self.statistic.of(feats[name]) for name in self.code_layers}
         return self.render(feats, stats, code=code)
 
     def style_params(self, code: Code) -> StyleParams:
@@ -93,8 +97,8 @@ class AdaINDecoder(nn.Module):
 
         No pixel depends on features of a content pixel farther away than `reach_px` on a side.
         """
-        change = given_covariance if self.covariances else given_moments
-        changed = {name: change(feats[name], stats[name], target=code[name]) for name in self.code_layers}
+        given = self.statistic.given
+        changed = {name: given(feats[name], stats[name], target=code[name]) for name in self.code_layers}
         x = F.relu(self.first(changed[self.deepest]))
         for s, convs, block in zip((3, 2, 1), self.stages, self.blocks, strict=True):
             x = doubled(block(x))
@@ -161,16 +165,16 @@ class StyledDecoder:
         net = self.net
         plan = windows(self._padded(size_hw), reach_px=net.reach_px, stride=net.stride, window_px=window_px)
         linear = self._colour_map(read, size_hw, plan=plan)
-        running: dict[str, RunningMoments] = {}
+        running: dict[str, Running] = {}
         kept: dict[Window, Feats] = {}
         for window in plan:
             feats = net.features(self._seen(read, size_hw, window=window, linear=linear))
             height = window.last - window.first
             own = {name: window.own_rows(value, stride=height // value.shape[-2]) for name, value in feats.items()}
-            running = joined_moments(running, own, covariances=net.covariances)
+            running = joined(running, own, statistic=net.statistic)
             if sum(value.nbytes for value in feats.values()) * (len(kept) + 1) <= room_bytes:
                 kept[window] = feats
-        stats = {name: layer.moments() for name, layer in running.items()}
+        stats = {name: layer.value() for name, layer in running.items()}
         for window in plan:
             feats = (
                 kept.pop(window)
@@ -191,7 +195,7 @@ class StyledDecoder:
             return None
         rows = [(window.start, min(window.stop, size_hw[0])) for window in plan]
         parts = [RunningMoments.of(read(start, stop), covariances=True) for start, stop in rows if start < stop]
-        return colour_map(reduce(RunningMoments.joined, parts).moments(), self.code[COLOURS])
+        return colour_map(reduce(RunningMoments.joined, parts).value(), self.code[COLOURS])
 
     def _seen(self, read: ReadRows, size_hw: SizeHW, *, window: Window, linear: Tensor | None) -> Tensor:
         """The pixels of a window, mirrored where it reaches beyond the picture."""

@@ -12,7 +12,7 @@ from impasto.nets.protocol import Code, Coded, Feats
 
 def code_from(feats: Feats, pictures: Tensor, *, net: Coded) -> Code:
     """What `net` needs to know of `pictures` `(b, 3, h, w)`, whose features at its code layers are `feats`."""
-    code = {name: moments(feats[name], covariances=net.covariances) for name in net.code_layers}
+    code = {name: net.statistic.of(feats[name]) for name in net.code_layers}
     if net.recolours:
         code |= {COLOURS: moments(pictures, covariances=True), BANDS: band_covariances(pictures)}
     return code

@@ -170,9 +170,8 @@ def fast_network_from(file: Loaded, *, precision: str = "auto") -> FastNetwork:
         raise WeightsError(f"the card of {card.name} cannot be used: {error}") from error
     # Imported networks differ by up to 136 of 255 levels in bfloat16 on smooth areas; ours were trained with it.
     dtype = torch.float32 if precision == "auto" and not card.training else compute_dtype(precision)
-    if dtype == torch.bfloat16:
-        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return FastNetwork(net.eval().requires_grad_(False), card, file.sha256, preprocess, postprocess, dtype)
+    net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return FastNetwork(net, card, file.sha256, preprocess, postprocess, dtype)
 
 
 def _options(card: Card) -> tuple[dict[str, Any], Any]:

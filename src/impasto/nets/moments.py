@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -86,24 +85,12 @@ class RunningMoments:
         spread = self.spread + other.spread + product * (self.count * other.count / count)
         return RunningMoments(count, self.mean + away * (other.count / count), spread)
 
-    def moments(self) -> Tensor:
-        """The result of `moments` for all parts together, in float32."""
+    def value(self) -> Tensor:
+        """What `moments` gives for all parts at once, in float32."""
         spread = self.spread / self.count
         if spread.ndim == 3:
             return torch.cat([self.mean[:, None], spread], dim=1).float()
         return torch.stack([self.mean, (spread + EPS).sqrt()], dim=1).float()
-
-
-def joined_moments(
-    before: Mapping[str, RunningMoments], feats: Mapping[str, Tensor], *, covariances: bool
-) -> dict[str, RunningMoments]:
-    """The moments of the parts so far and of one more, by layer; a part without places of a layer adds nothing."""
-    joined = dict(before)
-    for layer, part in feats.items():
-        if part.shape[-2] and part.shape[-1]:
-            own = RunningMoments.of(part, covariances=covariances)
-            joined[layer] = joined[layer].joined(own) if layer in joined else own
-    return joined
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from impasto.nets.noise import Noise
 from impasto.nets.painting import with_params
 from impasto.nets.protocol import Code, Feats, StyleParams
 from impasto.nets.residual import Residual
+from impasto.nets.statistics import DEVIATIONS
 from impasto.weights.card import fill
 
 PAINTER = "painter."
@@ -72,7 +73,7 @@ class Predicted(nn.Module):
         """`code_widths`: the encoder's channels by layer; `numbers`: more options of `Residual`."""
         super().__init__()
         self.code_layers = tuple(code_widths)
-        self.covariances, self.recolours = False, True
+        self.statistic, self.recolours = DEVIATIONS, True
         self.numbers: dict[str, Any] = {
             "widths": list(widths), "blocks": blocks, "outer_px": 3, "skips": True, "recolours": True, **numbers
         }  # fmt: skip

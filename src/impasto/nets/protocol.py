@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from impasto.image.resize import SizeHW
 from impasto.nets.noise import Noise
+from impasto.nets.statistics import Statistic
 
 Feats = Mapping[str, Tensor]
 """Features of a content by name, `(b, c, h, w)`."""
 
 Stats = Mapping[str, Tensor]
-"""Statistics of features over a whole picture by name: `(b, 2, c)`, mean and standard deviation; with covariances
-`(b, 1 + c, c)`, mean above covariance."""
+"""Statistics of features over a whole picture by name: `(b, 2, c)`, mean and standard deviation; `(b, 1 + c, c)`, mean
+above covariance; or `(b, 128, c)`, quantiles."""
 
 Code = Mapping[str, Tensor]
 """The statistics of a style picture's features in the encoder, by layer, as in `Stats`. Codes mix linearly."""
@@ -62,8 +63,8 @@ class Coded(Protocol):
     code_layers: tuple[str, ...]
     """Layers of the encoder whose statistics are a style's code."""
 
-    covariances: bool
-    """Whether statistics are means and covariances; means and standard deviations otherwise."""
+    statistic: Statistic
+    """Of its features, at the code layers."""
 
     recolours: bool
     """Whether the network paints on the content in the style's colours, which are then an entry of the code:

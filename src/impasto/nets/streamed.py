@@ -183,7 +183,7 @@ class StripRenderer:
     def _moments(self, read: ReadRows, height: int) -> Tensor:
         """Mean and covariance `(1, 4, 3)` of colours, over all of `height` rows."""
         parts = (RunningMoments.of(read(start, stop), covariances=True) for start, stop in self.spans(height))
-        return reduce(RunningMoments.joined, parts).moments()
+        return reduce(RunningMoments.joined, parts).value()
 
     def _normed(self, raw: Map, layer: Layer, *, running: RunningMoments, relu: bool = True) -> Map:
         assert isinstance(layer.norm, Norm)

@@ -58,6 +58,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "adain-residual": {"architecture": "mirrored", "residual": True},
     "adain-skip": {"architecture": "mirrored", "skips": SKIPS},
     "adain-colour": {"architecture": "mirrored", "skips": SKIPS, "recolours": True},
+    "efdm": {"architecture": "mirrored", "quantiles": True},
     "wct": {"architecture": "mirrored", "covariances": True},
     "wct-skip": {"architecture": "mirrored", "skips": SKIPS, "covariances": True},
     "predicted": PREDICTED,
@@ -85,8 +86,8 @@ class Network:
     def code_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the entries of a style's code."""
         widths = {name: self.encoder.width(name) for name in self.net.code_layers}
-        heights = {name: 1 + width if self.net.covariances else 2 for name, width in widths.items()}
-        shapes: dict[str, tuple[int, ...]] = {name: (1, heights[name], width) for name, width in widths.items()}
+        rows = self.net.statistic.rows
+        shapes: dict[str, tuple[int, ...]] = {name: (1, rows(width), width) for name, width in widths.items()}
         return shapes | ({COLOURS: (1, 4, 3)} if self.net.recolours else {})
 
     @cached_property

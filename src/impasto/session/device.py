@@ -1,4 +1,4 @@
-"""Where painting computes."""
+"""The device of painting."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from impasto.core.errors import OptionError
 
 
 def painting_device(name: str) -> torch.device:
-    """The device by the name in `PaintOptions`; "auto" is CUDA where PyTorch sees it, else the CPU.
+    """The device by the name in `PaintOptions`; "auto" is CUDA if PyTorch finds a GPU, otherwise the CPU.
 
-    Raises `OptionError` if the device does not exist.
+    Raises `OptionError` if the device is missing.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

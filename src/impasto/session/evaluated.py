@@ -111,7 +111,7 @@ def _styles_of(recipe: Recipe | None) -> list[MeasuredStyle]:
 
 
 def _check_unchanged(recipe: Recipe, name: str) -> None:
-    """Raise `StateError` where an input of the recipe is another file now, `OptionError` for clouds."""
+    """Raise `StateError` if an input of the recipe is another file now, `OptionError` for clouds."""
     if clouds_seed(name) is not None:
         raise OptionError("a texture has no content to be measured against. Give `content=FILE`.")
     if Path(name).is_file() and sha256_of(Path(name)) != recipe.inputs.get(name):

@@ -28,16 +28,16 @@ from impasto.stylizers.protocol import Mix, Style
 from impasto.stylizers.temporal import Temporal
 
 CLOUDS_HW = (512, 512)  # their own size, and so their shape
-SMALLEST_SIDE_PX = 2  # of an input: below it there is nothing to see
+SMALLEST_SIDE_PX = 2  # of an input picture
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a stylizer is given.
+    """The inputs of a stylizer.
 
     `content` `(1, 3, h, w)` and `alpha` `(1, 1, h, w)` have the output's size; `exif` is the
     content's date, camera and copyright; `cover` is the union of the masks, None where they cover all; `temporal`
-    is what the frame before leaves of this one, in a film.
+    is the warped previous frame of a film.
     """
 
     content: Tensor
@@ -58,7 +58,7 @@ class Inputs:
 def read_inputs(plan: Plan, *, cache: JobCache | None = None, progress: Progress | None = None) -> Inputs:
     """The pictures that the plan names, at the size that the stylizer needs.
 
-    `cache` holds what other jobs have read already; weights are loaded when a saved style asks for them. Raises
+    `cache` holds the inputs of earlier jobs; weights are loaded if a saved style needs them. Raises
     `ImageError`, and `WeightsError` for a saved style of another encoder.
     """
     cache, job = cache or JobCache(), plan.job
@@ -123,7 +123,7 @@ def _masks(job: Job, size_hw: SizeHW) -> list[Tensor | None]:
         return read
     rest = rest_of([mask for mask in read if mask is not None])
     if not bool((rest > 0).any()):
-        raise ImageError("the masks cover the whole content, and leave nothing to the style with `mask=rest`.")
+        raise ImageError("the masks cover the whole content, so `mask=rest` has no pixels. Make a mask smaller.")
     return [rest if style.paints_rest else mask for style, mask in zip(job.styles, read, strict=True)]
 
 
@@ -183,11 +183,11 @@ def style_pixels(
 def style_size(
     size_hw: SizeHW, output_hw: SizeHW, *, scale: float, short_side_px: int, enlarge: bool = False
 ) -> SizeHW:
-    """The size at which a style picture of `size_hw` is kept; nothing looks at more.
+    """The size at which a style picture of `size_hw` is used.
 
-    The long side is the output's times `scale`, unless the short side would then fall below `short_side_px`.
-    It is not enlarged, which would add no detail, unless `enlarge` and the scale is above 1: an encoder then sees
-    larger strokes, by that factor, however small the picture is.
+    The long side is the output's times `scale`, unless the short side would fall below `short_side_px`. The picture
+    is not enlarged, which would add no detail, unless `enlarge` and the scale is above 1: an encoder then sees larger
+    strokes, by that factor, for pictures of any size.
     """
     if enlarge and scale > 1:
         base = fit(size_hw, long_side_px=max(output_hw), enlarge=False)
@@ -200,7 +200,7 @@ def style_size(
 
 
 def cover_of(sources: Sequence[StyleSource], masks: Sequence[Tensor]) -> Tensor | None:
-    """The union of `masks`; None without masks, or if a style paints the rest (`mask=rest`)."""
+    """The union of `masks`; None without masks, or if one of the styles has the mask `rest`."""
     if not masks or any(source.paints_rest for source in sources):
         return None
     return torch.cat(list(masks)).amax(dim=0, keepdim=True)

@@ -1,4 +1,4 @@
-"""What the jobs of one batch share, so that it is read and computed once."""
+"""Cache of everything that the jobs of a batch share: weights, the content, codes of styles."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class JobCache:
 
     Weights and, with `content`, the content are those of the last job, since a batch changes them last. With `codes`,
     a style picture whose code does not depend on the content is read once for all outputs of one size: stylizers are
-    given the code instead. Codes are kept up to `codes_bytes`; further ones are computed again each time.
+    given the code instead. Codes beyond `codes_bytes` are recomputed each time.
     """
 
     def __init__(self, *, content: bool = True, codes: bool = False, codes_bytes: int = CODES_BYTES) -> None:
@@ -36,7 +36,7 @@ class JobCache:
         self._codes: dict[Any, Code] = {}
 
     def loaded(self, plan: Plan, *, progress: Progress | None = None) -> LoadedMethod:
-        """The weights of the plan, downloaded where they are not at hand. Raises `WeightsError`, `OptionError`."""
+        """The weights of the plan, downloaded if necessary. Raises `WeightsError`, `OptionError`."""
         job, weights = plan.job, plan.weights
         here = {row.name: row.path for row in installed()}
         stamps = [_stamp(name if is_path(name) else str(here.get(name, ""))) for name in weights]
@@ -51,7 +51,7 @@ class JobCache:
         return kept[1]
 
     def content(self, job: Job, read: Callable[[], Picture]) -> Picture:
-        """The content of `job` at the output's size, from `read` unless it is the content of the last job."""
+        """The content of `job` at the output's size, from `read` unless it is that of the last job."""
         key = (job.content, _stamp(job.content), job.size, job.paint.alpha)
         if not self._wants_content:
             return read()
@@ -70,7 +70,7 @@ class JobCache:
         read: Callable[[], Tensor],
         progress: Progress | None = None,
     ) -> Code | None:
-        """The code of a style picture for outputs of this long side; None where codes are not kept or do not exist."""
+        """The code of a style picture for outputs of this long side; None if codes are not kept or do not exist."""
         if style.picture is not None or not plan.method.encodes or not self._wants_codes:
             return None
         source = style.source
@@ -78,7 +78,7 @@ class JobCache:
         return self._code(plan, key, made=lambda loaded: loaded.encode(read(), name=style.name), progress=progress)
 
     def saved_code(self, plan: Plan, style: CodeStyle, *, progress: Progress | None = None) -> Code:
-        """The code in a saved style. Raises `WeightsError` where it does not fit the network that paints."""
+        """The code in a saved style. Raises `WeightsError` if it does not fit the network that paints."""
         key = (style.file, _stamp(style.file))
         return self._code(plan, key, made=lambda loaded: loaded.read_code(Path(style.file)), progress=progress)
 
@@ -96,7 +96,7 @@ class JobCache:
 
 
 def _stamp(name: str) -> tuple[int, int] | None:
-    """A value that changes with the file; None if there is no file."""
+    """A key that changes with the file; None if it is not a file."""
     try:
         stat = Path(name).expanduser().stat()
     except (OSError, ValueError, RuntimeError):

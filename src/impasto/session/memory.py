@@ -1,4 +1,4 @@
-"""Whether a painting fits into memory, before anything large is read."""
+"""The check that a painting fits into memory, before anything large is read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from impasto.session.inputs import CLOUDS_HW, output_size
 from impasto.session.plan import Plan
 
 LARGE_BYTES = 1_500_000_000
-"""What takes less is not refused, however little is free: other programs' memory comes and goes."""
+"""Smaller jobs are never refused, since free memory fluctuates with other programs."""
 
 
 def check_memory(plan: Plan, loaded: LoadedMethod, *, again: bool = False) -> None:
-    """Raise `ImageTooLarge` where the output does not fit into `memory_gb` or into the memory of this machine.
+    """Raise `ImageTooLarge` if the output does not fit into `memory_gb` or into the free memory.
 
     The message has the estimate and the size that fits. Only the header of the content's file is read. `again`: the
     picture was painted before; it cannot have another size, and `memory_gb` is not looked at.
@@ -33,7 +33,7 @@ def check_memory(plan: Plan, loaded: LoadedMethod, *, again: bool = False) -> No
         limit, room, remedy = (
             f"{free / 1e9:.1f} GB are free",
             min(free, bound),
-            "give `force`, which tries all the same",
+            "give `force` to try anyway",
         )
     elif need > bound:
         limit, room, remedy = f"`memory_gb` is {bound / 1e9:g}", bound, f"give `memory_gb={need / 1e9 + 0.05:.1f}`"

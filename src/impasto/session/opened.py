@@ -34,7 +34,7 @@ from impasto.stylizers.protocol import Step, Stylizer
 class Session:
     """A planned job whose inputs are read and whose weights are loaded; `steps()` paints it.
 
-    `folder` is what the paths in `recipe` are relative to; `threads` is the number that a step computes with, None
+    the paths in `recipe` are relative to `folder`; a step computes with `threads`, None
     for as many as torch is set to.
     """
 
@@ -48,12 +48,12 @@ class Session:
 
     @property
     def job(self) -> Job:
-        """The job, its method spelt out."""
+        """The job, with an explicit method."""
         return self.plan.job
 
     @property
     def stylizer(self) -> Stylizer[Any]:
-        """The method's stylizer in the wrappers that the job's options ask for."""
+        """The method's stylizer in the wrappers that the job's options require."""
         inputs = self.inputs
         stylizer = self.loaded.stylizer(
             self.job, start=inputs.init_picture, resume=self.resume, temporal=inputs.temporal
@@ -66,7 +66,7 @@ class Session:
     def steps(self) -> Iterator[Step]:
         """Every step of painting; the last one's `picture()` is the result.
 
-        The style is encoded before the first step is asked for.
+        The style is encoded before the first step.
         """
         stylizer = self.stylizer
         with _threads(self.threads):
@@ -75,7 +75,7 @@ class Session:
         return steps if self.threads is None else _with_threads(steps, self.threads)
 
     def work(self) -> Work:
-        """The canvas sizes in the order of painting, with the steps at each: what the time left follows from.
+        """The canvas sizes in the order of painting, with the steps at each, for the estimate of the remaining time.
 
         Raises `ImageTooSmall` and `UnknownName` as painting does.
         """
@@ -87,7 +87,7 @@ class Session:
         return Painting(pixels, inputs.alpha, self.recipe, self.folder, exif=inputs.exif)
 
     def pause(self, step: Step, output: Path) -> Path | None:
-        """Keep the state after `step` beside `output`, for `open_session(…, resume=True)`; None where there is none."""
+        """Save the state after `step` next to `output`, for `open_session(…, resume=True)`; None without a state."""
         if not (isinstance(step, PaintedStep) and step.pause and self.recipe):
             return None
         path = pause.path_for(output)
@@ -95,12 +95,12 @@ class Session:
         return path
 
     def forget(self, output: Path) -> None:
-        """Remove the state that `pause` kept beside `output`."""
+        """Remove the state that `pause` saved next to `output`."""
         pause.path_for(output).unlink(missing_ok=True)
 
 
 def paused_path(output: str | Path) -> Path | None:
-    """The state of a stopped painting beside `output`; None where there is none."""
+    """The saved state of a stopped painting of `output`; None if there is none."""
     path = pause.path_for(Path(output))
     return path if os.path.isfile(path) else None  # false for a name that is too long
 
@@ -114,7 +114,7 @@ def open_session(
     cache: JobCache | None = None,
     progress: Progress | None = None,
 ) -> Session:
-    """Read the pictures of a job, or of one that is planned already, and load its weights.
+    """Read the pictures of a job or plan, and load its weights.
 
     `output` is where the picture will lie: paths in its recipe are relative to that folder, and `resume` looks for the
     state of a stopped painting beside it. `force` paints even if the memory estimate exceeds what is free. `cache`,
@@ -162,11 +162,11 @@ def redo(
     styles: Sequence[str | Path] = (),
     force: bool = False,
 ) -> Session:
-    """The job that made a picture file, ready to be painted again; `output` is where it will lie.
+    """A session that reproduces a picture file as `output`.
 
     `content` and `styles`, in the recipe's order, are where these files are now, if they have moved.
     The picture is the same bit for bit on the same machine with the same versions: painting takes as many threads as
-    it took (`threads` overrides), and torch's own number stays as it is. Raises `StateError` where the file has no
+    it took (`threads` overrides), and torch's own number stays as it is. Raises `StateError` if the file has no
     recipe or an input has changed, and `ImageTooLarge` where it does not fit into the free memory, unless `force`.
     """
     path = Path(path)

@@ -25,9 +25,9 @@ from impasto.session import recipe
 class Painting:
     """A finished picture.
 
-    `pixels` `(1, 3, h, w)` in `[0, 1]`; `alpha` `(1, 1, h, w)` or None; `recipe` is None for pictures that came from
-    memory, since what is not a file cannot be found again; `folder` is what its paths are relative to; `exif` has the
-    content's date, camera and copyright (`image.metadata.EXIF_TAGS`).
+    `pixels` `(1, 3, h, w)` in `[0, 1]`; `alpha` `(1, 1, h, w)` or None; `recipe` is None for inputs from memory,
+    which `redo` could not read again; its paths are relative to `folder`; `exif` has the content's date, camera and
+    copyright (`image.metadata.EXIF_TAGS`).
     """
 
     pixels: Tensor
@@ -37,13 +37,13 @@ class Painting:
     exif: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, path: str | Path, options: OutputOptions | None = None) -> None:
-        """Write a picture file; its metadata says how it was made, or a sidecar where it cannot or options ask.
+        """Write a picture file with the recipe in its metadata, or in a sidecar if format or options require it.
 
-        The content's date, camera and copyright are kept. With `strip` there is no metadata, and a sidecar only where
+        The content's date, camera and copyright are kept. With `strip` nothing is, and a sidecar is written only if the
         options ask for it.
 
-        Paths in the recipe become relative to the file's folder. Where the picture has no recipe, one that lies beside
-        `path` is of another picture, and is removed.
+        Paths in the recipe become relative to the file's folder. If the picture has no recipe, an old sidecar of `path`
+        is removed.
         """
         options, path = options or OutputOptions(), Path(path)
         made = self.recipe
@@ -76,19 +76,19 @@ class Painting:
         return f"Painting({w}×{h} px{'' if self.recipe is None else f', {self.recipe.job.paint.method}'})"
 
     def _repr_png_(self) -> bytes:
-        """The picture as notebooks show it."""
+        """PNG data, for notebooks."""
         buffer = io.BytesIO()
         self.to_pil().save(buffer, format="PNG")
         return buffer.getvalue()
 
     def to_pil(self) -> Image.Image:
-        """As a Pillow picture, 8 bits."""
+        """An 8-bit Pillow image."""
         channels = [self.pixels] if self.alpha is None else [self.pixels, self.alpha]
         return Image.fromarray(to_bytes(torch.cat(channels, dim=1))[0])
 
 
 def recipe_of(path: str | Path) -> recipe.Recipe:
-    """The recipe in a picture's metadata or sidecar, or in a JSON file. `StateError` where there is none."""
+    """The recipe in a picture's metadata or sidecar, or in a JSON file. `StateError` if there is none."""
     path = Path(path)
     if path.suffix.lower() == ".json":
         return recipe.Recipe.from_json(_text_in(path), str(path))
@@ -101,7 +101,7 @@ def recipe_of(path: str | Path) -> recipe.Recipe:
 
 
 def has_recipe(path: Path) -> bool:
-    """Whether a picture was made by impasto, as far as its metadata or a file beside it tells."""
+    """Whether a picture has a recipe, in its metadata or in a sidecar."""
     try:
         recipe_of(path)
     except ImpastoError:
@@ -110,11 +110,11 @@ def has_recipe(path: Path) -> bool:
 
 
 def check_sidecar(path: Path, options: OutputOptions) -> None:
-    """Raise `OptionError` where the recipe that is written beside the picture would replace a file of somebody else."""
+    """Raise `OptionError` if the sidecar would replace a file that is not a recipe."""
     beside = sidecar_path(path)
     if _writes_sidecar(path, options) and os.path.isfile(beside) and not has_recipe(beside):
         raise OptionError(
-            f"{beside} is there and holds no recipe; that of {path.name} would replace it. Name another output."
+            f"{beside} exists and is not a recipe; the recipe of {path.name} would replace it. Name another output."
         )
 
 
@@ -123,7 +123,7 @@ def _writes_sidecar(path: Path, options: OutputOptions) -> bool:
 
 
 def sidecar_path(path: Path) -> Path:
-    """Where the recipe lies beside a picture."""
+    """The path of a picture's sidecar."""
     return path.with_name(path.name + ".json")
 
 
@@ -136,6 +136,6 @@ def _text_in(path: Path) -> str:
 
 def _remove_sidecar(path: Path) -> None:
     if os.path.isfile(path):  # false for a name that is too long
-        with contextlib.suppress(StateError):  # no recipe: somebody else's file
+        with contextlib.suppress(StateError):  # not a recipe: an unrelated file
             recipe.Recipe.from_json(_text_in(path), str(path))
             path.unlink()

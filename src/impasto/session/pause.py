@@ -1,4 +1,4 @@
-"""A painting that was stopped, on disk, to go on from exactly."""
+"""The saved state of a painting that was stopped, on disk, for exact resumption."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from impasto.stylizers.optimised import Paused
 
 
 def path_for(output: Path) -> Path:
-    """Where the state of a stopped painting lies, beside its output."""
+    """The path of the saved state of a stopped painting."""
     return output.with_name(output.name + ".paused")
 
 
@@ -24,7 +24,7 @@ def save_state(paused: Paused, recipe: Recipe, *, path: Path) -> None:
 
 
 def load_state(path: Path, recipe: Recipe) -> Paused:
-    """The state in `path`. Raises `StateError` where there is none, or it belongs to another job."""
+    """The state in `path`. Raises `StateError` if there is none, or it belongs to another job."""
     of, state = _read(path)
     if differing := of.differences(recipe):
         names = ", ".join(differing[:5]) + (", …" if len(differing) > 5 else "")
@@ -33,22 +33,22 @@ def load_state(path: Path, recipe: Recipe) -> Paused:
 
 
 def paused_recipe(path: Path) -> Recipe:
-    """The recipe of the state in `path`. Raises `StateError` where there is none."""
+    """The recipe of the state in `path`. Raises `StateError` if there is none."""
     return _read(path)[0]
 
 
 def _read(path: Path) -> tuple[Recipe, Paused]:
     if not path.is_file():
-        raise StateError(f"{path} is not there: nothing was stopped. Leave `resume` out to begin.")
+        raise StateError(f"{path} does not exist: nothing was stopped. Leave `resume` out.")
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
         paused = stored["paused"]
         state = Paused(paused["scale"], paused["step"], paused["state"], paused["begin"])
         _check(state)
         return Recipe.from_json(stored["recipe"], str(path)), state
-    except Exception as error:  # torch raises nearly anything for bytes that are none of its files
+    except Exception as error:  # torch raises many kinds for other files
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise StateError(f"{path} is damaged ({reason}). Delete it and begin again.") from error
+        raise StateError(f"{path} is damaged ({reason}). Delete it and start again.") from error
 
 
 def _check(paused: Paused) -> None:

@@ -1,4 +1,4 @@
-"""What a job needs, decided once: its method, its resolved styles and every file that it reads."""
+"""The plan of a job: its method, its resolved styles and every file that it reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from impasto.styles.text import is_weight_file
 
 @dataclass(frozen=True)
 class Plan:
-    """A job with its method spelt out, its styles resolved and its options checked.
+    """A job with an explicit method, resolved styles and checked options.
 
     `content` is the content where it comes from memory instead of a file.
     """
@@ -43,7 +43,7 @@ class Plan:
 
     @property
     def in_memory(self) -> bool:
-        """Whether a picture comes from memory, so that no recipe could find it again."""
+        """Whether a picture comes from memory, so that a recipe cannot refer to it."""
         styles = (style.picture for style in self.styles if isinstance(style, PictureStyle))
         return self.content is not None or any(picture is not None for picture in styles)
 
@@ -68,7 +68,7 @@ class Plan:
         return dataclasses.replace(self, job=job, styles=styles)
 
     def seeded(self, seed: int) -> Plan:
-        """The plan with another seed: of the first canvas or of the noise, depending on its method."""
+        """The plan with another seed: of the first canvas or of the noise, depending on the method."""
         group, name = ("optimise", "seed") if self.method.gradual else ("fast", "noise_seed")
         options = dataclasses.replace(getattr(self.job, group), **{name: seed})
         job: Job = dataclasses.replace(self.job, **{group: options})
@@ -107,7 +107,7 @@ def is_path(weights: str) -> bool:
 
 
 def as_path(weights: str) -> str:
-    """The name of a weight file, written so that it looks like a path."""
+    """The name of a weight file, written as a path."""
     return weights if is_path(weights) else os.path.join(os.curdir, weights)
 
 
@@ -121,13 +121,13 @@ def _with_weights_file(job: Job, method: Method) -> Job:
 
 
 def _check_rest(job: Job) -> None:
-    """Raise `OptionError` if several styles have `mask=rest`, or if the others have no masks."""
+    """Raise `OptionError` if several styles have the mask `rest`, or the others have no masks."""
     count = sum(style.paints_rest for style in job.styles)
     given = sum(style.mask_file is not None for style in job.styles)
     if count and (count > 1 or not 0 < given == len(job.styles) - 1):
         raise OptionError(
-            f"`mask=rest` is given to {count} of {len(job.styles)} styles; it is what the masks of the other styles "
-            "leave. Give it to one style, and each other style a mask of its own."
+            f"`mask=rest` is given to {count} of {len(job.styles)} styles; it means all pixels outside other masks. "
+            "Give it to one style, and a mask to each of the others."
         )
 
 

@@ -69,7 +69,7 @@ def prepare_style(
 ) -> PreparedStylizer:
     """The stylizer of one style, a trained one or its file, a saved one, or a picture, with its code prepared.
 
-    `network` paints in the manner of pictures, which are seen with a long side of `style_px`. It computes on `device`.
+    `network` paints in the style of pictures, which have a long side of `style_px`. It computes on `device`.
     Raises `UnknownName`, `ImageError`, `OptionError`, `WeightsError` and its kinds.
     """
     job = Job(content="", styles=(StyleSource(source=source),), paint=PaintOptions(precision=precision))

@@ -1,4 +1,4 @@
-"""The recipe of an output: what made it, so that it can be made again."""
+"""The recipe of an output: everything that is needed to reproduce it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WRITTEN = ("bits", "quality", "strip")  # options that change the file
 class Recipe:
     """A job and the circumstances that decide its result.
 
-    The job's method is spelt out, so that later defaults do not affect `redo`.
+    The job's method is explicit, so that later changes of defaults do not affect `redo`.
     `inputs` maps each input file to its sha256; paths in `job` and `inputs` are relative to the output's folder.
     """
 
@@ -44,9 +44,9 @@ class Recipe:
     made_with: Mapping[str, Any]
 
     def to_json(self) -> str:
-        """One line; no date, so that the same job gives the same file."""
+        """One line of JSON; without a date, so that equal jobs give equal files."""
         text = json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
-        return text.encode("utf-8", "backslashreplace").decode()  # file names that are no UTF-8: as JSON's own escapes
+        return text.encode("utf-8", "backslashreplace").decode()  # names that are not UTF-8 become JSON escapes
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; of the job's groups those that its method reads."""
@@ -83,7 +83,7 @@ class Recipe:
         return dataclasses.replace(self, job=_with_files(self.job, names), inputs=inputs)
 
     def with_content(self, name: str) -> Recipe:
-        """The recipe with another name for its content: the original's, if a temporary copy was painted."""
+        """The recipe with another name of the content, for jobs that read a temporary copy."""
         old = self.job.content
         inputs = {name if each == old else each: digest for each, digest in self.inputs.items()}
         return dataclasses.replace(self, job=dataclasses.replace(self.job, content=name), inputs=inputs)
@@ -101,7 +101,7 @@ class Recipe:
     def output_options(self, given: OutputOptions) -> OutputOptions:
         """The options to write the file again: those `given` that are not the default, else as it was written.
 
-        Raises `OptionError` where the recipe has other values than an option can have.
+        Raises `OptionError` if the recipe has other values than an option can have.
         """
         written = {name: self.made_with[name] for name in WRITTEN if name in self.made_with}
         return with_given(given, **{n: v for n, v in written.items() if n not in changed_options(given)})
@@ -154,7 +154,7 @@ def job_again(
         elif sha256_of(path) != digest:
             changed.append(f"{path} has changed")
     if changed:
-        raise StateError(f"the recipe's inputs are not what they were: {'; '.join(changed)}.")
+        raise StateError(f"the recipe's inputs have changed: {'; '.join(changed)}.")
     names = _renamed(recipe.job, recipe.inputs, path=lambda name: paths.get(name, os.path.normpath(folder / name)))
     return _with_files(recipe.job, names)
 
@@ -177,7 +177,7 @@ def _moved_inputs(recipe: Recipe, *, content: str | Path | None, styles: Sequenc
 
 
 def relative_to(folder: Path, path: Path) -> str:
-    """`path` as seen from `folder`, links resolved; whole where there is no way from one to the other (drives)."""
+    """`path` relative to `folder`, links resolved; absolute if they are on different drives."""
     try:
         return os.path.relpath(path.resolve(), folder.resolve())
     except ValueError:
@@ -195,7 +195,7 @@ def _renamed(job: Job, files: Collection[str], *, path: Callable[[str], str]) ->
 
 
 def _with_files(job: Job, names: Mapping[str, str]) -> Job:
-    """The job with its files renamed; styles and weights that are not in `names` are found by name and stay."""
+    """The job with its files renamed; styles and weights without a file stay unchanged."""
 
     def source(text: str) -> str:
         if text in names:

@@ -21,7 +21,7 @@ def texture_plan(
 ) -> Plan:
     """The plan of a texture: clouds in place of a content, and strokes as large as the style picture has them.
 
-    The seed is the canvas's by optimisation, and the clouds' by the other methods. With `own_scale` a style picture
+    The seed is that of the canvas (optimisation) or of the clouds (other methods). With `own_scale` a style picture
     that is smaller than the output keeps its size; otherwise its scale is the style's. Raises as `plan_job` does.
     """
     catalogue, seed = catalogue or StyleCatalogue(), look.optimise.seed

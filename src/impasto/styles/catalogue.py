@@ -1,4 +1,4 @@
-"""The trained styles on this machine, and the classification of a style's text, which happens once, here."""
+"""The trained styles on this machine, and the resolution of a style's text."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class StyleCatalogue:
         return sorted(single.union(*self.networks.values()))
 
     def resolve(self, source: StyleSource) -> ResolvedStyle:
-        """What the text of `source` stands for; each text is classified once.
+        """The style that the text of `source` names; each text is resolved once.
 
-        A picture's file is not looked at: reading it tells whether it is one. Raises `UnknownName` for a text that is
+        A picture's file is not opened here. Raises `UnknownName` for a text that is
         neither a file nor looks like one, and names no trained style; `OptionError` for a style's name that several
         networks have, or a network of several styles.
         """
@@ -136,14 +136,14 @@ class StyleCatalogue:
         return [place.style if self._is_unambiguous(place) else str(place) for place in whole]
 
     def _is_unambiguous(self, name: StyleName) -> bool:
-        """Whether the style's bare name stands for it."""
+        """Whether the style's bare name is unambiguous."""
         try:
             return may_be_name(name.style) and self.named(name.style) == name
         except OptionError:
             return False
 
     def _checked_name(self, name: StyleName) -> StyleName:
-        """The name, its style known to be one of the network's, as far as that is on this machine."""
+        """The name, checked against the network's styles if the network is on this machine."""
         styles = self._styles_of(name.network)
         if styles is None:
             return name
@@ -154,7 +154,7 @@ class StyleCatalogue:
         return name if len(styles) > 1 else StyleName(name.network)
 
     def _styles_of(self, network: str) -> tuple[str, ...] | None:
-        """The styles of a network by name or file; None where it is not here, or has no card."""
+        """The styles of a network by name or file; None if it is not here, or has no card."""
         if not (is_weight_file(network) or os.path.isfile(network)) and network in self.networks:
             return self.networks[network] if network in self.installed else None
         return _styles_in(card_of(Path(os.path.expanduser(network)))) or None

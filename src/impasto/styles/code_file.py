@@ -19,13 +19,13 @@ KIND = "style"
 
 
 def check_code_path(path: Path) -> None:
-    """Raise `OptionError` for a file name under which a saved style would not be recognised."""
+    """Raise `OptionError` for a file name that cannot be that of a saved style."""
     if path.suffix.lower() != CODE_SUFFIX or path.is_dir():
         raise OptionError(f"{path} cannot name a saved style; a file ending in {CODE_SUFFIX} is needed.")
     if path.exists():
         card = cards.card_of(path)
         if card is None or card.kind != KIND:
-            raise OptionError(f"{path} is there and is not a saved style, so it is not replaced. Name another file.")
+            raise OptionError(f"{path} exists and is not a saved style, so it is not replaced. Name another file.")
 
 
 def save_code(path: Path, pixels: Tensor, *, network: Network, made_from: Mapping[str, Any]) -> Card:
@@ -41,7 +41,7 @@ def save_code(path: Path, pixels: Tensor, *, network: Network, made_from: Mappin
         network={
             "encoder": {"name": encoder.name, "sha256": encoder.sha256},
             "layers": list(network.net.code_layers),
-            "covariances": network.net.covariances,
+            "statistic": network.net.statistic.name,
         },
         source=str(made_from.get("picture", "")),
         training=dict(made_from),
@@ -65,21 +65,18 @@ def read_code(path: Path) -> Loaded:
 def code_for(network: Network, path: Path) -> dict[str, Tensor]:
     """The code in a saved style, checked to be of the network's encoder and layers. Raises `WeightsError`."""
     file = read_code(path)
-    made, encoder = file.card.network, network.encoder
-    saved_with = made.get("encoder")
+    encoder, saved_with = network.encoder, file.card.network.get("encoder")
     if not isinstance(saved_with, dict) or saved_with.get("sha256") != encoder.sha256:
         name = saved_with.get("name") if isinstance(saved_with, dict) else None
         raise WeightsError(
             f"{path} was saved with another encoder ({name}) than that of {network.name} ({encoder.name}). "
             "Save the style again with this network, or give the picture."
         )
-    needed, covariances = network.code_shapes, network.net.covariances
-    if not needed.keys() <= file.tensors.keys() or made.get("covariances") != covariances:
-        kind = "means and covariances" if covariances else "means and standard deviations"
+    needed = network.code_shapes
+    if any(name not in file.tensors or tuple(file.tensors[name].shape) != shape for name, shape in needed.items()):
         raise WeightsError(
-            f"{path} does not have the {kind} of {', '.join(needed)} that {network.name} needs. Save the style again "
-            "with this network, or give the picture."
+            f"{path} does not have the {network.net.statistic.name} of {', '.join(needed)} that {network.name} needs. "
+            "Save the style again with this network, or give the picture."
         )
-    cards.check_shapes({name: tuple(file.tensors[name].shape) for name in needed}, needed, where=str(path))
     optional = {*OPTIONAL} & file.tensors.keys()
     return {name: file.tensors[name] for name in (*needed, *optional)}

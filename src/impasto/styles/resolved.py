@@ -1,4 +1,4 @@
-"""What a style is once it is resolved: a picture, the code of one, or a trained style of a network."""
+"""Resolved styles: a picture, a saved code, or a trained style of a network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PictureStyle:
 
     @property
     def stem(self) -> str:
-        """What an output in this style is called."""
+        """The name of this style in names of outputs."""
         return Path(self.source.source).stem
 
     @property
@@ -48,7 +48,7 @@ class CodeStyle:
 
     @property
     def stem(self) -> str:
-        """What an output in this style is called."""
+        """The name of this style in names of outputs."""
         return Path(self.source.source).stem
 
     @property
@@ -71,12 +71,12 @@ class TrainedStyle:
 
     @property
     def stem(self) -> str:
-        """What an output in this style is called."""
+        """The name of this style in names of outputs."""
         return self.at.style or Path(self.at.network).stem
 
     @property
     def file(self) -> str | None:
-        """The network's weight file; None where it is found by name."""
+        """The network's weight file; None if it is found by name."""
         return self.at.network if is_weight_file(self.at.network) else None
 
 

@@ -1,4 +1,4 @@
-"""How a style is named: `FILE`, `NAME`, `NETWORK#STYLE`."""
+"""Names of styles: `FILE`, `NAME`, `NETWORK#STYLE`."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _WEIGHTED = re.compile(r"(?P<path>.+):(?P<weight>[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d
 def split_weight(text: str) -> tuple[str, float]:
     """`wave.jpg:0.5` is `("wave.jpg", 0.5)`. A file of the whole name wins, and `C:1` is a file on a drive.
 
-    Raises `OptionError` where what follows the colon is not a number.
+    Raises `OptionError` if what follows the colon is not a number.
     """
     parts = _WEIGHTED.fullmatch(text)
     if Path(text).exists() or ":" not in text:

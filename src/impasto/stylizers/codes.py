@@ -14,8 +14,9 @@ from impasto.image.resize import fit, resized
 from impasto.nets.bands import BANDS, band_covariances
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, HUES
-from impasto.nets.moments import RunningMoments, joined_moments
+from impasto.nets.moments import RunningMoments
 from impasto.nets.protocol import Code, StyleParams
+from impasto.nets.statistics import Running, joined
 from impasto.nets.table import Network
 from impasto.nets.windows import WINDOW_PX, mirrored, windows
 
@@ -46,13 +47,13 @@ def code_of(picture: Tensor, network: Network, *, name: str = "", window_px: int
         picture = picture.float().to(network.device)
         return {**code_from(encoder(picture, layers), picture, net=network.net), **hues}
     stride = max(encoder.stride(layer) for layer in layers)
-    running: dict[str, RunningMoments] = {}
+    running: dict[str, Running] = {}
     reach_px = -(-reach_px // stride) * stride
     for window in windows((height, width), reach_px=reach_px, stride=stride, window_px=window_px):
         feats = encoder(picture[..., window.first : window.last, :].float().to(network.device), layers)
         own = {layer: window.own_rows(feats[layer], stride=encoder.stride(layer)) for layer in layers}
-        running = joined_moments(running, own, covariances=network.net.covariances)
-    code = {layer: part.moments() for layer, part in running.items()} | hues
+        running = joined(running, own, statistic=network.net.statistic)
+    code = {layer: part.value() for layer, part in running.items()} | hues
     if network.net.recolours:
         colours = {COLOURS: colours_of(picture), BANDS: band_covariances(picture)}
         code |= {name: value.to(network.device) for name, value in colours.items()}
@@ -63,7 +64,7 @@ def code_of(picture: Tensor, network: Network, *, name: str = "", window_px: int
 def colours_of(picture: Tensor) -> Tensor:
     """Mean and covariance of the colours of `picture` `(1, 3, h, w)`, `(1, 4, 3)`, without a copy of it."""
     parts = (RunningMoments.of(part, covariances=True) for part in torch.split(picture, ROWS, dim=2))
-    return reduce(RunningMoments.joined, parts).moments()
+    return reduce(RunningMoments.joined, parts).value()
 
 
 def hues_of(picture: Tensor) -> Tensor:

@@ -194,7 +194,7 @@ class Lbfgs:
         self._last = None
         if self._failures > 1:
             self._memory = self._forgotten()
-        return f"the loss was not finite: went back and go on with steps of {self._rate:g}"
+        return f"the loss was not finite: went back, and continued with steps of {self._rate:g}"
 
     def state(self) -> State:
         """Canvas, memory of the search, and guards."""
@@ -283,7 +283,7 @@ class Adam:
             moment.zero_()
         self._average.zero_()  # it holds the canvas that failed
         self._count, self._mass = 0, 0.0
-        return f"the loss was not finite: went back and go on with steps of {self._rate:g}"
+        return f"the loss was not finite: went back, and continued with steps of {self._rate:g}"
 
     def carry(self, coarse: Adam) -> None:
         """Take the moments of a coarser canvas, resized (as crowsonkb's style-transfer-pytorch does).

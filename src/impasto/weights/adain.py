@@ -80,7 +80,7 @@ def _needed(widths: Mapping[int, int]) -> dict[str, tuple[int, ...]]:
 def with_encoder(decoder: Loaded, encoder: Loaded | None, *, name: str, file_name: str) -> Card:
     """The decoder's card with the encoder `name`; other files need no encoder, and their card is unchanged.
 
-    Raises `OptionError` where an encoder is missing or does not apply, `WeightsError` where it is not one, and
+    Raises `OptionError` if an encoder is missing or does not apply, `WeightsError` if it is not one, and
     `WeightsMismatch` where its layers do not match those of the decoder.
     """
     card = decoder.card
@@ -107,8 +107,8 @@ def _check_pair(decoder: Loaded, encoder: Loaded, *, name: str, file_name: str) 
     counts = [count for _, count in stages[:3]]
     if len(stages) < 4 or counts != [2, 2, 4]:
         raise WeightsMismatch(
-            f"`encoder={name}` has {[count for _, count in stages]} convolutions by stage; {file_name} turns round a "
-            "VGG-19, which has [2, 2, 4, 4, 4] or the beginning of it up to relu4_1."
+            f"`encoder={name}` has {[count for _, count in stages]} convolutions by stage; {file_name} mirrors a "
+            "VGG-19, which has [2, 2, 4, 4, 4], or its beginning up to relu4_1."
         )
     wanted = _needed({stage: width for stage, (width, _) in enumerate(stages[:4], start=1)})
     ours = {f"{_OURS[(at := key.split('.'))[0]]}.{at[1]}": shape for key, shape in wanted.items()}

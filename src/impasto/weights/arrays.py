@@ -15,10 +15,10 @@ from torch import Tensor
 
 from impasto.core.errors import WeightsError
 from impasto.weights.catalogue import MANIFEST
-from impasto.weights.signatures import check_regular
+from impasto.weights.signatures import MOST_BYTES, check_regular, whole_file
 
-MOST_BYTES = 4_000_000_000
-"""More than any supported network has."""
+MOST_EXPANSION, SMALL_BYTES = 20, 100_000_000
+"""Weights hardly compress: an archive above the second is refused if it unpacks to more than so many times its size."""
 
 OPTIMISER_STATE = re.compile(r"([_/]Adam(_\d+)?|beta\d_power|global_step)$")
 """Variables of a training that the network does not need; often missing from the folder."""
@@ -54,9 +54,11 @@ def _check_unpacked(path: Path) -> None:
     """Raise `WeightsError` for an archive that unpacks to more than any network has, or whose headers lie."""
     with zipfile.ZipFile(path) as archive:
         total_bytes = sum(entry.file_size for entry in archive.infolist())
-        if total_bytes > MOST_BYTES:
+        allowed_bytes = min(MOST_BYTES, max(SMALL_BYTES, MOST_EXPANSION * path.stat().st_size))
+        if total_bytes > allowed_bytes:
             raise WeightsError(
-                f"{path.name} unpacks to {total_bytes / 1e9:.1f} GB; networks have at most {MOST_BYTES / 1e9:.0f} GB."
+                f"{path.name} unpacks to {total_bytes / 1e9:.1f} GB; a file of its size has at most "
+                f"{allowed_bytes / 1e9:.1f} GB of weights. Fetch it again."
             )
         for entry in archive.infolist():
             with archive.open(entry) as file:
@@ -87,7 +89,7 @@ def _listed(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
         raise WeightsError(f"{path} is a folder without {MANIFEST}; name a weight file, or a deeplearn.js folder.")
     try:
         check_regular(manifest)
-        rows: Any = json.loads(manifest.read_text(encoding="utf-8"))
+        rows: Any = json.loads(whole_file(manifest))
         variables = {
             str(name): (str(row["filename"]), tuple(int(side) for side in row["shape"]))
             for name, row in rows.items()
@@ -101,6 +103,8 @@ def _listed(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     outside = [name for name, _ in variables.values() if name in ("", ".", "..") or Path(name).name != name]
     if outside:
         raise WeightsError(f"{manifest} names {outside[0]!r}, which is not a file of its folder; it is not read.")
+    if len({name for name, _ in variables.values()}) < len(variables):
+        raise WeightsError(f"{manifest} names one file for several variables; it is damaged. Fetch it again.")
     return variables
 
 
@@ -111,10 +115,9 @@ def _variable(folder: Path, name: str, *, file: str, shape: tuple[int, ...]) -> 
     if min(shape, default=1) < 0 or size_bytes != 4 * count:
         raise WeightsError(f"{path} has {size_bytes} bytes; {4 * count} are needed for {name} {shape}. Fetch it again.")
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror or error}).") from error
-    return _tensor(np.frombuffer(data, dtype="<f4").reshape(shape))
+        return _tensor(np.frombuffer(whole_file(path), dtype="<f4").reshape(shape))
+    except ValueError as error:  # more sides than numpy has
+        raise WeightsError(f"{name} in {path.name} has the shape {shape} ({error}); it is damaged.") from error
 
 
 def _tensor(array: np.ndarray[Any, Any]) -> Tensor:

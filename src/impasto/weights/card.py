@@ -22,6 +22,8 @@ from impasto.weights.signatures import check_regular
 
 CARD_KEY = "impasto"
 
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 LISTED = 6
 """Tensors of each kind that a message lists."""
 
@@ -33,14 +35,14 @@ T = TypeVar("T", bound=nn.Module)
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a weight file is, how to build its network and where it comes from. Every value is plain JSON.
+    """The description of a weight file: kind, network and origin. Every value is plain JSON.
 
     `network` holds the plain numbers for the builder. For an encoder of the VGG kind: `{"architecture": "vgg",
     "stages": [[width, convolutions], …], "padding": "zeros" | "reflect", "pooling": "max" | "average",
     "ceil_mode": bool}`. `preprocess` is the name of an input normalisation (empty: none), or
     `{"matrix": 3×3, "offset": [3]}` for `matrix @ rgb + offset` with rgb in [0, 1]. `layer_scale` is the mean
-    activation of each layer, as far as it is known. `styles` are those that a network has learned, in the order of its
-    rows: each a `name` and whatever else there is to say (`about`).
+    activation of each layer, if known. `styles` are the trained styles of a network, in the order of its rows, each
+    with a `name` and optional entries (`about`).
     """
 
     kind: str
@@ -71,7 +73,7 @@ class Card:
                 raise WeightsError(f"the card's layer_scale of {layer} is {scale!r}; a number is needed.")
         names = [style.get("name") if isinstance(style, dict) else None for style in self.styles]
         if not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
-            raise WeightsError(f"the card's styles are named {names!r}; each needs a name of its own.")
+            raise WeightsError(f"the card's styles are named {names!r}; unique names are needed.")
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys."""
@@ -141,7 +143,7 @@ def load(path: Path) -> Loaded:
 
 def check_values(tensor: Tensor, *, key: str, file_name: str) -> None:
     """Raise `WeightsError` unless all values of a tensor are finite floats."""
-    if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+    if tensor.dtype not in _FLOATS or not bool(torch.isfinite(tensor).all()):
         raise WeightsError(f"{key} in {file_name} is not all finite floats ({tensor.dtype}); the file is damaged.")
 
 
@@ -223,7 +225,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str) -> Non
 
 
 def _plain(value: Any, name: str) -> Any:
-    """A copy in JSON's own types: tuples become lists, and nobody else holds a reference to it."""
+    """A copy in JSON's own types: tuples become lists, without shared references."""
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:

@@ -158,7 +158,7 @@ CATALOGUE: dict[str, Entry] = {
 def located(name_or_path: str | Path, *, progress: Progress | None = None, allow_unverified: bool = False) -> Path:
     """The file of a catalogue name, an imported name, or a path (also of a deeplearn.js folder).
 
-    A published file is downloaded into the cache folder first where necessary: from the server of `IMPASTO_MIRROR` (a
+    A published file is downloaded into the cache folder first if necessary: from the server of `IMPASTO_MIRROR` (a
     base address; the file name is appended) if it is set, then from its own; never with `IMPASTO_OFFLINE=1`.
     `allow_unverified` accepts files without a published checksum. Raises `UnknownName`, or `WeightsError` where the
     file is missing or not a regular file.
@@ -233,9 +233,9 @@ def _bundled_path(file_name: str) -> Path:
 def fetched(
     entry: Entry, *, progress: Progress | None = None, allow_unverified: bool = False, instead: str = INSTEAD
 ) -> Path:
-    """The published file of `entry` in the cache folder, downloaded where it is not there yet: see `located`.
+    """The published file of `entry` in the cache folder, downloaded if missing: see `located`.
 
-    `instead` is what to do where that fails.
+    `instead` is the hint if that fails.
     """
     target = cache_dir() / entry.file_name
     if target.is_file():
@@ -267,14 +267,14 @@ def fetched(
 
 
 def check_cached(name: str, path: Path) -> None:
-    """Raise `ChecksumMismatch` where `path` is the downloaded file of `name` with another digest than published."""
+    """Raise `ChecksumMismatch` if `path` is the downloaded file of `name` with another digest than published."""
     entry = CATALOGUE.get(name)
     if entry is not None and entry.bundled is None and path == cache_dir() / entry.file_name:
         check_digest_of(entry, sha256_of(path))
 
 
 def check_digest_of(entry: Entry, sha256: str) -> None:
-    """Raise `ChecksumMismatch` where the digest of an entry's file on this machine is not the published one."""
+    """Raise `ChecksumMismatch` if the digest of an entry's file on this machine is not the published one."""
     if entry.sha256 is not None and not sha256.startswith(entry.sha256.lower()):
         raise ChecksumMismatch(
             f"{cache_dir() / entry.file_name} has the sha256 {sha256}; {entry.name} has {entry.sha256}. "
@@ -285,7 +285,7 @@ def check_digest_of(entry: Entry, sha256: str) -> None:
 def remove_weights(name: str) -> Path:
     """Delete downloaded or imported weights from this machine; the path of the deleted file.
 
-    Raises `OptionError` for bundled weights, `WeightsError` where there are none of this name.
+    Raises `OptionError` for bundled weights, `WeightsError` for unknown names.
     """
     entry = CATALOGUE.get(name)
     if entry is not None and entry.bundled is not None:

@@ -140,7 +140,7 @@ def _unpickled(path: Path, head: bytes) -> Any:
 
 
 def _reason(message: str, name: str) -> str:
-    """One line for what `torch.load` says in many."""
+    """One line in place of the many of `torch.load`."""
     if "TorchScript" in message:
         return f"{name} is a TorchScript program; save its state_dict() with torch.save and use that."
     culprit = _FORBIDDEN.search(message)

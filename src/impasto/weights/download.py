@@ -75,7 +75,7 @@ class Download:
         return self.sha256 is not None and digest.startswith(self.sha256.lower())
 
     def _kept(self) -> str | None:
-        """The digest of a target that is there already (another process may have fetched it meanwhile) and fits."""
+        """The digest of a matching file that exists already (another process may have downloaded it meanwhile)."""
         if not self.target.is_file():
             return None
         digest = sha256_of(self.target)
@@ -93,7 +93,7 @@ class Download:
                 failures.append(error)
         kind = ChecksumMismatch if any(isinstance(f, ChecksumMismatch) for f in failures) else DownloadFailed
         reasons = " ".join(str(failure) for failure in failures)
-        raise kind(reasons or f"there is no address to fetch {self.target.name} from.")
+        raise kind(reasons or f"no address of {self.target.name} is known.")
 
     def _from_one(self, url: str) -> str:
         while True:
@@ -103,14 +103,14 @@ class Download:
                 return self._settled(url)
             except ChecksumMismatch:
                 if not continued:
-                    raise  # else the part of an earlier call or another server may be wrong: retry
+                    raise  # otherwise the part from an earlier call or another server may be wrong: try once more
 
     def _settled(self, url: str) -> str:
         """Verify the received file and move it into place."""
         digest = sha256_of(self.part)
         if self.sha256 is None and not self.allow_unverified:
             raise WeightsError(
-                f"nobody publishes a checksum for {self.target.name}; from {masked(url)} its sha256 is {digest}. "
+                f"no checksum of {self.target.name} is published; from {masked(url)} its sha256 is {digest}. "
                 "Compare it with a source you trust, then pass allow_unverified=True."
             )
         if self.sha256 is not None and not self._fits(digest):
@@ -203,7 +203,7 @@ def _check_status(response: httpx.Response, url: str) -> None:
         raise _Interrupted(f"the server answers {code} {response.reason_phrase}")
     if code not in (200, 206):
         raise DownloadFailed(
-            f"{masked(url)} answers {code} {response.reason_phrase}: the file is not there (any more). "
+            f"{masked(url)} answers {code} {response.reason_phrase}: the file does not exist (any more). "
             "Get a copy elsewhere and import it."
         )
 

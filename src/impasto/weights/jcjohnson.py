@@ -1,6 +1,6 @@
 """Reader of trained styles of jcjohnson/fast-neural-style (Johnson et al. 2016), in files of Torch 7.
 
-A file is a table with `model`, an `nn.Sequential` of the network's modules, which tell its structure by their numbers.
+A file is a table with `model`, an `nn.Sequential` of the network's modules, whose numbers describe its structure.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _network(modules: list[_Module], *, where: str) -> dict[str, Any]:
 
 
 def _plain(kind: str) -> str:
-    """The kind, where several are the same to us."""
+    """The kind, with equivalent ones joined."""
     return "SpatialConvolution" if kind in _CONVS else "Identity" if kind == "ShaveImage" else kind
 
 

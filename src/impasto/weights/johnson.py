@@ -22,7 +22,7 @@ from impasto.weights.checkpoint_format import CheckpointFormat, Origin, own_copy
 from impasto.weights.containers import Contents
 
 BLOCKS, OUTER_PX = 5, 9
-_PUBLISHED = (32, 64, 128)  # default widths, for missing tensors
+_PUBLISHED = (32, 64, 128)  # widths, if the tensors do not determine them
 _KNOWN = 0.5  # the part of its keys that a file must have to be taken for one with some missing
 
 RESNEXT = "ResidualBlock.0.conv3.conv_layer.weight"
@@ -84,7 +84,7 @@ class Layout:
         return dict(zip(self.ordered, sorted_by_number(tensors), strict=True))
 
     def _own(self, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
-        """Each tensor once, without the ignored ones."""
+        """Each tensor once, without ignored ones."""
         unique: dict[str, Tensor] = {}
         for key, tensor in tensors.items():
             first = _first_copy(key, self.twins)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import WeightsError
-from impasto.weights.arrays import MOST_BYTES
+from impasto.weights.signatures import MOST_BYTES, whole_file
 from impasto.weights.wire import Message, NotAMessage
 
 _DTYPES = {1: "<f4", 10: "<f2", 11: "<f8"}  # TensorProto.DataType: FLOAT, FLOAT16, DOUBLE
@@ -18,13 +18,13 @@ _GRAPH, _INITIALISER, _EXTERNAL = 7, 5, 1
 
 
 def parsed_model(path: Path, head: bytes) -> Message | None:
-    """The model in a file; None for a file of another kind. The first field of a model is its version."""
+    """The model in a file; None for other files. The first field of a model is its version."""
     if head[:1] != b"\x08" or not 0 < head[1] < 128 or path.stat().st_size > MOST_BYTES:
         return None
     try:
-        model = Message.parse(path.read_bytes())
+        model = Message.parse(whole_file(path))
         return model if len(model.messages(_GRAPH)) == 1 else None
-    except (NotAMessage, OSError):
+    except NotAMessage:
         return None
 
 
@@ -35,7 +35,7 @@ def initialisers(model: Message, path: Path) -> dict[str, Tensor]:
         for entry in model.messages(_GRAPH)[0].messages(_INITIALISER):
             if entry.integer(2) in _DTYPES:
                 tensors[entry.text(8)] = _tensor(entry, path)
-    except NotAMessage as error:
+    except ValueError as error:
         raise WeightsError(f"{path.name} is a damaged ONNX model ({error}); download it again.") from error
     if not tensors:
         raise WeightsError(f"{path.name} is an ONNX model without weights inside; a model with initialisers is needed.")

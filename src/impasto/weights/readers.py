@@ -48,7 +48,7 @@ def load_weights(
     progress: Progress | None = None,
     allow_unverified: bool = False,
 ) -> Loaded:
-    """The weights of a catalogue name, an imported name or a path; downloaded first where necessary.
+    """The weights of a catalogue name, an imported name or a path; downloaded first if necessary.
 
     Raises `UnknownName`, or `WeightsError` and its subclasses.
     """
@@ -112,9 +112,7 @@ def import_weights(
     chosen_name = name if name is not None else _stem(path)
     target = imported_path(chosen_name)
     if target.exists() and not replace:
-        raise OptionError(
-            f"there is an imported {chosen_name} already. Choose another `name`, or replace it with `replace`."
-        )
+        raise OptionError(f"{chosen_name} is already imported. Choose another `name`, or replace it with `replace`.")
     weights = read_checkpoint(path, checkpoint_format=checkpoint_format)
     encoder_weights = None if encoder is None else load_weights(encoder)
     card = adain.with_encoder(weights, encoder_weights, name=lasting(encoder or ""), file_name=path.name)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from impasto.core.errors import WeightsError
+
+MOST_BYTES = 4_000_000_000
+"""More than any supported network has."""
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 """HDF5 File Format Specification 3.0, section II.A."""
@@ -36,14 +42,21 @@ def check_regular(path: Path) -> None:
         raise WeightsError(f"{path} is a pipe or device; a regular file is needed. Copy it into a file first.")
 
 
-def file_head(path: Path) -> bytes:
-    """The first 512 bytes of a regular file. Raises `WeightsError` where they show that it holds no weights."""
-    check_regular(path)
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file, to be read; errors of the system become `WeightsError`."""
     try:
         with path.open("rb") as file:
-            head = file.read(512)
+            yield file
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror or error}.") from error
+
+
+def file_head(path: Path) -> bytes:
+    """The first 512 bytes of a regular file. Raises `WeightsError` if they show that it holds no weights."""
+    check_regular(path)
+    with opened(path) as file:
+        head = file.read(512)
     if not head:
         raise WeightsError(f"{path.name} is empty; download it again.")
     if head.lstrip()[:1] == b"<":
@@ -54,6 +67,17 @@ def file_head(path: Path) -> bytes:
         if head.startswith(start):
             raise WeightsError(f"{path.name} is {kind}.")
     return head
+
+
+def whole_file(path: Path) -> bytes:
+    """The bytes of a regular file that may be a weight file. Raises `WeightsError`."""
+    check_regular(path)
+    if (size_bytes := path.stat().st_size) > MOST_BYTES:
+        raise WeightsError(
+            f"{path.name} has {size_bytes / 1e9:.1f} GB; networks have at most {MOST_BYTES / 1e9:.0f} GB."
+        )
+    with opened(path) as file:
+        return file.read()
 
 
 def is_table(path: Path) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from impasto.core.errors import WeightsError
 from impasto.weights.arrays import OPTIMISER_STATE
-from impasto.weights.signatures import check_regular
+from impasto.weights.signatures import check_regular, opened, whole_file
 from impasto.weights.wire import Message, NotAMessage, varint
 
 _FOOTER, _TRAILER = 48, 5
@@ -33,7 +33,7 @@ def in_checkpoint(path: Path) -> dict[str, Tensor]:
     Raises `WeightsError` for a damaged or compressed table, and for missing data files.
     """
     try:
-        entries = dict(_entries(path.read_bytes()))
+        entries = dict(_entries(whole_file(path)))
         header = Message.parse(entries.pop(b"", b""))
         if not isinstance(header.fields.get(1, [1])[-1], int):  # in version 2 the number of files, else the metadata
             return _version_1(header.messages(1)[0], entries, path=path)
@@ -52,7 +52,11 @@ def _entries(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     view = memoryview(data)
     footer = view[-_FOOTER:]
     at = varint(footer, varint(footer, 0)[1])[1]  # past the handle of the metaindex
+    last = -1
     for _, handle in _block(view, footer[at:]):
+        if (offset := varint(handle, 0)[0]) <= last:
+            raise NotAMessage("its blocks are out of order")
+        last = offset
         yield from _block(view, handle)
 
 
@@ -98,6 +102,7 @@ def _version_1(meta: Message, entries: dict[bytes, memoryview], *, path: Path) -
 
 def _version_2(files: int, entries: dict[bytes, memoryview], *, path: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
+    read_bytes = dict[Path, int]()
     for key, value in entries.items():
         entry, name = Message.parse(value), key.decode()
         if entry.integer(1) != _FLOAT or OPTIMISER_STATE.search(name):
@@ -105,13 +110,16 @@ def _version_2(files: int, entries: dict[bytes, memoryview], *, path: Path) -> d
         shape = _shape((entry.messages(2) or [Message()])[0])
         data = path.with_name(f"{path.name.removesuffix('.index')}.data-{entry.integer(3):05d}-of-{files:05d}")
         values = _piece(data, offset=entry.integer(4), size_bytes=entry.integer(5))
+        read_bytes[data] = read_bytes.get(data, 0) + len(values)
+        if read_bytes[data] > data.stat().st_size:
+            raise NotAMessage("its variables overlap")
         tensors[name] = _tensor(values, shape, name=name, path=path)
     return tensors
 
 
 def _piece(path: Path, *, offset: int, size_bytes: int) -> bytes:
     check_regular(path)
-    with path.open("rb") as file:
+    with opened(path) as file:
         if offset < 0 or not 0 <= size_bytes <= path.stat().st_size - offset:
             raise WeightsError(f"{path.name} ends before byte {offset + size_bytes}; download it again.")
         file.seek(offset)

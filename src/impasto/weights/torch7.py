@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import WeightsError
+from impasto.weights.signatures import whole_file
 
 _NIL, _NUMBER, _STRING, _TABLE, _OBJECT, _BOOLEAN = range(6)
 _FUNCTIONS = (6, 7, 8)  # Lua bytecode, which is skipped and never run
 _DEEPEST = 100
+_MOST_COPIES = 4  # of each byte of a file, by tensors that share a storage
 _TYPES = {"Byte": "u1", "Char": "i1", "Short": "<i2", "Int": "<i4", "Long": "<i8", "Float": "<f4", "Double": "<f8"}
 
 
@@ -39,7 +41,7 @@ class Torch7Object:
 
 def in_file(path: Path) -> Any:
     """The object in a file: dicts for tables, tensors, `Torch7Object`, numbers, texts. Raises `WeightsError`."""
-    data = path.read_bytes()
+    data = whole_file(path)
     if data[:2] in (b"3\n", b"4\n"):
         raise WeightsError(f"{path.name} is a Torch 7 file in ASCII; save it in binary: torch.save(name, object)")
     try:
@@ -54,6 +56,7 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data, self._at, self._depth = data, 0, 0
         self._known: dict[int, Any] = {}
+        self._room = _MOST_COPIES * len(data)
 
     def object(self) -> Any:
         """The next object, or the one that is referred to."""
@@ -68,7 +71,7 @@ class _Reader:
             _BOOLEAN: lambda: self._int() == 1,
         }
         if kind not in simple and kind not in (_TABLE, _OBJECT, *_FUNCTIONS):
-            raise _Damaged(f"there is no object of kind {kind}")
+            raise _Damaged(f"unknown kind {kind} of object")
         value = simple[kind]() if kind in simple else self._numbered(kind)
         self._depth -= 1
         return value
@@ -90,7 +93,7 @@ class _Reader:
         for _ in range(self._int()):
             key = self.object()
             value = self.object()
-            if isinstance(key, str | float | bool):  # objects as keys are of no use here
+            if isinstance(key, str | float | bool):  # objects as keys are left out
                 table[key] = value
         return table
 
@@ -120,13 +123,18 @@ class _Reader:
             raise _Damaged(f"a tensor has {ndim} dimensions")
         sizes, strides = ([self._unpacked("<q") for _ in range(ndim)] for _ in range(2))
         offset, storage = self._unpacked("<q") - 1, self.object()
+        if not isinstance(storage, np.ndarray | None):
+            raise _Damaged("a tensor has no storage")
         if storage is None or ndim == 0 or min(sizes) == 0:
             return torch.empty(0)
         last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
         if min([offset, *sizes, *strides]) < 0 or last >= len(storage) or math.prod(sizes) > len(storage):
             raise _Damaged(f"a tensor of {sizes} is larger than its storage")
-        whole = torch.from_numpy(storage.astype(storage.dtype.newbyteorder("=")))
-        return whole.as_strided(sizes, strides, offset).clone()
+        self._room -= (last + 1 - offset) * storage.itemsize
+        if self._room < 0:
+            raise _Damaged("its tensors are many times as large as the file")
+        own = storage[offset : last + 1]
+        return torch.from_numpy(own.astype(own.dtype.newbyteorder("="))).as_strided(sizes, strides).clone()
 
     def _int(self) -> int:
         return int(self._unpacked("<i"))

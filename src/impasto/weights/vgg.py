@@ -79,7 +79,7 @@ def _stages_by_distance(shapes: Mapping[str, tuple[int, ...]], *, prefix: str, s
             raise WeightsMismatch(
                 f"{where} has convolution {prefix}{here} after {prefix}{before}; "
                 f"{prefix}{before + step}, or {prefix}{before + step + 1} after a pooling, is needed: "
-                "it is no VGG, or one is missing."
+                "it is not a VGG, or one is missing."
             )
         if here - before == step + 1:
             stages.append([])
@@ -103,8 +103,8 @@ def _canonical(
             needed |= {f"{key}.weight": (width, channels, 3, 3), f"{key}.bias": (width,)}
             needed |= {f"{_next(key)}.{part}": (width,) for part in _NORM_PARTS} if normed else {}
             channels = width
-    beside = [key for key in shapes if key.startswith(tuple(aside)) or key.endswith(".num_batches_tracked")]
-    check_shapes({key: shape for key, shape in shapes.items() if key not in beside}, needed, where=where)
+    ignored = [key for key in shapes if key.startswith(tuple(aside)) or key.endswith(".num_batches_tracked")]
+    check_shapes({key: shape for key, shape in shapes.items() if key not in ignored}, needed, where=where)
     tensors = {}
     for s, stage in enumerate(stages, 1):
         for i, key in enumerate(stage, 1):

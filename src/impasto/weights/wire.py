@@ -1,4 +1,4 @@
-"""The wire format of protocol buffers, as far as weight files need it.
+"""The part of the wire format of protocol buffers that weight files use.
 
 protobuf.dev/programming-guides/encoding: a message is a sequence of tagged values; varints, 8 and 4 bytes, and
 counted bytes, which are strings, packed numbers or messages.
@@ -14,10 +14,11 @@ Value = int | memoryview
 
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 _LONGEST_VARINT = 10
+_MOST_VALUES = 1 << 18  # those of weights are packed, and count as one
 
 
 class NotAMessage(ValueError):
-    """The bytes are not a protocol buffers message."""
+    """The bytes are not a message of protocol buffers."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Message:
     def parse(cls, data: bytes | memoryview) -> Message:
         """The message in `data`, which is not copied. Raises `NotAMessage`."""
         fields: dict[int, list[Value]] = {}
-        for number, value in _values(memoryview(data)):
+        for count, (number, value) in enumerate(_values(memoryview(data))):
+            if count == _MOST_VALUES:
+                raise NotAMessage(f"it has more than {_MOST_VALUES} values")
             fields.setdefault(number, []).append(value)
         return cls(fields)
 
@@ -68,7 +71,7 @@ class Message:
                 numbers.append(value)
                 continue
             at = 0
-            while at < len(value):
+            while at < len(value) and len(numbers) < _MOST_VALUES:
                 one, at = varint(value, at)
                 numbers.append(one)
         return numbers

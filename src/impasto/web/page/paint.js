@@ -2,8 +2,8 @@
 import { blob, events, json, picture, request, save } from "./api.js";
 import { $, announce, attempt, canOptimise, isPicture, method, state } from "./state.js";
 
-const FIRST_DRAFT_PX = 448, DRAFT_PX = [192, 512], DRAFT_S = 0.22;
-let draftPx = FIRST_DRAFT_PX;  // adapts to the speed of the machine, so that a moving slider repaints within 0.3 s
+const DRAFT_PX = [192, 512], DRAFT_S = 0.22;
+let draftPx = 256;  // adapts to the speed of the machine, so that a moving slider repaints within 0.3 s
 
 export function request_of({ draft = false, refine = false } = {}) {
   const size = Number($("size").value), chosen = refine ? "optimise" : method(), seed = Number($("seed").value);
@@ -36,15 +36,17 @@ export const drafted = attempt(async () => {
       if (!ready()) return;
       const before = performance.now();
       const id = await start({ ...request_of({ draft: true }), content: state.content.id, live: true, draft: true });
-      if (await follow(id)) adapt((performance.now() - before) / 1000);
+      if (await follow(id)) {
+        performance.measure("draft", { start: before });
+        const ratio = (performance.now() - before) / 1000 / DRAFT_S;
+        fitDrafts(draftPx / Math.sqrt(Math.min(2, Math.max(0.5, ratio))));
+      }
     }
   } finally { drafting = false; }
 });
 
-function adapt(seconds) {
-  performance.measure("draft", { start: performance.now() - seconds * 1000, duration: seconds * 1000 });
-  const better = draftPx * Math.sqrt(Math.min(2, Math.max(0.5, DRAFT_S / seconds)));
-  draftPx = Math.round(Math.min(DRAFT_PX[1], Math.max(DRAFT_PX[0], better)) / 16) * 16;
+function fitDrafts(px) {
+  draftPx = Math.round(Math.min(DRAFT_PX[1], Math.max(DRAFT_PX[0], px)) / 16) * 16;
 }
 
 export const paint = attempt(async ({ refine = false } = {}) => {
@@ -70,6 +72,9 @@ export async function follow(id) {
       await show(`/api/jobs/${id}/preview`, id);
     }
     if (row.state === "failed") throw new Error(sentence(row.error));
+    if (row.state === "done" && !row.draft && row.steps <= 1) {  // a draft also takes time outside of the network
+      fitDrafts(Math.max(...row.size) * Math.sqrt((0.7 * DRAFT_S) / row.seconds));
+    }
     if ((row.state === "done" || row.state === "stopped") && !row.draft) {
       state.result = row;
       $("download").hidden = false;
