@@ -50,6 +50,8 @@ def test_pictures_of_a_batch_are_matched_each_by_itself():
     targets = torch.cat([band_covariances(picture(40, 48, seed=seed, contrast=0.2)) for seed in (3, 4)])
     alone = torch.cat([in_bands(images[i : i + 1], targets[i : i + 1]) for i in (0, 1)])
     torch.testing.assert_close(in_bands(images, targets), alone, atol=1e-5, rtol=0)
+    same = in_bands(images, targets[:1])
+    torch.testing.assert_close(same[1:], in_bands(images[1:], targets[:1]), atol=1e-5, rtol=0)
 
 
 def test_there_is_one_covariance_a_band_and_one_of_the_rest():

@@ -84,15 +84,14 @@ def by_band(covariances: Tensor) -> Tensor:
 
 
 def band_changes(here: Tensor, target: Tensor) -> Tensor:
-    """The maps `(b, bands, 3, 3)` of bands to what is added to them, from their covariances to the `target` ones.
+    """The maps `(…, 3, 3)` of bands to what is added to them, from their covariances to the `target` ones.
 
     Without eigenvalues, which few engines compute; the power `OVERLAP` is 1 and a quarter.
     """
-    shape, wide = here.shape, torch.float32 if exported() else torch.float64
+    wide = torch.float32 if exported() else torch.float64
     eye = torch.eye(3, dtype=wide, device=here.device)
-    linear = transport(*(value.reshape(-1, 3, 3).to(wide) + FLOOR * eye for value in (here, target)))
-    gains = limited(linear @ root(root(linear)), least=1 / LIMIT, most=LIMIT)
-    return (gains - eye).reshape(shape).float()
+    linear = transport(here.to(wide) + FLOOR * eye, target.to(wide) + FLOOR * eye)
+    return (limited(linear @ root(root(linear)), least=1 / LIMIT, most=LIMIT) - eye).float()
 
 
 def changed(band: Tensor, change: Tensor) -> Tensor:

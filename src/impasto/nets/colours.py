@@ -36,40 +36,39 @@ def colour_map(stats: Tensor, target: Tensor) -> Tensor:
 
 
 def transport(here: Tensor, there: Tensor) -> Tensor:
-    """The linear map `here⁻¹ (here there)^½` between Gaussians of these covariances `(b, 3, 3)`: symmetric, positive.
+    """The linear map `here⁻¹ (here there)^½` between Gaussians of these covariances `(…, 3, 3)`: symmetric, positive.
 
     Without eigenvalues, in the precision of the covariances. The root of a 3×3 matrix is a polynomial of it and of the
     root's own invariants (Hoger & Carlson 1984, Determination of the stretch and rotation in the polar decomposition).
     """
     adjugate, other = _adjugate(here), _adjugate(there)
     det, other_det = _det(here, adjugate), _det(there, other)
-    trace, minors = (here * there).sum((1, 2)), (adjugate * other).sum((1, 2))
+    trace, minors = _sum(here * there), _sum(adjugate * other)
     first, second, third = _root_invariants(trace, minors=minors, det=det * other_det)
-    inverse = adjugate / det[:, None, None]
+    inverse = adjugate / det
     root = (first.square() - second) * there - there @ here @ there + first * third * inverse
     return root / (first * second - third)
 
 
 def root(matrix: Tensor) -> Tensor:
-    """The square roots of symmetric positive matrices `(b, 3, 3)`, without eigenvalues."""
+    """The square roots of symmetric positive matrices `(…, 3, 3)`, without eigenvalues."""
     adjugate = _adjugate(matrix)
     eye = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
-    trace, minors = ((value * eye).sum((1, 2)) for value in (matrix, adjugate))
-    return _root(matrix, trace, minors=minors, det=_det(matrix, adjugate))
+    return _root(matrix, _sum(matrix * eye), minors=_sum(adjugate * eye), det=_det(matrix, adjugate))
 
 
 def limited(matrix: Tensor, *, least: float, most: float) -> Tensor:
-    """Symmetric matrices `(b, 3, 3)` with their eigenvalues between `least` and `most`, without computing these."""
+    """Symmetric matrices `(…, 3, 3)` with their eigenvalues between `least` and `most`, without computing these."""
     eye = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
     low, high = _magnitude(torch.cat([matrix - least * eye, matrix - most * eye])).chunk(2)
     return ((least + most) * eye + low - high) / 2
 
 
 def _magnitude(matrix: Tensor) -> Tensor:
-    """Symmetric matrices `(b, 3, 3)` with the absolute values of their eigenvalues, of at least `small`."""
+    """Symmetric matrices `(…, 3, 3)` with the absolute values of their eigenvalues, of at least `small`."""
     small = 3e-3 if matrix.dtype == torch.float32 else 1e-5  # the root of 0 is the end of all digits
     adjugate, square = _adjugate(matrix), small**2
-    traces, minors = matrix.square().sum((1, 2)), adjugate.square().sum((1, 2))
+    traces, minors = _sum(matrix.square()), _sum(adjugate.square())
     det = _det(matrix, adjugate).square()
     whole = matrix @ matrix + square * torch.eye(3, dtype=matrix.dtype, device=matrix.device)
     return _root(
@@ -81,36 +80,42 @@ def _magnitude(matrix: Tensor) -> Tensor:
 
 
 def _root(matrix: Tensor, trace: Tensor, *, minors: Tensor, det: Tensor) -> Tensor:
-    """The square roots of matrices `(b, 3, 3)` with these invariants."""
+    """The square roots of matrices `(…, 3, 3)` with these invariants."""
     first, second, third = _root_invariants(trace, minors=minors, det=det)
     eye = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
     return ((first.square() - second) * matrix - matrix @ matrix + first * third * eye) / (first * second - third)
 
 
 def _root_invariants(trace: Tensor, *, minors: Tensor, det: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Trace, sum of principal minors and determinant, `(b, 1, 1)`, of the root of matrices with these, `(b,)`.
+    """Trace, sum of principal minors and determinant of the root of matrices with these, all `(…, 1, 1)`.
 
     By a fixed point, whose error shrinks to a ninth or less with each round.
     """
-    trace, minors, det = trace[:, None, None], 4 * minors[:, None, None], det[:, None, None]
     third, first = det.sqrt(), trace.sqrt()
-    eightfold = 8 * third
+    fourfold, eightfold = 4 * minors, 8 * third
     for _ in range(ROUNDS if trace.dtype == torch.float64 else FEWER_ROUNDS):
-        twice = (minors + eightfold * first).sqrt()  # twice the second invariant
+        twice = (fourfold + eightfold * first).sqrt()  # twice the second invariant
         first = (trace + twice).sqrt()
     return first, twice / 2, third
 
 
+def _sum(matrix: Tensor) -> Tensor:
+    """The sums of all entries, `(…, 1, 1)`."""
+    return matrix.sum((-2, -1), keepdim=True)
+
+
 def _det(matrix: Tensor, adjugate: Tensor) -> Tensor:
-    """Determinants `(b,)`."""
-    return (matrix[:, 0] * adjugate[:, 0]).sum(1)
+    """Determinants `(…, 1, 1)`."""
+    return _sum(matrix[..., :1, :] * adjugate[..., :1, :])
 
 
 def _adjugate(matrix: Tensor) -> Tensor:
-    """The adjugates of symmetric matrices `(b, 3, 3)`: the inverses times the determinants."""
-    one, two = [1, 2, 0], [2, 0, 1]
-    below, above = matrix[:, one], matrix[:, two]
-    return below[:, :, one] * above[:, :, two] - below[:, :, two] * above[:, :, one]
+    """The adjugates of symmetric matrices `(…, 3, 3)`: the inverses times the determinants."""
+    one, two = (torch.tensor(order, device=matrix.device) for order in ([1, 2, 0], [2, 0, 1]))
+    below, above = matrix.index_select(-2, one), matrix.index_select(-2, two)
+    return below.index_select(-1, one) * above.index_select(-1, two) - below.index_select(-1, two) * above.index_select(
+        -1, one
+    )
 
 
 def recoloured(image: Tensor, linear: Tensor, *, amount: float = 1) -> Tensor:
