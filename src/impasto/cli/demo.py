@@ -86,7 +86,7 @@ def demo(
 
 
 def command(content: Path, style: Path, picture: Path, options: DemoOptions) -> list[str]:
-    """The words of the command that paints `picture` as the demo does."""
+    """The words of the command that paints `picture` like the demo."""
     words = ["impasto", "stylize", str(content), "--style", str(style), "--size", str(options.size)]
     if options.method != DEFAULT_METHOD:
         words += ["--method", options.method]
@@ -158,7 +158,7 @@ def _painted(job: Job, folder: Path, *, cache: JobCache, bar: Bar) -> Path | Non
     result = painted_file(session, picture, options=OutputOptions(), bar=bar)
     if result.stopped:
         print(picture, flush=True)
-        bar.note(f"stopped after step {result.step.index} of {result.step.total}; the same command again goes on.")
+        bar.note(f"stopped after step {result.step.index} of {result.step.total}; repeat the command to continue.")
         return None
     session.forget(picture)
     bar.note(f"{picture} is painted: {result.step.index} steps, {result.seconds:.1f} s")
@@ -176,7 +176,7 @@ def _session(job: Job, picture: Path, *, cache: JobCache) -> Session:
 
 
 def _cells(files: Inputs, folder: Path, options: DemoOptions, *, cache: JobCache, bar: Bar) -> list[list[Path]]:
-    """Every photograph in every style, row by row, as files in `folder`; those that are there already are kept."""
+    """Every photograph in every style, row by row, as files in `folder`; existing files are kept."""
     from impasto import api
     from impasto.cli.painting import done_already
 

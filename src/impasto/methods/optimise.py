@@ -66,7 +66,7 @@ class LoadedEncoder:
     def stylizer(
         self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None
     ) -> Stylizer[Any]:
-        """Optimisation from `start` where the job begins with a picture, or from a paused state."""
+        """Optimisation from the picture `start` if the job has one, or from a paused state."""
         temporal = None if temporal is None else temporal.on(self.device)
         stylizer = dataclasses.replace(self._optimised(job, start=start, resume=resume), temporal=temporal)
         return stylizer if self.device.type == "cpu" else OnDevice(stylizer, self.device)
@@ -116,7 +116,7 @@ class Optimise:
     groups: Final[tuple[str, ...]] = ("losses", "optimise")
     gradual: Final = True
     encodes: Final = False
-    style_short_side_px: Final = 256  # more than any encoder needs; `stylizers.targets.at_scale` goes on from here
+    style_short_side_px: Final = 256  # more than any encoder needs; `stylizers.targets.at_scale` reduces further
 
     def check_styles(self, job: Job, styles: Sequence[ResolvedStyle]) -> None:
         """Raise `OptionError` unless every style is a picture."""

@@ -1,4 +1,4 @@
-"""Styles made ready to paint many pictures alike, as teachers of a student network are."""
+"""Styles prepared to paint many pictures, as the teachers of a student network."""
 
 from __future__ import annotations
 

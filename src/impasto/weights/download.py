@@ -60,7 +60,7 @@ def download(
     """Fetch `target` from the first of `urls` that delivers it; the SHA-256 of its bytes.
 
     `sha256` is the digest in hex or its first 8 or more digits. With `None` the file is refused after the transfer, and
-    the error names its digest, unless `allow_unverified`. A `target` that is there already and fits is kept.
+    the error names its digest, unless `allow_unverified`. An existing `target` that matches is kept.
     Received bytes are kept in `target` + `.part`, and the next attempt or call resumes there; without a digest, which
     would reveal a part of another file, every call starts over. A server is given up after `attempts` connections in a
     row without progress, with a pause of `backoff_s`, doubled each time, between them. `timeout_s` limits one wait for
@@ -176,7 +176,7 @@ def _fill(url: str, job: _Job) -> None:
 
 
 def _receive(url: str, job: _Job, *, client: httpx.Client) -> None:
-    """One connection: append to the part file, or start it over where the server cannot go on."""
+    """One connection: append to the part file, or restart it if the server cannot resume."""
     start = _size_bytes(job.part)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     with client.stream("GET", url, headers=headers) as response:
@@ -185,7 +185,7 @@ def _receive(url: str, job: _Job, *, client: httpx.Client) -> None:
             return  # an earlier call received all of it
         if start and (response.status_code == 416 or (response.status_code == 206 and not goes_on)):
             job.part.unlink()
-            raise _Interrupted("the server cannot go on where the last try ended")
+            raise _Interrupted("the server cannot resume the download")
         _check_status(response, url)
         done = start if goes_on else 0
         most = min(size for size in (job.size_bytes, total, MOST_BYTES) if size is not None)
@@ -205,7 +205,7 @@ def _receive(url: str, job: _Job, *, client: httpx.Client) -> None:
 
 
 def _answer(response: httpx.Response, start: int) -> tuple[bool, int | None]:
-    """Whether the body begins at `start`, and the size of the whole file in bytes where the server says it."""
+    """Whether the body begins at `start`, and the size of the whole file in bytes if the server sends it."""
     said = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
     if said is not None:
         begin, size = said.groups()
