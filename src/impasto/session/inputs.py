@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 
 import torch
@@ -203,4 +203,4 @@ def cover_of(sources: Sequence[StyleSource], masks: Sequence[Tensor]) -> Tensor 
     """The union of `masks`; None without masks, or if one of the styles has the mask `rest`."""
     if not masks or any(source.paints_rest for source in sources):
         return None
-    return torch.cat(list(masks)).amax(dim=0, keepdim=True)
+    return reduce(torch.maximum, masks)
