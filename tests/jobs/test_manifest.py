@@ -72,7 +72,7 @@ def test_inputs_that_cannot_be(pictures: Path) -> None:
         ("in/notes.md", "neither a picture nor a folder"),
         ("not.tar", "cannot be read as a tar shard"),
         ("not.parquet", "not a Parquet table"),
-        ("two.parquet", "one of texts called path or url is needed"),
+        ("two.parquet", "a string column named path or url is needed"),
         ("nope://bucket/folder", "no file system that fsspec knows"),
     ):
         with pytest.raises(BatchError, match=message):

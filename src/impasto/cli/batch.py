@@ -34,7 +34,7 @@ app = App(name="batch", config=(from_preset, from_config))
 @Parameter(name="*", group=PICTURES, negative=())
 @dataclass(frozen=True, kw_only=True)
 class BatchPictureFlags:
-    """Where outputs go, and what options start from."""
+    """The outputs, and files of options."""
 
     output: Annotated[str, Parameter(alias="-o", help="Folder or URL for the outputs and the report.")]
     preset: Annotated[str | None, PRESET] = None
@@ -81,7 +81,7 @@ def batch(
 
 
 def _places(options: BatchOptions, console: ConsoleOptions, *, device: str) -> list[Slot]:
-    """Where the workers of this machine compute; on Ray, what each actor takes."""
+    """The places of the workers; on Ray, the resources of each actor."""
     import torch
 
     from impasto.jobs import slots
@@ -100,7 +100,7 @@ def _places(options: BatchOptions, console: ConsoleOptions, *, device: str) -> l
 
 
 def _jobs(mix: MixFlags, *, output: Path, folder: FolderOptions, look: LookOptions) -> dict[str, Job]:
-    """The job of each mix, by the name that its outputs have."""
+    """The job of each mix, by its name in the outputs."""
     from impasto.styles.catalogue import StyleCatalogue
 
     catalogue, jobs = StyleCatalogue(), dict[str, Job]()
@@ -117,12 +117,12 @@ def _jobs(mix: MixFlags, *, output: Path, folder: FolderOptions, look: LookOptio
 
 
 def _painted(work: Batch, places: list[Slot], *, console: ConsoleOptions, bar: Bar) -> int:
-    """Paint what is left, show it and write the report; the exit code."""
+    """Paint the remaining pictures with a bar and write the report; the exit code."""
     from impasto.jobs.batch import counts
     from impasto.jobs.page import PAGE, write_page
 
     if work.known:
-        bar.note(f"{len(work.known)} of {work.total} pictures were done before: {_counted(work.known)}")
+        bar.note(f"{len(work.known)} of {work.total} pictures are finished: {_counted(work.known)}")
     outcomes: list[Outcome] = []
     began, stopped = time.monotonic(), False
     workers = len(places) if work.options.ray is None else work.options.workers
@@ -140,15 +140,15 @@ def _painted(work: Batch, places: list[Slot], *, console: ConsoleOptions, bar: B
     page = f"{work.spec.outputs}/{PAGE}"
     data = {name: data[name] for name in ("pictures", "done", "failed", "left", "this_run")}
     print(json.dumps({"report": page, **data}) if console.json else page, flush=True)
-    bar.note(f"{data['done']} of {data['pictures']} pictures are painted, {data['failed']} put aside")
+    bar.note(f"{data['done']} of {data['pictures']} pictures are painted, {data['failed']} failed")
     if stopped:
-        bar.note("stopped; the same command goes on from here.")
+        bar.note("stopped; the same command resumes.")
         return INTERRUPTED
     return 1 if counts([*work.known, *outcomes])["failed"] else 0
 
 
 def _outcomes(work: Batch, places: list[Slot]) -> Generator[Outcome, None, None]:
-    """What becomes of each task."""
+    """The outcome of each task."""
     from impasto.jobs.batch import paint
 
     if not work.tasks:
@@ -169,7 +169,7 @@ def _outcomes(work: Batch, places: list[Slot]) -> Generator[Outcome, None, None]
 
 
 def _show(work: Batch, outcomes: list[Outcome], *, bar: Bar, began: float) -> None:
-    """`3 of 120  2.1 pictures/s  0:55 left  1 put aside`; a failure leaves a line of its own."""
+    """`3 of 120  2.1 pictures/s  0:55 left  1 failed`; each failure is also printed on its own line."""
     last, done = outcomes[-1], len(work.known) + len(outcomes)
     if last.error:
         error = with_flags(last.error)
@@ -181,13 +181,13 @@ def _show(work: Batch, outcomes: list[Outcome], *, bar: Bar, began: float) -> No
         f"{done} of {work.total}",
         f"{rate:.3g} pictures/s",
         f"{left} left",
-        f"{failed} put aside" if failed else "",
+        f"{failed} failed" if failed else "",
     ]
     bar.show(done, work.total, "  ".join(part for part in parts if part))
 
 
 def _counted(outcomes: Sequence[Outcome]) -> str:
-    """`7 painted, 1 put aside`."""
+    """`7 painted, 1 failed`."""
     failed = sum(bool(each.error) for each in outcomes)
     painted = sum(not each.error for each in outcomes)
-    return f"{painted} painted" + (f", {failed} put aside (--retry tries again)" if failed else "")
+    return f"{painted} painted" + (f", {failed} failed (--retry repeats them)" if failed else "")
