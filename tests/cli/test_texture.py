@@ -90,5 +90,5 @@ def test_sides_of_a_tileable_picture(run: Run, quick: list[str], here: Path) -> 
     assert run(*words, "--size", "70", "-o", "a.png").code == 0
     assert api.read("a.png").size_hw[1] == 64
     exact = run(*words, "--exact", "70x48")
-    assert exact.code == 1
+    assert exact.code == 2
     assert "70×48 px; --tileable needs a width in multiples of 32 px. Use 64×48 px" in exact.err

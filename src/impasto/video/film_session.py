@@ -84,7 +84,7 @@ class FilmSession:
         if self.session.plan.method.gradual and self.options.steady:
             return Following(paint_from)
         others = [self._paint_from(*place) for place in zip(self.sessions[1:], self.gpus[1:], strict=True)]
-        paints = [partial(_from_nothing, paint) for paint in (paint_from, *others)]
+        paints = [_by_itself(paint) for paint in (paint_from, *others)]
         return Several(tuple(paints)) if others else paints[0]
 
     def _paint_from(self, session: Session, gpu: int | None) -> PaintFrom:
@@ -143,9 +143,9 @@ class FilmSession:
         }
 
 
-def _from_nothing(paint: PaintFrom, frame: Frame, index: int) -> Tensor:
-    """A frame by itself."""
-    return paint(frame, None)
+def _by_itself(paint: PaintFrom) -> Paint:
+    """The painter of frames without a start."""
+    return lambda frame, index: paint(frame, None)
 
 
 def open_film(
@@ -179,15 +179,8 @@ def open_film(
     recipe = None if folders else recipe_for(named, sessions[0].loaded, folder=output.parent)
     comment = "" if recipe is None else json.dumps({**recipe.to_dict(), VIDEO_KEY: options.to_dict()})
     film = dataclasses.replace(film, alpha=film.alpha and job.paint.alpha == "keep")
-    opened_film = FilmSession(
-        sessions[0],
-        dataclasses.replace(recording, comment=comment, film=film),
-        options,
-        recipe,
-        masks,
-        tuple(gpus),
-        tuple(sessions),
-    )
+    recording = dataclasses.replace(recording, comment=comment, film=film)
+    opened_film = FilmSession(sessions[0], recording, options, recipe, masks, tuple(gpus), tuple(sessions))
     opened_film.painter()  # raises what key frames and masks would raise at the first frame
     return opened_film
 
