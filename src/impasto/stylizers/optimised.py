@@ -217,9 +217,11 @@ class Optimised:
     def _first(self, start: Tensor | None, content: Tensor, *, mix: Mix) -> Tensor:
         """The first canvas, of the size of `content`."""
         if start is not None:
-            return self._sized(start, (content.shape[-2], content.shape[-1])).clone()
-        generator = torch.Generator().manual_seed(self.options.seed)
-        return first_canvas(self.options.init, content, mix=mix, generator=generator, wraps=self.wraps)
+            canvas = self._sized(start, (content.shape[-2], content.shape[-1])).clone()
+        else:
+            generator = torch.Generator().manual_seed(self.options.seed)
+            canvas = first_canvas(self.options.init, content, mix=mix, generator=generator, wraps=self.wraps)
+        return canvas.float() if canvas.dtype == torch.float16 else canvas  # contents of very large pictures are half
 
     def within_seconds(self, content: Tensor, mix: Mix, *, strength: float = 1.0) -> tuple[int, ...]:
         """The steps at each scale that fit into `options.seconds` on this machine now, measured by some small steps."""
