@@ -53,6 +53,8 @@ sheet: $(READY)  ## the sheets of docs/: 8 × 8 in one pass, 6 × 6 by optimisat
 	$(BIN)/python -m impasto demo --sheet docs/pictures/one-pass.jpg
 	$(BIN)/python -m impasto demo --method optimise --sheet docs/pictures/sheet.jpg
 	$(BIN)/python -m impasto models sheet compact-styles --output docs/pictures/styles.jpg
+	$(BIN)/python -m tools.pictures teaser docs/pictures/teaser.jpg
+	$(BIN)/python -m tools.pictures controls docs/pictures/controls.jpg
 
 clean:
 	rm -rf $(VENV) out build dist .pytest_cache .ruff_cache .mypy_cache

@@ -12,6 +12,7 @@ import os
 import random
 import resource
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -102,9 +103,9 @@ def plain_loop(folder: Path, outputs: Path, *, size: int) -> Speed:
     return speed_of(marks)
 
 
-def speed(folder: Path, *, count: int, size: int) -> None:
+def speed(folder: Path, *, count: int, size: int, workers: int) -> None:
     """A plain loop, a batch, and the plain loop again, since the machine may be busy."""
-    contents, workers = drawn(folder / "in", count, size=size), cores()
+    contents, workers = drawn(folder / "in", count, size=size), workers or cores()
     before = plain_loop(contents, folder / "plain", size=size)
     many = batched(contents, folder / "batch", size=size, workers=workers)
     after = plain_loop(contents, folder / "plain2", size=size)
@@ -123,10 +124,19 @@ def memory(folder: Path, *, count: int, size: int) -> None:
         pool = Pool(batch.spec, [Slot(1)])
         with contextlib.closing(pool):
             for number, _ in enumerate(painted_shards(shards_of(batch), pool, store=batch.store, staged=staged), 1):
-                if number % max(1, count // 10) == 0:
+                if number % max(1, count // 40) == 0:
                     rows.append((number, resident_mb(os.getpid()), resident_mb(pool.pids[0])))
-    for number, driver, worker in rows:
+    for number, driver, worker in rows[:: max(1, len(rows) // 10)]:
         print(f"{number:6} pictures  driver {driver:4.0f} MB  worker {worker:4.0f} MB")
+    later = rows[len(rows) // 2 :]
+    slopes = (1e6 * slope([row[0] for row in later], [row[side] for row in later]) for side in (1, 2))
+    print("growth over the second half: driver {:.0f}, worker {:.0f} bytes per picture".format(*slopes))
+
+
+def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """The slope of the least-squares line."""
+    line: float = statistics.linear_regression(xs, ys).slope
+    return line
 
 
 def resident_mb(pid: int) -> float:
@@ -193,12 +203,15 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=0, help="worker processes of `speed`; 0: one per core")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if given.what == "kills":
             print(kills(Path(folder), count=given.count, size=given.size, times=given.times))
+        elif given.what == "speed":
+            speed(Path(folder), count=given.count, size=given.size, workers=given.workers)
         else:
-            {"speed": speed, "memory": memory}[given.what](Path(folder), count=given.count, size=given.size)
+            memory(Path(folder), count=given.count, size=given.size)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,10 @@ def test_masks_and_scales(there: Path, photo: Tensor, draw_painting: Callable[[i
     painted = stylize(photo, there / "style.png", size=0, mask=there / "mask.png", paint=PaintOptions(feather=0.0))
     torch.testing.assert_close(painted.pixels[..., 44:], photo[..., 44:], atol=1e-6, rtol=0)
     assert not torch.allclose(painted.pixels[..., :36], photo[..., :36], atol=0.02)
+    styles = [there / "style.png", there / "content.png"]
+    both = stylize(photo, styles, size=0, mask=[there / "mask.png", "rest"], paint=PaintOptions(feather=0.0)).pixels
+    assert torch.equal(both[..., :36], painted.pixels[..., :36])
+    assert not torch.allclose(both[..., 44:], photo[..., 44:], atol=0.02)
     large = draw_painting(400, 500)
     plain, scaled = (stylize(photo, large, size=160, style_scale=scale).pixels for scale in (1.0, 0.5))
     assert not torch.equal(plain, scaled)

@@ -36,7 +36,7 @@ def test_a_batch_is_painted_once_and_goes_on(run: Run, quick: list[str], folder:
     with Image.open("out/a-style.webp") as picture:
         assert picture.getexif()[0x010F] == "Maker"
     again = run(*words)
-    assert "3 of 3 pictures were done before: 2 painted, 1 put aside (--retry tries again)" in again.err
+    assert "3 of 3 pictures are finished: 2 painted, 1 failed (--retry repeats them)" in again.err
     assert {path: path.stat().st_mtime_ns for path in Path("out").rglob("*.webp")} == first
     assert run("redo", "out/sub/b-style.webp", "-o", "again.webp", "--threads", "1").code == 0
     other = run(*words, "--strength", "0.5")

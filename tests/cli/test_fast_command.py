@@ -118,7 +118,7 @@ def test_from_python(styles: list[str]) -> None:
         (["--style", "candy", "--network", "other"], "--network is an option of --method arbitrary"),
         (["--style", "style.png", "--method", "optimise", "--noise-seed", "3"], "--noise-seed is an option of"),
         (["--style", "candy", "--style-scale", "2"], "--style-scale is 2 for candy"),
-        (["--style", "candy", "--resume"], "--method fast starts anew"),
+        (["--style", "candy", "--resume"], "--method fast cannot resume"),
         (["--style", "candy", "--snapshots", "1"], "picture that comes at once"),
     ],
 )

@@ -78,7 +78,7 @@ def test_resuming_with_other_options_is_refused(
     assert other.code == 1
     assert "another job" in other.err
     assert (here / "o.png.paused").is_file()
-    assert "--resume would go on" in run(*command).err
+    assert "--resume would continue" in run(*command).err
 
 
 @pytest.mark.slow  # starts a process, which loads torch

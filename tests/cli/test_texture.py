@@ -71,3 +71,24 @@ def test_the_default_name_and_what_is_refused(run: Run, quick: list[str], here: 
     assert "is one of the inputs" in run(*words, "-o", "style.png").err
     assert "--tv-weight" in run(*words, "--tv-weight", "3").err
     assert "a texture has no content" in run("evaluate", "style-texture.png").err
+
+
+def test_tileable_textures_have_no_seam(run: Run, words: list[str], here: Path) -> None:
+    seams = []
+    for tileable in ("no", "xy"):
+        wide = ["64" if word == "48" else word for word in words]
+        assert run("texture", "style.png", *wide, "--tileable", tileable, "-o", "a.png").code == 0
+        pixels = api.read("a.png").pixels
+        steps = (pixels - pixels.roll(1, -1)).abs().mean((0, 1, 2))  # the first one is the step across the edges
+        seams.append(float(steps[0] / steps[1:].max()))
+    assert seams[1] < min(1.2, seams[0])
+    assert api.recipe_of("a.png").job.size.tileable == "xy"
+
+
+def test_sides_of_a_tileable_picture(run: Run, quick: list[str], here: Path) -> None:
+    words = ["stylize", "content.png", "--style", "style.png", *quick[:2], "--tileable", "x"]
+    assert run(*words, "--size", "70", "-o", "a.png").code == 0
+    assert api.read("a.png").size_hw[1] == 64
+    exact = run(*words, "--exact", "70x48")
+    assert exact.code == 2
+    assert "70×48 px; --tileable needs a width in multiples of 32 px. Use 64×48 px" in exact.err

@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 import pkgutil
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -326,10 +327,18 @@ def _option_classes() -> list[type[Options]]:
 
 def _required(cls: type[Options]) -> dict[str, Any]:
     return {
-        field.name: [] if "tuple" in str(hint) else "x"
+        field.name: _value_of(hint)
         for field, hint in annotated_fields(cls)
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     }
+
+
+def _value_of(hint: Any) -> Any:
+    """A value that a required option of this type may have."""
+    kind = typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
+    if typing.get_origin(kind) is tuple:
+        return []
+    return 1 if kind in (int, float) else "x"
 
 
 TARGETS: dict[str, Callable[[Path], Prepared]] = {

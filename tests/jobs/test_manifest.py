@@ -72,8 +72,8 @@ def test_inputs_that_cannot_be(pictures: Path) -> None:
         ("in/notes.md", "neither a picture nor a folder"),
         ("not.tar", "cannot be read as a tar shard"),
         ("not.parquet", "not a Parquet table"),
-        ("two.parquet", "one of texts called path or url is needed"),
-        ("nope://bucket/folder", "no file system that fsspec knows"),
+        ("two.parquet", "a string column named path or url is needed"),
+        ("nope://bucket/folder", "no file system known to fsspec"),
     ):
         with pytest.raises(BatchError, match=message):
             manifest([text])

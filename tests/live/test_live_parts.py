@@ -185,7 +185,7 @@ def test_a_missing_camera_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeCamera, "isOpened", lambda self: True)
     with pytest.raises(VideoUnreadable, match="camera 9 gives no frames"):
         source_named("9")
-    with pytest.raises(VideoUnreadable, match="none.mp4 does not exist"):
+    with pytest.raises(VideoUnreadable, match=r"none\.mp4 does not exist"):
         source_named("none.mp4")
 
 

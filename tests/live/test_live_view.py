@@ -199,7 +199,7 @@ def test_what_cannot_be_shown_is_told(
     job = small_job(content=str(source))
     with pytest.raises(OptionError, match="paints step by step"):
         open_view(job, LiveOptions(screen="none"), on_note=print)
-    with pytest.raises(VideoUnreadable, match="none.mp4 does not exist"):
+    with pytest.raises(VideoUnreadable, match=r"none\.mp4 does not exist"):
         open_view(small_job(content="none.mp4"), LiveOptions(screen="none"), on_note=print)
 
 

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from moved_noise import MovedNoise
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from impasto.core.errors import OptionError
 from impasto.nets import lazy, streamed
+from impasto.nets.bands import band_covariances
 from impasto.nets.layers import Conv, Transposed
 from impasto.nets.lazy import Map, convolved, held
 from impasto.nets.residual import Residual
@@ -57,7 +59,8 @@ def made(kind: str, *, seed: int = 0) -> Residual:
     if net.recolours:
         nn.init.normal_(net.last.conv.weight, 0, 0.2)
         covariances = (0.05 * torch.eye(3)).flatten().expand(net.styles, 9)
-        net.get_buffer("palette").copy_(torch.cat([torch.rand(net.styles, 3), covariances], 1))
+        palette = torch.cat([torch.rand(net.styles, 3), covariances], 1)
+        net.get_buffer("palette").copy_(palette.view_as(net.get_buffer("palette")))
     return net
 
 
@@ -78,7 +81,7 @@ def whole_of(net: Residual, image: Tensor) -> Tensor:
     return found
 
 
-def by_strips(net: Residual, image: Tensor, **options: int) -> Tensor:
+def by_strips(net: Residual, image: Tensor, **options: Any) -> Tensor:
     size = image.shape[-2], image.shape[-1]
     parts = list(net.strips(lambda a, b: image[:, :, a:b], size, style_weights=weights_of(net), **(ROOM | options)))
     assert [rows.start for rows, _ in parts] == [0, *(rows.stop for rows, _ in parts[:-1])]
@@ -270,3 +273,47 @@ def test_tallies_are_exact_where_the_mean_is_far_from_0() -> None:
 def test_what_two_maps_hold_counts_once() -> None:
     feats = torch.zeros(1, 2, 3, 4)
     assert lazy.held_bytes(held(feats), held(feats), held(feats.clone()), Map(lambda a, b: feats, 2, (3, 4))) == 192
+
+
+# Pictures that wrap
+
+
+WRAPPED = KINDS | {
+    "noise": {"noise": True, "outer_px": 3, "upsampling": "bilinear", "skips": True, "unshuffle": 2},
+    "bands": {"noise": True, "recolours": True, "matches_palette": True, "matches_bands": True, "outer_px": 3},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "wraps"),
+    [
+        *((kind, (True, True)) for kind in WRAPPED),
+        *((kind, wraps) for kind in ("squares", "mirrored", "bands") for wraps in ((True, False), (False, True))),
+    ],
+)
+def test_a_rolled_picture_is_painted_rolled(
+    kind: str, wraps: tuple[bool, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, kind, WRAPPED[kind])
+    net, image = made(kind), drawn((64, 96))
+    if net.matches_bands:
+        net.get_buffer("bands").copy_(band_covariances(0.3 * drawn((64, 64)))[0])
+    for name, parameter in net.named_parameters():
+        if name.endswith(".noise"):
+            nn.init.normal_(parameter, 0, 0.05)
+    by = (32 * wraps[0], 64 * wraps[1])
+    for room_bytes, strip_px in ((0, 700), (15_000, 1000), (1 << 30, 1 << 30)):
+        ways: Any = {"room_bytes": room_bytes, "strip_px": strip_px, "wraps": wraps}
+        found = by_strips(net, image, noise=MovedNoise((64, 96), (0, 0)), **ways)
+        moved = by_strips(net, image.roll(by, (2, 3)), noise=MovedNoise((64, 96), by), **ways)
+        assert apart(moved, found.roll(by, (2, 3))) < 1e-4
+        still = by_strips(net, image.roll(by, (2, 3)), noise=MovedNoise((64, 96), by), room_bytes=1 << 30)
+        assert apart(still, found.roll(by, (2, 3))) > 1e-3
+
+
+def test_a_repeated_picture_is_painted_repeated() -> None:
+    """The padding is what a neighbouring tile would show."""
+    net, image = made("johnson"), drawn((32, 32))
+    found = by_strips(net, image, wraps=(True, True))
+    twice = by_strips(net, image.repeat(1, 1, 2, 2), wraps=(True, True), strip_px=500)
+    assert apart(twice, found.repeat(1, 1, 2, 2)) < 1e-4

@@ -156,6 +156,28 @@ def test_the_defaults_in_float32(encoder: Encoder, draw_photo: Draw, mix: Mix) -
     assert_equal(draw_photo(230, 241), mix, encoder, LossOptions(), block_px=44_000)
 
 
+@pytest.mark.parametrize("graphs", [1, 2, 3, 99])
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_blocks_that_are_computed_once(
+    graphs: int, on_disk: bool, encoder: Encoder, draw_photo: Draw, mix: Mix
+) -> None:
+    content, computed = draw_photo(33, 140), []
+    options: Any = {"losses": LOSSES, "block_px": BLOCK_PX}
+    known = blockwise_for(content, mix, encoder=encoder, graphs=0, **options)
+    objective = blockwise_for(content, mix, encoder=encoder, graphs=graphs, on_disk=on_disk, **options)
+    canvas = noisy(content)
+    before = objective(canvas).total
+    torch.testing.assert_close(gradient(objective(canvas), canvas), gradient(known(canvas), canvas))
+
+    def counted(*given: Any) -> dict[str, Tensor]:
+        computed.append(given)
+        return encoder(*given)
+
+    again = dataclasses.replace(objective, encoder=counted)
+    assert torch.equal(again(canvas).total, before)
+    assert len(computed) == 2 * len(objective.blocks) - min(graphs, len(objective.blocks))
+
+
 def test_a_picture_of_one_block(exact: Callable[..., Encoder], photo: Tensor, mix: Mix) -> None:
     assert_equal(photo, mix, exact(), LOSSES, blocks=1, block_px=photo.numel())
 

@@ -20,6 +20,16 @@ from impasto.stylizers.protocol import Mix, Step, Style
 # Steps
 
 
+@pytest.mark.parametrize("init", ["content", "recoloured", "noise", "statistics"])
+def test_contents_of_very_large_pictures_are_half_precision(
+    init: str, encoder: Encoder, photo: Tensor, painting: Tensor
+) -> None:
+    work = replace(stylizer(encoder, init=init), memory_bytes=1)
+    halves, floats = result(work, photo.half(), painting), result(work, photo.half().float(), painting)
+    assert halves.dtype == torch.float32
+    torch.testing.assert_close(halves, floats, atol=0.02, rtol=0)
+
+
 @every_optimizer
 def test_coarse_to_fine(optimizer: str, encoder: Encoder, photo: Tensor, painting: Tensor) -> None:
     steps = painted(stylizer(encoder, optimizer=optimizer), photo, painting)

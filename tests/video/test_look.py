@@ -21,7 +21,7 @@ from impasto.image import files
 from impasto.video.film_session import FilmSession, open_film
 from impasto.video.frames import Held, Selection, Stored
 from impasto.video.keyframes import Timeline, read_keyframes
-from impasto.video.painting import Following, sized
+from impasto.video.painting import Following, Several, sized
 from impasto.video.source import opened
 
 Make = Callable[..., Job]
@@ -34,7 +34,7 @@ def paintings(session: FilmSession) -> list[Tensor]:
     size_hw = session.recording.output_hw
     frames = [sized(item, size_hw) for item in Selection(start_s=session.options.start).frames(film.stored())]
     if isinstance(paint, Following):
-        return [paint.paint(frame, i, None) for i, frame in enumerate(frames)]
+        return [paint.paint(frame, None) for i, frame in enumerate(frames)]
     return [paint(frame, i) for i, frame in enumerate(frames)]
 
 
@@ -123,6 +123,41 @@ def test_key_frames_that_do_not_fit(
 ) -> None:
     with pytest.raises(OptionError, match=message):
         open_film(job_for(quick_job, source, two_styles), "o.mp4", options=VideoOptions(keyframes=tuple(frames)))
+
+
+def frames_of(path: Path) -> list[Tensor]:
+    return [item.open().pixels for item in opened(path).stored()]
+
+
+@pytest.mark.parametrize("steady", [0.0, 0.8])
+def test_several_devices_paint_the_same_film(
+    source: Path, tmp_path: Path, quick_job: Make, two_styles: tuple[StyleSource, ...], steady: float
+) -> None:
+    job, options = job_for(quick_job, source, two_styles), VideoOptions(steady=steady, codec="ffv1")
+    options = dataclasses.replace(options, keyframes=(Keyframe(time=0, strength=0.5), Keyframe(time=1, strength=1.0)))
+    films = []
+    for count in (1, 3):
+        session = open_film(job, tmp_path / f"{count}.mkv", options=options, gpus=(None,) * count)
+        assert isinstance(session.painter(), Several) == (count > 1)
+        assert session.record()
+        films.append(frames_of(tmp_path / f"{count}.mkv"))
+    assert len(films[0]) > 3
+    assert all(torch.equal(one, other) for one, other in zip(*films, strict=True))
+
+
+def test_frames_that_begin_with_the_one_before_have_one_device(
+    source: Path, small_job: Make, two_styles: tuple[StyleSource, ...]
+) -> None:
+    job = job_for(small_job, source, two_styles)
+    with pytest.raises(OptionError, match="Use one device, or `steady=0`"):
+        open_film(job, "o.mp4", gpus=(None, None))
+    assert isinstance(open_film(job, "o.mp4", options=VideoOptions(steady=0.0), gpus=(None, None)).painter(), Several)
+
+
+def test_films_do_not_wrap(source: Path, quick_job: Make, two_styles: tuple[StyleSource, ...]) -> None:
+    job = dataclasses.replace(job_for(quick_job, source, two_styles), size=SizeOptions(size=64, tileable="x"))
+    with pytest.raises(OptionError, match="`tileable=x` is for pictures"):
+        open_film(job, "o.mp4")
 
 
 @pytest.mark.parametrize("method", ["arbitrary", "fast", "optimise"])

@@ -164,7 +164,7 @@ def test_a_following_painter_begins_with_the_output_before() -> None:
     other = [tensor(np.ascontiguousarray(255 - levels[::-1])) for levels in panned(2, size_hw=SIZE)]
     frames, starts = [*PAN[:3], *other], list[Start | None]()
 
-    def paint(frame: Frame, index: int, start: Start | None) -> Tensor:
+    def paint(frame: Frame, start: Start | None) -> Tensor:
         starts.append(start)
         return (frame.pixels * 0 + 0.25) if start is None else start.over(frame.pixels)
 

@@ -103,6 +103,7 @@ def test_the_page_offers_styles_and_every_option(visit: Callable[..., Visit], to
     page = visit().page
     assert page.evaluate("document.querySelector('[data-key=wave]').getAttribute('aria-pressed')") == "true"
     assert page.evaluate("[...document.querySelectorAll('#all label')].some((l) => l.textContent == 'alpha')")
+    assert page.evaluate("getComputedStyle(document.body).display") == "flex"  # the policy allows its style sheet
     assert token not in page.evaluate("document.documentElement.outerHTML + location.href")
     own = page.evaluate("location.origin")
     assert [url for url in page.requests if not url.removeprefix("blob:").startswith((own, "about:"))] == []

@@ -116,6 +116,7 @@ def test_the_page_is_complete_and_small(studio: httpx.Client) -> None:
     names = [part.split('"')[0].split("#")[0] for part in page.split("/page/")[1:]]
     files = {name: studio.get(f"/page/{name}") for name in [*names, "api.js", "viewer.js", "mask.js"]}
     assert all(answer.status_code == 200 for answer in files.values())
+    assert 'rel="stylesheet"' not in page  # it is inside
     assert len(page) + sum(len(answer.content) for answer in files.values()) < 150_000
     for text in [page, *(answer.text for answer in files.values())]:
         assert "https://" not in text
@@ -291,7 +292,7 @@ def test_health_metrics_and_description(studio: httpx.Client) -> None:
 
 def test_thumbnails_are_pictures(studio: httpx.Client) -> None:
     answer = studio.get("/api/styles/wave")
-    assert max(Image.open(io.BytesIO(answer.content)).size) == 224
+    assert max(Image.open(io.BytesIO(answer.content)).size) == 168
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ class Bar:
 
 @contextlib.contextmanager
 def _closed_terminal_ignored() -> Iterator[None]:
-    """After SIGHUP nobody reads stderr, and the picture is still to be written."""
+    """After SIGHUP stderr is closed, but the picture must still be written."""
     try:
         yield
     except OSError as error:

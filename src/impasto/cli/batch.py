@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +35,7 @@ app = App(name="batch", config=(from_preset, from_config))
 @Parameter(name="*", group=PICTURES, negative=())
 @dataclass(frozen=True, kw_only=True)
 class BatchPictureFlags:
-    """Where outputs go, and what options start from."""
+    """The outputs, and files of options."""
 
     output: Annotated[str, Parameter(alias="-o", help="Folder or URL for the outputs and the report.")]
     preset: Annotated[str | None, PRESET] = None
@@ -82,7 +82,7 @@ def batch(
 
 
 def _places(options: BatchOptions, console: ConsoleOptions, *, device: str) -> list[Slot]:
-    """The places of this machine's workers; on Ray, the resources of each actor."""
+    """The places of the workers; on Ray, the resources of each actor."""
     import torch
 
     from impasto.jobs import slots
@@ -101,7 +101,7 @@ def _places(options: BatchOptions, console: ConsoleOptions, *, device: str) -> l
 
 
 def _jobs(mix: MixFlags, *, output: Path, folder: FolderOptions, look: LookOptions) -> dict[str, Job]:
-    """The job of each mix, by the name that its outputs have."""
+    """The job of each mix, by its name in the outputs."""
     from impasto.styles.catalogue import StyleCatalogue
 
     catalogue, jobs = StyleCatalogue(), dict[str, Job]()
@@ -114,32 +114,32 @@ def _jobs(mix: MixFlags, *, output: Path, folder: FolderOptions, look: LookOptio
 
 
 def _painted(work: Batch, places: list[Slot], *, console: ConsoleOptions, bar: Bar) -> int:
-    """Paint the remaining pictures, show them and write the report; the exit code."""
+    """Paint the remaining pictures with a bar and write the report; the exit code."""
     from impasto.jobs.batch import counts
     from impasto.jobs.page import PAGE, write_page
 
     if work.known:
-        bar.note(f"{len(work.known)} of {work.total} pictures were done before: {_counted(work.known)}")
+        bar.note(f"{len(work.known)} of {work.total} pictures are finished: {_counted(work.known)}")
     outcomes: list[Outcome] = []
-    began, stopped = time.monotonic(), False
+    progress, stopped = _Progress(bar, work.total, done=len(work.known)), False
     workers = len(places) if work.options.ray is None else work.options.workers
     bar.wait("starting Ray" if work.options.ray is not None else f"starting {workers} worker processes")
     with contextlib.closing(_outcomes(work, places)) as source, on_interrupt(bar.note) as stop:
         stop.worth_keeping = True
         for outcome in source:
             outcomes.append(outcome)
-            _show(work, outcomes, bar=bar, began=began)
+            progress.show(outcome)
             if stop.asked:
                 stopped = len(outcomes) < len(work.tasks)
                 break
     bar.wait("writing the report")
-    data = write_page(work, outcomes, seconds=time.monotonic() - began, workers=workers)
+    data = write_page(work, outcomes, seconds=progress.seconds, workers=workers)
     page = f"{work.spec.outputs}/{PAGE}"
     data = {name: data[name] for name in ("pictures", "done", "failed", "left", "this_run")}
     print(json.dumps({"report": page, **data}) if console.json else page, flush=True)
-    bar.note(f"{data['done']} of {data['pictures']} pictures are painted, {data['failed']} put aside")
+    bar.note(f"{data['done']} of {data['pictures']} pictures are painted, {data['failed']} failed")
     if stopped:
-        bar.note("stopped; the same command goes on from here.")
+        bar.note("stopped; the same command resumes.")
         return INTERRUPTED
     return 1 if counts([*work.known, *outcomes])["failed"] else 0
 
@@ -165,26 +165,37 @@ def _outcomes(work: Batch, places: list[Slot]) -> Generator[Outcome, None, None]
     )
 
 
-def _show(work: Batch, outcomes: list[Outcome], *, bar: Bar, began: float) -> None:
-    """`3 of 120  2.1 pictures/s  0:55 left  1 put aside`; a failure leaves a line of its own."""
-    last, done = outcomes[-1], len(work.known) + len(outcomes)
-    if last.error:
-        error = with_flags(last.error)
-        bar.tell_error(error if last.key in error else f"{last.key}: {error}")
-    rate = len(outcomes) / (time.monotonic() - began)
-    failed = sum(bool(each.error) for each in outcomes)
-    left = as_time((work.total - done) / rate)
-    parts = [
-        f"{done} of {work.total}",
-        f"{rate:.3g} pictures/s",
-        f"{left} left",
-        f"{failed} put aside" if failed else "",
-    ]
-    bar.show(done, work.total, "  ".join(part for part in parts if part))
+@dataclass
+class _Progress:
+    """Counts outcomes and draws the bar."""
+
+    bar: Bar
+    total: int
+    done: int
+    painted: int = 0
+    failed: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self.began
+
+    def show(self, last: Outcome) -> None:
+        """`3 of 120  2.1 pictures/s  0:55 left  1 failed`; each failure is also printed on its own line."""
+        self.done, self.painted, self.failed = self.done + 1, self.painted + 1, self.failed + bool(last.error)
+        if last.error:
+            error = with_flags(last.error)
+            self.bar.tell_error(error if last.key in error else f"{last.key}: {error}")
+        rate = self.painted / self.seconds
+        left = as_time((self.total - self.done) / rate)
+        parts = [f"{self.done} of {self.total}", f"{rate:.3g} pictures/s", f"{left} left"]
+        parts += [f"{self.failed} failed"] if self.failed else []
+        self.bar.show(self.done, self.total, "  ".join(parts))
 
 
 def _counted(outcomes: Sequence[Outcome]) -> str:
-    """`7 painted, 1 put aside`."""
+    """`7 painted, 1 failed`."""
     failed = sum(bool(each.error) for each in outcomes)
     painted = sum(not each.error for each in outcomes)
-    return f"{painted} painted" + (f", {failed} put aside (--retry tries again)" if failed else "")
+    return f"{painted} painted" + (f", {failed} failed (--retry repeats them)" if failed else "")

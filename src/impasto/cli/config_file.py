@@ -51,7 +51,7 @@ def fill_from_config(arguments: ArgumentCollection) -> None:
 
 
 def _texts(name: str, value: Any, *, path: Path) -> Iterator[str]:
-    """The value as it is written after the flag, once for each repetition."""
+    """The value as text after the flag, once for each repetition."""
     items = value if isinstance(value, list | tuple) else [value]
     if not all(isinstance(item, str | int | float | Path) for item in items):
         raise OptionError(f"{name} in {path} is {value!r}; a text, number, truth value or list of them is needed.")

@@ -152,7 +152,7 @@ def _report(result: Painted, bar: Bar) -> None:
     """A line on the painting, none on the pictures of the sheet unless one was stopped."""
     if result.stopped:
         print(result.output, flush=True)
-        bar.note(f"stopped after step {result.step.index} of {result.step.total}; the same command again goes on.")
+        bar.note(f"stopped after step {result.step.index} of {result.step.total}; repeat the command to continue.")
     elif result.output.parent.name != "cells":
         bar.note(f"{result.output} is painted: {result.step.index} steps, {result.seconds:.1f} s")
 

@@ -58,9 +58,9 @@ def mixed(styles: Sequence[str], *, scales: Sequence[float], masks: Sequence[Pat
 def style_mixes(
     styles: Sequence[str], *, pairs: str | None, output: Path | None, styles_of: Callable[[str], Sequence[str]]
 ) -> list[tuple[str, ...]]:
-    """The mixes to paint in: all styles together, or each by itself.
+    """The mixes to paint in: all styles together, or each separately.
 
-    Each paints by itself where `pairs` is given, and those in a folder or a network of several: `styles_of` has the
+    Each is painted separately with `pairs`, and for a folder or a network of several: `styles_of` has the
     latter's, none for any other text. Raises `OptionError` for a folder or network that would be mixed, or weighted.
     """
     parts = [_each_of(text, output=output, styles_of=styles_of) for text in styles]
@@ -69,7 +69,7 @@ def style_mixes(
         return [tuple(styles)]
     if pairs is None and len(styles) > 1:
         raise OptionError(
-            f"{whole} holds styles that paint each by itself; {len(styles) - 1} more --style cannot be mixed in. Add "
+            f"{whole} has styles that are painted separately; {len(styles) - 1} more --style cannot be mixed in. Add "
             "--pairs all to paint in each, or name the styles to mix."
         )
     for text, part in zip(styles, parts, strict=True):
@@ -92,11 +92,13 @@ def is_folder(style: str) -> bool:
 
 
 def outside(paths: Iterable[Path], *, folder: Path, output: Path | None, what: str) -> list[Path]:
-    """The files of a folder of inputs that do not lie in the folder of outputs."""
+    """The files of a folder of inputs outside the folder of outputs."""
     kept_out = output.resolve() if output is not None else None
     if kept_out == folder.resolve():
         raise OptionError(f"{output} holds the {what}; name another folder, or outputs would be taken for {what}.")
-    if kept_out is None or folder.resolve() not in kept_out.parents:  # also where the outputs lie around the inputs
+    if (
+        kept_out is None or folder.resolve() not in kept_out.parents
+    ):  # outputs may also be in a parent folder of the inputs
         return list(paths)
     return [path for path in paths if kept_out not in path.resolve().parents]
 

@@ -47,7 +47,7 @@ def targets(
 ) -> list[Target]:
     """The output of every content, and of every picture in those that are folders.
 
-    All `styles` are one mix, or paint each by itself, as `mixes.style_mixes` says; `styles_of` gives the styles of a
+    All `styles` are one mix, or are painted separately (`mixes.style_mixes`); `styles_of` gives the styles of a
     network of several. Each mix paints every content or, where `folder.pairs` is "zip", the first the first and so on.
 
     One picture becomes the file `output`, or a file in the folder `output`, which is one that exists or a name without

@@ -82,7 +82,7 @@ class Painted:
         if self.stopped:
             bar.note(f"stopped after {unit} {step.index} of {step.total}; {self.output} is the picture so far.")
             if self.state is not None:
-                bar.note(f"The state is in {self.state}: the same command with --resume goes on from there.")
+                bar.note(f"The state is in {self.state}: the same command with --resume continues.")
         else:
             steps = f"{step.index} {unit}s, " if step.total > 1 else ""
             bar.note(f"{w}×{h} px, {steps}{self.seconds:.1f} s")
@@ -137,7 +137,7 @@ def painted(session: Session, output: Path, *, options: OutputOptions, bar: Bar,
 
 
 def _place_of_unfinished(output: Path, inputs: Iterable[str]) -> Path:
-    """Where an unfinished picture is written: `output`, unless a picture is there that is not an unfinished one."""
+    """The path of an unfinished picture: `output`, unless a finished picture has that name."""
     beside = unfinished_path(output, inputs)
     if not output.exists():
         return output

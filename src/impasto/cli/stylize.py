@@ -151,7 +151,7 @@ def _items(
 
 
 def _is_kept(path: Path, pictures: PictureFlags) -> bool:
-    """Whether the file at a name that was not given is kept: any without --output, in its folder those of others."""
+    """Whether an existing file of an automatic name is kept: any without --output, in its folder all but paintings."""
     from impasto import api
 
     if pictures.resume or not path.exists() or api.paused_path(path) is not None:

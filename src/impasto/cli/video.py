@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Group, Parameter, validators
 
-from impasto.cli.flags import takes_options
+from impasto.cli.flags import listed, takes_options
 from impasto.cli.mixes import MixFlags
 from impasto.config.console import ConsoleOptions
 from impasto.config.job import Job
@@ -38,6 +39,15 @@ class FilmFlags:
         Path | None,
         Parameter(help="TOML file of key frames, which change strength and style weights over time."),
     ] = None
+    devices: Annotated[
+        tuple[str, ...],
+        listed(
+            "devices",
+            tuple[str, ...],
+            help="NVIDIA GPUs by number, or all: frames are painted on all of them at once. Without: --device.",
+            shows_default=False,
+        ),
+    ] = ()
     preview: Annotated[
         int | None,
         Parameter(
@@ -75,7 +85,21 @@ def video(
     """
     job = Job(content=str(content), styles=mix.sources(), **vars(look))
     options = _with_keyframes(frames, film.keyframes)
-    return painted(job, output, options=options, resume=film.resume, preview=film.preview, console=console)
+    gpus = _gpus(film.devices)
+    if film.devices:
+        job = dataclasses.replace(job, paint=dataclasses.replace(job.paint, device="cuda"))
+    return painted(job, output, options=options, resume=film.resume, preview=film.preview, gpus=gpus, console=console)
+
+
+def _gpus(devices: tuple[str, ...]) -> tuple[int | None, ...]:
+    """The numbers of the GPUs to paint on; None is the device of the job."""
+    if not devices:
+        return (None,)
+    import torch
+
+    from impasto.session.device import gpu_numbers
+
+    return tuple(gpu_numbers(devices, gpus=torch.cuda.device_count()))
 
 
 def _with_keyframes(frames: FrameOptions, path: Path | None) -> VideoOptions:
@@ -94,11 +118,12 @@ def painted(
     resume: bool,
     preview: int | None = None,
     force: bool = False,
+    gpus: tuple[int | None, ...] = (None,),
     console: ConsoleOptions,
 ) -> int:
     """Paint the film of `job` with a bar, after a contact sheet of `preview` frames; the exit code.
 
-    `force`: paint frames that are not estimated to fit into memory, too.
+    `force`: paint frames that are not estimated to fit into memory, too. `gpus`: see `open_film`.
     """
     from impasto.cli import outputs, processor
     from impasto.cli.bars import Bar
@@ -108,7 +133,7 @@ def painted(
     outputs.check_no_input(output, [job.content, *(style.source for style in job.styles)])
     processor.prepare(console)
     with Bar(quiet=console.quiet) as bar, on_interrupt(bar.note) as stop:
-        session = open_film(job, output, options=options, force=force)
+        session = open_film(job, output, options=options, force=force, gpus=gpus)
         if preview is not None:
             _write_preview(session, preview, bar=bar)
         watch = _Watch(bar)

@@ -1,4 +1,4 @@
-"""Options of folders and batches: which pictures are made, and on how many processes."""
+"""Options of folders and batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FORMATS = ("png", "jpg", "webp", "tif", "avif", "gif", "bmp")
 
 @dataclass(frozen=True, kw_only=True)
 class FolderOptions(Options, title="Several pictures"):
-    """What becomes of several pictures."""
+    """Pairing and format of several pictures."""
 
     pairs: Annotated[
         str | None,
@@ -29,7 +29,7 @@ class FolderOptions(Options, title="Several pictures"):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions(Options, title="Batch"):
-    """How a batch is run. None of these changes a picture."""
+    """Execution of a batch; no option changes a picture."""
 
     workers: Annotated[
         int, Doc("Worker processes, which share the cores equally; 0: one per core or device."), Range(0, 4096)

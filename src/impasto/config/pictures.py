@@ -18,10 +18,18 @@ class SizeOptions(Options, title="Size"):
     short_side: Annotated[int | None, Doc("Short side of the output in pixels."), Range(1, 100_000)] = None
     megapixels: Annotated[float | None, Doc("Area of the output in millions of pixels."), Range(0.0001, 1000)] = None
     exact: Annotated[tuple[int, int] | None, Doc("Width and height of the output in pixels."), Range(1, 100_000)] = None
+    tileable: Annotated[
+        str,
+        Doc(
+            "Sides without a seam: x continues the left edge at the right one (a 360° panorama), y the top at the "
+            "bottom, xy both (a texture). These sides become multiples of 32 px."
+        ),
+        Choice(("no", "x", "y", "xy")),
+    ] = "no"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given = [option(name) for name in changed_options(self)]
+        given = [option(name) for name in changed_options(self) if name != "tileable"]
         if len(given) > 1:
             raise OptionError(f"{' and '.join(given)} are both given, and each sets the size. Leave one of them out.")
 

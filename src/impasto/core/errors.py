@@ -89,7 +89,7 @@ class StateError(ImpastoError):
 
 
 class BatchError(ImpastoError):
-    """A manifest, store or worker process with which a batch cannot go on."""
+    """A manifest, store or worker process that stops a batch."""
 
 
 class VideoError(ImpastoError):

@@ -1,4 +1,4 @@
-"""Reflection padding by one pixel, which preserves type and layout of the features."""
+"""Padding by one pixel, by reflection or from the opposite edge, which preserves type and layout of the features."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+from impasto.image.tiling import Wraps, wrapped
 
 
 class Reflected(torch.autograd.Function):
@@ -41,6 +43,13 @@ class Reflected(torch.autograd.Function):
 def exported() -> bool:
     """Whether the network is being exported to another engine, which supports standard torch functions only."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call, no-any-return]
+
+
+def surrounded(feats: Tensor, wraps: Wraps, *, mirrored: bool) -> Tensor:
+    """`feats` padded by one pixel: from the opposite edge on sides that wrap, else mirrored or zero."""
+    feats = wrapped(feats, (int(wraps[0]), int(wraps[1])))
+    margins = [int(not wraps[1])] * 2 + [int(not wraps[0])] * 2
+    return F.pad(feats, margins, mode="reflect" if mirrored else "constant") if any(margins) else feats
 
 
 def reflected(feats: Tensor) -> Tensor:

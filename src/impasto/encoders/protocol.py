@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from impasto.core.errors import UnknownName
+from impasto.image.tiling import Wraps
 
 Stages = tuple[tuple[int, int], ...]
 """Width and number of 3×3 convolutions of each stage, with downsampling by 2 between stages."""
@@ -65,14 +66,22 @@ class EncoderNet(Protocol):
         ...
 
     def reach_px(self, layers: Iterable[str]) -> int | None:
-        """Receptive field to each side in pixels; None where tiles of an image do not equal the whole.
+        """Receptive field to each side in pixels, of tiles whose edges are multiples of the layers' strides.
 
+        None where tiles of an image do not equal the whole.
         None is right for a network whose features are not aligned with multiples of their stride.
         """
         ...
 
     def align_borders(self) -> None:
         """Pad the input from now on so that features align with networks with padded convolutions."""
+        ...
+
+    def wrapped(self, wraps: Wraps) -> EncoderNet:
+        """The network with the same weights for pictures that wrap: padding comes from the opposite edge.
+
+        Sides that wrap are multiples of the layers' strides. Raises `OptionError` for a network without this padding.
+        """
         ...
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from impasto.core.errors import ImageTooSmall, OptionError
 from impasto.encoders.protocol import DefaultLayers, unknown_layer
 from impasto.image.pixels import preprocess_from
+from impasto.image.tiling import Wraps
 from impasto.weights.card import Card, fill
 
 _FIRES = {
@@ -110,6 +111,10 @@ class SqueezeNet(nn.Module):
     def align_borders(self) -> None:
         """Pad the first convolution."""
         self.conv1_padding = 3
+
+    def wrapped(self, wraps: Wraps) -> SqueezeNet:
+        """Raises `OptionError`: the poolings overlap, so that features do not repeat with the picture."""
+        raise OptionError("`tileable` needs an encoder of the VGG family; SqueezeNet is of another.")
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features of the named layers; nothing deeper is computed."""

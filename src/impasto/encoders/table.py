@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from impasto.encoders.precision import compute_dtype
 from impasto.encoders.protocol import DefaultLayers, EncoderNet, Stages
 from impasto.encoders.squeezenet import build_squeezenet
 from impasto.encoders.vgg import POOLINGS
+from impasto.image.tiling import NO_WRAPS, Wraps
 from impasto.weights import readers
 from impasto.weights.card import Card
 from impasto.weights.download import Progress
@@ -42,6 +44,11 @@ class Encoder:
     card: Card
     sha256: str
     dtype: torch.dtype = torch.float32
+    wraps: Wraps = NO_WRAPS
+
+    def wrapped(self, wraps: Wraps) -> Encoder:
+        """The encoder of pictures that wrap; `OptionError` for a network that cannot."""
+        return self if wraps == self.wraps else dataclasses.replace(self, net=self.net.wrapped(wraps), wraps=wraps)
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features `(b, c, h, w)` of `image` `(b, 3, h, w)`, RGB in `[0, 1]`."""
@@ -51,7 +58,10 @@ class Encoder:
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             feats = self.net(image, with_parts(layers))
         size = (image.shape[-2], image.shape[-1])
-        return {name: feats[name] if name in feats else hypercolumns(feats, name, image_hw=size) for name in layers}
+        return {
+            name: feats[name] if name in feats else hypercolumns(feats, name, image_hw=size, wraps=self.wraps)
+            for name in layers
+        }
 
     @property
     def name(self) -> str:

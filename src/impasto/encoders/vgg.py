@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -13,8 +14,9 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from impasto.core.errors import ImageTooSmall, UnknownName
-from impasto.encoders.padding import reflected
+from impasto.encoders.padding import reflected, surrounded
 from impasto.encoders.protocol import DefaultLayers, unknown_layer
+from impasto.image.tiling import NO_WRAPS, Wraps
 
 Pooling = Literal["max", "average"]
 POOLINGS = ("max", "average")
@@ -80,6 +82,7 @@ class Vgg(nn.Module):
                 raise UnknownName.of(kind, value, known=known)
         self.stages = tuple((int(w), int(n)) for w, n in stages)
         self.padding, self.pooling, self.ceil_mode = padding, pooling, ceil_mode
+        self.wraps = NO_WRAPS
         self.pool_gain = tuple(pool_gain) if pool_gain is not None else (1.0,) * (len(self.stages) - 1)
         self.register_buffer("matrix", torch.tensor(matrix, dtype=torch.float32)[:, :, None, None], persistent=False)
         self.register_buffer("offset", torch.tensor(offset, dtype=torch.float32), persistent=False)
@@ -140,14 +143,19 @@ class Vgg(nn.Module):
         return 2 * max((self.stride(name) for name in layers), default=1)
 
     def reach_px(self, layers: Iterable[str]) -> int:
-        """Receptive field of these layers to each side, in pixels."""
+        """See `protocol.EncoderNet`: the reach of the convolutions, as poolings stay within cells of the grid."""
         places = [self.place(name) for name in layers]
         above = self.layers[: max(self.layers.index(_name(place)) for place in places) + 1] if places else ()
-        convs = sum(self.stride(name) for name in above if name.startswith("conv"))
-        return convs + sum(self.stride(name) // 2 for name in above if name.startswith("pool"))
+        return sum(self.stride(name) for name in above if name.startswith("conv"))
 
     def align_borders(self) -> None:
         """No effect: the convolutions are padded."""
+
+    def wrapped(self, wraps: Wraps) -> Vgg:
+        """See `protocol.EncoderNet`."""
+        other = copy.copy(self)
+        other.wraps = wraps
+        return other
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features of the named layers; nothing deeper than the deepest of them is computed.
@@ -196,7 +204,11 @@ class Vgg(nn.Module):
             raise ImageTooSmall(f"the picture is {w}×{h} px here; {deepest} needs {need} px a side. Use a larger size.")
 
     def _conv(self, x: Tensor, name: str) -> Tensor:
-        x = self.convs[name](F.pad(x, (1, 1, 1, 1)) if self.padding == "zeros" else reflected(x))
+        if any(self.wraps):
+            x = surrounded(x, self.wraps, mirrored=self.padding == "reflect")
+        else:
+            x = F.pad(x, (1, 1, 1, 1)) if self.padding == "zeros" else reflected(x)
+        x = self.convs[name](x)
         return self.norms[name](x) if name in self.norms else x
 
     def _pool(self, x: Tensor, stage: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Clouds: seeded noise of all sizes, a content without a subject, which textures are painted from."""
+"""Clouds: seeded noise at all scales, the content of textures painted in one pass."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import re
 import torch
 from torch import Tensor
 
-from impasto.image.resize import SizeHW, resized
+from impasto.image.resize import SizeHW
 from impasto.image.strips import LARGE_PX
+from impasto.image.tiling import NO_WRAPS, Wraps, resized_wrapped
 
 SPREAD = 0.2
 """Standard deviation of the values around 0.5, about that of photographs."""
@@ -20,7 +21,7 @@ _NAME = re.compile(r"clouds:(\d{1,19})")
 
 
 def clouds_name(seed: int) -> str:
-    """How a job names the clouds of `seed` as its content."""
+    """The name of the clouds of `seed` as the content of a job."""
     return f"clouds:{seed}"
 
 
@@ -30,7 +31,7 @@ def clouds_seed(name: str) -> int | None:
     return None if match is None else int(match[1])
 
 
-def clouds(size_hw: SizeHW, *, seed: int) -> Tensor:
+def clouds(size_hw: SizeHW, *, seed: int, wraps: Wraps = NO_WRAPS) -> Tensor:
     """Clouds `(1, 3, h, w)` in `[0, 1]`, in float32, or float16 as other large pictures (`files.Picture`).
 
     The sum of octaves of noise, each half as large and half as strong as the one before, so that the spectrum falls
@@ -43,7 +44,7 @@ def clouds(size_hw: SizeHW, *, seed: int) -> Tensor:
 
     def noise(scale: float) -> Tensor:
         grid = [max(1, round(side * scale)) for side in size_hw]
-        return resized(torch.randn(1, 1, *grid, generator=generator), size_hw, clamp=False)
+        return resized_wrapped(torch.randn(1, 1, *grid, generator=generator), size_hw, wraps=wraps, clamp=False)
 
     strength, scale = 1.0, 1 / COARSEST_PX
     while scale <= 1:

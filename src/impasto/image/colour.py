@@ -1,4 +1,4 @@
-"""Colour of one picture carried to another.
+"""Colour transfer between pictures.
 
 All functions take and give pictures `(b, 3, h, w)`, sRGB-encoded in `[0, 1]`, and work on a copy without gradient. What
 falls outside the sRGB gamut is clamped, which shifts the statistics: a strongly coloured reference on a bright or dark

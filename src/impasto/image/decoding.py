@@ -1,4 +1,4 @@
-"""Picture files to arrays: upright, sRGB, alpha apart, at the depth the file has."""
+"""Decoding of picture files to arrays: upright, sRGB, alpha separate, at the depth of the file."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def notes_in(path: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[IO[bytes], bytes]]:
-    """The open file and its first bytes; anything that goes wrong inside becomes one of our errors, naming `path`."""
+    """The open file and its first bytes; any error inside is raised as one of ours, with `path`."""
     name = metadata.as_bytes(str(path)).decode()  # names need not be UTF-8
     try:
         _check_regular(path)
@@ -145,7 +145,7 @@ def _image(file: IO[bytes], start: bytes) -> Any:
 
 @contextlib.contextmanager
 def _any_size() -> Iterator[None]:
-    """Our own limit, from the caller, takes the place of Pillow's, which is one for the process."""
+    """The caller's limit replaces Pillow's, which is one for the process."""
     with _process_wide:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:

@@ -1,4 +1,4 @@
-"""Picture files: the only place where bytes on disk become pixels and go back."""
+"""Reading and writing of picture files: the only place where bytes become pixels and back."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
 
 
 def read_notes(path: str | Path) -> dict[str, str]:
-    """The text in a picture file, without decoding its pixels: what `write` put there, and what others left."""
+    """The text in a picture file, written by `write` or by others, without decoding its pixels."""
     return notes_in(Path(path))
 
 
@@ -152,14 +152,14 @@ def _check_pixels(pixels: Tensor, alpha: Tensor | None) -> None:
 
 
 def _levels(pixels: Tensor, alpha: Tensor | None, *, bits: int, keep_alpha: bool) -> Iterator[NDArray[Any]]:
-    """Strips `(rows, w, 3 or 4)` of what goes into the file: no copy of a large picture is made on the way."""
+    """Strips `(rows, w, 3 or 4)` of the samples to write, without a copy of the whole picture."""
     for rows in strips(pixels.shape[-2], pixels.shape[-1]):
         part = None if alpha is None else alpha[:, :, rows]
         yield to_bytes(_stored(pixels[:, :, rows], part, keep_alpha=keep_alpha), bits=bits)[0]
 
 
 def _stored(pixels: Tensor, alpha: Tensor | None, *, keep_alpha: bool) -> Tensor:
-    """`(1, 3 or 4, h, w)`: the channels that go into the file."""
+    """The channels to write, `(1, 3 or 4, h, w)`."""
     rgb = pixels.detach().float().expand(-1, 3, -1, -1)
     if alpha is None:
         return rgb

@@ -1,4 +1,4 @@
-"""The picture formats: their suffixes and capabilities."""
+"""The picture formats: suffixes and capabilities."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def writable_format(path: str | Path, bits: int = 8) -> Format:
 
 
 def check_writable(path: str | Path, bits: int = 8, *, size_hw: tuple[int, int] | None = None) -> None:
-    """Raise before the work what `files.write` would raise after it; writes nothing.
+    """Raise the errors of `files.write` before the work; writes nothing.
 
     `OptionError` for an unknown suffix or a depth that the format does not have; `ImageUnwritable` for a folder of that
     name, a folder without permission, or a size beyond the format's limit.

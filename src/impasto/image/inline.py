@@ -1,4 +1,4 @@
-"""Pictures inside HTML, so that a page needs no other file."""
+"""Pictures embedded in HTML."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,20 @@ from torch import Tensor
 from impasto.core.errors import ImageError, OptionError
 from impasto.image.colour import luminance
 from impasto.image.files import read
-from impasto.image.resize import SizeHW, resized
+from impasto.image.resize import SizeHW
+from impasto.image.tiling import NO_WRAPS, Wraps, resized_wrapped, wrapped
+
+TRUNCATED = 4.0  # standard deviations of a Gaussian
 
 
-def read_mask(path: str | Path, size_hw: SizeHW) -> Tensor:
+def read_mask(path: str | Path, size_hw: SizeHW, *, wraps: Wraps = NO_WRAPS) -> Tensor:
     """A mask `(1, 1, h, w)` from a picture, resized: its alpha where that varies, else its luminance (white is 1).
 
     A mask that is black everywhere raises `ImageError`; an unreadable file raises as `files.read` does.
     """
     picture = read(path)
-    mask = resized(shares_of(picture.pixels, picture.alpha), size_hw, mode="bilinear")
+    shares = shares_of(picture.pixels, picture.alpha)
+    mask = resized_wrapped(shares, size_hw, wraps=wraps, mode="bilinear")
     _check_not_empty(mask, f"the mask {path}")
     return mask
 
@@ -35,10 +40,10 @@ def shares_of(pixels: Tensor, alpha: Tensor | None) -> Tensor:
     return alpha
 
 
-def feathered(mask: Tensor, radius_px: float) -> Tensor:
+def feathered(mask: Tensor, radius_px: float, *, wraps: Wraps = NO_WRAPS) -> Tensor:
     """`(b, 1, h, w)` blurred by a Gaussian of standard deviation `radius_px`; 0 changes nothing.
 
-    Mirrored at the border: a constant mask stays constant. Values stay in `[0, 1]`. Without gradient.
+    Mirrored at borders that do not wrap: a constant mask stays constant. Values stay in `[0, 1]`. Without gradient.
     """
     if not radius_px >= 0:
         raise OptionError(f"the feather radius is {radius_px:g} px; it must be 0 or more.")
@@ -47,8 +52,11 @@ def feathered(mask: Tensor, radius_px: float) -> Tensor:
     sigma = (0, 0, radius_px, radius_px)
     gaussian: Any = filters.gaussian  # skimage gives it no types
     exact = mask.detach().cpu().to(torch.float32 if mask.dtype == torch.float16 else torch.float64)  # half: very large
-    blurred = gaussian(exact.numpy(), sigma=sigma, mode="reflect", preserve_range=True)
-    return torch.from_numpy(blurred).to(mask.device, mask.dtype).clamp(0, 1)
+    top, left = (math.ceil(TRUNCATED * radius_px) if wrap else 0 for wrap in wraps)
+    around = wrapped(exact, (top, left)).numpy()
+    blurred = torch.from_numpy(gaussian(around, sigma=sigma, mode="reflect", preserve_range=True, truncate=TRUNCATED))
+    blurred = blurred[..., top : top + mask.shape[-2], left : left + mask.shape[-1]]
+    return blurred.to(mask.device, mask.dtype).clamp(0, 1)
 
 
 def normalised(masks: Sequence[Tensor]) -> Tensor:
@@ -70,7 +78,7 @@ def normalised(masks: Sequence[Tensor]) -> Tensor:
 
 
 def rest_of(masks: Sequence[Tensor]) -> Tensor:
-    """What `masks` `(1, 1, h, w)` leave: 1 minus their sum, not below 0."""
+    """The area outside `masks` `(1, 1, h, w)`: 1 minus their sum, at least 0."""
     return (1 - torch.cat(list(masks)).sum(dim=0, keepdim=True)).clamp(min=0)
 
 

@@ -1,4 +1,4 @@
-"""Large pictures a strip of rows at a time, so that intermediate results need little memory."""
+"""Large pictures processed in strips of rows, so that intermediate results take little memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def strips(length: int, across: int) -> Iterator[slice]:
 
 
 def by_strips(function: Callable[..., Tensor], *images: Tensor) -> Tensor:
-    """`function` of pictures `(b, …, h, w)` of one size; it works on each pixel by itself.
+    """A pixelwise `function` of pictures `(b, …, h, w)` of one size.
 
     It is given float32 strips of rows, so that what it computes between needs little memory. The result is in half
     precision where the first picture is.

@@ -1,4 +1,4 @@
-"""Style pictures that come with the package, so that a first painting needs no file but a photograph.
+"""Style pictures in the package, for a first painting without a style file.
 
 They are drawn by `tools/swatches` and are in the public domain.
 """

@@ -40,7 +40,7 @@ SHARD = 100
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What is to be done: `tasks` are those that are left, `known` what earlier runs did."""
+    """The work of a batch: `tasks` are the remaining ones, `known` the outcomes of earlier runs."""
 
     spec: Spec
     options: BatchOptions
@@ -55,7 +55,7 @@ class Batch:
 
     @property
     def total(self) -> int:
-        """The pictures of the batch, with those that earlier runs did or put aside."""
+        """The number of pictures in the batch, those of earlier runs included."""
         return len(self.tasks) + len(self.known)
 
 
@@ -69,9 +69,9 @@ def planned(
     written: OutputOptions,
     options: BatchOptions,
 ) -> Iterator[Batch]:
-    """The batch that paints `inputs` by `jobs`, which have no content, into `outputs`; that is locked in the block.
+    """The batch that paints `inputs` by `jobs`, which have no content, into `outputs`, which stays locked in the block.
 
-    Everything that would end the batch is raised here: wrong options, missing weights, styles and inputs, outputs that
+    Raises every error that would stop the batch: wrong options, missing weights, styles or inputs, and outputs that
     were painted with other options.
     """
     _check(outputs, folder=folder, written=written)
@@ -113,12 +113,12 @@ def paint(batch: Batch, slots: Sequence[Slot]) -> Generator[Outcome, None, None]
 
 
 def spec_for(batch: Batch, staged: Path) -> Spec:
-    """The spec of the workers: with tar shards their outputs go into `staged`."""
+    """The spec of the workers, whose outputs go into `staged` if they are packed into tar shards."""
     return dataclasses.replace(batch.spec, outputs=str(staged)) if batch.options.tar else batch.spec
 
 
 def shards_of(batch: Batch) -> list[Shard]:
-    """The tasks that are left, by shard."""
+    """The remaining tasks, by shard."""
     run = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
     if not batch.options.tar:
         return sharded(batch.tasks, run=run, size=SHARD)
@@ -126,22 +126,22 @@ def shards_of(batch: Batch) -> list[Shard]:
 
 
 def clear_staging(store: Store) -> None:
-    """Remove what killed processes left on the way."""
+    """Remove temporary files of killed processes."""
     if isinstance(store, LocalStore):
         shutil.rmtree(Path(store.text) / STATE / "staging", ignore_errors=True)
 
 
 def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    """How many are done, and how many were put aside."""
+    """The numbers of finished and failed tasks."""
     states = [outcome.state for outcome in outcomes]
     return {state: states.count(state) for state in (DONE, FAILED)}
 
 
 def _mix(job: Job, *, suffix: str, written: OutputOptions) -> MixOfStyles:
-    """The job with its method spelt out, and what decides its pictures: of files the contents, not where they lie."""
+    """The job with its method resolved, and everything that decides its pictures: of files the digest, not the path."""
     catalogue, no_content = StyleCatalogue(), Picture(torch.zeros(1, 3, 1, 1))
     plan = plan_job(job, catalogue=catalogue, content=no_content)
-    loaded = JobCache().loaded(plan)  # once here: that they are there, and may be downloaded, is known before the work
+    loaded = JobCache().loaded(plan)  # here, so that missing weights are reported, or downloaded, before the work
     absolute = with_absolute_files(plan)
     digests = {name: sha256_of(Path(name)) for name in plan_job(absolute, content=no_content).files}
     recipe: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The ledger of a batch: outcomes by shard, in the hidden folder of its outputs."""
+"""The ledger of a batch: the outcomes of its tasks, by shard, in a hidden folder of the outputs."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from impasto.session.recipe import differing
 
 FOLDER, RECIPES, LOCK = f"{STATE}/done", f"{STATE}/recipes.json", f"{STATE}/lock"
 EVERY_S = 1.0
-"""A shard's file is written anew at most so often: where the power fails, no more is painted again."""
+"""Least time between two writes of a shard's file: at most this much work is repeated after a power cut."""
 
 
 class ShardLedger:
-    """The outcomes of one shard in its own file, which one process writes; `again` reads an existing file."""
+    """The outcomes of one shard in one file, written by one process; `again` reads an existing file."""
 
     def __init__(self, store: Store, name: str, *, again: bool = False) -> None:
         self._store, self._name, self._written = store, f"{FOLDER}/{name}.jsonl", 0.0
         self.outcomes = _outcomes(store.read(self._name)) if again else []
 
     def add(self, outcomes: Sequence[Outcome], *, last: bool) -> None:
-        """Keep outcomes; the file is written after a second, and with the `last`."""
+        """Add outcomes; the file is written at most once a second, and with the `last` ones."""
         self.outcomes.extend(outcomes)
         if last or time.monotonic() - self._written >= EVERY_S:
             self.write()
@@ -41,7 +41,7 @@ class ShardLedger:
 
 
 def read_ledger(store: Store) -> list[Outcome]:
-    """What is known of every picture: its last outcome, or the one that it was done with."""
+    """The outcome of every picture: the successful one if there is one, else the last."""
     known: dict[tuple[str, str], Outcome] = {}
     for name in store.names(FOLDER):
         for outcome in _outcomes(store.read(f"{FOLDER}/{name}")):
@@ -53,15 +53,15 @@ def read_ledger(store: Store) -> list[Outcome]:
 def _outcomes(data: bytes | None) -> list[Outcome]:
     outcomes = []
     for line in (data or b"").decode("utf-8", "replace").splitlines():
-        with contextlib.suppress(ValueError, TypeError):  # a damaged line: its picture is painted again
+        with contextlib.suppress(ValueError, TypeError):  # a damaged line: its picture is repeated
             outcomes.append(Outcome.of_line(line))
     return outcomes
 
 
 def named_mixes(store: Store, mixes: Mapping[str, MixOfStyles], *, beside: bool) -> dict[str, MixOfStyles]:
-    """The mixes under names of their own among those that the outputs were painted in before.
+    """The mixes by names that differ from those of earlier mixes in the same outputs.
 
-    Where a name stands for another recipe there, it is numbered if `beside`; else `StateError` says what differs.
+    A name that belongs to another recipe is numbered if `beside`; else `StateError` lists the differences.
     """
     before, named = _recipes(store), dict[str, MixOfStyles]()
     for name, mix in mixes.items():
@@ -92,7 +92,7 @@ def _recipes(store: Store) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def locked(store: Store) -> Iterator[None]:
-    """One driver at a time on a folder of this machine; `BatchError` for a second one."""
+    """Lock a local folder for one driver; `BatchError` for a second one."""
     if not isinstance(store, LocalStore):
         yield
         return

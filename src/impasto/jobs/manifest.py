@@ -18,7 +18,7 @@ from impasto.jobs.stores import errors_naming, file_system, is_url
 
 LISTS, TABLES, SHARDS = (".txt", ".lst", ".list"), (".parquet",), (".tar",)
 COLUMNS = ("path", "url", "uri", "file", "filename", "image")
-"""Names of a table's column of pictures, in the order in which they are looked for."""
+"""Names of the column of pictures in a table, by precedence."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Entry:
 
     @property
     def local(self) -> Path | None:
-        """The file, where it is one of this machine of its own."""
+        """The local file; None for members of tar shards and pictures in stores."""
         return None if self.size_bytes is not None or is_url(self.place) else Path(self.place)
 
     def read(self) -> bytes:
-        """The bytes of the picture. Raises `ImageUnreadable` where they are not there."""
+        """The bytes of the picture. Raises `ImageUnreadable` if it does not exist."""
         end = None if self.size_bytes is None else self.start + self.size_bytes
         try:
             if not is_url(self.place):
@@ -56,11 +56,11 @@ class Entry:
 
 
 def manifest(inputs: Sequence[str], *, outputs: str = "") -> list[Entry]:
-    """Every picture that `inputs` name, each once, in their order; pictures in the folder `outputs` are left out.
+    """Every picture in `inputs`, each once, in order, without those in the folder `outputs`.
 
     An input is a picture, a folder, a text file with a path a line, a Parquet table with a column of paths, a tar shard
     or a pattern of any of these, on this machine or as a URL. Paths in lists and tables are relative to the file.
-    Raises `BatchError` where an input names no picture.
+    Raises `BatchError` for an input without pictures.
     """
     entries_by_key: dict[str, Entry] = {}
     kept_out = None if not outputs or is_url(outputs) else os.path.realpath(outputs)
@@ -148,7 +148,7 @@ def _text_of(text: str) -> str:
 
 
 def _paths_in_table(text: str) -> list[str]:
-    """The paths in a Parquet table: those in a column of `COLUMNS`, or in its only column of texts."""
+    """The paths in a Parquet table: a column of `COLUMNS`, or the only column of strings."""
     parquet: Any = optional("pyarrow.parquet", "batch", purpose=f"reading {text}")
     data = io.BytesIO(_bytes_of(text))
     try:
@@ -158,7 +158,7 @@ def _paths_in_table(text: str) -> list[str]:
         named = [name for name in COLUMNS if name in texts]
         if not named and len(texts) != 1:
             raise BatchError(
-                f"{text} has the columns {', '.join(fields)}; one of texts called {' or '.join(COLUMNS[:2])} is needed."
+                f"{text} has columns {', '.join(fields)}; a string column named {' or '.join(COLUMNS[:2])} is needed."
             )
         column = (named or texts)[0]
         return [path for path in table.read([column])[column].to_pylist() if path]
@@ -169,7 +169,7 @@ def _paths_in_table(text: str) -> list[str]:
 
 
 def _named_in(text: str, lines: Iterable[str]) -> Iterator[Entry]:
-    """The pictures that a list names; a folder or shard may be among them."""
+    """The pictures in a list, which may contain folders and shards."""
     folder = posixpath.dirname(text)
     for line in lines:
         name = line.strip()
@@ -184,7 +184,7 @@ def _named_in(text: str, lines: Iterable[str]) -> Iterator[Entry]:
 
 
 def _members(text: str) -> Iterator[Entry]:
-    """The pictures in a tar shard, with where their bytes lie: only its headers are read."""
+    """The pictures in a tar shard, with the positions of their bytes; only headers are read."""
     place = text if is_url(text) else os.path.abspath(text)
     shard = PurePosixPath(text).stem
     try:

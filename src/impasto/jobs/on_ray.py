@@ -1,4 +1,4 @@
-"""A batch on a Ray cluster: Ray Data hands shards to actors, each of which has a worker process of its own.
+"""A batch on a Ray cluster: Ray Data sends shards to actors, each with its own worker process.
 
 What holds on one machine holds here: attempts, time limits and the death of a worker process are the actor's; an actor
 or node that dies is replaced by Ray, and its shard goes on from its ledger.
@@ -27,7 +27,7 @@ FEWEST_SHARDS = 8  # for each actor, so that none waits long for the last one
 
 
 class ShardPainter:
-    """What an actor does: it paints one shard after another, going on from their ledgers, in a process of its own."""
+    """The work of an actor: it paints shards, resuming from their ledgers, in its own worker process."""
 
     def __init__(self, spec: Spec, slot: Slot, *, options: BatchOptions) -> None:
         self._undo, self._store = contextlib.ExitStack(), store_at(spec.outputs)
@@ -37,11 +37,11 @@ class ShardPainter:
         self._pool = self._undo.enter_context(contextlib.closing(pool))
 
     def outcomes(self, shard: Shard) -> Iterator[Outcome]:
-        """What comes of the tasks of a shard."""
+        """The outcomes of a shard's tasks."""
         return painted_shards([shard], self._pool, store=self._store, staged=self._staged, again=True)
 
     def close(self) -> None:
-        """End the process, and remove what it left on the way."""
+        """End the process and remove its temporary files."""
         self._undo.close()
 
 
@@ -60,10 +60,10 @@ class _Actor:
 
 
 def paint_on_ray(batch: Batch, *, workers: int, threads: int, gpus: bool, address: str) -> Iterator[Outcome]:
-    """Paint what is left on the cluster at `address` with `workers` actors (0: as many as fit); as `batch.paint`.
+    """Paint what remains on the cluster at `address` with `workers` actors (0: as many as fit), as `batch.paint`.
 
     Each actor takes `threads` cores, and with `gpus` one GPU. `local` starts Ray on this machine for the block.
-    Raises `MissingExtra`, `OptionError` where the cluster has no GPU, and `BatchError` where Ray fails.
+    Raises `MissingExtra`, `OptionError` if the cluster has no GPU, and `BatchError` if Ray fails.
     """
     ray: Any = optional("ray", "ray", purpose="painting on a cluster")
     ray_data: Any = optional("ray.data", "ray", purpose="painting on a cluster")
@@ -118,7 +118,7 @@ def fitting(resources: Mapping[str, float], *, threads: int, gpus: bool) -> int:
 
 
 def _small_enough(shards: Sequence[Shard], *, workers: int) -> list[Shard]:
-    """The shards, cut where there would be too few for the actors to finish together."""
+    """The shards, split if there are too few for the actors to finish together."""
     tasks = [task for shard in shards for task in shard.tasks]
     size = max(1, min(len(shards[0].tasks), len(tasks) // (FEWEST_SHARDS * workers))) if shards else 1
     run = shards[0].name.rpartition("-")[0] if shards else ""
@@ -126,7 +126,7 @@ def _small_enough(shards: Sequence[Shard], *, workers: int) -> list[Shard]:
 
 
 def _quiet(ray_data: Any) -> None:
-    """The command draws a bar of its own."""
+    """Ray's progress bars are off: the command has its own."""
     context = ray_data.DataContext.get_current()
     context.enable_progress_bars = False
     with contextlib.suppress(AttributeError):

@@ -1,4 +1,4 @@
-"""The report of a batch: a page with counts, times, failures and a sheet of samples, and the same as data."""
+"""The report of a batch: a page with counts, times, failures and samples, and a file with the same data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LISTED = 200  # failures on the page
 
 @dataclass(frozen=True)
 class Sample:
-    """A content and its painting, as addresses that hold them."""
+    """A content and its painting, as data URLs."""
 
     name: str
     content: str
@@ -39,7 +39,7 @@ class Sample:
 
 
 def write_page(batch: Batch, outcomes: Sequence[Outcome], *, seconds: float, workers: int) -> dict[str, Any]:
-    """Write `batch.html` and `batch.json` into the outputs; the data. `outcomes` are the outcomes of this run.
+    """Write `batch.html` and `batch.json` to the outputs and return the data. `outcomes` are those of this run.
 
     Counts are of all runs, times of this one.
     """
@@ -69,7 +69,7 @@ def write_page(batch: Batch, outcomes: Sequence[Outcome], *, seconds: float, wor
 
 
 def samples(batch: Batch, done: Sequence[Outcome]) -> list[Sample]:
-    """Some finished pictures beside their contents, evenly spread; those in tar files from the first one."""
+    """Evenly spaced finished pictures next to their contents; of tar files only the first is used."""
     first = next((each.shard for each in done if each.shard), "")
     chosen = [each for each in done if each.shard == first]
     count = min(SAMPLES, len(chosen))
@@ -124,7 +124,7 @@ def _html(data: Mapping[str, Any], *, failed: Sequence[Outcome], sheet: Sequence
     numbers = {
         "pictures": data["pictures"],
         "painted": data["done"],
-        "put aside": data["failed"],
+        "failed": data["failed"],
         "left": data["left"],
         "painted in this run": run["done"],
         "pictures a second": f"{run['pictures_per_second']:.3g}",

@@ -20,14 +20,14 @@ from impasto.styles.catalogue import StyleCatalogue
 
 @dataclass(frozen=True, eq=False)
 class OpenedTask:
-    """The session of a task, whose content lies in `copy` where it had to be fetched."""
+    """The session of a task; `copy` is the local copy of a fetched content."""
 
     session: Session
     copy: Path | None
 
 
 class Painter:
-    """Opens, paints and writes the tasks of a `Spec`. `staging` is a folder for files on their way."""
+    """Opens, paints and writes the tasks of a `Spec`. `staging` is a folder for temporary files."""
 
     def __init__(self, spec: Spec, *, staging: Path, device: str | None = None) -> None:
         self._spec, self._staging = spec, staging
@@ -49,7 +49,7 @@ class Painter:
             raise
 
     def paint(self, task: Task, opened: OpenedTask) -> Painting:
-        """The finished picture, whose recipe names the content as the manifest does."""
+        """The finished picture; its recipe names the content as the manifest does."""
         session, copy = opened.session, opened.copy
         for step in session.steps():
             last = step
@@ -58,10 +58,10 @@ class Painter:
         if recipe is not None and copy is not None:
             recipe = recipe.with_content(task.entry.key)
             copy.unlink(missing_ok=True)
-        return dataclasses.replace(painting, recipe=recipe, folder=None)  # its paths are right for the output already
+        return dataclasses.replace(painting, recipe=recipe, folder=None)  # its paths are already relative to the output
 
     def write(self, task: Task, painting: Painting) -> None:
-        """Write the picture, and its sidecar where there is one, to the outputs."""
+        """Write the picture, and its sidecar if there is one, to the outputs."""
         staged = self._staging / f"{secrets.token_hex(8)}{PurePosixPath(task.output).suffix}"
         try:
             painting.save(staged, self._spec.written)

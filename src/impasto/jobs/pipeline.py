@@ -1,4 +1,4 @@
-"""Reading, painting and writing, overlapped: one picture is painted while the next is read and the last is written."""
+"""Overlapped reading, painting and writing: one picture is painted while the next is read and the last is written."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Item = TypeVar("Item")
 Opened = TypeVar("Opened")
 Painted = TypeVar("Painted")
 
-WAITING = 1  # pictures that are painted and not yet being written
+WAITING = 1  # painted pictures that wait for the writer
 
 
 @dataclass(frozen=True)
 class Stages(Generic[Item, Opened, Painted]):
-    """What is done with each item. `open` runs in a thread of its own, `write` and `failed` in another one.
+    """The stages of each item. `open` runs in one thread, `write` and `failed` in another.
 
-    `paint` gets what `open` gave, and `write` what `paint` gave. An exception of any of the three goes to `failed`; one
-    that `failed` raises ends the work.
+    `paint` gets the result of `open`, and `write` that of `paint`. An exception in any of the three goes to `failed`;
+    an exception in `failed` ends the pipeline.
     """
 
     open: Callable[[Item], Opened]
@@ -35,10 +35,10 @@ class Stages(Generic[Item, Opened, Painted]):
 def pipelined(
     items: Iterable[Item], stages: Stages[Item, Opened, Painted], *, overlapped: bool = True
 ) -> Generator[Item, None, None]:
-    """Do the items in their order; yields each when it is painted, or has failed before.
+    """Process the items in order; yields each once it is painted or has failed.
 
-    All that is painted is written when the iterator ends or is closed. Unless `overlapped`, each item is opened when
-    the one before is painted.
+    Painted items are written before the iterator ends or closes. Unless `overlapped`, an item is opened only after the
+    previous one is painted.
     """
     with contextlib.ExitStack() as undo:
         writer = undo.enter_context(ThreadPoolExecutor(1))

@@ -1,4 +1,4 @@
-"""Worker processes seen from the driver: tasks, attempts, a time limit, and a new process where one dies."""
+"""The driver's side of the worker processes: tasks, attempts, the time limit, and replacement of dead processes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from impasto.jobs.slots import Slot
 from impasto.jobs.tasks import FAILED, Outcome, Spec, Task
 
 POLL_S = 0.25
-AHEAD = 2  # tasks of a worker that are not being written: one is painted, one is read
+AHEAD = 2  # tasks of a worker before the writing stage: one is painted, one is read
 FALSE_STARTS = 3  # of processes in a row
-DEATHS = 3  # of a process with this task alone, whatever the attempts: it may have been killed from outside
+DEATHS = 3  # of a process with this task alone, even if fewer attempts are set: it may have been killed from outside
 
 
 @dataclass
 class _Flight:
-    """A task in a worker: `spent` seconds in its stages before the one that began at `since`."""
+    """A task in a worker: `spent` seconds in earlier stages; the current one began at `since`."""
 
     task: Task
     stage: str = ""
@@ -51,7 +51,7 @@ class _Worker:
 
     @property
     def waiting(self) -> int:
-        """Tasks that are not being written yet."""
+        """The number of tasks before the writing stage."""
         return sum(flight.stage != worker.WRITING for flight in self.flights.values())
 
     def end(self) -> None:
@@ -62,11 +62,11 @@ class _Worker:
 
 
 class Pool:
-    """Processes that paint the tasks of a `Spec`, one for each of `slots`; they start with `run`, and end with `close`.
+    """Processes that paint the tasks of a `Spec`, one in each of `slots`; `run` starts them, `close` ends them.
 
-    A task that fails is tried again at the end, `attempts` times in all. One that takes longer than `timeout_s`
-    (0: no limit) fails at once, and its process is replaced. Where a process dies, its tasks are painted again, each
-    alone, so that the one that kills its process is known.
+    A failed task is retried at the end, up to `attempts` times in all. One that exceeds `timeout_s` (0: no limit) fails
+    at once, and its process is replaced. If a process dies, its tasks are retried one by one, which identifies the one
+    that kills the process.
     """
 
     def __init__(
@@ -86,13 +86,13 @@ class Pool:
 
     @property
     def pids(self) -> list[int]:
-        """The processes' numbers."""
+        """The process ids."""
         return [each.process.pid for each in self._workers if each.process.pid is not None]
 
     def run(self, tasks: Iterable[Task]) -> Generator[Outcome, None, None]:
-        """Paint the tasks; yields what came of each, as they end. Closing the iterator early ends the processes.
+        """Paint the tasks; yields the outcome of each as it ends. Closing the iterator early ends the processes.
 
-        Raises what would fail every task (`OptionError`, `WeightsError`), and `BatchError` where processes do not
+        Raises errors that every task would have (`OptionError`, `WeightsError`), and `BatchError` if processes do not
         start.
         """
         self._new, finished = iter(tasks), False
@@ -131,7 +131,7 @@ class Pool:
         self._workers[self._workers.index(dead)] = self._started(dead.slot)
 
     def _feed(self, each: _Worker) -> None:
-        """Send the worker as many tasks as it has room for. Suspects get a worker to themselves."""
+        """Send as many tasks as the worker takes. A suspect is sent alone."""
         while each.ready and each.waiting < AHEAD and not each.alone:
             if self._suspects:
                 if each.flights:
@@ -143,11 +143,11 @@ class Pool:
             if task is None:
                 return
             each.flights[task.number] = _Flight(task)
-            with contextlib.suppress(OSError):  # it has died: that is heard next
+            with contextlib.suppress(OSError):  # it has died, which the next `recv` reports
                 each.connection.send(task)
 
     def _heard(self, each: _Worker) -> Iterator[Outcome]:
-        """Act on the next message of a worker, or on its end."""
+        """Handle the next message of a worker, or its death."""
         try:
             kind, number, value = each.connection.recv()
         except (EOFError, OSError):
@@ -175,7 +175,7 @@ class Pool:
             if self._false_starts >= FALSE_STARTS:
                 raise BatchError(
                     f"{FALSE_STARTS} worker processes ended before they began (exit code {each.process.exitcode}). "
-                    "Try fewer `workers`, or look at the lines above."
+                    "Use fewer `workers`, or read the lines above."
                 )
         if each.alone and len(flights) == 1:
             error = f"its process ended unexpectedly (exit code {each.process.exitcode}); it may need too much memory."
@@ -184,7 +184,7 @@ class Pool:
             self._suspects.extend(flight.task for flight in flights)
 
     def _overdue(self) -> Iterator[Outcome]:
-        """Put aside what takes too long, and start its worker anew; what else was in it is painted again."""
+        """Fail the tasks that exceed the time limit and replace their workers, whose other tasks are retried."""
         if not self._timeout_s:
             return
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Shards of a batch: tasks that share a file of the ledger, and where asked for a tar file of outputs."""
+"""Shards of a batch: tasks that share a ledger file and, with `tar`, a tar file of outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Shard:
 
 
 def sharded(tasks: Sequence[Task], *, run: str, size: int, taken: Collection[str] | None = None) -> list[Shard]:
-    """The tasks by `size`; `run` makes their names unique. With `taken`, each has a tar file not among these names."""
+    """Shards of `size` tasks; `run` makes their names unique. With `taken`, each has a tar file with a new name."""
     starts = range(0, len(tasks), size)
     every = (f"shard-{number:06}.tar" for number in range(len(starts) + len(taken or ())))
     tars = [name for name in every if name not in (taken or ())]
@@ -40,10 +40,10 @@ def sharded(tasks: Sequence[Task], *, run: str, size: int, taken: Collection[str
 def painted_shards(
     shards: Sequence[Shard], pool: Pool, *, store: Store, staged: Path, again: bool = False
 ) -> Generator[Outcome, None, None]:
-    """Paint the shards and keep their ledgers; yields every outcome; with tar files, when its file is written.
+    """Paint the shards and write their ledgers; yields every outcome, those of a tar file once it is written.
 
-    `again` says that the shards may have been started before: outcomes in their ledgers are not painted again. The
-    pictures for tar files are those that the pool writes into `staged`.
+    `again`: the shards may have been started before, and what their ledgers contain is not repeated. Pictures for tar
+    files are those that the pool writes into `staged`.
     """
     books, waiting = dict[str, ShardLedger](), dict[str, list[Outcome]]()
     of = {(task.entry.key, task.mix): shard for shard in shards for task in shard.tasks}
@@ -94,7 +94,7 @@ def _packed(shard: Shard, outcomes: Sequence[Outcome], *, store: Store, staged: 
 
 
 def member_name(output: str, suffix: str) -> str:
-    """The name of an output, or of its recipe, in a tar file: WebDataset takes what is before the first dot as key."""
+    """The name of an output, or of its recipe, in a tar file; WebDataset's key is the part before the first dot."""
     path = PurePosixPath(output)
     return str(path.with_name(path.stem.replace(".", "_") + suffix))
 

@@ -28,7 +28,7 @@ class Store(Protocol):
         ...
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of a file; None where there is none."""
+        """The bytes of a file; None if it does not exist."""
         ...
 
     def write(self, name: str, data: bytes) -> None:
@@ -36,30 +36,30 @@ class Store(Protocol):
         ...
 
     def take(self, path: Path, name: str) -> None:
-        """Move the file at `path`, of this machine, to `name`: from then on it is there, whole."""
+        """Move the local file at `path` to `name`, atomically."""
         ...
 
     def names(self, folder: str) -> list[str]:
-        """The names of the files in a subfolder, sorted; empty where there is none."""
+        """The names of the files in a subfolder, sorted; empty if it does not exist."""
         ...
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file if it exists."""
         ...
 
     def staging(self) -> contextlib.AbstractContextManager[Path]:
-        """A new folder of this machine for files that are going to be taken; removed at the end."""
+        """A new local folder for files before `take`; removed at the end."""
         ...
 
 
 @dataclass(frozen=True)
 class LocalStore:
-    """A folder of this machine, or one that is mounted."""
+    """A local or mounted folder."""
 
     text: str
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of a file; None where there is none."""
+        """The bytes of a file; None if it does not exist."""
         try:
             return (Path(self.text) / name).read_bytes()
         except FileNotFoundError:
@@ -71,7 +71,7 @@ class LocalStore:
             temporary.write_bytes(data)
 
     def take(self, path: Path, name: str) -> None:
-        """Rename `path`, which is on the same file system if it is in `staging`."""
+        """Rename `path`; files in `staging` are on the same file system."""
         place = Path(self.text) / name
         place.parent.mkdir(parents=True, exist_ok=True)
         path.replace(place)
@@ -87,7 +87,7 @@ class LocalStore:
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
-        """A hidden folder beside the outputs."""
+        """A hidden folder next to the outputs."""
         parent = Path(self.text) / STATE / "staging"
         parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=parent))
@@ -111,7 +111,7 @@ class RemoteStore:
         return posixpath.join(self._place[1], name)
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of a file; None where there is none."""
+        """The bytes of a file; None if it does not exist."""
         with errors_naming(self.text):
             try:
                 return bytes(self._place[0].cat_file(self._path(name)))
@@ -119,12 +119,12 @@ class RemoteStore:
                 return None
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a whole file by one request."""
+        """Write a whole file in one request."""
         with errors_naming(self.text):
             self._place[0].pipe_file(self._path(name), data)
 
     def take(self, path: Path, name: str) -> None:
-        """Send the file and remove it here."""
+        """Upload the file and remove the local one."""
         with errors_naming(self.text):
             self._place[0].put_file(str(path), self._path(name))
         path.unlink()
@@ -145,13 +145,13 @@ class RemoteStore:
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
-        """A temporary folder of this machine."""
+        """A local temporary folder."""
         with tempfile.TemporaryDirectory(prefix="impasto-") as folder:
             yield Path(folder)
 
 
 STATE = ".impasto"
-"""The hidden subfolder of the outputs in which a batch keeps its ledger."""
+"""The hidden subfolder of the outputs for the ledger."""
 
 
 def store_at(text: str) -> Store:
@@ -160,7 +160,7 @@ def store_at(text: str) -> Store:
 
 
 def is_url(text: str) -> bool:
-    """Whether the text names a place in a file system of fsspec: `s3://bucket/folder`."""
+    """Whether the text is a URL of a file system of fsspec, as `s3://bucket/folder`."""
     return "://" in text
 
 
@@ -173,13 +173,13 @@ def file_system(url: str) -> tuple[Any, str]:
     except ImportError as error:
         raise MissingExtra(f"{url} needs a package ({error}): pip install 'impasto[batch]'.") from error
     except ValueError as error:
-        raise BatchError(f"{url} is in no file system that fsspec knows ({error}). Name a folder, or s3://…") from error
+        raise BatchError(f"{url} is of no file system known to fsspec ({error}). Name a folder, or s3://…") from error
     return fs, str(path)
 
 
 @contextlib.contextmanager
 def errors_naming(url: str) -> Iterator[None]:
-    """Failures of a store as one error with its name; files that are missing stay `FileNotFoundError`."""
+    """Raise failures of a store as `BatchError` with its URL; missing files stay `FileNotFoundError`."""
     try:
         yield
     except (FileNotFoundError, BatchError, MissingExtra):

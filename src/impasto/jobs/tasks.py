@@ -1,4 +1,4 @@
-"""The tasks of a batch: pictures, styles, and outcomes."""
+"""The tasks of a batch, their styles, and their outcomes."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class Task:
 
 @dataclass(frozen=True)
 class MixOfStyles:
-    """The job of every picture in one mix, without a content, and the digest of all that decides how it looks."""
+    """The job of all pictures in one mix, without a content, and the recipe of everything that decides their look."""
 
     job: Job
     recipe: Mapping[str, Any]
 
     @property
     def digest(self) -> str:
-        """Hex digits of the recipe's sha256."""
+        """The start of the recipe's sha256, in hex digits."""
         return hashlib.sha256(json.dumps(self.recipe, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Spec:
-    """The inputs of a worker besides its tasks. `outputs` is the folder or URL where pictures go."""
+    """What a worker needs besides its tasks. `outputs` is the folder or URL of the outputs."""
 
     mixes: Mapping[str, MixOfStyles]
     outputs: str
@@ -52,7 +52,7 @@ class Spec:
 class Outcome:
     """The outcome of a task; a line of the ledger.
 
-    `seconds` are the times of reading, painting and writing; `shard` is the tar file that the output is in.
+    `seconds` are those of reading, painting and writing; `shard` is the tar file with the output.
     """
 
     key: str
@@ -67,7 +67,7 @@ class Outcome:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """Input and recipe: a task of the same identity is not done again."""
+        """Input and recipe: a task with the same identity is not repeated."""
         return self.key, self.digest
 
     def line(self) -> str:
@@ -76,7 +76,7 @@ class Outcome:
 
     @classmethod
     def of_line(cls, text: str) -> Outcome:
-        """The outcome in a line; `ValueError` or `TypeError` where there is none."""
+        """The outcome in a line; raises `ValueError` or `TypeError` for other text."""
         return cls(**json.loads(text))
 
 
@@ -89,10 +89,9 @@ def tasks_of(
     known: Set[tuple[str, str]],
     taken: Set[str],
 ) -> list[Task]:
-    """The tasks that are left: every entry in every mix, or pair by pair, without those `known` by their identity.
+    """The remaining tasks: every entry in every mix, or pair by pair, without those `known` by identity.
 
-    Outputs are `stem-mix.png`, numbered where the name is `taken` (names in lower case: some file systems take names
-    of either case for the same).
+    Outputs are `stem-mix.png`, numbered if the name is `taken` (in lower case, since some file systems ignore case).
     """
     names = list(mixes)
     rows = (

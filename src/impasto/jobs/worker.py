@@ -1,4 +1,4 @@
-"""A process that paints tasks: the side of the worker. The driver's side is `pool`."""
+"""The worker process, which paints tasks. The driver's side is `pool`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ FATAL_ERRORS = (OptionError, WeightsError)
 
 
 def work(connection: Connection, spec: Spec, *, slot: Slot) -> None:
-    """Paint the tasks that come through `connection`, until it is closed.
+    """Paint the tasks that arrive on `connection`, until it is closed.
 
-    Ctrl-C in the terminal is for the driver, which ends its workers.
+    Ctrl-C is left to the driver, which ends its workers.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     slot.apply()
@@ -55,7 +55,7 @@ def _received(connection: Connection) -> Iterator[Task]:
 
 
 class _Reports:
-    """The stages of a painter, each reporting its start and end to the driver."""
+    """The stages of a painter, which report their start and end to the driver."""
 
     def __init__(self, connection: Connection, painter: Painter) -> None:
         self._connection, self._painter, self._lock = connection, painter, threading.Lock()
@@ -97,7 +97,7 @@ class _Reports:
 
 
 def line_of(error: BaseException) -> str:
-    """The error on one line, with its class where that is not one of ours."""
+    """The error on one line, with its class unless it is one of ours."""
     from impasto.core.errors import ImpastoError
 
     known = isinstance(error, ImpastoError | MemoryError)

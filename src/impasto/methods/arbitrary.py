@@ -14,6 +14,7 @@ from torch import Tensor
 from impasto.config.job import Job
 from impasto.encoders.table import Progress
 from impasto.image.resize import SizeHW
+from impasto.image.tiling import wraps_of
 from impasto.methods.memory import one_pass_bytes, room_bytes
 from impasto.methods.protocol import Work
 from impasto.methods.style_checks import check_code_style, check_trained_options
@@ -80,7 +81,13 @@ class LoadedNetwork:
 
     def _stylizer(self, job: Job) -> Arbitrary:
         noise = SeededNoise(job.fast.noise_seed)
-        return Arbitrary(self.network, memory_bytes=room_bytes(job), noise=noise, trained=self.trained_params)
+        return Arbitrary(
+            self.network,
+            memory_bytes=room_bytes(job),
+            noise=noise,
+            trained=self.trained_params,
+            wraps=wraps_of(job.size.tileable),
+        )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from impasto.config.job import Job
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Progress
 from impasto.image.resize import SizeHW
+from impasto.image.tiling import wraps_of
 from impasto.methods.memory import one_pass_bytes, room_bytes
 from impasto.methods.protocol import Work
 from impasto.methods.style_checks import check_trained
@@ -55,8 +56,9 @@ class LoadedStyles:
     def stylizer(
         self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None
     ) -> Stylizer[Any]:
-        """One pass of each network, or of their blend; there is nothing to resume."""
-        return Fast(self.networks, room_bytes(job), SeededNoise(job.fast.noise_seed))
+        """One pass of each network, or of their blend; there is no state to resume."""
+        noise = SeededNoise(job.fast.noise_seed)
+        return Fast(self.networks, room_bytes(job), noise, wraps_of(job.size.tileable))
 
     def within_seconds(self, job: Job, content: Tensor, *, mix: Mix) -> Job:
         """The job: one pass has no budget."""

@@ -17,6 +17,7 @@ from impasto.core.errors import OptionError
 from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder, Progress
 from impasto.image.resize import SizeHW
+from impasto.image.tiling import wraps_of
 from impasto.methods.memory import room_bytes
 from impasto.methods.on_device import OnDevice
 from impasto.methods.protocol import Work
@@ -66,7 +67,7 @@ class LoadedEncoder:
     def stylizer(
         self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None
     ) -> Stylizer[Any]:
-        """Optimisation from `start` where the job begins with a picture, or from a paused state."""
+        """Optimisation from the picture `start` if the job has one, or from a paused state."""
         temporal = None if temporal is None else temporal.on(self.device)
         stylizer = dataclasses.replace(self._optimised(job, start=start, resume=resume), temporal=temporal)
         return stylizer if self.device.type == "cpu" else OnDevice(stylizer, self.device)
@@ -85,7 +86,8 @@ class LoadedEncoder:
 
     def _optimised(self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None) -> Optimised:
         start = None if start is None else start.to(self.device)
-        one_pass = None if self.network is None else Arbitrary(self.network, memory_bytes=room_bytes(job))
+        wraps, network = wraps_of(job.size.tileable), self.network
+        one_pass = None if network is None else Arbitrary(network, memory_bytes=room_bytes(job), wraps=wraps)
         return Optimised(
             self.encoder,
             job.losses,
@@ -94,6 +96,7 @@ class LoadedEncoder:
             resume,
             one_pass=one_pass,
             memory_bytes=round(job.paint.memory_gb * 1e9),
+            wraps=wraps,
         )
 
     def least_bytes(self, job: Job, size_hw: SizeHW) -> int:
@@ -103,7 +106,7 @@ class LoadedEncoder:
 
     def work(self, job: Job, size_hw: SizeHW) -> Work:
         """The steps at each scale. Raises `ImageTooSmall`, `UnknownName`."""
-        stylizer = Optimised(self.encoder, job.losses, job.optimise)
+        stylizer = self._optimised(job)
         sizes = stylizer.sizes(size_hw)
         return tuple(zip([*sizes, sizes[-1]], stylizer.counts(len(sizes)), strict=False))
 
@@ -116,7 +119,7 @@ class Optimise:
     groups: Final[tuple[str, ...]] = ("losses", "optimise")
     gradual: Final = True
     encodes: Final = False
-    style_short_side_px: Final = 256  # more than any encoder needs; resized further by `stylizers.targets.at_scale`
+    style_short_side_px: Final = 256  # more than any encoder needs; `stylizers.targets.at_scale` reduces further
 
     def check_styles(self, job: Job, styles: Sequence[ResolvedStyle]) -> None:
         """Raise `OptionError` unless every style is a picture."""

@@ -46,7 +46,7 @@ class LoadedMethod(Protocol):
     def stylizer(
         self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None
     ) -> Stylizer[Any]:
-        """The stylizer of `job`; `start` is the picture to begin with, `resume` a state to go on from,
+        """The stylizer of `job`; `start` is the initial picture, `resume` a saved state,
         `temporal` the frame before in a film; methods of one pass need none of them.
 
         Raises `OptionError` for options that these weights cannot follow.

@@ -14,8 +14,10 @@ from torch.nn import functional as F
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.image.resize import SizeHW
+from impasto.image.tiling import NO_WRAPS, Wraps
 from impasto.nets.colours import COLOURS, colour_map, in_colours, recoloured
 from impasto.nets.layers import Conv, doubled
+from impasto.nets.lazy import Map
 from impasto.nets.moments import RunningMoments
 from impasto.nets.noise import Noise
 from impasto.nets.protocol import Code, Feats, PaintedRows, ReadRows, Stats, StyleParams
@@ -160,28 +162,27 @@ class StyledDecoder:
         room_bytes: int,
         noise: Noise | None = None,
         window_px: int = WINDOW_PX,
+        wraps: Wraps = NO_WRAPS,
     ) -> PaintedRows:
         """See `protocol.OneStyle`; a window has about `window_px` pixels."""
-        net = self.net
-        plan = windows(self._padded(size_hw), reach_px=net.reach_px, stride=net.stride, window_px=window_px)
+        net, picture = self.net, Map(read, 3, size_hw, wraps=wraps)
+        reach_px, padded = net.reach_px, self._padded(size_hw)
+        plan = windows(padded, reach_px=reach_px, stride=net.stride, window_px=window_px, wraps=wraps[0])
         linear = self._colour_map(read, size_hw, plan=plan)
         running: dict[str, Running] = {}
         kept: dict[Window, Feats] = {}
         for window in plan:
-            feats = net.features(self._seen(read, size_hw, window=window, linear=linear))
-            height = window.last - window.first
-            own = {name: window.own_rows(value, stride=height // value.shape[-2]) for name, value in feats.items()}
+            feats = net.features(self._seen(picture, window=window, linear=linear))
+            own = {name: _own(value, picture, window=window, reach_px=reach_px) for name, value in feats.items()}
             running = joined(running, own, statistic=net.statistic)
             if sum(value.nbytes for value in feats.values()) * (len(kept) + 1) <= room_bytes:
                 kept[window] = feats
         stats = {name: layer.value() for name, layer in running.items()}
         for window in plan:
             feats = (
-                kept.pop(window)
-                if window in kept
-                else net.features(self._seen(read, size_hw, window=window, linear=linear))
+                kept.pop(window) if window in kept else net.features(self._seen(picture, window=window, linear=linear))
             )
-            painted = window.own_rows(net.render(feats, stats, code=self.code))
+            painted = _own(net.render(feats, stats, code=self.code), picture, window=window, reach_px=reach_px)
             stop = min(window.stop, size_hw[0])
             if window.start < stop:
                 yield slice(window.start, stop), painted[..., : stop - window.start, : size_hw[1]]
@@ -197,15 +198,26 @@ class StyledDecoder:
         parts = [RunningMoments.of(read(start, stop), covariances=True) for start, stop in rows if start < stop]
         return colour_map(reduce(RunningMoments.joined, parts).value(), self.code[COLOURS])
 
-    def _seen(self, read: ReadRows, size_hw: SizeHW, *, window: Window, linear: Tensor | None) -> Tensor:
-        """The pixels of a window, mirrored where it reaches beyond the picture."""
-        rows = mirrored_indices(window.first, window.last, length=size_hw[0])
-        top = int(rows.min())
-        image = read(top, int(rows.max()) + 1)
-        columns = mirrored_indices(0, self._padded(size_hw)[1], length=size_hw[1])
-        image = image[:, :, (rows - top).to(image.device)[:, None], columns.to(image.device)]
+    def _seen(self, picture: Map, *, window: Window, linear: Tensor | None) -> Tensor:
+        """The pixels of a window, mirrored, or from the opposite edge, where it reaches beyond the picture."""
+        (height, width), reach_px = picture.size_hw, self.net.reach_px
+        if picture.wraps[0]:
+            image = picture.around(window.first, window.last, columns=reach_px)
+        else:
+            rows = mirrored_indices(window.first, window.last, length=height)
+            top = int(rows.min())
+            image = picture.around(top, int(rows.max()) + 1, columns=reach_px)
+            image = image[:, :, (rows - top).to(image.device)]
+        if not picture.wraps[1]:
+            image = image[..., mirrored_indices(0, self._padded(picture.size_hw)[1], length=width).to(image.device)]
         image = image.contiguous(memory_format=torch.channels_last)
         return image if linear is None else recoloured(image, linear)
+
+
+def _own(feats: Tensor, picture: Map, *, window: Window, reach_px: int) -> Tensor:
+    """The strip's own rows and columns of features `(b, c, h, w)` of a window of `picture`, or of its pixels."""
+    stride = (window.last - window.first) // feats.shape[-2]
+    return picture.cropped(window.own_rows(feats, stride=stride), reach_px // stride)
 
 
 def _reach(counts: Sequence[int], *, residual: bool) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.encoders.padding import exported
+from impasto.image.tiling import NO_WRAPS, Wraps, bilinear
 from impasto.nets.colours import limited, root, transport
 from impasto.nets.moments import moments
 
@@ -45,22 +46,24 @@ def halved(image: Tensor) -> Tensor:
     return F.avg_pool2d(image, 2, ceil_mode=True)
 
 
-def doubled(image: Tensor, like: Tensor) -> Tensor:
+def doubled(image: Tensor, like: Tensor, *, wraps: Wraps = NO_WRAPS) -> Tensor:
     """Bilinear upsampling by 2, cut to the size of `like`."""
-    return upsampled(image)[..., : like.shape[-2], : like.shape[-1]]
+    return upsampled(image, wraps)[..., : like.shape[-2], : like.shape[-1]]
 
 
-def upsampled(image: Tensor) -> Tensor:
+def upsampled(image: Tensor, wraps: Wraps = NO_WRAPS) -> Tensor:
     """Bilinear upsampling by 2."""
-    return F.interpolate(image, scale_factor=2, mode="bilinear")
+    if wraps == NO_WRAPS:
+        return F.interpolate(image, scale_factor=2, mode="bilinear")
+    return bilinear(image, (2 * image.shape[-2], 2 * image.shape[-1]), wraps=wraps)
 
 
-def bands_of(image: Tensor, count: int) -> list[Tensor]:
+def bands_of(image: Tensor, count: int, *, wraps: Wraps = NO_WRAPS) -> list[Tensor]:
     """The first `count` bands of a Laplacian pyramid of `image` `(b, c, h, w)`, fine to coarse, and the rest."""
     bands = []
     for _ in range(count):
         small = halved(image)
-        bands.append(image - doubled(small, image))
+        bands.append(image - doubled(small, image, wraps=wraps))
         image = small
     return [*bands, image]
 
@@ -71,11 +74,11 @@ def covariances(bands: Sequence[Tensor]) -> Tensor:
 
 
 @torch.no_grad()
-def band_covariances(picture: Tensor) -> Tensor:
+def band_covariances(picture: Tensor, wraps: Wraps = NO_WRAPS) -> Tensor:
     """The covariances of the bands of `picture` `(b, 3, h, w)`, fine to coarse, the rest last: `(b, 45)`, float32."""
     parts = (picture,) if exported() else torch.split(picture, ROWS, dim=2)
     half = torch.cat([halved(part.float()) for part in parts], dim=2)
-    return covariances(bands_of(half, LEVELS)).flatten(1)
+    return covariances(bands_of(half, LEVELS, wraps=wraps)).flatten(1)
 
 
 def by_band(covariances: Tensor) -> Tensor:
@@ -101,17 +104,17 @@ def changed(band: Tensor, change: Tensor) -> Tensor:
         return product
 
 
-def contrast_change(x: Tensor, targets: Tensor) -> Tensor:
+def contrast_change(x: Tensor, targets: Tensor, *, wraps: Wraps = NO_WRAPS) -> Tensor:
     """What is added to `x` `(b, 3, h, w)` for the covariances `targets` `(b, bands, 3, 3)`, the rest last.
 
     `x` is a whole picture, halved as often as there are bands above it. Its mean stays.
     """
-    bands = bands_of(x, targets.shape[1] - 1)
+    bands = bands_of(x, targets.shape[1] - 1, wraps=wraps)
     changes = band_changes(covariances(bands), targets).unbind(1)
     rest = bands.pop()
     change = changed(rest - rest.mean((2, 3), keepdim=True), changes[-1])
     for band, own in zip(reversed(bands), reversed(changes[:-1]), strict=True):
-        change = changed(band, own) + doubled(change, band)
+        change = changed(band, own) + doubled(change, band, wraps=wraps)
     return change
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.image.resize import SizeHW
+from impasto.image.tiling import NO_WRAPS, Wraps, wrapped
 from impasto.nets import bands
 from impasto.nets.layers import Conv, Layer, Norm, Transposed, blurred_double, shuffled, smoothed, unshuffled
 from impasto.nets.moments import RunningMoments, place_moments
@@ -23,19 +25,44 @@ Margins = tuple[int, int, int, int]
 class Map:
     """Features `(1, channels, *size_hw)` of which any `rows` can be computed; their tensors are not modified.
 
-    `held` are the tensors that stay in memory between two strips of rows.
+    `held` stay in memory between two strips of rows: the features, or what they are computed from. On sides that
+    `wraps`, the padding of all layers comes from the opposite edge.
     """
 
     rows: ReadRows
     channels: int
     size_hw: SizeHW
     held: tuple[Tensor, ...] = ()
+    wraps: Wraps = NO_WRAPS
+
+    def computed(self, rows: ReadRows, *, channels: int | None = None, size_hw: SizeHW | None = None) -> Map:
+        """The map of `rows` that are computed from this one; channels and size are this map's by default."""
+        channels = self.channels if channels is None else channels
+        return dataclasses.replace(self, rows=rows, channels=channels, size_hw=size_hw or self.size_hw)
+
+    def within(self, start: int, stop: int) -> tuple[int, int]:
+        """The rows `start` to `stop` that there are: all of them where rows wrap."""
+        return (start, stop) if self.wraps[0] else (max(start, 0), min(stop, self.size_hw[0]))
+
+    def around(self, start: int, stop: int, *, columns: int = 0) -> Tensor:
+        """Rows that may lie outside where rows wrap, and more `columns` at both ends where these wrap."""
+        pieces, at, height = [], start, self.size_hw[0]
+        while at < stop:
+            count = min(height - at % height, stop - at)
+            pieces.append(self.rows(at % height, at % height + count))
+            at += count
+        whole = pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
+        return wrapped(whole, (0, columns if self.wraps[1] else 0))
+
+    def cropped(self, feats: Tensor, columns: int) -> Tensor:
+        """`feats` without what became of the columns that `around` added: `columns` at both ends."""
+        return feats[..., columns:-columns] if self.wraps[1] and columns else feats
 
 
-def held(feats: Tensor) -> Map:
+def held(feats: Tensor, wraps: Wraps = NO_WRAPS) -> Map:
     """A map of features `(1, c, h, w)` that are there."""
     size = (feats.shape[-2], feats.shape[-1])
-    return Map(lambda start, stop: feats[:, :, start:stop], feats.shape[1], size, (feats,))
+    return Map(lambda start, stop: feats[:, :, start:stop], feats.shape[1], size, (feats,), wraps)
 
 
 def held_bytes(*maps: Map) -> int:
@@ -47,12 +74,21 @@ def convolved(source: Map, conv: nn.Module, *, wide: bool = False) -> Map:
     """The output of a `Conv` or a `Transposed` for all of `source`; `wide`: in float32, also under autocast."""
     height, width = source.size_hw
     if isinstance(conv, Transposed):
-        return Map(_transposed(source, conv), conv.weight.shape[1], (2 * height, 2 * width), source.held)
+        return source.computed(
+            _transposed(source, conv), channels=conv.weight.shape[1], size_hw=(2 * height, 2 * width)
+        )
     assert isinstance(conv, Conv)
     if conv.doubles == "bilinear":
         source = _blurred_double(source)
-    size = conv.size_of((height, width))
-    return Map(_convolved(source, conv, size_hw=size, wide=wide), conv.weight.shape[0], size, source.held)
+    rows, columns = (
+        (side if conv.doubles is None else 2 * side) // conv.stride if wrap else own
+        for side, own, wrap in zip((height, width), conv.size_of((height, width)), source.wraps, strict=True)
+    )
+    return source.computed(
+        _convolved(source, conv, size_hw=(rows, columns), wide=wide),
+        channels=conv.weight.shape[0],
+        size_hw=(rows, columns),
+    )
 
 
 def noised(source: Map, layer: Layer, *, noise: Noise | None) -> Map:
@@ -63,7 +99,7 @@ def noised(source: Map, layer: Layer, *, noise: Noise | None) -> Map:
     def rows(start: int, stop: int) -> Tensor:
         return layer.noised(source.rows(start, stop), noise, first_row=start)
 
-    return Map(rows, source.channels, source.size_hw, source.held)
+    return source.computed(rows)
 
 
 def squared(source: Map, side: int) -> Map:
@@ -76,7 +112,7 @@ def squared(source: Map, side: int) -> Map:
     def rows(start: int, stop: int) -> Tensor:
         return unshuffled(source.rows(start * side, min(stop * side, height)), side)
 
-    return Map(rows, source.channels * side**2, size, source.held)
+    return source.computed(rows, channels=source.channels * side**2, size_hw=size)
 
 
 def unsquared(source: Map, side: int) -> Map:
@@ -84,14 +120,15 @@ def unsquared(source: Map, side: int) -> Map:
     height, width = (length * side for length in source.size_hw)
 
     def rows(start: int, stop: int) -> Tensor:
-        above, below = max(start - 1, 0), min(stop + 1, height)
+        above, below = output.within(start - 1, stop + 1)
         first = above // side
-        strip = shuffled(source.rows(first, -(-below // side)), side)[:, :, above - first * side :]
-        strip = strip[:, :, : below - above]
-        margins = (1, 1, above - start + 1, stop + 1 - below)
-        return smoothed(F.pad(strip, margins, mode="replicate"))
+        strip = shuffled(source.around(first, -(-below // side), columns=1), side)[:, :, above - first * side :]
+        strip = source.cropped(strip[:, :, : below - above], side - 1)
+        across = 0 if source.wraps[1] else 1
+        return smoothed(F.pad(strip, (across, across, above - start + 1, stop + 1 - below), mode="replicate"))
 
-    return Map(rows, source.channels // side**2, (height, width), source.held)
+    output = source.computed(rows, channels=source.channels // side**2, size_hw=(height, width))
+    return output
 
 
 def normed(source: Map, norm: Norm, *, running: RunningMoments, style_weights: Tensor | None, relu: bool) -> Map:
@@ -104,23 +141,24 @@ def normed(source: Map, norm: Norm, *, running: RunningMoments, style_weights: T
         strip = F.batch_norm(source.rows(start, stop), mean, var, scale, shift, eps=norm.eps)
         return strip.relu_() if relu else strip
 
-    return Map(rows, source.channels, source.size_hw, source.held)
+    return source.computed(rows)
 
 
 def mirrored_around(source: Map, px: int) -> Map:
-    """`source` with a border of `px` that mirrors it, as `F.pad(…, mode="reflect")` gives it."""
+    """`source` with a border of `px` that mirrors it, as `F.pad(…, mode="reflect")` gives it; none where it wraps."""
     if px == 0:
         return source
     height, width = source.size_hw
+    down, across = (0 if wrap else px for wrap in source.wraps)
 
     def rows(start: int, stop: int) -> Tensor:
-        places = [abs(row) for row in range(start - px, stop - px)]
+        places = [abs(row) for row in range(start - down, stop - down)]
         places = [min(row, 2 * (height - 1) - row) for row in places]
         first = min(places)
         part = source.rows(first, max(places) + 1)
-        return F.pad(part[:, :, [row - first for row in places]], (px, px, 0, 0), mode="reflect")
+        return F.pad(part[:, :, [row - first for row in places]], (across, across, 0, 0), mode="reflect")
 
-    return Map(rows, source.channels, (height + 2 * px, width + 2 * px), source.held)
+    return source.computed(rows, size_hw=(height + 2 * down, width + 2 * across))
 
 
 def cropped_to(source: Map, size_hw: SizeHW) -> Map:
@@ -132,7 +170,7 @@ def cropped_to(source: Map, size_hw: SizeHW) -> Map:
     def rows(start: int, stop: int) -> Tensor:
         return source.rows(start + top, stop + top)[..., left : left + size_hw[1]]
 
-    return Map(rows, source.channels, size_hw, source.held)
+    return source.computed(rows, size_hw=size_hw)
 
 
 def summed(one: Map, other: Map) -> Map:
@@ -142,7 +180,7 @@ def summed(one: Map, other: Map) -> Map:
     def rows(start: int, stop: int) -> Tensor:
         return one.rows(start, stop)[..., :width] + other.rows(start, stop)
 
-    return Map(rows, other.channels, other.size_hw, one.held + other.held)
+    return Map(rows, other.channels, other.size_hw, one.held + other.held, other.wraps)
 
 
 def halved(source: Map) -> Map:
@@ -152,7 +190,7 @@ def halved(source: Map) -> Map:
     def rows(start: int, stop: int) -> Tensor:
         return bands.halved(source.rows(2 * start, min(2 * stop, height)))
 
-    return Map(rows, source.channels, (-(-height // 2), -(-width // 2)), source.held)
+    return source.computed(rows, size_hw=(-(-height // 2), -(-width // 2)))
 
 
 def doubled(source: Map) -> Map:
@@ -160,11 +198,11 @@ def doubled(source: Map) -> Map:
     height, width = source.size_hw
 
     def rows(start: int, stop: int) -> Tensor:
-        above, below = max(start // 2 - 1, 0), min(-(-stop // 2) + 1, height)
-        enlarged = bands.upsampled(source.rows(above, below))
+        above, below = source.within(start // 2 - 1, -(-stop // 2) + 1)
+        enlarged = source.cropped(bands.upsampled(source.around(above, below, columns=1)), 2)
         return enlarged[:, :, start - 2 * above : stop - 2 * above]
 
-    return Map(rows, source.channels, (2 * height, 2 * width), source.held)
+    return source.computed(rows, size_hw=(2 * height, 2 * width))
 
 
 def running_moments(feats: Tensor, before: RunningMoments | None) -> RunningMoments:
@@ -178,17 +216,20 @@ def running_moments(feats: Tensor, before: RunningMoments | None) -> RunningMome
 def _convolved(source: Map, conv: Conv, *, size_hw: SizeHW, wide: bool) -> ReadRows:
     factor = 2 if conv.doubles == "nearest" else 1
     height, width = (factor * side for side in source.size_hw)
-    left, right = conv.margins(width)
+    before, _ = _margins(conv, height, wraps=source.wraps[0])
+    left, right = _margins(conv, width, wraps=source.wraps[1])
 
     def seen(start: int, stop: int) -> Tensor:
         """All that rows `start` to `stop` of the result depend on, padded where it lies outside."""
-        first = start * conv.stride - conv.margins(height)[0]
+        first = start * conv.stride - before
         last = first + (stop - 1 - start) * conv.stride + conv.side
-        top, bottom = max(-first, 0), max(last - height, 0)
-        above, below = max(first, 0) // factor, -(-min(last, height) // factor)
-        part = source.rows(above, below)
-        whole = _framed(part, (top, bottom, left, right), conv=conv, dtype=torch.float32 if wide else part.dtype)
-        skipped = max(first, 0) - above * factor  # of two rows alike, the first one is not seen
+        lowest, highest = (first, last) if source.wraps[0] else (max(first, 0), min(last, height))
+        above, below = lowest // factor, -(-highest // factor)
+        part = source.around(above, below)
+        margins = (lowest - first, last - highest, left, right)
+        dtype = torch.float32 if wide else part.dtype
+        whole = _framed(part, margins, conv=conv, dtype=dtype, wraps=source.wraps[1])
+        skipped = lowest - above * factor  # of two rows alike, the first one is not seen
         return whole[:, :, skipped : skipped + last - first]
 
     def rows(start: int, stop: int) -> Tensor:
@@ -199,10 +240,19 @@ def _convolved(source: Map, conv: Conv, *, size_hw: SizeHW, wide: bool) -> ReadR
     return rows
 
 
-def _framed(feats: Tensor, margins: Margins, *, conv: Conv, dtype: torch.dtype) -> Tensor:
+def _margins(conv: Conv, length: int, *, wraps: bool) -> tuple[int, int]:
+    """The padding of `conv` before and after a side of `length`; where the side wraps it never shrinks."""
+    if not wraps:
+        return conv.margins(length)
+    before = conv.side // 2 if conv.padding == "none" else conv.margins(length)[0]
+    return before, max((length // conv.stride - 1) * conv.stride + conv.side - before - length, 0)
+
+
+def _framed(feats: Tensor, margins: Margins, *, conv: Conv, dtype: torch.dtype, wraps: bool) -> Tensor:
     """`feats` `(1, c, h, w)`, doubled where `conv` doubles, with `margins` in its manner, channels last.
 
-    The margins at the top and bottom mirror the rows of `feats`, which must have enough of them.
+    The margins at the top and bottom mirror the rows of `feats`, which must have enough of them. `wraps`: those at
+    the left and right are the columns at the other end.
     """
     factor = 2 if conv.doubles == "nearest" else 1
     (b, c, h, w), (top, bottom, left, right) = feats.shape, margins
@@ -214,9 +264,10 @@ def _framed(feats: Tensor, margins: Margins, *, conv: Conv, dtype: torch.dtype) 
         for column in range(factor):
             core = framed[:, top + row : top + high : factor, left + column : left + wide : factor]
             core.copy_(feats.permute(0, 2, 3, 1))
-    if mirrored:
-        for place, image in _mirrored(left, wide, after=right):
+    if mirrored or wraps:
+        for place, image in _continued(left, wide, after=right) if wraps else _mirrored(left, wide, after=right):
             framed[:, top : top + high, place] = framed[:, top : top + high, image]
+    if mirrored:
         for place, image in _mirrored(top, high, after=bottom):
             framed[:, place] = framed[:, image]
     return framed.permute(0, 3, 1, 2)
@@ -228,22 +279,28 @@ def _mirrored(before: int, length: int, *, after: int) -> list[tuple[int, int]]:
     return [(before - k, before + k) for k in range(1, before + 1)] + [(end + k, end - k) for k in range(1, after + 1)]
 
 
+def _continued(before: int, length: int, *, after: int) -> list[tuple[int, int]]:
+    """Places of the margins, and those at the other end that they repeat; margins are no longer than `length`."""
+    end = before + length
+    return [(k, k + length) for k in range(before)] + [(end + k, before + k) for k in range(after)]
+
+
 def _blurred_double(source: Map) -> Map:
     """`layers.blurred_double` of all of `source`."""
     height, width = source.size_hw
 
     def rows(start: int, stop: int) -> Tensor:
-        above, below = max(start // 2 - 2, 0), min(-(-stop // 2) + 2, height)
-        doubled = blurred_double(source.rows(above, below))
+        above, below = source.within(start // 2 - 2, -(-stop // 2) + 2)
+        doubled = source.cropped(blurred_double(source.around(above, below, columns=2)), 4)
         return doubled[:, :, start - 2 * above : stop - 2 * above]
 
-    return Map(rows, source.channels, (2 * height, 2 * width), source.held)
+    return source.computed(rows, size_hw=(2 * height, 2 * width))
 
 
 def _transposed(source: Map, conv: Transposed) -> ReadRows:
     def rows(start: int, stop: int) -> Tensor:
-        above, below = max(start // 2 - 1, 0), min(-(-stop // 2) + 1, source.size_hw[0])
-        strip: Tensor = conv(source.rows(above, below))
+        above, below = source.within(start // 2 - 1, -(-stop // 2) + 1)
+        strip: Tensor = source.cropped(conv(source.around(above, below, columns=1)), 2)
         return strip[:, :, start - 2 * above : stop - 2 * above].contiguous(memory_format=torch.channels_last)
 
     return rows

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from impasto.image.resize import SizeHW
+from impasto.image.tiling import NO_WRAPS, Wraps
 from impasto.nets.noise import Noise
 from impasto.nets.statistics import Statistic
 
@@ -49,10 +50,19 @@ class OneStyle(Protocol):
         """`image` `(b, 3, h, w)` painted whole: float32, not clamped. `noise` defaults to the noise of seed 0."""
         ...
 
-    def strips(self, read: ReadRows, size_hw: SizeHW, *, room_bytes: int, noise: Noise | None = None) -> PaintedRows:
+    def strips(
+        self,
+        read: ReadRows,
+        size_hw: SizeHW,
+        *,
+        room_bytes: int,
+        noise: Noise | None = None,
+        wraps: Wraps = NO_WRAPS,
+    ) -> PaintedRows:
         """Paint a picture of `size_hw` whose rows `read` gives in float32, as often as it is asked.
 
         Features are kept in about `room_bytes`, and computed again beyond that. The result equals painting it whole.
+        Sides that `wraps`, multiples of `tiling.MULTIPLE_PX`, continue at the opposite edge.
         """
         ...
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from impasto.core.errors import OptionError, UnknownName
 from impasto.encoders.padding import exported
 from impasto.image.resize import SizeHW
+from impasto.image.tiling import NO_WRAPS, Wraps
 from impasto.nets.bands import BAND_NUMBERS, BANDS, in_bands
 from impasto.nets.colours import in_colours
 from impasto.nets.layers import (
@@ -30,7 +31,7 @@ from impasto.nets.layers import (
     smoothed,
     unshuffled,
 )
-from impasto.nets.lazy import Map, convolved, held, mirrored_around, squared, summed, unsquared
+from impasto.nets.lazy import Map, convolved, mirrored_around, squared, summed, unsquared
 from impasto.nets.noise import Noise
 from impasto.nets.protocol import PaintedRows, ReadRows
 from impasto.nets.streamed import STRIP_PX, StripRenderer
@@ -178,23 +179,29 @@ class Residual(nn.Module):
         noise: Noise | None = None,
         style_weights: Tensor | None = None,
         strip_px: int = STRIP_PX,
+        wraps: Wraps = NO_WRAPS,
     ) -> PaintedRows:
         """See `protocol.OneStyle`; `strip_px` are the pixels of a strip, about."""
         self.check_weights(style_weights)
         renderer = StripRenderer.of(
-            self, size_hw, style_weights=style_weights, room_bytes=room_bytes, strip_px=strip_px, noise=noise
+            self,
+            size_hw,
+            style_weights=style_weights,
+            room_bytes=room_bytes,
+            strip_px=strip_px,
+            noise=noise,
+            wraps=wraps,
         )
         target = self.colours(style_weights) if self.recolours else None
         picture = renderer.recoloured(read, target)
-        x = renderer.layered(self._before_last(renderer, picture), self.last, relu=False, wide=True)
-        x = x if self.unshuffle == 1 else unsquared(x, self.unshuffle)
+        x = self._finished_map(renderer, picture)
 
         def rows(start: int, stop: int) -> Tensor:
             painted = self.bounded(x.rows(start, stop)[..., : size_hw[1]])
             painted = painted + picture.rows(start, stop) if self.recolours else painted
             return painted.clamp(0, 1) if self.matches_palette else painted
 
-        output = Map(rows, 3, size_hw, x.held)
+        output = Map(rows, 3, size_hw, x.held, wraps)
         if self.matches_palette:
             output, contrast = renderer.kept(output), self.contrast(style_weights)
             output = output if contrast is None else renderer.in_bands(output, contrast)
@@ -202,8 +209,8 @@ class Residual(nn.Module):
         for start, stop in renderer.spans(size_hw[0]):
             yield slice(start, stop), output.rows(start, stop)
 
-    def _before_last(self, renderer: StripRenderer, picture: Map) -> Map:
-        """The input of the last layer."""
+    def _finished_map(self, renderer: StripRenderer, picture: Map) -> Map:
+        """The output of the last layer, at the size of the picture or a little larger."""
         x, skips = squared(mirrored_around(picture, self.start_px), self.unshuffle), list[Map]()
         down, blocks, up = (cast(Any, list(part)) for part in (self.down, self.blocks, self.up))
         smallest = renderer.bytes_of(reduce(convolved, [layer.conv for layer in down], x))
@@ -213,12 +220,13 @@ class Residual(nn.Module):
         feats = renderer.computed(x, down[-1], wide=True)
         for block in blocks:
             feats = renderer.block_of(block, feats, beside=skips)
-        x = held(feats)
+        x = renderer.held(feats)
         del feats  # freed as soon as no map needs them
         for layer in up:
             x = renderer.layered(x, layer, beside=skips)
             x = summed(x, skips.pop()) if self.skips else x
-        return x
+        x = renderer.layered(x, self.last, relu=False, wide=True)
+        return x if self.unshuffle == 1 else unsquared(x, self.unshuffle)
 
     def check_weights(self, style_weights: Tensor | None) -> None:
         """Raise `OptionError` where weights are missing."""

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from impasto.image.resize import SizeHW
+from impasto.image.tiling import NO_WRAPS, Wraps
+from impasto.nets import lazy
 from impasto.nets.bands import band_changes, by_band, changed, contrast_change
 from impasto.nets.colours import colour_map, recoloured
 from impasto.nets.layers import Block, Layer, Norm
@@ -24,7 +26,6 @@ from impasto.nets.lazy import (
     cropped_to,
     doubled,
     halved,
-    held,
     held_bytes,
     noised,
     normed,
@@ -55,6 +56,7 @@ class StripRenderer:
     strip_px: int
     halves: bool
     noise: Noise | None = None
+    wraps: Wraps = NO_WRAPS
 
     @classmethod
     def of(
@@ -66,17 +68,23 @@ class StripRenderer:
         room_bytes: int,
         strip_px: int = STRIP_PX,
         noise: Noise | None = None,
+        wraps: Wraps = NO_WRAPS,
     ) -> StripRenderer:
         """The renderer of a picture of `size_hw`, in the precision of autocast on the device of `net`."""
         halves = torch.is_autocast_enabled(next(net.parameters()).device.type)
-        return cls(size_hw, style_weights, room_bytes, strip_px, halves, noise)
+        return cls(size_hw, style_weights, room_bytes, strip_px, halves, noise, wraps)
+
+    def held(self, feats: Tensor) -> Map:
+        """A map of features `(1, c, h, w)` that are there."""
+        return lazy.held(feats, self.wraps)
 
     def recoloured(self, read: ReadRows, target: Tensor | None) -> Map:
         """The picture, in the colours of `target` `(1, 4, 3)` if there is one, as `colours.in_colours` gives it."""
+        picture = Map(read, 3, self.size_hw, wraps=self.wraps)
         if target is None:
-            return Map(read, 3, self.size_hw)
+            return picture
         linear = colour_map(self._moments(read, self.size_hw[0]), target)
-        return Map(lambda start, stop: recoloured(read(start, stop), linear), 3, self.size_hw)
+        return picture.computed(lambda start, stop: recoloured(read(start, stop), linear))
 
     def in_bands(self, source: Map, targets: Tensor) -> Map:
         """`source` with the contrast `targets` `(1, 45)` at each scale, as `bands.in_bands` gives it.
@@ -86,16 +94,17 @@ class StripRenderer:
         half, matrices = halved(source), by_band(targets)
         quarter, _ = self._passed(halved(half), keeps=True)
         assert quarter is not None
-        smooth = doubled(held(quarter))
+        smooth = doubled(self.held(quarter))
 
         def band(start: int, stop: int) -> Tensor:
             return half.rows(start, stop) - smooth.rows(start, stop)[..., : half.size_hw[1]]
 
         change = band_changes(self._moments(band, half.size_hw[0])[:, 1:], matrices[:, 0])
-        coarse = doubled(held(contrast_change(quarter, matrices[:, 1:])))
-        finest = Map(lambda start, stop: changed(band(start, stop), change), 3, half.size_hw, (*half.held, quarter))
+        coarse = doubled(self.held(contrast_change(quarter, matrices[:, 1:], wraps=self.wraps)))
+        kept = (*half.held, quarter)
+        finest = Map(lambda start, stop: changed(band(start, stop), change), 3, half.size_hw, kept, self.wraps)
         whole = summed(doubled(summed(coarse, finest)), source)
-        return Map(lambda start, stop: whole.rows(start, stop).clamp(0, 1), 3, whole.size_hw, whole.held)
+        return whole.computed(lambda start, stop: whole.rows(start, stop).clamp(0, 1))
 
     def kept(self, source: Map) -> Map:
         """`source`, computed once and kept, if there is enough memory for both."""
@@ -103,7 +112,7 @@ class StripRenderer:
             return source
         feats, _ = self._passed(source, keeps=True)
         assert feats is not None
-        return held(feats)
+        return self.held(feats)
 
     def spans(self, height: int) -> Iterator[tuple[int, int]]:
         """Strips of a map of `height`, each for about as much of the picture."""
@@ -132,7 +141,7 @@ class StripRenderer:
             return raw
         needed = held_bytes(source, *beside) + self.bytes_of(raw, wide=wide) + spare_bytes
         kept, running = self._passed(raw, keeps=needed <= self.room_bytes)
-        return self._normed(raw if kept is None else held(kept), layer, running=running, relu=relu)
+        return self._normed(raw if kept is None else self.held(kept), layer, running=running, relu=relu)
 
     def computed(self, source: Map, layer: Layer, *, wide: bool = False) -> Tensor:
         """`layer` of all of `source`, `(1, c, h, w)`, after norm and ReLU; with `wide` it is computed in float32."""
@@ -140,7 +149,7 @@ class StripRenderer:
             noised(convolved(source, layer.conv, wide=wide), layer, noise=self.noise), keeps=True
         )
         assert feats is not None
-        self._replace(feats, self._normed(held(feats), layer, running=running).rows)
+        self._replace(feats, self._normed(self.held(feats), layer, running=running).rows)
         return feats.bfloat16() if self.halves else feats
 
     def block_of(self, block: Block, feats: Tensor, *, beside: Sequence[Map]) -> Tensor:
@@ -149,7 +158,7 @@ class StripRenderer:
         if len(before) == 1 and all(layer.conv.padding != "none" for layer in block.layers):
             self._add_block(block, feats, beside=beside)
             return feats
-        x = source = held(feats)
+        x = source = self.held(feats)
         for layer in before:
             x = self.layered(x, layer, beside=[*beside, source])
         raw = noised(convolved(x, last.conv), last, noise=self.noise)
@@ -161,17 +170,17 @@ class StripRenderer:
 
     def _add_block(self, block: Block, feats: Tensor, *, beside: Sequence[Map]) -> None:
         """Replace `feats` by `block` of them."""
-        source = held(feats)
+        source = self.held(feats)
         raw = noised(convolved(source, block.one.conv), block.one, noise=self.noise)
         needed = held_bytes(source, *beside) + self.bytes_of(raw)
         kept, running = self._passed(raw, keeps=needed <= self.room_bytes)
-        one = self._normed(raw if kept is None else held(kept), block.one, running=running)
+        one = self._normed(raw if kept is None else self.held(kept), block.one, running=running)
         raw = noised(convolved(one, block.two.conv), block.two, noise=self.noise)
         if kept is None:
             _, running = self._passed(raw, keeps=False)
         else:
             running = self._replace(kept, raw.rows)
-            raw = held(kept)
+            raw = self.held(kept)
         two = self._normed(raw, block.two, running=running, relu=False)
         self._replace(feats, summed(two, source).rows)
 
@@ -207,17 +216,19 @@ class StripRenderer:
     def _replace(self, feats: Tensor, rows: ReadRows) -> RunningMoments:
         """Overwrite `feats` with rows that are computed from them; returns their moments.
 
-        A strip is written once the next one is computed, which sees up to `LEAST_ROWS` rows above its own.
+        A strip is written once the next one is computed, which sees up to `LEAST_ROWS` rows above its own; the first
+        one is written last where the last one sees it.
         """
-        late: tuple[slice, Tensor] | None = None
+        late: list[tuple[slice, Tensor]] = []
         running: RunningMoments | None = None
         for start, stop in self.spans(feats.shape[2]):
             part = rows(start, stop)
             running = running_moments(part, running)
-            if late is not None:
-                feats[:, :, late[0]] = late[1]
-            late = slice(start, stop), part
-        assert late is not None
+            late.append((slice(start, stop), part))
+            if len(late) > 1 + self.wraps[0]:
+                place, before = late.pop(-2)
+                feats[:, :, place] = before
+        for place, before in late:
+            feats[:, :, place] = before
         assert running is not None
-        feats[:, :, late[0]] = late[1]
         return running

@@ -29,20 +29,25 @@ class Window:
         return feats[..., (self.start - self.first) // stride : -(-(self.stop - self.first) // stride), :]
 
 
-def windows(size_hw: SizeHW, *, reach_px: int, stride: int, window_px: int = WINDOW_PX) -> tuple[Window, ...]:
+def windows(
+    size_hw: SizeHW, *, reach_px: int, stride: int, window_px: int = WINDOW_PX, wraps: bool = False
+) -> tuple[Window, ...]:
     """Strips of a picture of `size_hw` from top to bottom; rows of strips and windows are multiples of `stride`.
 
-    A window reaches `reach_px` rows beyond its strip, as far as there is a picture, and has about `window_px` pixels.
+    A window reaches `reach_px` rows beyond its strip, as far as there is a picture, or beyond its ends where rows
+    `wraps`, and has about `window_px` pixels.
     """
     height, width = size_hw
-    if height * width <= window_px:
-        return (Window(0, height, 0, height),)
     rows = max(LEAST_ROWS, window_px // width - 2 * reach_px) // stride * stride or stride
-    starts = range(0, height, rows)
-    return tuple(
-        Window(start, min(start + rows, height), max(0, start - reach_px), min(start + rows + reach_px, height))
-        for start in starts
-    )
+    rows = height if height * width <= window_px else rows
+    found = []
+    for start in range(0, height, rows):
+        stop = min(start + rows, height)
+        first, last = start - reach_px, stop + reach_px
+        if not wraps:
+            first, last = max(0, first), min(last, height)
+        found.append(Window(start, stop, first, last))
+    return tuple(found)
 
 
 def padded_size(size_hw: SizeHW, *, stride: int, smallest_px: int) -> SizeHW:

@@ -1,4 +1,4 @@
-"""A picture in blocks, each with the pixels around it that an encoder must see: pure arithmetic, exact at any size."""
+"""A picture in blocks with halos as wide as an encoder's receptive field: pure arithmetic, exact at any size."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from impasto.image.resize import SizeHW
 from impasto.image.tiling import Wraps
 
 BLOCK_PX = 1_400_000
-"""Pixels of a block with its halo, about. From 1.5 megapixels on a VGG computes its features twice for a gradient."""
+"""Approximate pixels of a block with its halo. From 1.5 megapixels on, a VGG uses gradient checkpointing."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """Rows or columns `start` to `stop`, which belong to no other span, within `first` to `last`, which are computed.
+    """Rows or columns `start` to `stop`, which belong to this span only, within `first` to `last`, which are computed.
 
-    Where the side `wraps`, the latter may lie outside of `0` to `length` and stand for places at the other end.
+    If the side `wraps`, the latter may exceed the range `0` to `length` and are then taken modulo `length`.
     """
 
     start: int
@@ -32,7 +32,7 @@ class Span:
     wraps: bool = False
 
     def pieces(self) -> Iterator[tuple[slice, slice]]:
-        """Where the computed places lie in the picture, and where in the span."""
+        """Slices of the computed places, in the picture and in the span."""
         at = self.first
         while at < self.last:
             place = at % self.length
@@ -42,7 +42,7 @@ class Span:
 
     def within(self, stride: int = 1) -> slice:
         """The span's own places in features that were computed of it."""
-        ends = self.stop == self.length and not self.wraps  # odd sizes: what a pooling left over belongs to the last
+        ends = self.stop == self.length and not self.wraps  # of odd sizes the remainder belongs to the last span
         return slice((self.start - self.first) // stride, None if ends else (self.stop - self.first) // stride)
 
     def place(self, stride: int = 1) -> slice:
@@ -51,10 +51,10 @@ class Span:
 
 
 def spans(length: int, count: int, *, reach_px: int, stride: int, wraps: bool = False) -> tuple[Span, ...]:
-    """`length` places in `count` spans of about one size, which begin at multiples of `stride`.
+    """`length` places in `count` spans of about equal size, which begin at multiples of `stride`.
 
-    A span sees `reach_px` places beyond its ends, as far as there are some. A side that wraps is a multiple of
-    `stride`.
+    A halo extends `reach_px` places beyond both ends, within the picture unless the side wraps. A side that wraps is a
+    multiple of `stride`.
     """
     reach_px = math.ceil(reach_px / stride) * stride
     edges = [length * number // (count * stride) * stride for number in range(count)] + [length]
@@ -100,7 +100,7 @@ class Block:
 def blocks_of(
     size_hw: SizeHW, *, reach_px: int, stride: int, block_px: int = BLOCK_PX, wraps: Wraps = (False, False)
 ) -> tuple[Block, ...]:
-    """A picture of `size_hw` in blocks of at most about `block_px` computed pixels, and of the fewest in all."""
+    """The blocks of a picture of `size_hw`, of about `block_px` computed pixels at most, with the fewest in total."""
     rows, columns = (
         [
             spans(side, count, reach_px=reach_px, stride=stride, wraps=wrap)

@@ -1,9 +1,9 @@
-"""The perceptual objective of a picture whose features do not fit into memory: block by block, and exactly.
+"""The perceptual objective of a picture whose features do not fit into memory, computed exactly, block by block.
 
-A first pass over the blocks gathers the statistics, without gradients. The gradient of each style loss by the
-statistics of each block follows from the statistics of the whole. A second pass computes the features of each block
-again and carries that gradient, and those of the losses that are plain sums, back to the block's pixels (Galerne et
-al. 2023, "Scaling painting style transfer", which does it for Gram matrices and VGG-19).
+A first pass over the blocks gathers the statistics, without gradients. The statistics of the whole give the gradient
+of each style loss with respect to the statistics of each block. A second pass recomputes the features of each block
+and backpropagates that gradient, and those of the losses that are plain sums, to the block's pixels (Galerne et al.
+2023, "Scaling painting style transfer", for Gram matrices and VGG-19).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from impasto.objective.perceptual import Encoder, Features, Terms
 
 @dataclass(frozen=True)
 class BlockFeatures:
-    """The features of the block of this number with what surrounds it, and the strides of the layers."""
+    """The features of a block and its halo, with the strides of the layers."""
 
     number: int
     block: Block
@@ -37,13 +37,21 @@ class BlockFeatures:
         return self.block.own(self.feats[layer], self.strides[layer])
 
     def place(self, layer: str, whole: Tensor) -> Tensor:
-        """The block's own part of what has the size of the layer's features of the whole picture."""
+        """The block's own part of a map of the size of the layer's features of the whole picture."""
         return self.block.place(whole, self.strides[layer])
 
 
 @dataclass(frozen=True)
+class Seen:
+    """The pixels that a block sees, and the features that were computed of them, perhaps with their graph."""
+
+    pixels: Tensor
+    feats: BlockFeatures
+
+
+@dataclass(frozen=True)
 class StatisticKey:
-    """A statistic that terms share: of one layer, in one region."""
+    """A statistic of one layer in one region, which several terms may share."""
 
     layer: str
     loss: StyleLoss
@@ -61,10 +69,10 @@ class BlockStyleTerm:
 
 @dataclass(frozen=True)
 class BlockContentTerm:
-    """A content loss that is the sum of its parts; `targets` are the blocks' own features."""
+    """A content loss that is a sum over blocks; `targets` are the blocks' own features."""
 
     layer: str
-    targets: tuple[Tensor, ...]
+    targets: Sequence[Tensor]
     weight: float
     part: Callable[[Tensor, Tensor], Tensor]
 
@@ -75,7 +83,7 @@ class BlockContentTerm:
 
 @dataclass(frozen=True)
 class BlockPixelTerm:
-    """A loss of pixels, of the part `name`: `part(block, pixels of what it sees)` is the block's share in it."""
+    """A loss of pixels, of the part `name`: `part(block, pixels of block and halo)` is the block's share."""
 
     name: str
     weight: float
@@ -84,7 +92,7 @@ class BlockPixelTerm:
 
 @dataclass(frozen=True)
 class Gathered:
-    """A statistic of each block `(k, …)`, and the blocks' shares in the whole `(k,)`; blocks outside have none."""
+    """A statistic of each block `(k, …)`, and the blocks' shares of the whole `(k,)`, without blocks of share 0."""
 
     parts: Statistic
     shares: Tensor
@@ -97,8 +105,9 @@ class Gathered:
 
 @dataclass(frozen=True)
 class Blockwise:
-    """`objective(image) -> Terms` as `Perceptual` gives it, with about the memory of one block.
+    """`objective(image) -> Terms` as `Perceptual` gives it, with about the memory of so many blocks as `graphs`.
 
+    The first pass ends with these blocks, and the second one begins with them, without computing their features again.
     `regions` are masks of style terms by their numbers, and those by layer, `(1, 1, h, w)` of the layer's size.
     """
 
@@ -109,14 +118,18 @@ class Blockwise:
     style: tuple[BlockStyleTerm, ...] = ()
     pixels: tuple[BlockPixelTerm, ...] = ()
     regions: tuple[dict[str, Tensor], ...] = ()
+    graphs: int = 1
 
     def __call__(self, image: Tensor) -> Terms:
-        """The losses of `image` `(1, 3, h, w)`; their gradient is computed at once where one is needed."""
+        """The losses of `image` `(1, 3, h, w)`; their gradient is computed along with them if it is needed."""
         needed = torch.is_grad_enabled() and image.requires_grad
-        values, slopes = self._style(image.detach())
+        kept: dict[int, Seen] = {}
+        values, slopes = self._style(image.detach(), kept=kept if needed else None)
         gradient = torch.zeros_like(image, memory_format=torch.contiguous_format) if needed else None
-        for number in range(len(self.blocks)):
-            found = self._passed(image.detach(), number, slopes=slopes.get(number, {}), gradient=gradient)
+        for number in [*kept, *(number for number in range(len(self.blocks)) if number not in kept)]:
+            seen = kept.pop(number, None) or self._seen(image.detach(), number, graph=needed)
+            found = self._passed(seen, slopes=slopes.get(number, {}), gradient=gradient)
+            del seen  # before the next one
             for name, value in found.items():
                 values[name] = values[name] + value if name in values else value
         if not values:
@@ -138,15 +151,22 @@ class Blockwise:
         keys: Sequence[StatisticKey] = (),
         also: Callable[[BlockFeatures], None] | None = None,
         layers: Sequence[str] = (),
+        kept: dict[int, Seen] | None = None,
     ) -> dict[StatisticKey, Gathered]:
         """The statistics of the style terms, or of `keys`, in each block of `image`.
 
-        `also` is called with each block's features, which are then those of `layers`, too.
+        `also` is called with each block's features, which are then those of `layers`, too. What the last blocks need
+        for a gradient is added to `kept`.
         """
         found: dict[StatisticKey, list[tuple[int, Statistic, float]]] = {key: [] for key in keys or self._keys}
         wanted = {*layers, *(key.layer for key in found)}
+        first_kept = len(self.blocks) - (0 if kept is None else self.graphs)
         for number, block in enumerate(self.blocks) if wanted else ():
-            seen = BlockFeatures(number, block, self.encoder(block.seen(image), wanted), self.strides)
+            if kept is not None and number >= first_kept:
+                kept[number] = self._seen(image, number, graph=True)
+                seen = kept[number].feats
+            else:
+                seen = BlockFeatures(number, block, self.encoder(block.seen(image), wanted), self.strides)
             for key, rows in found.items():
                 mass, mask = _mass(seen, key, regions=self.regions)
                 if mass > 0:
@@ -156,12 +176,14 @@ class Blockwise:
                 also(seen)
         return {key: _stacked(rows) for key, rows in found.items()}
 
-    def _style(self, image: Tensor) -> tuple[dict[str, Tensor], dict[int, dict[StatisticKey, Statistic]]]:
+    def _style(
+        self, image: Tensor, *, kept: dict[int, Seen] | None
+    ) -> tuple[dict[str, Tensor], dict[int, dict[StatisticKey, Statistic]]]:
         """The style part, and its gradient by the statistics of each block."""
         slopes = dict[int, dict[StatisticKey, Statistic]]()
         if not self._keys:
             return {}, slopes
-        gathered = self.gathered(image)
+        gathered = self.gathered(image, kept=kept)
         total = torch.zeros((), dtype=torch.float64, device=image.device)
         for key, found in gathered.items():
             parts = tuple(part.requires_grad_() for part in found.parts)
@@ -176,16 +198,22 @@ class Blockwise:
                 slopes.setdefault(number, {})[key] = tuple(slope[place] for slope in by_parts)
         return {"style": total}, slopes
 
+    def _seen(self, image: Tensor, number: int, *, graph: bool) -> Seen:
+        """The pixels and features of a block; with `graph` the features of style layers, too, for a gradient."""
+        block = self.blocks[number]
+        pixels = block.seen(image).requires_grad_(graph)
+        layers = {term.layer for term in self.content if term.weight}
+        layers |= {key.layer for key in self._keys} if graph else set()
+        with torch.set_grad_enabled(graph):
+            feats = self.encoder(pixels, layers) if layers else {}
+        return Seen(pixels, BlockFeatures(number, block, feats, self.strides))
+
     def _passed(
-        self, image: Tensor, number: int, *, slopes: dict[StatisticKey, Statistic], gradient: Tensor | None
+        self, found: Seen, *, slopes: dict[StatisticKey, Statistic], gradient: Tensor | None
     ) -> dict[str, Tensor]:
         """The block's share in the parts other than style; its gradient, with that of style, is added to `gradient`."""
-        block = self.blocks[number]
-        pixels = block.seen(image).requires_grad_(gradient is not None)
+        pixels, seen, block = found.pixels, found.feats, found.feats.block
         with torch.set_grad_enabled(gradient is not None):
-            layers = {term.layer for term in self.content if term.weight}
-            layers |= {key.layer for key in slopes} if gradient is not None else set()
-            seen = BlockFeatures(number, block, self.encoder(pixels, layers) if layers else {}, self.strides)
             losses = [("content", term(seen)) for term in self.content if term.weight]
             losses += [(term.name, term.weight * term.part(block, pixels)) for term in self.pixels if term.weight]
             if gradient is not None:
@@ -202,7 +230,7 @@ class Blockwise:
 
 
 def separable(loss: StyleLoss) -> Join:
-    """How the statistic of a whole follows from those of its parts; only for losses that have one."""
+    """The function from the statistics of parts to that of the whole; `ValueError` for a loss without one."""
     if loss.join is None:
         raise ValueError(f"the style loss {loss.name} is not a sum over places.")
     return loss.join
@@ -217,7 +245,7 @@ def _stacked(rows: Sequence[tuple[int, Statistic, float]]) -> Gathered:
 def _mass(
     seen: BlockFeatures, key: StatisticKey, *, regions: Sequence[dict[str, Tensor]]
 ) -> tuple[float, Tensor | None]:
-    """What a block counts in a statistic, and its part of the region's mask."""
+    """The weight of a block in a statistic, and its part of the region's mask."""
     if key.region is None:
         feats = seen.own(key.layer)
         return float(feats.shape[-2] * feats.shape[-1]), None
@@ -228,14 +256,14 @@ def _mass(
 def _carried(
     seen: BlockFeatures, key: StatisticKey, *, slope: Statistic, regions: Sequence[dict[str, Tensor]]
 ) -> Tensor:
-    """A scalar whose gradient by the pixels is that of the style loss through this block's statistic."""
+    """A scalar with the gradient of the style loss through this block's statistic."""
     _, mask = _mass(seen, key, regions=regions)
     statistic = key.loss.statistic(seen.own(key.layer), mask)
     return torch.stack([(part * by).sum() for part, by in zip(statistic, slope, strict=True)]).sum()
 
 
 class _Known(torch.autograd.Function):
-    """A loss whose gradient by the image was computed beside it."""
+    """A loss whose gradient with respect to the image is already known."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
@@ -246,6 +274,6 @@ class _Known(torch.autograd.Function):
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        """The gradient, once: it is handed over, not copied."""
+        """The gradient, once: it is moved, not copied."""
         gradient, ctx.gradient = ctx.gradient, None
         return gradient.mul_(grads[0]), None, None

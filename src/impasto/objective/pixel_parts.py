@@ -1,4 +1,4 @@
-"""The losses of pixels as sums over the blocks of a picture: each function gives the share of one block."""
+"""The losses of pixels as sums over blocks: each function computes the share of one block."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POOL_PX = 4
 
 
 def variation_part(block: Block, seen: Tensor, *, size_hw: SizeHW, wraps: Wraps) -> Tensor:
-    """The block's share in `smoothness.total_variation` of a picture of `size_hw`; `seen` are the pixels it sees."""
+    """The block's share of `smoothness.total_variation` of a picture of `size_hw`; `seen` are its pixels and halo."""
     (height, width), channels = size_hw, seen.shape[1]
     rows, columns = block.y.within(), block.x.within()
     below, right = _with_next(block.y), _with_next(block.x)
@@ -25,7 +25,7 @@ def variation_part(block: Block, seen: Tensor, *, size_hw: SizeHW, wraps: Wraps)
 
 
 def laplacian_part(block: Block, seen: Tensor, *, content: Tensor, wraps: Wraps) -> Tensor:
-    """The block's share in `smoothness.laplacian_match` with the whole `content`."""
+    """The block's share of `smoothness.laplacian_match` with the whole `content`."""
     size = tuple(side // POOL_PX for side in content.shape[-2:])
     away = F.avg_pool2d(seen - block.seen(content).to(seen), POOL_PX)
     (above, below), (left, right) = (
@@ -40,25 +40,25 @@ def laplacian_part(block: Block, seen: Tensor, *, content: Tensor, wraps: Wraps)
 
 
 def range_part(block: Block, seen: Tensor, *, size_hw: SizeHW) -> Tensor:
-    """The block's share in `perceptual.out_of_range`."""
+    """The block's share of `perceptual.out_of_range`."""
     own = block.own(seen)
     beyond = (-own).clamp(min=0) + (own - 1).clamp(min=0)
     return beyond.square().sum() / (own.shape[1] * size_hw[0] * size_hw[1])
 
 
 def _with_next(span: Span) -> slice:
-    """The span's own places and the next one, where there is one."""
+    """The span's own places and the next one, if it exists."""
     stop = min(span.stop + 1, span.last)
     return slice(span.start - span.first, stop - span.first)
 
 
 def _pairs(length: int, wraps: bool) -> float:
-    """Neighbours along a side; infinitely many where there are none, so that their sum of 0 counts 0."""
+    """Pairs of neighbours along a side; infinity for none, so that the empty sum contributes 0."""
     return length if wraps else length - 1 if length > 1 else torch.inf
 
 
 def _inner(span: Span, length: int, *, wraps: bool) -> tuple[int, int]:
-    """The span's own places of a pooled picture of `length`, without the border, counted from the first it sees."""
+    """The span's own places in a pooled picture of `length`, without the border, relative to its halo."""
     first = span.first // POOL_PX
     start, stop = span.start // POOL_PX, min(span.stop // POOL_PX, length)
     if not wraps:

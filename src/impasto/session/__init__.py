@@ -1,1 +1,1 @@
-"""A job opened once: planned, its inputs read and its weights loaded, painted, paused, and made again."""
+"""A job opened once: planned, inputs read and weights loaded, painted, paused, and reproduced."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from impasto.image.files import Picture
 from impasto.image.masks import feathered, read_mask, rest_of
 from impasto.image.pixels import over_white
 from impasto.image.resize import SizeHW, fit, resized
+from impasto.image.tiling import check_multiples, resized_wrapped, rounded, wraps_of
 from impasto.session.job_cache import JobCache
 from impasto.session.plan import Plan
 from impasto.styles.resolved import CodeStyle, PictureStyle, ResolvedStyle, TrainedStyle
@@ -82,30 +83,39 @@ def read_inputs(plan: Plan, *, cache: JobCache | None = None, progress: Progress
 def _content(plan: Plan) -> Picture:
     job, seed = plan.job, plan.clouds_seed
     if seed is not None:
-        return Picture(clouds(output_size(CLOUDS_HW, job.size), seed=seed), None, 8)
+        size = output_size(CLOUDS_HW, job.size)
+        return Picture(clouds(size, seed=seed, wraps=wraps_of(job.size.tileable)), None, 8)
     return _sized_content(files.read(job.content), job)
 
 
 def _sized_content(picture: Picture, job: Job) -> Picture:
     """The content at the output's size, over white where its transparency is dropped."""
     _check_side(picture, "content")
-    size = output_size(picture.size_hw, job.size)
-    pixels = resized(picture.pixels, size)
-    alpha = None if picture.alpha is None else resized(picture.alpha, size, mode="bilinear")
+    sized = partial(resized_wrapped, size_hw=output_size(picture.size_hw, job.size), wraps=wraps_of(job.size.tileable))
+    pixels = sized(picture.pixels)
+    alpha = None if picture.alpha is None else sized(picture.alpha, mode="bilinear")
     if alpha is not None and job.paint.alpha == "drop":
         pixels, alpha = over_white(pixels, alpha), None
     return Picture(pixels, alpha, picture.bits, exif=picture.exif)
 
 
 def output_size(size_hw: SizeHW, size: SizeOptions) -> SizeHW:
-    """The output's `(h, w)` for a content of `size_hw`."""
+    """The output's `(h, w)` for a content of `size_hw`; sides that wrap are rounded to multiples.
+
+    Raises `OptionError` for an exact size that would have to be rounded.
+    """
+    wraps = wraps_of(size.tileable)
     if size.exact is not None:
-        return size.exact[1], size.exact[0]
+        exact = size.exact[1], size.exact[0]
+        check_multiples(exact, wraps)
+        return exact
     if size.megapixels is not None:
-        return fit(size_hw, megapixels=size.megapixels)
-    if size.short_side is not None:
-        return fit(size_hw, short_side_px=size.short_side)
-    return fit(size_hw, long_side_px=size.size) if size.size else size_hw
+        size_hw = fit(size_hw, megapixels=size.megapixels)
+    elif size.short_side is not None:
+        size_hw = fit(size_hw, short_side_px=size.short_side)
+    elif size.size:
+        size_hw = fit(size_hw, long_side_px=size.size)
+    return rounded(size_hw, wraps=wraps)
 
 
 def _check_side(picture: Picture, name: str) -> None:
@@ -116,9 +126,12 @@ def _check_side(picture: Picture, name: str) -> None:
 
 def _masks(job: Job, size_hw: SizeHW) -> list[Tensor | None]:
     """The masks of the styles, None for a style without one."""
-    feather_px = job.paint.feather * max(size_hw)
+    feather_px, wraps = job.paint.feather * max(size_hw), wraps_of(job.size.tileable)
     files_of = [style.mask_file for style in job.styles]
-    read = [None if file is None else feathered(read_mask(file, size_hw), feather_px) for file in files_of]
+    read = [
+        None if file is None else feathered(read_mask(file, size_hw, wraps=wraps), feather_px, wraps=wraps)
+        for file in files_of
+    ]
     if not any(style.paints_rest for style in job.styles):
         return read
     rest = rest_of([mask for mask in read if mask is not None])
@@ -203,4 +216,4 @@ def cover_of(sources: Sequence[StyleSource], masks: Sequence[Tensor]) -> Tensor 
     """The union of `masks`; None without masks, or if one of the styles has the mask `rest`."""
     if not masks or any(source.paints_rest for source in sources):
         return None
-    return torch.cat(list(masks)).amax(dim=0, keepdim=True)
+    return reduce(torch.maximum, masks)

@@ -1,4 +1,4 @@
-"""A job that is ready to be painted: opened afresh, resumed, or made again from a recipe."""
+"""A job ready to be painted: new, resumed, or from a recipe."""
 
 from __future__ import annotations
 
@@ -116,15 +116,15 @@ def open_session(
 ) -> Session:
     """Read the pictures of a job or plan, and load its weights.
 
-    `output` is where the picture will lie: paths in its recipe are relative to that folder, and `resume` looks for the
-    state of a stopped painting beside it. `force` paints even if the memory estimate exceeds what is free. `cache`,
-    one for all jobs of a batch, keeps weights and codes for the next one.
+    `output` is the path of the picture: paths in its recipe are relative to that folder, and `resume` looks for the
+    state of a stopped painting beside it. `force` paints what is not estimated to fit into memory. `cache`, one for all
+    jobs of a batch, keeps what the next one needs again.
     Raises `ImageError`, `WeightsError`, `OptionError`, `StateError`.
     """
     plan = job if isinstance(job, Plan) else plan_job(job)
     if resume and not plan.method.gradual:
         raise OptionError(
-            f"`resume` continues a stopped painting of `method=optimise`; `method={plan.method.name}` starts anew. "
+            f"`resume` continues a stopped painting of `method=optimise`; `method={plan.method.name}` cannot resume. "
             "Leave `resume` out."
         )
     output = Path(output) if output else Path.cwd() / "out.png"
@@ -166,7 +166,7 @@ def redo(
 
     `content` and `styles`, in the recipe's order, are where these files are now, if they have moved.
     The picture is the same bit for bit on the same machine with the same versions: painting takes as many threads as
-    it took (`threads` overrides), and torch's own number stays as it is. Raises `StateError` if the file has no
+    it took (`threads` overrides), and torch's own number does not change. Raises `StateError` if the file has no
     recipe or an input has changed, and `ImageTooLarge` where it does not fit into the free memory, unless `force`.
     """
     path = Path(path)

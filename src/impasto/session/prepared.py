@@ -1,4 +1,4 @@
-"""Styles prepared to paint many pictures in the same way, as teachers of a student network."""
+"""Styles prepared to paint many pictures, as the teachers of a student network."""
 
 from __future__ import annotations
 

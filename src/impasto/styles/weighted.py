@@ -1,4 +1,4 @@
-"""A style with its weight, as it is written: `FILE:WEIGHT`."""
+"""The notation of a style with its weight: `FILE:WEIGHT`."""
 
 from __future__ import annotations
 

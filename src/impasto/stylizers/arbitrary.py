@@ -11,6 +11,7 @@ from torch import Tensor
 from impasto.core.errors import OptionError
 from impasto.image.resize import SizeHW
 from impasto.image.strips import by_strips
+from impasto.image.tiling import NO_WRAPS, Wraps
 from impasto.nets.bands import BANDS
 from impasto.nets.colours import COLOURS, HUES, tinted_grey
 from impasto.nets.fast import FastNetwork
@@ -42,13 +43,14 @@ class Arbitrary:
 
     Style parameters mix linearly, by any weights; so do those of `trained` styles, by the names in the mix, of a fast
     network with the same convolutions. A pass over a large picture uses about `memory_bytes`, with the same result as
-    painting it whole. `noise` defaults to the noise of seed 0.
+    painting it whole. `noise` is by default that of seed 0. Sides that `wraps` continue at the opposite edge.
     """
 
     network: Network
     memory_bytes: int = MEMORY_BYTES
     noise: Noise | None = None
     trained: Mapping[str, StyleParams] = field(default_factory=dict)
+    wraps: Wraps = NO_WRAPS
 
     def prepare(self, mix: Mix) -> tuple[Region, ...]:
         """The parameters of the styles; without masks mixed into one. Raises `ImageTooSmall`, `OptionError`."""
@@ -89,19 +91,22 @@ class Arbitrary:
         networks = [
             WeightedNetwork(painter, region.weight, region.mask) for painter, region in zip(painters, code, strict=True)
         ]
-        yield Step(1, 1, size, blend(content, networks, memory_bytes=self.memory_bytes, noise=self.noise))
+        painted = blend(content, networks, memory_bytes=self.memory_bytes, noise=self.noise, wraps=self.wraps)
+        yield Step(1, 1, size, painted)
 
     def _painters(self, content: Tensor, regions: Sequence[Region], *, strength: float) -> list[Paints]:
         """A painter for each region, at any strength but 0."""
         if strength == 1:
             return [AnySize(self.network, region.params) for region in regions]
-        own = params_of(own_code(content, self.network), self.network)
+        own = params_of(own_code(content, self.network, wraps=self.wraps), self.network)
         painters: list[Paints] = [
             AnySize(self.network, _between(own, region.params, strength=strength)) for region in regions
         ]
         if strength > 1:
             return painters
-        plain = AnySize(self.network, own).painted(content, memory_bytes=self.memory_bytes, noise=self.noise)
+        plain = AnySize(self.network, own).painted(
+            content, memory_bytes=self.memory_bytes, noise=self.noise, wraps=self.wraps
+        )
         return [Faded(painter, plain, strength) for painter in painters]
 
 
@@ -112,7 +117,9 @@ class AnySize:
     network: Network
     params: StyleParams
 
-    def painted(self, image: Tensor, *, memory_bytes: int, noise: Noise | None = None) -> Tensor:
+    def painted(
+        self, image: Tensor, *, memory_bytes: int, noise: Noise | None = None, wraps: Wraps = NO_WRAPS
+    ) -> Tensor:
         """`image` `(1, 3, h, w)` repainted and clamped."""
         painter = self.network.painter({key: value for key, value in self.params.items() if key != HUES})
         if HUES in self.params:
@@ -120,7 +127,7 @@ class AnySize:
         height, width = image.shape[-2:]
         least = painter.net.smallest_px
         whole = mirrored(image, (max(height, least), max(width, least)))
-        return painter.painted(whole, memory_bytes=memory_bytes, noise=noise)[..., :height, :width]
+        return painter.painted(whole, memory_bytes=memory_bytes, noise=noise, wraps=wraps)[..., :height, :width]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +138,12 @@ class Faded:
     plain: Tensor
     strength: float
 
-    def painted(self, image: Tensor, *, memory_bytes: int, noise: Noise | None = None) -> Tensor:
+    def painted(
+        self, image: Tensor, *, memory_bytes: int, noise: Noise | None = None, wraps: Wraps = NO_WRAPS
+    ) -> Tensor:
         """`image` `(1, 3, h, w)` repainted and clamped."""
-        painted = self.painter.painted(image, memory_bytes=memory_bytes - self.plain.nbytes, noise=noise)
+        room_bytes = memory_bytes - self.plain.nbytes
+        painted = self.painter.painted(image, memory_bytes=room_bytes, noise=noise, wraps=wraps)
 
         def faded(styled: Tensor, *others: Tensor) -> Tensor:
             plain, content = others

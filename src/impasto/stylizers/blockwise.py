@@ -1,11 +1,12 @@
-"""The objective of one scale, block by block: as `targets.objective_for` makes it, in bounded memory."""
+"""The objective of one scale, block by block: that of `targets.objective_for`, in bounded memory."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,11 +33,30 @@ from impasto.objective.blockwise import (
     separable,
 )
 from impasto.objective.pixel_parts import POOL_PX, laplacian_part, range_part, variation_part
+from impasto.stylizers.curvature import OnDisk
 from impasto.stylizers.protocol import Mix, Style
 from impasto.stylizers.targets import FLOOR, RANGE_WEIGHT, at_scale, layer_weights, masks_of, style_loss
 
-Kept = dict[str, list[Tensor]]
-"""Features of the content by layer, one tensor per block."""
+Kept = Mapping[str, "list[Tensor] | Stored"]
+"""Features of the content by layer, those of each block."""
+
+
+class Stored(Sequence[Tensor]):
+    """Features in temporary files, in their own precision."""
+
+    def __init__(self) -> None:
+        self._files: list[OnDisk] = []
+
+    def append(self, feats: Tensor) -> None:
+        """Write the features of the next block."""
+        feats = feats.contiguous()
+        self._files.append(OnDisk(feats, feats.dtype))
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._files[index].read()
 
 
 def is_separable(losses: LossOptions, encoder: Encoder) -> bool:
@@ -91,21 +111,24 @@ def blockwise_for(
     losses: LossOptions,
     strength: float = 1.0,
     block_px: int = BLOCK_PX,
+    graphs: int = 1,
+    on_disk: bool = False,
     wraps: Wraps = NO_WRAPS,
 ) -> Blockwise:
     """The objective of `objective_for` for a canvas of the size of `content` `(1, 3, h, w)`, computed by blocks.
 
-    Only the features of the content layers are kept of the whole content, in the encoder's own type. Raises
-    `OptionError` for losses that are not sums over places.
+    Only the features of the content layers are kept of the whole content, in the encoder's own type, in memory or
+    `on_disk`. `graphs`: see `Blockwise`. Raises `OptionError` for losses that are not sums over places.
     """
     check_separable(losses, encoder)
     sight = _Sight(encoder, losses, (content.shape[-2], content.shape[-1]), block_px, wraps)
     weight = losses.style_weight * strength**2
     terms = _unscaled(mix, sight, weight=weight) if weight else ()
     regions = _regions(mix.styles, content, sight=sight) if weight else ()
-    kept: Kept = {layer: [] for layer in losses.content_layers if losses.content_weight > 0}
-    bare = Blockwise(encoder, sight.blocks, sight.strides, style=terms, regions=regions)
-    gathered = bare.gathered(content, also=partial(_keep, kept=kept), layers=list(kept))
+    layers = losses.content_layers if losses.content_weight > 0 else ()
+    kept: Kept = {layer: Stored() if on_disk else [] for layer in layers}
+    bare = Blockwise(encoder, sight.blocks, sight.strides, style=terms, regions=regions, graphs=graphs)
+    gathered = bare.gathered(content, also=partial(_keep, kept=kept), layers=layers)
     if losses.balance == "relative":
         terms = tuple(_relative(term, gathered[term.key]) for term in terms)
     pixels = _pixel_terms(content, losses, strength=strength, wraps=wraps)
@@ -114,7 +137,7 @@ def blockwise_for(
 
 @dataclass(frozen=True)
 class _Sight:
-    """How an encoder sees a picture of this size block by block."""
+    """The blocks in which an encoder computes a picture of this size."""
 
     encoder: Encoder
     losses: LossOptions
@@ -141,7 +164,7 @@ class _Sight:
 
 
 def _unscaled(mix: Mix, sight: _Sight, *, weight: float) -> tuple[BlockStyleTerm, ...]:
-    """The style terms as the absolute balance has them."""
+    """The style terms with absolute weights."""
     losses, encoder = sight.losses, sight.encoder
     loss, masked = _loss_of(losses), mix.styles[0].mask is not None
     terms = []
@@ -157,14 +180,14 @@ def _unscaled(mix: Mix, sight: _Sight, *, weight: float) -> tuple[BlockStyleTerm
 
 def _regions(styles: Sequence[Style], content: Tensor, *, sight: _Sight) -> tuple[dict[str, Tensor], ...]:
     """The masks of the styles, by layer at the size of its features; none where there are no masks."""
-    masks = [mask for mask in masks_of(styles, content) if mask is not None]
+    masks = [mask for mask in masks_of(styles, content, wraps=sight.wraps) if mask is not None]
     sizes = _feature_sizes(content, sight) if masks else {}
     return tuple({layer: pooled(mask, size) for layer, size in sizes.items()} for mask in masks)
 
 
 @torch.no_grad()
 def _feature_sizes(content: Tensor, sight: _Sight) -> dict[str, SizeHW]:
-    """The size of each style layer's features of the whole content, by what a strip along each side has."""
+    """The size of each style layer's features of the whole content, from strips along two sides."""
     layers = sight.losses.style_layers
     narrow = sight.encoder.smallest_px(layers)
     upright = sight.encoder(content[..., :narrow], layers)
@@ -196,9 +219,7 @@ def _relative(term: BlockStyleTerm, gathered: Gathered) -> BlockStyleTerm:
 
 def _content_terms(kept: Kept, losses: LossOptions) -> tuple[BlockContentTerm, ...]:
     weight = losses.content_weight / max(1, len(losses.content_layers))
-    return tuple(
-        BlockContentTerm(layer, tuple(parts), weight, _content_part(losses, parts)) for layer, parts in kept.items()
-    )
+    return tuple(BlockContentTerm(layer, parts, weight, _content_part(losses, parts)) for layer, parts in kept.items())
 
 
 def _content_part(losses: LossOptions, parts: Sequence[Tensor]) -> PartDistance:

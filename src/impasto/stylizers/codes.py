@@ -11,6 +11,7 @@ from torch import Tensor
 from impasto.core.errors import ImageTooSmall, OptionError
 from impasto.image.colour import palette_by_luminance
 from impasto.image.resize import fit, resized
+from impasto.image.tiling import NO_WRAPS, Wraps, resized_wrapped, rounded
 from impasto.nets.bands import BANDS, band_covariances
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, HUES
@@ -28,13 +29,16 @@ ROWS = 256  # of a picture whose colours are counted at a time
 
 
 @torch.no_grad()
-def code_of(picture: Tensor, network: Network, *, name: str = "", window_px: int = WINDOW_PX) -> Code:
+def code_of(
+    picture: Tensor, network: Network, *, name: str = "", window_px: int = WINDOW_PX, wraps: Wraps = NO_WRAPS
+) -> Code:
     """The statistics of `picture` `(1, 3, h, w)` at the network's code layers, in float32.
 
     A picture of more than `window_px` is encoded strip by strip, with the same result. `name` is for the message of
-    `ImageTooSmall`, which is raised for a picture smaller than the encoder's deepest layer needs.
+    `ImageTooSmall`, which is raised for a picture smaller than the encoder's deepest layer needs. A picture that
+    `wraps` is encoded whole.
     """
-    encoder, layers = network.encoder, network.net.code_layers
+    encoder, layers = network.encoder.wrapped(wraps), network.net.code_layers
     height, width = picture.shape[-2:]
     if min(height, width) < (need := encoder.smallest_px(layers)):
         raise ImageTooSmall(
@@ -43,9 +47,9 @@ def code_of(picture: Tensor, network: Network, *, name: str = "", window_px: int
         )
     reach_px = encoder.reach_px(layers)
     hues = {HUES: hues_of(picture).to(network.device)} if network.net.recolours else {}
-    if height * width <= window_px or reach_px is None:
+    if height * width <= window_px or reach_px is None or any(wraps):
         picture = picture.float().to(network.device)
-        return {**code_from(encoder(picture, layers), picture, net=network.net), **hues}
+        return {**code_from(encoder(picture, layers), picture, net=network.net, wraps=wraps), **hues}
     stride = max(encoder.stride(layer) for layer in layers)
     running: dict[str, Running] = {}
     reach_px = -(-reach_px // stride) * stride
@@ -74,14 +78,15 @@ def hues_of(picture: Tensor) -> Tensor:
     return palette_by_luminance(small.float()).float()
 
 
-def own_code(content: Tensor, network: Network) -> Code:
+def own_code(content: Tensor, network: Network, *, wraps: Wraps = NO_WRAPS) -> Code:
     """The content's own code, by a copy of at most 512 px; a tiny content is mirrored until it is large enough."""
     height, width = content.shape[-2:]
     small = content
     if max(height, width) > OWN_SIDE_PX:
-        small = resized(content, fit((height, width), long_side_px=OWN_SIDE_PX))
+        size = rounded(fit((height, width), long_side_px=OWN_SIDE_PX), wraps=wraps)
+        small = resized_wrapped(content, size, wraps=wraps)
     need = network.encoder.smallest_px(network.net.code_layers)
-    return code_of(mirrored(small, (max(small.shape[-2], need), max(small.shape[-1], need))), network)
+    return code_of(mirrored(small, (max(small.shape[-2], need), max(small.shape[-1], need))), network, wraps=wraps)
 
 
 def mixed(codes: Sequence[StyleParams], weights: Sequence[float]) -> dict[str, Tensor]:

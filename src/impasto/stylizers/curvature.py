@@ -1,4 +1,4 @@
-"""What L-BFGS remembers, and where it is kept: in memory as it is, in half the memory, or on disk."""
+"""The history of L-BFGS, kept in memory, in half of that in bfloat16, or on disk."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch import Tensor
 from impasto.stylizers.pyramid import Pyramid
 
 CHUNK = 1 << 22
-"""Numbers that are widened, or read from the disk, at a time."""
+"""Numbers that are converted to float32, or read from disk, at a time."""
 
 
 class StoredVector(Protocol):
-    """A vector that is remembered; nobody changes it."""
+    """A stored vector; read-only."""
 
     @property
     def tensor(self) -> Tensor:
-        """All of it, perhaps rounded, in its own type."""
+        """The whole vector, possibly rounded, in its own type."""
         ...
 
     def chunks(self) -> Iterator[Tensor]:
@@ -42,14 +42,14 @@ class InMemory:
 
 
 class OnDisk:
-    """A vector in a temporary file without a name, in bfloat16; pages that were read are let go at once."""
+    """A vector in a temporary file without a name; pages that were read are let go at once."""
 
-    def __init__(self, tensor: Tensor) -> None:
+    def __init__(self, tensor: Tensor, dtype: torch.dtype = torch.bfloat16) -> None:
         count, self._shape = tensor.numel(), tensor.shape
         with tempfile.TemporaryFile() as file:
-            file.truncate(2 * count)
-            self._pages = mmap.mmap(file.fileno(), 2 * count)  # keeps the file until it is freed
-        self._flat = torch.frombuffer(self._pages, dtype=torch.bfloat16)
+            file.truncate(dtype.itemsize * count)
+            self._pages = mmap.mmap(file.fileno(), dtype.itemsize * count)  # keeps the file until it is freed
+        self._flat = torch.frombuffer(self._pages, dtype=dtype)
         for start, part in zip(range(0, count, CHUNK), torch.split(tensor.flatten(), CHUNK), strict=True):
             self._flat[start : start + CHUNK] = part
             self._let_go()
@@ -65,17 +65,23 @@ class OnDisk:
             yield part.float()
             self._let_go()
 
+    def read(self) -> Tensor:
+        """A copy in memory."""
+        copied = self.tensor.clone()
+        self._let_go()
+        return copied
+
     def _let_go(self) -> None:
         if hasattr(mmap, "MADV_DONTNEED"):
             self._pages.madvise(mmap.MADV_DONTNEED)  # of a shared mapping: what was written stays in the file
 
 
 Keep = Callable[[Tensor], StoredVector]
-"""How a vector is kept; it is not used otherwise any more."""
+"""Stores a vector, which is not modified afterwards."""
 
 
 def halved(tensor: Tensor) -> StoredVector:
-    """In memory, in bfloat16: a half of the memory, and three digits of each number."""
+    """In memory, in bfloat16: half of the memory, three digits."""
     return InMemory(tensor.to(torch.bfloat16))
 
 
@@ -83,25 +89,25 @@ KEEPS: dict[str, Keep] = {"float32": InMemory, "bfloat16": halved, "disk": OnDis
 """From the most memory to the least."""
 
 BYTES: dict[str, int] = {"float32": 4, "bfloat16": 2, "disk": 0}
-"""Of memory for each number."""
+"""Bytes of memory per number."""
 
 
 class Curvature:
-    """What L-BFGS remembers: the last `history` moves, and how the gradient changed over each."""
+    """The history of L-BFGS: the last `history` moves, and the change of the gradient over each."""
 
     def __init__(self, history: int, *, keep: Keep = InMemory, pyramid: Pyramid | None = None) -> None:
         self._history, self._keep, self._pyramid = history, keep, pyramid
         self.pairs: list[tuple[StoredVector, StoredVector]] = []
 
     def add(self, move: Tensor, change: Tensor) -> None:
-        """Remember a move and the change of the gradient, unless the loss does not curve upwards along it."""
+        """Add a move and the change of the gradient, unless the curvature along it is not positive."""
         if _dot(InMemory(move), change) > 1e-10 * float(move.norm() * change.norm()):
             self.pairs = [*self.pairs, (self._keep(move), self._keep(change))][-self._history :]
 
     def direction(self, gradient: Tensor) -> Tensor:
-        """Downhill, by the two loops of algorithm 7.4; without a memory the negative gradient, by the variables.
+        """The descent direction of algorithm 7.4 (two loops); without a history the negative gradient in the variables.
 
-        The inner matrix is that of a plain step in the variables, so that the memory works on them.
+        The initial matrix is that of a plain step in the variables.
         """
         direction, shares = -gradient, []
         products = [_product(move, change) for move, change in self.pairs]

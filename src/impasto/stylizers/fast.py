@@ -11,6 +11,7 @@ from torch import Tensor
 
 from impasto.core.errors import OptionError
 from impasto.image.strips import by_strips
+from impasto.image.tiling import NO_WRAPS, Wraps
 from impasto.nets.fast import FastNetwork, blended, check_single
 from impasto.nets.noise import Noise
 from impasto.nets.painting import MEMORY_BYTES
@@ -25,12 +26,13 @@ class Fast:
     Styles whose networks have the same convolutions are blended by their norms' scales and shifts, and painted in one
     pass. Others have no features in common: each paints the whole picture, and the pictures are blended by weight. With
     masks each style paints its own region. A pass over a large picture uses about `memory_bytes`. `noise` is by default
-    that of seed 0.
+    that of seed 0. Sides that `wraps` continue at the opposite edge.
     """
 
     networks: Mapping[str, FastNetwork]
     memory_bytes: int = MEMORY_BYTES
     noise: Noise | None = None
+    wraps: Wraps = NO_WRAPS
 
     def prepare(self, mix: Mix) -> tuple[WeightedNetwork, ...]:
         """The networks with their weights. Raises `OptionError` for an unknown style or network."""
@@ -58,7 +60,7 @@ class Fast:
         if strength == 0:
             yield Step(1, 1, size, content)
             return
-        painted = blend(content, code, memory_bytes=self.memory_bytes, noise=self.noise)
+        painted = blend(content, code, memory_bytes=self.memory_bytes, noise=self.noise, wraps=self.wraps)
         if strength == 1:
             yield Step(1, 1, size, painted.clamp_(0, 1))
             return

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from impasto.core.errors import NotFinite, StateError
+from impasto.image.tiling import resized_wrapped
 from impasto.objective.perceptual import Terms
 from impasto.stylizers.curvature import Curvature, InMemory, Keep
 from impasto.stylizers.pyramid import Pyramid
@@ -292,10 +292,10 @@ class Adam:
         """
         if self._pyramid.levels > 1:
             return
-        size = self.canvas.shape[-2:]
+        size = (self.canvas.shape[-2], self.canvas.shape[-1])
+        sized = partial(resized_wrapped, size_hw=size, wraps=self._pyramid.wraps, mode="bilinear", clamp=False)
         ratio = coarse.canvas.shape[-1] / size[-1]  # a gradient of a mean spreads over more pixels
-        self._mean = [F.interpolate(coarse._mean[0], size, mode="bilinear", align_corners=False) * ratio**2]
-        self._square = [F.interpolate(coarse._square[0], size, mode="bilinear", align_corners=False) * ratio**4]
+        self._mean, self._square = [sized(coarse._mean[0]) * ratio**2], [sized(coarse._square[0]) * ratio**4]
         self._count = coarse._count
 
     def state(self) -> State:

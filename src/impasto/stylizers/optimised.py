@@ -16,7 +16,8 @@ from impasto.config.optimise import LossOptions, OptimiseOptions
 from impasto.core.errors import ImageTooSmall, OptionError, StateError
 from impasto.encoders.table import Encoder
 from impasto.image.colour import matched_chroma
-from impasto.image.resize import SizeHW, pyramid_sizes, resized
+from impasto.image.resize import SizeHW, pyramid_sizes
+from impasto.image.tiling import NO_WRAPS, Wraps, check_multiples, resized_wrapped, rounded
 from impasto.losses.table import MATCHED_LOSSES
 from impasto.stylizers.blockwise import blockwise_for
 from impasto.stylizers.budget import seconds_a_step, steps_within
@@ -66,10 +67,11 @@ class Optimised:
     one_pass: Stylizer[Any] | None = None
     temporal: Temporal | None = None  # the warped previous frame, for films
     memory_bytes: int | None = None  # the picture is computed in blocks where it takes more as a whole
+    wraps: Wraps = NO_WRAPS  # the sides that continue at the opposite edge
 
     def prepare(self, mix: Mix) -> Mix:
         """The mix itself, after a check of options and pictures: targets depend on the size of the canvas."""
-        check_losses(self.losses, self.encoder)
+        check_losses(self.losses, self.encoder.wrapped(self.wraps))
         mix.check_no_negative(by="`method=optimise`")
         if self.options.final_steps and self.losses.style_loss not in MATCHED_LOSSES:
             raise OptionError(
@@ -86,7 +88,8 @@ class Optimised:
         return mix
 
     def sizes(self, size_hw: SizeHW) -> list[SizeHW]:
-        """The canvas sizes that a content of `size_hw` is painted at, coarse to fine."""
+        """The canvas sizes for a content of `size_hw`, coarse to fine; sides that wrap are multiples of the stride."""
+        check_multiples(size_hw, self.wraps)
         layers = [*self.losses.content_layers, *self.losses.style_layers]
         need = self.encoder.smallest_px(layers)
         if min(size_hw) < need:
@@ -96,6 +99,8 @@ class Optimised:
         factor = self.options.scale_factor
         about = round(self.options.smallest_px / math.sqrt(factor))  # the coarsest is the one nearest to smallest_px
         sizes = pyramid_sizes(size_hw, smallest_px=max(1, about), factor=factor)
+        stride = max((self.encoder.stride(layer) for layer in layers), default=1)
+        sizes = [*dict.fromkeys(rounded(size, wraps=self.wraps, multiple=stride) for size in sizes)]
         sizes = [size for size in sizes if min(size) >= need]
         return sizes[-self.options.scales :] if self.options.scales else sizes
 
@@ -115,16 +120,16 @@ class Optimised:
         if first >= len(sizes):
             raise StateError(f"the saved state is of scale {first + 1}; there are {len(sizes)} at this size.")
         start = self._start(content, code, strength=strength)
-        canvas = self._first(start, resized(content, sizes[0]), mix=code)
+        canvas = self._first(start, self._sized(content, sizes[0]), mix=code)
         coarse: Adam | None = None
-        chroma = partial(_with_chroma, mix=code, strength=strength)
+        chroma = partial(_with_chroma, mix=code, strength=strength, wraps=self.wraps)
         finish = (chroma,) if self.options.final_chroma else ()
         for scale in range(first, len(sizes)):
-            canvas = canvas if scale == 0 else enlarged(canvas, sizes[scale], start=start)
+            canvas = canvas if scale == 0 else enlarged(canvas, sizes[scale], start=start, wraps=self.wraps)
             start = start if scale + 1 < len(sizes) else None  # release memory for very large pictures
             begin = self._canvas_at(canvas, scale)
             losses = final_losses(self.losses) if self.options.final_steps and scale == len(sizes) - 1 else self.losses
-            way, here = self._way(sizes[scale], code, losses=losses), resized(content, sizes[scale])
+            way, here = self._way(sizes[scale], code, losses=losses), self._sized(content, sizes[scale])
             objective = self._objective(here, code, strength=strength, losses=losses, canvas=begin, way=way)
             minimiser = self._minimiser(begin, objective, coarse=coarse, keep=way.keep)
             done = 0
@@ -134,6 +139,9 @@ class Optimised:
                 yield replace(step, finish=finish)
             canvas, coarse = minimiser.best.detach(), minimiser if isinstance(minimiser, Adam) else None
             del minimiser, objective
+
+    def _sized(self, image: Tensor, size_hw: SizeHW) -> Tensor:
+        return resized_wrapped(image, size_hw, wraps=self.wraps)
 
     def _canvas_at(self, canvas: Tensor, scale: int) -> Tensor:
         """The canvas that a resumed scale began with, else `canvas`."""
@@ -160,10 +168,26 @@ class Optimised:
     ) -> Objective:
         if not way.whole:
             return blockwise_for(
-                content, mix, encoder=self.encoder, losses=losses, strength=strength, block_px=way.block_px
+                content,
+                mix,
+                encoder=self.encoder,
+                losses=losses,
+                strength=strength,
+                block_px=way.block_px,
+                graphs=way.graphs,
+                on_disk=way.keep == "disk",
+                wraps=self.wraps,
             )
         content = content.float()  # very large pictures are read in half precision
-        objective = objective_for(content, mix, encoder=self.encoder, losses=losses, strength=strength, canvas=canvas)
+        objective = objective_for(
+            content,
+            mix,
+            encoder=self.encoder,
+            losses=losses,
+            strength=strength,
+            canvas=canvas,
+            wraps=self.wraps,
+        )
         if self.temporal is None:
             return objective
         return replace(
@@ -173,26 +197,28 @@ class Optimised:
     def _start(self, content: Tensor, mix: Mix, *, strength: float) -> Tensor | None:
         """The picture that painting starts from, at full size; None where the start has no detail to keep."""
         if self.options.init == "picture" and self.init_picture is not None:
-            return resized(self.init_picture, (content.shape[-2], content.shape[-1]))
+            return self._sized(self.init_picture, (content.shape[-2], content.shape[-1]))
         if self.options.init == "one-pass" and self.one_pass is not None:
             *_, last = self.one_pass.paint(content, self.one_pass.prepare(mix), strength=strength)
             return last.picture().float()
         if self.options.init in ("one-pass", "recoloured"):
-            return recoloured(content, mix)
+            return recoloured(content, mix, wraps=self.wraps)
         return None
 
     def _first(self, start: Tensor | None, content: Tensor, *, mix: Mix) -> Tensor:
         """The first canvas, of the size of `content`."""
         if start is not None:
-            return resized(start, (content.shape[-2], content.shape[-1])).clone()
-        generator = torch.Generator().manual_seed(self.options.seed)
-        return first_canvas(self.options.init, content, mix=mix, generator=generator)
+            canvas = self._sized(start, (content.shape[-2], content.shape[-1])).clone()
+        else:
+            generator = torch.Generator().manual_seed(self.options.seed)
+            canvas = first_canvas(self.options.init, content, mix=mix, generator=generator, wraps=self.wraps)
+        return canvas.float() if canvas.dtype == torch.float16 else canvas  # contents of very large pictures are half
 
     def within_seconds(self, content: Tensor, mix: Mix, *, strength: float = 1.0) -> tuple[int, ...]:
         """The steps at each scale that fit into `options.seconds` on this machine now, measured by some small steps."""
         began = time.perf_counter()
         sizes = self.sizes((content.shape[-2], content.shape[-1]))
-        self._start(resized(content, sizes[0]), mix, strength=strength)
+        self._start(self._sized(content, sizes[0]), mix, strength=strength)
         start_s = (time.perf_counter() - began) * math.prod(sizes[-1]) / math.prod(sizes[0])
         step_s = seconds_a_step(
             content,
@@ -216,7 +242,7 @@ class Optimised:
     def _minimiser(self, canvas: Tensor, objective: Objective, *, coarse: Adam | None, keep: str) -> Minimiser:
         options = self.options
         size = (canvas.shape[-2], canvas.shape[-1])
-        pyramid = Pyramid.of(size) if options.variables == "laplacian" else Pyramid(size, 1)
+        pyramid = Pyramid.of(size, self.wraps) if options.variables == "laplacian" else Pyramid(size, 1, self.wraps)
         if options.optimizer == "lbfgs":
             return Lbfgs(canvas, objective, history=options.history, pyramid=pyramid, keep=KEEPS[keep])
         rate, decay = options.learning_rate, options.average_decay
@@ -255,8 +281,8 @@ def _restored(minimiser: Minimiser, resume: Paused, *, count: int) -> int:
     return resume.step
 
 
-def _with_chroma(image: Tensor, *, mix: Mix, strength: float) -> Tensor:
-    return torch.lerp(image, recoloured(image, mix, match=matched_chroma), min(1.0, strength))
+def _with_chroma(image: Tensor, *, mix: Mix, strength: float, wraps: Wraps) -> Tensor:
+    return torch.lerp(image, recoloured(image, mix, match=matched_chroma, wraps=wraps), min(1.0, strength))
 
 
 def _shown(minimiser: Minimiser) -> tuple[SizeHW, Tensor]:

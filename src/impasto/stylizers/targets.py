@@ -16,6 +16,7 @@ from impasto.encoders.hypercolumns import with_parts
 from impasto.encoders.table import Encoder
 from impasto.image.masks import normalised, pooled
 from impasto.image.resize import fit, resized
+from impasto.image.tiling import NO_WRAPS, Wraps, resized_wrapped
 from impasto.losses import distances, gatys
 from impasto.losses.smoothness import laplacian_match, total_variation
 from impasto.losses.statistics import Statistic
@@ -89,22 +90,27 @@ def objective_for(
     losses: LossOptions,
     strength: float = 1.0,
     canvas: Tensor | None = None,
+    wraps: Wraps = NO_WRAPS,
 ) -> Perceptual:
     """The objective for a canvas of the size of `content` `(1, 3, h, w)`.
 
     With the relative balance, each style term is divided by its value at the content picture: 1 is a picture that took
     nothing of the style yet, 0 one that took all of it. Content terms are relative to the size of their features. So
     the same weights mean the same for every picture, layer, size and encoder. `canvas` is where painting stands:
-    neighbours in the style are those of a mean of its features and the content's.
+    neighbours in the style are those of a mean of its features and the content's. Canvas and content may wrap, style
+    pictures do not.
     """
+    seen, masks = encoder.wrapped(wraps), masks_of(mix.styles, content, wraps=wraps)
     with torch.no_grad():
         layers = {*losses.content_layers, *losses.style_layers}
-        feats = encoder(content, layers)
+        feats = seen(content, layers)
         guide = feats
         if canvas is not None and losses.style_loss in MATCHED_LOSSES:
-            so_far = encoder(canvas, losses.style_layers)
+            so_far = seen(canvas, losses.style_layers)
             guide = {name: torch.lerp(so_far[name], feats[name], losses.neighbour_content) for name in so_far}
-        style = _style_terms(feats, content, mix=mix, guide=guide, encoder=encoder, losses=losses, strength=strength)
+        style = _style_terms(
+            feats, content=content, mix=mix, masks=masks, guide=guide, encoder=encoder, losses=losses, strength=strength
+        )
     keep = tuple(
         ContentTerm(
             name, feats[name].float(), losses.content_weight / len(losses.content_layers), _content_distance(losses)
@@ -112,8 +118,8 @@ def objective_for(
         for name in losses.content_layers
         if losses.content_weight > 0
     )
-    palette = _palette_terms(content, mix, losses=losses, strength=strength)
-    return Perceptual(encoder, keep, style, (*palette, *_pixel_terms(content, losses, strength=strength)))
+    palette = _palette_terms(mix, masks, losses=losses, strength=strength)
+    return Perceptual(seen, keep, style, (*palette, *_pixel_terms(content, losses, strength=strength, wraps=wraps)))
 
 
 def _content_distance(losses: LossOptions) -> Callable[[Tensor, Tensor], Tensor]:
@@ -128,9 +134,10 @@ def _content_distance(losses: LossOptions) -> Callable[[Tensor, Tensor], Tensor]
 
 def _style_terms(
     feats: dict[str, Tensor],
-    content: Tensor,
     *,
+    content: Tensor,
     mix: Mix,
+    masks: Sequence[Tensor | None],
     guide: dict[str, Tensor],
     encoder: Encoder,
     losses: LossOptions,
@@ -139,7 +146,7 @@ def _style_terms(
     weight = losses.style_weight * strength**2
     if weight == 0:
         return ()
-    loss, masks = style_loss(losses.style_loss), masks_of(mix.styles, content)
+    loss = style_loss(losses.style_loss)
     need = encoder.smallest_px(losses.style_layers)
     terms = []
     for style, share, mask in zip(mix.styles, mix.style_weights, masks, strict=True):
@@ -176,13 +183,14 @@ def _relative(term: StyleTerm, feats: dict[str, Tensor]) -> StyleTerm:
     return StyleTerm(term.layer, term.target, term.weight / max(start, FLOOR), term.loss, term.mask)
 
 
-def masks_of(styles: Sequence[Style], content: Tensor) -> list[Tensor | None]:
-    """The region of each style `(1, 1, h, w)`, with sum 1 at each pixel; None without masks."""
+def masks_of(styles: Sequence[Style], content: Tensor, *, wraps: Wraps = NO_WRAPS) -> list[Tensor | None]:
+    """The region of each style `(1, 1, h, w)`; they sum to 1 at each pixel. None where there are no masks."""
     given = [style.mask for style in styles if style.mask is not None]
     if not given:
         return [None] * len(styles)
     size = (content.shape[-2], content.shape[-1])
-    return [share[None] for share in normalised([resized(mask, size, mode="bilinear") for mask in given])]
+    sized = [resized_wrapped(mask, size, wraps=wraps, mode="bilinear") for mask in given]
+    return [share[None] for share in normalised(sized)]
 
 
 def at_scale(style: Style, canvas_hw: Sequence[int], *, smallest_px: int = 1) -> Tensor:
@@ -200,10 +208,12 @@ def at_scale(style: Style, canvas_hw: Sequence[int], *, smallest_px: int = 1) ->
     return resized(picture, size)
 
 
-def _palette_terms(content: Tensor, mix: Mix, *, losses: LossOptions, strength: float) -> tuple[PixelTerm, ...]:
+def _palette_terms(
+    mix: Mix, masks: Sequence[Tensor | None], *, losses: LossOptions, strength: float
+) -> tuple[PixelTerm, ...]:
     terms = []
     weight = losses.palette_weight * strength**2
-    for style, share, mask in zip(mix.styles, mix.style_weights, masks_of(mix.styles, content), strict=True):
+    for style, share, mask in zip(mix.styles, mix.style_weights, masks, strict=True):
         if weight * share > 0:
             terms.append(
                 PixelTerm(
@@ -217,12 +227,12 @@ def _palette(image: Tensor, *, target: Statistic, mask: Tensor | None) -> Tensor
     return palette_transport(colours(image, mask), target)
 
 
-def _pixel_terms(content: Tensor, losses: LossOptions, *, strength: float) -> tuple[PixelTerm, ...]:
+def _pixel_terms(content: Tensor, losses: LossOptions, *, strength: float, wraps: Wraps) -> tuple[PixelTerm, ...]:
     terms = []
     if losses.tv_weight * strength > 0:
-        terms.append(PixelTerm("tv", losses.tv_weight * min(strength, 1.0), total_variation))
+        terms.append(PixelTerm("tv", losses.tv_weight * min(strength, 1.0), partial(total_variation, wraps=wraps)))
     if losses.laplacian_weight > 0:
-        laplacian = partial(laplacian_match, content=content)
+        laplacian = partial(laplacian_match, content=content, wraps=wraps)
         terms.append(PixelTerm("laplacian", losses.laplacian_weight, laplacian))
     if losses.balance == "relative":
         terms.append(PixelTerm("range", RANGE_WEIGHT, out_of_range))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from impasto.image.resize import SizeHW, resized
 from impasto.image.strips import strips
+from impasto.image.tiling import NO_WRAPS, Wraps
 from impasto.nets.noise import Noise
 from impasto.stylizers.protocol import BARE
 
@@ -19,7 +20,9 @@ from impasto.stylizers.protocol import BARE
 class Paints(Protocol):
     """Paints a whole picture in one style, as `FastNetwork` does."""
 
-    def painted(self, image: Tensor, *, memory_bytes: int, noise: Noise | None = None) -> Tensor:
+    def painted(
+        self, image: Tensor, *, memory_bytes: int, noise: Noise | None = None, wraps: Wraps = NO_WRAPS
+    ) -> Tensor:
         """`image` `(1, 3, h, w)` in `[0, 1]` repainted and clamped, in about `memory_bytes`."""
         ...
 
@@ -34,7 +37,12 @@ class WeightedNetwork:
 
 
 def blend(
-    content: Tensor, parts: Sequence[WeightedNetwork], *, memory_bytes: int, noise: Noise | None = None
+    content: Tensor,
+    parts: Sequence[WeightedNetwork],
+    *,
+    memory_bytes: int,
+    noise: Noise | None = None,
+    wraps: Wraps = NO_WRAPS,
 ) -> Tensor:
     """The pictures of `parts`, blended: `(1, 3, h, w)` with the content's precision, not clamped.
 
@@ -43,14 +51,15 @@ def blend(
     `memory_bytes`.
     """
     if len(parts) == 1 and parts[0].mask is None:
-        return parts[0].network.painted(content, memory_bytes=memory_bytes, noise=noise).to(content.dtype)
+        painted = parts[0].network.painted(content, memory_bytes=memory_bytes, noise=noise, wraps=wraps)
+        return painted.to(content.dtype)
     size = (content.shape[-2], content.shape[-1])
     parts = [_sized(part, size) for part in parts]
     networks = list(dict.fromkeys(part.network for part in parts if part.mask is None or bool(part.mask.any())))
     held = sum(part.mask.nbytes for part in parts if part.mask is not None) + content.nbytes
     output = torch.zeros_like(content)
     for network in networks:
-        painted = network.painted(content, memory_bytes=memory_bytes - held, noise=noise)
+        painted = network.painted(content, memory_bytes=memory_bytes - held, noise=noise, wraps=wraps)
         for rows in strips(*size):
             own = sum(_weights(part, rows) for part in parts if part.network is network)
             weight = own / _total(parts, rows).clamp(min=BARE)

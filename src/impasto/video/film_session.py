@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from impasto.core.options import from_dict
 from impasto.encoders.table import Progress
 from impasto.image.files import Picture
 from impasto.image.pixels import over_white
+from impasto.session.device import on_gpu
 from impasto.session.inputs import output_size
 from impasto.session.job_cache import JobCache
 from impasto.session.opened import Session, open_session
-from impasto.session.plan import plan_job
+from impasto.session.plan import Plan, plan_job
 from impasto.session.recipe import Recipe, job_again, recipe_for
 from impasto.video.codecs import CONTAINERS
 from impasto.video.containers import reading
@@ -31,7 +33,7 @@ from impasto.video.frames import Frame, Selection
 from impasto.video.keyframes import Timeline
 from impasto.video.look import Looks, MaskFilm, moving_masks
 from impasto.video.motion import Tracker
-from impasto.video.painting import Following, Paint, Start, sized
+from impasto.video.painting import Following, Paint, PaintFrom, Several, Start, sized
 from impasto.video.recording import OnFrame, Recording
 from impasto.video.source import FOLDER_RATE, Film, is_moving, opened
 from impasto.video.steady import Steadier
@@ -44,6 +46,7 @@ class FilmSession:
     """A film that is ready to be painted: `record` does it. `recipe` is none for a film from a folder.
 
     `masks` are the styles with the masks that the job names, where one of them is a film; `session` then has none.
+    With several `gpus`, `sessions` has one for each, and the frames are painted by all of them at the same time.
     """
 
     session: Session
@@ -51,6 +54,8 @@ class FilmSession:
     options: VideoOptions
     recipe: Recipe | None
     masks: tuple[StyleSource, ...] = ()
+    gpus: tuple[int | None, ...] = (None,)
+    sessions: tuple[Session, ...] = ()
 
     def record(
         self,
@@ -73,23 +78,31 @@ class FilmSession:
             stopping=stopping,
         )
 
-    def painter(self) -> Paint | Following:
-        """What paints the frames in their order; the styles are encoded here, once."""
-        session, start_s = self.session, Fraction(self.options.start)
+    def painter(self) -> Paint | Several | Following:
+        """What paints the frames in their order; the styles are encoded here, once for each session."""
+        paint_from = self._paint_from(self.session, gpu=self.gpus[0])
+        if self.session.plan.method.gradual and self.options.steady:
+            return Following(paint_from)
+        others = [self._paint_from(*place) for place in zip(self.sessions[1:], self.gpus[1:], strict=True)]
+        paints = [_by_itself(paint) for paint in (paint_from, *others)]
+        return Several(tuple(paints)) if others else paints[0]
+
+    def _paint_from(self, session: Session, gpu: int | None) -> PaintFrom:
+        start_s = Fraction(self.options.start)
         looks = Looks(session, self.timeline, sources=self.masks, masks=self._moving_masks())
 
-        def paint_from(frame: Frame, index: int, start: Start | None) -> Tensor:
-            content, look = self._content(frame), looks.at(frame.time_s + start_s)
-            if look is None:
-                return content
-            if start is None:
-                return look.painted(content)
+        def paint_from(frame: Frame, start: Start | None) -> Tensor:
             options = self.options
-            return look.painted_from(start, content, steps=options.next_steps, temporal_weight=options.temporal_weight)
+            with on_gpu(gpu):
+                content, look = self._content(frame), looks.at(frame.time_s + start_s)
+                if look is None:
+                    return content
+                if start is None:
+                    return look.painted(content)
+                steps, temporal_weight = options.next_steps, options.temporal_weight
+                return look.painted_from(start, content, steps=steps, temporal_weight=temporal_weight)
 
-        if session.plan.method.gradual and self.options.steady:
-            return Following(paint_from)
-        return lambda frame, index: paint_from(frame, index, None)
+        return paint_from
 
     @property
     def timeline(self) -> Timeline:
@@ -103,13 +116,14 @@ class FilmSession:
 
     def sampled(self, count: int) -> Iterator[tuple[Frame, Tensor]]:
         """`count` frames at even distances, each with its painting `(1, 3, h, w)`, which is not steadied."""
-        made, paint = self.recording, self.painter()
+        made, paint = self.recording, dataclasses.replace(self, gpus=self.gpus[:1], sessions=()).painter()
+        assert not isinstance(paint, Several)
         first_s, last_s = made.selection.span_s(made.film.duration_s)
         times = [first_s + (last_s - first_s) * (index + 0.5) / count for index in range(count)]
         for index, stored in enumerate(made.film.shown_at(times)):
             frame = sized(stored, made.output_hw)
             seen = dataclasses.replace(frame, time_s=frame.time_s - Fraction(made.selection.start_s))
-            yield frame, paint.paint(seen, index, None) if isinstance(paint, Following) else paint(seen, index)
+            yield frame, paint.paint(seen, None) if isinstance(paint, Following) else paint(seen, index)
 
     def _content(self, frame: Frame) -> Tensor:
         if frame.alpha is not None and self.session.job.paint.alpha == "drop":
@@ -129,19 +143,26 @@ class FilmSession:
         }
 
 
+def _by_itself(paint: PaintFrom) -> Paint:
+    """The painter of frames without a start."""
+    return lambda frame, index: paint(frame, None)
+
+
 def open_film(
     job: Job,
     output: str | Path,
     *,
     options: VideoOptions | None = None,
     force: bool = False,
+    gpus: Sequence[int | None] = (None,),
     progress: Progress | None = None,
 ) -> FilmSession:
     """Open the film that `job.content` names, a file or a folder of frames, its styles and its weights.
 
     `output` is a file with an ending of `codecs.CONTAINERS`, or a folder for frames. `force` paints frames that are
-    not estimated to fit into memory. Raises `VideoError`, `OptionError`
-    and what `open_session` raises, before anything is painted.
+    not estimated to fit into memory. `gpus`: the frames are painted on all of these at the same time, by their numbers;
+    None is the device of the job. Raises `VideoError`, `OptionError` and what `open_session` raises, before anything is
+    painted.
     """
     options, output = options or VideoOptions(), Path(output)
     recording = _recording(job, output, options=options)
@@ -149,24 +170,49 @@ def open_film(
     first = Picture(_first_frame(film, recording.selection).pixels)
     plan = plan_job(dataclasses.replace(job, size=SizeOptions(exact=(width, height))), content=first)
     masks = plan.job.styles if any(is_moving(s.mask_file) for s in job.styles if s.mask_file is not None) else ()
-    cache = JobCache(codes=bool(masks or options.keyframes))
+    _check_devices(plan, options, gpus=gpus)
     seen = plan.unmasked if masks else plan
-    session = open_session(seen, output=output, force=force, cache=cache, progress=progress)
-    recipe = None
-    if film.kind != "folder" and not any(s.mask_file is not None and s.mask_file.is_dir() for s in masks):
-        named = dataclasses.replace(plan, content=None, job=dataclasses.replace(plan.job, size=job.size))
-        recipe = recipe_for(named, session.loaded, folder=output.parent)
+    open_with = partial(open_session, seen, output=output, force=force, progress=progress)
+    sessions = _sessions(open_with, gpus, codes=bool(masks or options.keyframes))
+    named = dataclasses.replace(plan, content=None, job=dataclasses.replace(plan.job, size=job.size))
+    folders = film.kind == "folder" or any(s.mask_file is not None and s.mask_file.is_dir() for s in masks)
+    recipe = None if folders else recipe_for(named, sessions[0].loaded, folder=output.parent)
     comment = "" if recipe is None else json.dumps({**recipe.to_dict(), VIDEO_KEY: options.to_dict()})
     film = dataclasses.replace(film, alpha=film.alpha and job.paint.alpha == "keep")
-    opened_film = FilmSession(
-        session, dataclasses.replace(recording, comment=comment, film=film), options, recipe, masks
-    )
+    recording = dataclasses.replace(recording, comment=comment, film=film)
+    opened_film = FilmSession(sessions[0], recording, options, recipe, masks, tuple(gpus), tuple(sessions))
     opened_film.painter()  # raises what key frames and masks would raise at the first frame
     return opened_film
 
 
+def _sessions(open_with: Callable[..., Session], gpus: Sequence[int | None], *, codes: bool) -> list[Session]:
+    """A session on each device."""
+    sessions = []
+    for gpu in gpus:
+        with on_gpu(gpu):
+            sessions.append(open_with(cache=JobCache(codes=codes)))
+    return sessions
+
+
+def _check_edges(job: Job) -> None:
+    if job.size.tileable != "no":
+        raise OptionError(
+            f"`tileable={job.size.tileable}` is for pictures: the motion in a film is not followed across its edges. "
+            "Leave `tileable` out."
+        )
+
+
+def _check_devices(plan: Plan, options: VideoOptions, *, gpus: Sequence[int | None]) -> None:
+    if len(gpus) > 1 and plan.method.gradual and options.steady:
+        raise OptionError(
+            f"`devices` paints frames at the same time, and with `method={plan.method.name}` each begins with the one "
+            "before. Use one device, or `steady=0`."
+        )
+
+
 def _recording(job: Job, output: Path, *, options: VideoOptions) -> Recording:
     """Source, output and format, checked."""
+    _check_edges(job)
     if not output.suffix and not output.is_dir() and output.exists():
         raise OptionError(f"{output} is a file without ending; name one with an ending such as .mp4.")
     rate = None if options.fps is None else Fraction(options.fps).limit_denominator(100_000)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -32,8 +34,8 @@ class Start:
         return content + self.trust * (self.carried - content)
 
 
-PaintFrom = Callable[[Frame, int, Start | None], Tensor]
-"""As `Paint`, from a start; there is none for the first frame of a shot."""
+PaintFrom = Callable[[Frame, Start | None], Tensor]
+"""Paints a frame from a start; there is none for the first frame of a shot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,13 @@ class Following:
     paint: PaintFrom
 
 
+@dataclass(frozen=True)
+class Several:
+    """Painters that work at the same time, each in a thread of its own, on frames by themselves: one per device."""
+
+    paints: tuple[Paint, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class _Moved:
     frame: Frame
@@ -74,7 +83,7 @@ class _Moved:
 
 def painted_film(
     stored: Iterable[Stored],
-    paint: Paint | Following,
+    paint: Paint | Several | Following,
     *,
     size_hw: SizeHW,
     tracker: Tracker | None = None,
@@ -84,7 +93,8 @@ def painted_film(
 ) -> Iterator[Painted]:
     """The frames of a film repainted at `size_hw`, one by one; memory does not grow with their number.
 
-    `paint` paints each frame by itself, or is a `Following` that begins with what came before.
+    `paint` paints each frame by itself, or several of them at a time, or is a `Following` that begins with what came
+    before.
 
     Each stage runs in a thread of its own, at most two frames ahead. With a `tracker` and a `steadier` the output is
     steadied; `before` is what came before the first frame, whose index is `first`, when a job is resumed. Closing the
@@ -98,7 +108,7 @@ def painted_film(
         ExitStack() as stack,
     ):
         if isinstance(paint, Following):
-            yield from stack.enter_context(Ahead(_following(moved, paint.paint, steadier, before, first)))
+            yield from stack.enter_context(Ahead(_following(moved, paint.paint, steadier, before)))
             return
         painted = stack.enter_context(Ahead(_painted(moved, paint, first)))
         yield from stack.enter_context(Ahead(_steadied(painted, steadier, before)))
@@ -118,9 +128,25 @@ def _moved(frames: Iterable[Frame], tracker: Tracker | None, before: Tensor | No
         before = frame.pixels
 
 
-def _painted(moved: Iterable[_Moved], paint: Paint, first: int) -> Iterator[_Moved]:
-    for index, item in enumerate(moved, first):
-        yield _Moved(item.frame, item.motion, paint(item.frame, index))
+def _painted(moved: Iterable[_Moved], paint: Paint | Several, first: int) -> Iterator[_Moved]:
+    if not isinstance(paint, Several):
+        for index, item in enumerate(moved, first):
+            yield _Moved(item.frame, item.motion, paint(item.frame, index))
+        return
+    with ExitStack() as stack:
+        threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in paint.paints]
+        pending: deque[tuple[_Moved, Future[Tensor]]] = deque()
+        for index, item in enumerate(moved, first):
+            if len(pending) == len(threads):
+                yield _finished(*pending.popleft())
+            place = index % len(threads)
+            pending.append((item, threads[place].submit(paint.paints[place], item.frame, index)))
+        while pending:
+            yield _finished(*pending.popleft())
+
+
+def _finished(item: _Moved, painted: Future[Tensor]) -> _Moved:
+    return _Moved(item.frame, item.motion, painted.result())
 
 
 def _steadied(items: Iterable[_Moved], steadier: Steadier | None, before: Before | None) -> Iterator[Painted]:
@@ -134,15 +160,15 @@ def _steadied(items: Iterable[_Moved], steadier: Steadier | None, before: Before
 
 
 def _following(
-    moved: Iterable[_Moved], paint: PaintFrom, steadier: Steadier | None, before: Before | None, first: int
+    moved: Iterable[_Moved], paint: PaintFrom, steadier: Steadier | None, before: Before | None
 ) -> Iterator[Painted]:
     """Painting and steadying in turn: each frame begins with the output before."""
     output = None if before is None else before.output
-    for index, item in enumerate(moved, first):
+    for item in moved:
         start, motion = None, item.motion
         if output is not None and motion is not None:
             start = Start(warped(output, motion.flow).clamp(0, 1), motion.trust)
-        painted = paint(item.frame, index, start)
+        painted = paint(item.frame, start)
         output = painted if steadier is None or output is None else steadier(painted, output, motion)
         yield Painted(Frame(output, item.frame.time_s, item.frame.alpha), item.frame.pixels, motion is None)
 

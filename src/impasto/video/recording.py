@@ -22,7 +22,7 @@ from impasto.video.codecs import codec_for
 from impasto.video.folder import Folder
 from impasto.video.frames import Selection
 from impasto.video.motion import Tracker
-from impasto.video.painting import Before, Following, Paint, Painted, painted_film, with_durations
+from impasto.video.painting import Before, Following, Paint, Painted, Several, painted_film, with_durations
 from impasto.video.parts import Layout, Parts
 from impasto.video.source import Film
 from impasto.video.steady import Steadier
@@ -86,7 +86,7 @@ class Recording:
 
     def record(
         self,
-        paint: Paint | Following,
+        paint: Paint | Several | Following,
         *,
         job: Mapping[str, Any],
         tracker: Tracker | None = None,

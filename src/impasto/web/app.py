@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from starlette.routing import Route
 from impasto.config.studio import StudioOptions
 from impasto.core.errors import ImpastoError
 from impasto.web import job_routes, openapi, upload_routes
-from impasto.web.guard import Guard, Rules, served_hosts
+from impasto.web.guard import CONTENT_POLICY, Guard, Rules, served_hosts
 from impasto.web.jobs import QueueFull
 from impasto.web.requests import form
 from impasto.web.store import UploadRefused
@@ -26,8 +29,8 @@ from impasto.web.studio import Studio
 
 Handler = Callable[["Studio", Request], Awaitable[Response]]
 
-PAGE = files("impasto.web") / "page"
-PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+STYLE_SHEET = '<link rel="stylesheet" href="/page/studio.css">'
+PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
 DRAINED_BYTES, DRAINED_S = 4_000_000, 3.0
 
 
@@ -119,11 +122,25 @@ async def _drain(request: Request) -> None:
 
 
 async def page(studio: Studio, request: Request) -> Response:
-    """A file of the page, looked up by name in its folder listing."""
+    """A file of the page by its name."""
     name = request.path_params.get("name", "index.html")
-    known = {entry.name: entry for entry in PAGE.iterdir()}
-    suffix = Path(name).suffix
-    return Response(known[name].read_bytes(), media_type=PAGE_TYPES[suffix])
+    content, headers = page_files()[name]
+    return Response(content, media_type=PAGE_TYPES[Path(name).suffix], headers=headers)
+
+
+@cache
+def page_files() -> Mapping[str, tuple[str, Mapping[str, str]]]:
+    """The files of the page by name, each with additional headers.
+
+    `index.html` contains the style sheet, so that the first paint waits for no other file.
+    """
+    texts = {entry.name: entry.read_text(encoding="utf-8") for entry in (files("impasto.web") / "page").iterdir()}
+    sheet = texts.pop("studio.css")
+    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+    index = texts["index.html"].replace(STYLE_SHEET, f"<style>{sheet}</style>")
+    policy = f"{CONTENT_POLICY}; style-src 'sha256-{digest}'"
+    pages: dict[str, tuple[str, Mapping[str, str]]] = {name: (text, {}) for name, text in texts.items()}
+    return pages | {"index.html": (index, {"content-security-policy": policy})}
 
 
 async def health(studio: Studio, request: Request) -> Response:

@@ -19,7 +19,7 @@ from impasto.web.worker import Message
 
 INSPECT_TIMEOUT_S, FILM_TIMEOUT_S = 30.0, 120.0
 PREVIEW_PX = 1280
-THUMBNAIL_PX = 224
+THUMBNAIL_PX = 168
 FILM_TYPES = {".mp4": "video/mp4", ".mkv": "video/webm", ".gif": "image/gif", ".webp": "image/webp"}
 
 

@@ -51,7 +51,7 @@ def in_npz(path: Path) -> dict[str, Tensor]:
 
 
 def _check_unpacked(path: Path) -> None:
-    """Raise `WeightsError` for an archive that unpacks to more than any network has, or whose headers lie."""
+    """Raise `WeightsError` for decompression bombs, and for headers that contradict the data."""
     with zipfile.ZipFile(path) as archive:
         total_bytes = sum(entry.file_size for entry in archive.infolist())
         allowed_bytes = min(MOST_BYTES, max(SMALL_BYTES, MOST_EXPANSION * path.stat().st_size))

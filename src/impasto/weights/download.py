@@ -145,7 +145,7 @@ class Download:
                     time.sleep(self.backoff_s * 2 ** max(failures - 1, 0))
 
     def _receive(self, url: str, *, client: httpx.Client) -> None:
-        """One connection: append to the part file, or start it over where the server cannot go on."""
+        """One connection: append to the part file, or restart it if the server cannot resume."""
         start = _size_bytes(self.part)
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         with client.stream("GET", url, headers=headers) as response:
@@ -154,7 +154,7 @@ class Download:
                 return  # an earlier call received all of it
             if start and (response.status_code == 416 or (response.status_code == 206 and not goes_on)):
                 self.part.unlink()
-                raise _Interrupted("the server cannot go on where the last try ended")
+                raise _Interrupted("the server cannot resume the download")
             _check_status(response, url)
             done = start if goes_on else 0
             most = min(size for size in (self.size_bytes, total, MOST_BYTES) if size is not None)
@@ -187,7 +187,7 @@ def check_digest(sha256: str | None, where: str) -> None:
 
 
 def _answer(response: httpx.Response, start: int) -> tuple[bool, int | None]:
-    """Whether the body begins at `start`, and the size of the whole file in bytes where the server says it."""
+    """Whether the body begins at `start`, and the size of the whole file in bytes if the server sends it."""
     said = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
     if said is not None:
         begin, size = said.groups()

@@ -57,7 +57,7 @@ class Layout:
     bottleneck: bool = False
 
     def matches(self, contents: Contents) -> bool:
-        """Whether the mark and half of the keys are there."""
+        """Whether the mark and half of the keys exist."""
         named = {_first_copy(key, self.twins) for key in self._named(contents.tensors)}
         known = sum(key in named for key in self.keys.values())
         return self.mark in named and (RESNEXT in named) is self.bottleneck and known >= _KNOWN * len(self.keys)
@@ -220,7 +220,7 @@ _TENSORFLOW: dict[str, Any] = {"padding": "same", "eps": 1e-3, "biases": False, 
 
 _RRMINA = Layout(
     name="rrmina",
-    about="ConvBlock, ResidualBlock, DeconvBlock: a trained style of rrmina's repository, whose output is as it is",
+    about="ConvBlock, ResidualBlock, DeconvBlock: a trained style of rrmina's repository, without a final tanh",
     keys=_rrmina(),
     mark="DeconvBlock.0.conv_transpose.weight",
     preprocess="bgr-255",
