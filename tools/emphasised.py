@@ -66,7 +66,7 @@ def main() -> None:
     photographs = [listed[i * len(listed) // asked.count].path for i in range(asked.count)]
     tensors = emphasised(file, usual_deltas(file, photographs), asked.gain)
     source = f"{file.card.source} Predictions {asked.gain:g} times as far from the mean of {asked.count} photographs'."
-    save(asked.output, tensors, dataclasses.replace(file.card, source=source))
+    save(asked.output, tensors, card=dataclasses.replace(file.card, source=source))
 
 
 if __name__ == "__main__":

@@ -33,13 +33,14 @@ COLOURS: dict[str, dict[str, str]] = {
 
 def painted(content: str, styles: Any, **options: Any) -> Tensor:
     """The pixels of a sample photograph, painted at 512 px."""
-    return impasto.stylize(sample_path(content), styles, **options).pixels
+    pixels: Tensor = impasto.stylize(sample_path(content), styles, **options).pixels
+    return pixels
 
 
 def teaser() -> Tensor:
     """A photograph, three styles, and the results of both methods."""
     contents, styles = read(sample_path("chelsea")).pixels, [swatch_path(name) for name in TEASER_STYLES]
-    rows = [[contents, *(read(style).pixels for style in styles)]]
+    rows: list[list[Tensor | None]] = [[contents, *(read(style).pixels for style in styles)]]
     for method in ("arbitrary", "optimise"):
         rows.append([None, *(painted("chelsea", style, method=method) for style in styles)])
     return contact_sheet(rows, row_labels=("", "in one pass", "by optimisation"), cell_px=384)
