@@ -17,7 +17,7 @@ from impasto.config.fast_training import FastFitOptions
 from impasto.config.new_style import NewStyleOptions
 from impasto.core.memory import keep_freed_memory
 from impasto.nets.residual import Residual
-from impasto.training.fast_run import prepare
+from impasto.training.fast_run import prepare_fast
 from impasto.training.new_style import learning_as
 from impasto.weights import readers
 from impasto.weights.card import fill
@@ -42,7 +42,7 @@ def main() -> None:
         options = learning_as(first, given.style, options=NewStyleOptions(contents=(given.contents,), network=name))
         options = dataclasses.replace(options, content_weight=1.0, style_weight=1.0)
         net = Residual(**numbers)
-        prepared = prepare(options, fitting, network=net)
+        prepared = prepare_fast(options, fitting, network=net)
         fill(net, file.tensors, where=name)
         net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         sums: dict[str, float] = {"content": 0, "style": 0}

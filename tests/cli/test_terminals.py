@@ -61,7 +61,7 @@ def test_control_codes_are_masked(run: Run, here: Path) -> None:
     styles = [{"name": "\x1b[31mone", "about": "\x1b]0;title\x07"}]
     network = {"architecture": "residual", "widths": [2, 3], "blocks": 1, "styles": 1}
     card = Card(kind="fast", name="\x1b[2Jcard", network=network, styles=styles)
-    save(here / "card.safetensors", Residual(widths=(2, 3), blocks=1, styles=1).state_dict(), card)
+    save(here / "card.safetensors", Residual(widths=(2, 3), blocks=1, styles=1).state_dict(), card=card)
     shown = run("models", "show", "card.safetensors")
     assert shown.code == 0
     assert "title" in shown.out

@@ -163,7 +163,7 @@ def test_it_paints_by_webgpu(
     runtime: None, a_network: Callable[..., fast.FastNetwork], photo: torch.Tensor, tmp_path: Path
 ) -> None:
     style, network = tmp_path / "one.safetensors", a_network("ours")
-    save(style, network.net.state_dict(), network.card)
+    save(style, network.net.state_dict(), card=network.card)
     page_file, picture = tmp_path / "page.html", tmp_path / "photo.png"
     write_page(page_file, BrowserOptions(style=(str(style),)))
     content = saved(photo[..., :64, :64], picture)

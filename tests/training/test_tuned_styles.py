@@ -10,7 +10,7 @@ import torch
 
 from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.nets.layers import is_style_param
-from impasto.training.fast_run import train_fast
+from impasto.training.fast_run import prepare_fast
 from impasto.weights.card import load
 from tools.tuned_styles import tuning
 
@@ -19,7 +19,7 @@ def test_the_convolutions_stay_equal(
     learned_options: Callable[..., FastTrainOptions], short: FastFitOptions, tmp_path: Path
 ) -> None:
     options = learned_options(name="two")
-    list(train_fast(options, dataclasses.replace(short, learning_rate=1e-2), tmp_path / "two"))
+    list(prepare_fast(options, dataclasses.replace(short, learning_rate=1e-2)).train(tmp_path / "two"))
     base = load(tmp_path / "two" / "network.safetensors")
     list(tuning(base, options, dataclasses.replace(short, learning_rate=1e-2)).train(tmp_path / "tuned"))
     tuned = load(tmp_path / "tuned" / "network.safetensors")
