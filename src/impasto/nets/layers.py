@@ -15,6 +15,7 @@ from impasto.nets.bands import BANDS
 from impasto.nets.blocks import blurred_double, doubled
 from impasto.nets.noise import Noise, SeededNoise, with_noise
 from impasto.nets.norms import instance_norm
+from impasto.nets.shared import shared
 
 PALETTE = "palette"
 """The colours of the styles in a network's state: mean and covariance, 12 numbers each."""
@@ -122,7 +123,10 @@ class Norm(nn.Module):
 
     def statistics(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
         """What a picture with this mean and variance `(c,)` is normalised by once training is over."""
-        return (mean, var) if self.kind == "instance" else (self.running_mean, self.running_var)
+        if self.kind == "batch":
+            return self.running_mean, self.running_var
+        mean, var = shared(torch.stack([mean, var]))
+        return mean, var
 
     def mixed(self, style_weights: Tensor | None) -> tuple[Tensor, Tensor]:
         """Scale and shift `(1|b, c)` in float32: those of the styles, mixed by `style_weights`."""
