@@ -155,6 +155,22 @@ def test_frames_that_begin_with_the_one_before_have_one_device(
     assert isinstance(open_film(job, "o.mp4", options=VideoOptions(steady=0.0), gpus=(None, None)).painter(), Several)
 
 
+def test_frames_that_share_statistics_have_one_device(
+    source: Path, quick_job: Make, two_styles: tuple[StyleSource, ...], tmp_path: Path
+) -> None:
+    job, films = job_for(quick_job, source, two_styles), []
+    with pytest.raises(OptionError, match="leave `share_statistics` out"):
+        open_film(job, "o.mp4", options=VideoOptions(share_statistics=True), gpus=(None, None))
+    for shares in (False, True):
+        session = open_film(
+            job, tmp_path / f"{shares}.mkv", options=VideoOptions(share_statistics=shares, codec="ffv1")
+        )
+        assert session.record()
+        films.append(frames_of(tmp_path / f"{shares}.mkv"))
+    assert torch.allclose(films[0][0], films[1][0], atol=0.02)
+    assert not torch.equal(films[0][-1], films[1][-1])
+
+
 def test_films_do_not_wrap(source: Path, quick_job: Make, two_styles: tuple[StyleSource, ...]) -> None:
     job = dataclasses.replace(job_for(quick_job, source, two_styles), size=SizeOptions(size=64, tileable="x"))
     with pytest.raises(OptionError, match="`tileable=x` is for pictures"):

@@ -182,7 +182,7 @@ def test_a_source_cut_in_the_middle_is_painted_up_to_there(tmp_path: Path) -> No
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     made = recording(cut, tmp_path / "out.mp4")
-    with pytest.raises(VideoUnreadable, match="truncated or damaged|cannot be read"):
+    with pytest.raises(VideoUnreadable, match=r"truncated or damaged|cannot be read"):
         made.record(swapped, job={})
     assert 5 < len(seen(made.path)[0]) < 95
 

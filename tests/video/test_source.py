@@ -146,7 +146,7 @@ def test_a_file_cut_in_the_middle_gives_its_frames_and_an_error(tmp_path: Path, 
         assert 5 < len(list(opened(cut).stored())) < 95
         return
     found: list[Frame] = []
-    with pytest.raises(VideoUnreadable, match="truncated or damaged|cannot be read"):
+    with pytest.raises(VideoUnreadable, match=r"truncated or damaged|cannot be read"):
         found.extend(item.open() for item in opened(cut).stored())
     assert 5 < len(found) < 95
 

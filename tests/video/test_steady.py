@@ -143,7 +143,7 @@ def toned(frame: Frame, index: int) -> Tensor:
 
 def test_a_resumed_film_is_the_film() -> None:
     frames = [frame * (1 - 0.05 * index) for index, frame in enumerate(PAN[:8])]
-    options: dict[str, Any] = {"size_hw": SIZE, "tracker": Tracker.named(), "steadier": Steadier()}
+    options: dict[str, Any] = {"size_hw": SIZE, "tracker": Tracker.named(), "steadier": Steadier(shares=True)}
     whole = list(painted_film(stored(frames), toned, **options))
     before = Before.of({key: value.clone() for key, value in whole[4].before.tensors().items()})
     rest = list(painted_film(stored(frames[5:]), toned, before=before, first=5, **options))
@@ -161,14 +161,15 @@ def test_the_frames_of_a_shot_share_their_statistics() -> None:
         seen.append(shared(frame.pixels.mean()))
         return frame.pixels
 
-    items = painted_film(stored(frames), paint, size_hw=SIZE, tracker=Tracker.named(), steadier=Steadier())
+    steadier = Steadier(shares=True)
+    items = painted_film(stored(frames), paint, size_hw=SIZE, tracker=Tracker.named(), steadier=steadier)
     assert [item.cut for item in items] == [True, False, False, True, False]
     own = [frame.mean() for frame in frames]
     assert seen[0] == own[0]
     assert own[0] > seen[1] > seen[2] > own[2]
     assert seen[3] == own[3]
     seen.clear()
-    list(painted_film(stored(frames), paint, size_hw=SIZE))  # frame by frame
+    list(painted_film(stored(frames), paint, size_hw=SIZE, tracker=Tracker.named(), steadier=Steadier()))
     assert seen == own
 
 

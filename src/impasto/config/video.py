@@ -70,6 +70,13 @@ class FrameOptions(Options, title="Frames and format"):
         Doc("Optical flow: dis-fine is more accurate and takes three times as long."),
         Choice(("dis", "dis-fine")),
     ] = "dis"
+    share_statistics: Annotated[
+        bool,
+        Doc(
+            "Average the statistics that one-pass networks normalise by over each shot, so that what enters the frame "
+            "changes the rest less."
+        ),
+    ] = False
     codec: Annotated[
         str | None,
         Doc("Video codec. Without: chosen by the file extension."),

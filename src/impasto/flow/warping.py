@@ -50,16 +50,16 @@ def trusted(flow: Tensor, reverse: Tensor) -> Tensor:
     return inside(flow) & (apart <= RELATIVE * lengths + ABSOLUTE_PX2) & ~motion_boundaries(flow)
 
 
-def agreement(flow: Tensor, reverse: Tensor, *, tolerance: float = 1.0) -> Tensor:
+def agreement(flow: Tensor, reverse: Tensor) -> Tensor:
     """The soft form of `trusted` without motion boundaries, `(1, 1, h, w)` in `[0, 1]`.
 
-    `exp(-|w + v|² / (tolerance (0.01 (|w|² + |v|²) + 0.5)))`, and 0 where the target lies outside the frame. With a
-    `tolerance` of 1 it is 1/e at the threshold of `trusted`.
+    `exp(-|w + v|² / (0.01 (|w|² + |v|²) + 0.5))`, which is 1/e at the threshold, and 0 where the target lies outside
+    the frame.
     """
     back = warped(reverse, flow, mode="linear")
     apart = (flow + back).square().sum(1, keepdim=True)
     lengths = flow.square().sum(1, keepdim=True) + back.square().sum(1, keepdim=True)
-    return torch.exp(-apart / (tolerance * (RELATIVE * lengths + ABSOLUTE_PX2))) * inside(flow)
+    return torch.exp(-apart / (RELATIVE * lengths + ABSOLUTE_PX2)) * inside(flow)
 
 
 def blurred(image: Tensor, sigma_px: float) -> Tensor:

@@ -99,8 +99,8 @@ class Arbitrary:
         """A painter for each region, at any strength but 0."""
         if strength == 1:
             return [AnySize(self.network, region.params) for region in regions]
-        own_statistics = {key: shared(value) for key, value in own_code(content, self.network, wraps=self.wraps).items()}
-        own = params_of(own_statistics, self.network)
+        code = own_code(content, self.network, wraps=self.wraps)
+        own = params_of({entry: shared(value) for entry, value in code.items()}, self.network)
         painters: list[Paints] = [AnySize(self.network, _between(own, region.params, strength)) for region in regions]
         if strength > 1:
             return painters

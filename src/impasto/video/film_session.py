@@ -71,7 +71,7 @@ class FilmSession:
             self.painter(),
             job=self._decisive(),
             tracker=Tracker.named(self.options.flow) if steady else None,
-            steadier=Steadier.of(steady) if steady else None,
+            steadier=Steadier.of(steady, shares=self.options.share_statistics) if steady else None,
             resume=resume,
             on_frame=on_frame,
             on_note=on_note,
@@ -136,6 +136,7 @@ class FilmSession:
             "weights": dict(self.session.loaded.weights),
             "steady": self.options.steady,
             "flow": self.options.flow,
+            "share_statistics": self.options.share_statistics,
             "next_steps": self.options.next_steps,
             "temporal_weight": self.options.temporal_weight,
             "keyframes": [keyframe.to_dict() for keyframe in self.options.keyframes],
@@ -160,8 +161,9 @@ def open_film(
     """Open the film that `job.content` names, a file or a folder of frames, with its styles and weights.
 
     `output` is a file with an extension of `codecs.CONTAINERS`, or a folder of frames. `force`: paint frames even if
-    they are not estimated to fit into memory. `gpus`: the numbers of the GPUs that paint frames at the same time; None is
-    the device of the job. Raises `VideoError`, `OptionError` and what `open_session` raises, before anything is painted.
+    they are not estimated to fit into memory. `gpus`: the numbers of the GPUs that paint frames at the same time; None
+    is the device of the job. Raises `VideoError`, `OptionError` and what `open_session` raises, before anything is
+    painted.
     """
     options, output = options or VideoOptions(), Path(output)
     recording = _recording(job, output, options=options)
@@ -202,6 +204,11 @@ def _check_edges(job: Job) -> None:
 
 
 def _check_devices(plan: Plan, options: VideoOptions, *, gpus: Sequence[int | None]) -> None:
+    if len(gpus) > 1 and options.share_statistics and options.steady:
+        raise OptionError(
+            "`devices` paints frames at the same time, and with `share_statistics` each needs the statistics of the one "
+            "before. Use one device, or leave `share_statistics` out."
+        )
     if len(gpus) > 1 and plan.method.gradual and options.steady:
         raise OptionError(
             f"`devices` paints frames at the same time, and with `method={plan.method.name}` each begins with the one "

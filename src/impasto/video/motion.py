@@ -16,9 +16,6 @@ STILL = 0.006
 """Zero motion is used where its mean absolute difference exceeds the flow's by less than about this: in flat areas any
 flow fits, and strokes must not follow its noise."""
 STILL_SIGMA_PX = 4.0
-TOLERANCE = 16.0
-"""Of the disagreement of the two flows, in squared distance: about 3 px instead of 0.7. What is occluded usually looks
-different, too, and the difference of the picture is the better sign of it (measurements: `docs/video.md`)."""
 CHANGED = 0.15  # difference of the warped content at which trust falls to 1/e
 
 BINS = 32
@@ -59,7 +56,7 @@ class Tracker:
             return None
         flow, reverse = at_rest(now, then, flow), at_rest(then, now, reverse)
         changed = blurred((now - warped(then, flow, mode="linear")).abs().mean(1, keepdim=True), 1.0)
-        trust = agreement(flow, reverse, tolerance=TOLERANCE) * torch.exp(-((changed / CHANGED) ** 2))
+        trust = agreement(flow, reverse) * torch.exp(-((changed / CHANGED) ** 2))
         return Motion(resized_flow(flow, size_hw), resized(trust, size_hw, mode="bilinear"))
 
 

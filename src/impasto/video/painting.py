@@ -112,9 +112,8 @@ def painted_film(
 
     `paint` paints each frame by itself, or several at the same time, or from the previous output if it is a
     `Following`. Each stage runs in a thread of its own, at most two frames ahead. With a `tracker` and a `steadier` the
-    output is steadied, and the frames of a shot share the statistics that networks normalise by, unless several are
-    painted at the same time. When a job is resumed, `before` is what preceded its first frame, whose index is `first`.
-    Closing the iterator stops all threads.
+    output is steadied; a steadier that `shares` needs frames that are painted one by one. When a job is resumed,
+    `before` is what preceded its first frame, whose index is `first`. Closing the iterator stops all threads.
     """
     frames: Iterator[Frame] = (sized(item, size_hw) for item in stored)
     content = None if before is None else before.content
@@ -126,7 +125,8 @@ def painted_film(
         if isinstance(paint, Following):
             yield from stack.enter_context(Ahead(_following(moved, paint.paint, steadier=steadier, before=before)))
             return
-        shared = None if steadier is None else {} if before is None else before.statistics
+        shares = steadier is not None and steadier.shares
+        shared = None if not shares else {} if before is None else before.statistics
         painted = stack.enter_context(Ahead(_painted(moved, paint, first=first, averages=shared)))
         yield from stack.enter_context(Ahead(_steadied(painted, steadier, before=before)))
 

@@ -31,11 +31,13 @@ class Steadier:
     `a² + (1 - a)²` of their energy. Here each band of detail is rescaled to its local energy in the painted frame
     (Heitz & Neyret 2018, variance-preserving blending). Carried strokes then replace new ones instead of fading,
     repeated resampling does not blur them, and since the energy is the current frame's, errors do not accumulate.
-    `docs/video.md` has the measurements.
+    `docs/video.md` has the measurements. `shares`: the frames of a shot share the statistics by which networks normalise
+    (`nets.shared`).
     """
 
     low: float = 0.9
     high: float = 0.8  # with 0.9 and more, detail that has been carried for 100 frames turns into streaks
+    shares: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("low", self.low), ("high", self.high)):
@@ -45,9 +47,9 @@ class Steadier:
                 )
 
     @classmethod
-    def of(cls, steady: float) -> Steadier:
+    def of(cls, steady: float, *, shares: bool = False) -> Steadier:
         """A steadier that carries `steady` of the coarse picture, and proportionally less of the detail."""
-        return cls(low=steady, high=steady * cls.high / cls.low)
+        return cls(low=steady, high=steady * cls.high / cls.low, shares=shares)
 
     def __call__(self, painted: Tensor, carried: Tensor, motion: Motion | None) -> Tensor:
         """The output for a `painted` frame that follows the output `carried`, both `(1, 3, h, w)` in `[0, 1]`.
