@@ -206,8 +206,8 @@ def _check_edges(job: Job) -> None:
 def _check_devices(plan: Plan, options: VideoOptions, *, gpus: Sequence[int | None]) -> None:
     if len(gpus) > 1 and options.share_statistics and options.steady:
         raise OptionError(
-            "`devices` paints frames at the same time, and with `share_statistics` each needs the statistics of the one "
-            "before. Use one device, or leave `share_statistics` out."
+            "`devices` paints frames at the same time, and with `share_statistics` each needs the statistics of the "
+            "previous one. Use one device, or leave `share_statistics` out."
         )
     if len(gpus) > 1 and plan.method.gradual and options.steady:
         raise OptionError(

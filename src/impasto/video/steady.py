@@ -31,7 +31,7 @@ class Steadier:
     `a² + (1 - a)²` of their energy. Here each band of detail is rescaled to its local energy in the painted frame
     (Heitz & Neyret 2018, variance-preserving blending). Carried strokes then replace new ones instead of fading,
     repeated resampling does not blur them, and since the energy is the current frame's, errors do not accumulate.
-    `docs/video.md` has the measurements. `shares`: the frames of a shot share the statistics by which networks normalise
+    `docs/video.md` has the measurements. `shares`: the frames of a shot share the statistics that networks normalise by
     (`nets.shared`).
     """
 
