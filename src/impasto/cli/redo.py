@@ -47,11 +47,11 @@ def redo(
     from impasto.video.source import is_film
 
     if is_film(file):
-        from impasto.cli.video import painted
+        from impasto.cli.video import FilmFlags, painted
 
         outputs.check_no_input(to, [file])
         job, options = film_again(file)
-        return painted(job, to, options=options, resume=False, force=force, console=console)
+        return painted(job, to, options=options, film=FilmFlags(force=force), console=console)
     written = api.recipe_of(file).output_options(output)
     check_writable(to, written.bits)
     outputs.check_no_input(to, [file])

@@ -91,19 +91,9 @@ def video(
     """
     job = Job(content=str(content), styles=mix.sources(), **vars(look))
     options = _with_keyframes(frames, film.keyframes)
-    gpus = _gpus(film.devices)
     if film.devices:
         job = dataclasses.replace(job, paint=dataclasses.replace(job.paint, device="cuda"))
-    return painted(
-        job,
-        output,
-        options=options,
-        resume=film.resume,
-        preview=film.preview,
-        force=film.force,
-        gpus=gpus,
-        console=console,
-    )
+    return painted(job, output, options=options, film=film, console=console)
 
 
 def _gpus(devices: tuple[str, ...]) -> tuple[int | None, ...]:
@@ -130,16 +120,10 @@ def painted(
     output: Path,
     *,
     options: VideoOptions,
-    resume: bool,
-    preview: int | None = None,
-    force: bool = False,
-    gpus: tuple[int | None, ...] = (None,),
+    film: FilmFlags,
     console: ConsoleOptions,
 ) -> int:
-    """Paint the film of `job` with a progress bar, after a contact sheet of `preview` frames; returns the exit code.
-
-    `force`: paint frames even if they are not estimated to fit into memory. `gpus`: see `open_film`.
-    """
+    """Paint the film of `job` with a progress bar, after a contact sheet if asked for; returns the exit code."""
     from impasto.cli import outputs, processor
     from impasto.cli.bars import Bar
     from impasto.cli.stopping import INTERRUPTED, on_interrupt
@@ -148,16 +132,16 @@ def painted(
     outputs.check_no_input(output, [job.content, *(style.source for style in job.styles)])
     processor.prepare(console)
     with Bar(quiet=console.quiet) as bar, on_interrupt(bar.note) as stop:
-        session = open_film(job, output, options=options, force=force, gpus=gpus)
-        if preview is not None:
-            _write_preview(session, preview, bar=bar)
+        session = open_film(job, output, options=options, force=film.force, gpus=_gpus(film.devices))
+        if film.preview is not None:
+            _write_preview(session, film.preview, bar=bar)
         watch = _Watch(bar)
 
         def shown(item: Painted, done: int, total: int) -> None:
             stop.worth_keeping = True
             watch.show(item, done, total)
 
-        whole = session.record(resume=resume, on_frame=shown, on_note=bar.note, stopping=lambda: stop.asked)
+        whole = session.record(resume=film.resume, on_frame=shown, on_note=bar.note, stopping=lambda: stop.asked)
         _report(session, watch, whole=whole, bar=bar, as_json=console.json)
     return 0 if whole else INTERRUPTED
 
