@@ -1,9 +1,9 @@
-"""What a film costs beside the sum of its parts, its memory by length, and the animated sample of the docs.
+"""Time per frame of each stage and of the whole pipeline, memory by length, and the animated sample of the docs.
 
-`python benchmarks/video.py` paints a 720p film of the trained style `wave` and prints the seconds a frame of each stage
-by itself, their sum, and those of the whole, whose stages run beside each other. `--memory` compares the greatest
-memory of a short and a long film. `--sample FILE` makes the picture in docs/pictures: a camera that moves over a
-photograph, the source on the left and the painting on the right.
+`python benchmarks/video.py` paints a 720p film in the trained style `wave` and prints the seconds per frame of each
+stage alone, their sum, and those of the pipeline, in which they run in parallel. `--memory` compares the peak memory
+of films of different lengths; `--strength 0` does so without the network, which is quick. `--sample FILE` makes the
+picture in docs/pictures: a camera moves over a photograph, with the source on the left and the painting on the right.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from impasto.config.job import Job, StyleSource
+from impasto.config.job import Job, PaintOptions, StyleSource
 from impasto.config.video import FilmSizeOptions, VideoOptions
 from impasto.core.memory import keep_freed_memory
 from impasto.flow.warping import warped
@@ -39,7 +39,7 @@ STYLE = "wave"
 
 
 def camera(count: int, size_hw: SizeHW, *, name: str = "chelsea") -> Iterator[Tensor]:
-    """Frames of a slow pan with a zoom over a photograph, there and back, so that the film can repeat."""
+    """Frames of a slow pan and zoom over a photograph, there and back, so that the film can loop."""
     picture = sample(name).pixels
     height, width = size_hw
     scale = 1.25 * max(height / picture.shape[-2], width / picture.shape[-1])
@@ -67,17 +67,18 @@ def film(path: Path, count: int, size_hw: SizeHW) -> Path:
     return path
 
 
-def painted(source: Path, output: Path, *, steady: float = 0.9, style: str = STYLE, size: int = 0) -> float:
-    """Seconds that painting takes, the weights being loaded."""
-    job = Job(content=str(source), styles=(StyleSource(source=style),), size=FilmSizeOptions(size=size))
-    session = open_film(job, output, options=VideoOptions(steady=steady))
+def painted(source: Path, output: Path, *, style: str = STYLE, strength: float = 1.0) -> float:
+    """Seconds that painting takes, without loading the weights."""
+    paint = PaintOptions(strength=strength)
+    job = Job(content=str(source), styles=(StyleSource(source=style),), size=FilmSizeOptions(), paint=paint)
+    session = open_film(job, output, options=VideoOptions())
     begun = time.perf_counter()
     session.record()
     return time.perf_counter() - begun
 
 
 def stages(folder: Path, count: int, size_hw: SizeHW) -> None:
-    """Print seconds a frame: each stage alone, their sum, and all of them beside each other."""
+    """Print seconds per frame: each stage alone, their sum, and the pipeline."""
     from impasto.video.motion import Tracker
     from impasto.video.source import opened
     from impasto.video.steady import Steadier
@@ -114,24 +115,25 @@ def stages(folder: Path, count: int, size_hw: SizeHW) -> None:
     film_of.finish()
     timed("encode", begun)
     whole = painted(source, folder / "whole.mp4") / count
-    print(f"{size_hw[1]}×{size_hw[0]}, {count} frames, {torch.get_num_threads()} threads; seconds a frame")
+    print(f"{size_hw[1]}×{size_hw[0]}, {count} frames, {torch.get_num_threads()} threads; seconds per frame")
     for name, value in seconds.items():
         print(f"{name:>10} {value:7.3f}")
     print(f"{'sum':>10} {sum(seconds.values()):7.3f}")
-    print(f"{'whole':>10} {whole:7.3f}   {seconds['network'] / whole:.0%} of the network's own frames a second")
+    print(f"{'whole':>10} {whole:7.3f}   {seconds['network'] / whole:.0%} of the network's own frames per second")
 
 
-def memory(folder: Path, counts: list[int], size_hw: SizeHW) -> None:
-    """Print the greatest memory of painting films of several lengths, each in a process of its own."""
+def memory(folder: Path, counts: list[int], size_hw: SizeHW, *, strength: float) -> None:
+    """Print the peak memory of painting films of several lengths, each in its own process."""
     for count in counts:
         source = film(folder / f"{count}.mp4", count, size_hw)
-        words = [sys.executable, __file__, "--paint", str(source), str(folder / f"{count}-out.mp4")]
+        words = [sys.executable, __file__, "--strength", str(strength)]
+        words += ["--paint", str(source), str(folder / f"{count}-out.mp4")]
         done = subprocess.run(words, capture_output=True, text=True, check=True)
         print(f"{count} frames of {size_hw[1]}×{size_hw[0]}: {int(done.stdout.split()[-1]) / 1024:.0f} MiB")
 
 
 def animated_sample(output: Path, folder: Path) -> None:
-    """The picture of the docs: source and painting side by side."""
+    """The docs' picture: source and painting side by side."""
     from impasto.video.animated import animated
     from impasto.video.source import opened
 
@@ -153,20 +155,21 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--height", type=int, default=720)
     parser.add_argument("--memory", type=int, nargs="*", help="lengths in frames to compare")
+    parser.add_argument("--strength", type=float, default=1.0, help="of the style while memory is measured")
     parser.add_argument("--sample", type=Path, help="write the animated picture of the docs")
     parser.add_argument("--paint", type=Path, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     keep_freed_memory()
     size_hw = (given.height, given.height * 16 // 9 // 2 * 2)
     if given.paint:
-        painted(*given.paint)
+        painted(*given.paint, strength=given.strength)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return
     with tempfile.TemporaryDirectory() as name:
         if given.sample:
             animated_sample(given.sample, Path(name))
         elif given.memory is not None:
-            memory(Path(name), given.memory or [250, 1500], size_hw)
+            memory(Path(name), given.memory or [250, 1500], size_hw, strength=given.strength)
         else:
             stages(Path(name), given.frames, size_hw)
 

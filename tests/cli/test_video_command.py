@@ -116,6 +116,20 @@ def test_strength_0_gives_the_film_back(run: Run, here: Path, net: list[str]) ->
     assert (one.pixels - two.pixels).abs().max() < 1.1 / 255
 
 
+def test_frames_that_do_not_fit_into_memory_are_painted_with_force(
+    run: Run, here: Path, net: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_film(here / "in.mp4", 2)
+    monkeypatch.setattr("impasto.session.memory.LARGE_BYTES", 0)
+    monkeypatch.setattr("impasto.session.memory.available_bytes", lambda: 0)
+    refused = run("video", "in.mp4", "out.mp4", *net)
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "--force" in refused.err
+    assert not (here / "out.mp4").exists()
+    assert run("video", "in.mp4", "out.mp4", *net, "--force").code == 0
+    assert len(frames_of(here / "out.mp4")) == 2
+
+
 def test_a_preview_is_painted_first(run: Run, here: Path, net: list[str]) -> None:
     make_film(here / "in.mp4", 10)
     assert run("video", "in.mp4", "out.mkv", *net, "--steady", "0", "--codec", "ffv1", "--preview", "5").code == 0
@@ -215,7 +229,7 @@ def test_ctrl_c_leaves_a_film_and_resume_finishes_it(here: Path, net: list[str])
         (["in.mp4", "out.webm"], 1, "audio is aac"),
         (["in.mp4", "out.mp4", "--start", "5"], 1, "no frames between --start and --end"),
         (["in.mp4", "out.mp4", "--start", "2", "--end", "1"], 2, "the end must be later"),
-        (["in.mp4", "style.png/out.mp4"], 1, "cannot take the film"),
+        (["in.mp4", "style.png/out.mp4"], 1, "the film cannot be written to"),
     ],
 )
 def test_bad_input_is_told(run: Run, here: Path, net: list[str], words: list[str], code: int, message: str) -> None:

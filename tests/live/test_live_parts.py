@@ -170,7 +170,7 @@ def test_a_camera_that_is_unplugged_ends_with_an_error(monkeypatch: pytest.Monke
     assert isinstance(camera, Camera)
     assert camera.size_hw == (48, 64)
     found = []
-    with pytest.raises(VideoUnreadable, match="camera 0 gives no more frames; was it unplugged"):
+    with pytest.raises(VideoUnreadable, match="camera 0 delivers no more frames; was it unplugged"):
         found.extend(camera.frames(threading.Event()))
     assert len(found) == 2
     assert found[0].open()[0, 0].tolist() == [200, 30, 90]
@@ -180,10 +180,10 @@ def test_a_camera_that_is_unplugged_ends_with_an_error(monkeypatch: pytest.Monke
 
 def test_a_missing_camera_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
-    with pytest.raises(VideoUnreadable, match="camera 9 cannot be opened: there is none, or another program"):
+    with pytest.raises(VideoUnreadable, match="camera 9 cannot be opened: it does not exist, or another program"):
         source_named("9")
     monkeypatch.setattr(FakeCamera, "isOpened", lambda self: True)
-    with pytest.raises(VideoUnreadable, match="camera 9 gives no frames"):
+    with pytest.raises(VideoUnreadable, match="camera 9 delivers no frames"):
         source_named("9")
     with pytest.raises(VideoUnreadable, match=r"none\.mp4 does not exist"):
         source_named("none.mp4")

@@ -192,13 +192,17 @@ def test_a_still_picture_is_steady(opened: Callable[..., View]) -> None:
 
 
 def test_what_cannot_be_shown_is_told(
-    opened: Callable[..., View], small_job: Make, source: Path, tmp_path: Path
+    opened: Callable[..., View], small_job: Make, quick_job: Make, source: Path, there: Path, tmp_path: Path
 ) -> None:
+    styles = (StyleSource(source=str(there / "style.png"), weight=0.5),)
+    weighted = quick_job(content=str(source), styles=styles)
     with pytest.raises(OptionError, match="ending of a film"):
         opened(record=tmp_path / "a.avi")
     job = small_job(content=str(source))
     with pytest.raises(OptionError, match="paints step by step"):
         open_view(job, LiveOptions(screen="none"), on_note=print)
+    with pytest.raises(OptionError, match="shows one style at a time"):
+        open_view(weighted, LiveOptions(screen="none"), on_note=print)
     with pytest.raises(VideoUnreadable, match=r"none\.mp4 does not exist"):
         open_view(small_job(content="none.mp4"), LiveOptions(screen="none"), on_note=print)
 
@@ -206,7 +210,7 @@ def test_what_cannot_be_shown_is_told(
 def test_a_camera_without_any_way_out_is_refused(opened: Callable[..., View], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("impasto.live.opening.source_named", lambda text, **options: Frames(1))
     monkeypatch.setattr("impasto.live.opening.is_camera", lambda text: True)
-    with pytest.raises(OptionError, match="there is no window to show the camera in"):
+    with pytest.raises(OptionError, match="there is no window for the camera's picture"):
         opened()
     assert opened(serve=True, port=0).page is not None
 

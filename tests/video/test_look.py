@@ -21,6 +21,7 @@ from impasto.image import files
 from impasto.video.film_session import FilmSession, open_film
 from impasto.video.frames import Held, Selection, Stored
 from impasto.video.keyframes import Timeline, read_keyframes
+from impasto.video.look import Looks
 from impasto.video.painting import Following, Several, sized
 from impasto.video.source import opened
 
@@ -89,9 +90,9 @@ def test_a_file_of_key_frames(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "has nothing; it needs key frames"),
+        ("", "contains nothing; it needs key frames"),
         ("keyframe = 3", "it needs key frames"),
-        ("[[keyframes]]\ntime = 1", "has keyframes; it needs key frames"),
+        ("[[keyframes]]\ntime = 1", "contains keyframes; it needs key frames"),
         ("[[keyframe]\ntime = 1", "is not TOML"),
         ("[[keyframe]]\nstrength = 1", "key frame 1 of .* has no time"),
         ("[[keyframe]]\ntime = -1", "`time` is -1"),
@@ -113,7 +114,7 @@ def test_a_missing_file_of_key_frames(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        ([Keyframe(time=2), Keyframe(time=1)], "times rise"),
+        ([Keyframe(time=2), Keyframe(time=1)], "times must increase"),
         ([Keyframe(time=2, weights=(1, 2, 3))], "has 3 weights; each style needs one: 2"),
         ([Keyframe(time=2, weights=(0, 0))], "add up to 0"),
     ],
@@ -154,6 +155,22 @@ def test_frames_that_begin_with_the_one_before_have_one_device(
     assert isinstance(open_film(job, "o.mp4", options=VideoOptions(steady=0.0), gpus=(None, None)).painter(), Several)
 
 
+def test_frames_that_share_statistics_have_one_device(
+    source: Path, quick_job: Make, two_styles: tuple[StyleSource, ...], tmp_path: Path
+) -> None:
+    job, films = job_for(quick_job, source, two_styles), []
+    with pytest.raises(OptionError, match="leave `share_statistics` out"):
+        open_film(job, "o.mp4", options=VideoOptions(share_statistics=True), gpus=(None, None))
+    for shares in (False, True):
+        session = open_film(
+            job, tmp_path / f"{shares}.mkv", options=VideoOptions(share_statistics=shares, codec="ffv1")
+        )
+        assert session.record()
+        films.append(frames_of(tmp_path / f"{shares}.mkv"))
+    assert torch.allclose(films[0][0], films[1][0], atol=0.02)
+    assert not torch.equal(films[0][-1], films[1][-1])
+
+
 def test_films_do_not_wrap(source: Path, quick_job: Make, two_styles: tuple[StyleSource, ...]) -> None:
     job = dataclasses.replace(job_for(quick_job, source, two_styles), size=SizeOptions(size=64, tileable="x"))
     with pytest.raises(OptionError, match="`tileable=x` is for pictures"):
@@ -185,6 +202,22 @@ def test_key_frames_lead_from_one_style_to_the_other(
     assert not torch.allclose(found[0], ends[1][0], atol=1e-3)
     content = list(opened(source).stored())[5].open().pixels
     assert torch.allclose(found[4], content, atol=1e-5)
+
+
+def test_frames_that_other_networks_paint_share_no_statistics(
+    quick_job: Make, source: Path, tmp_path: Path, two_styles: tuple[StyleSource, ...]
+) -> None:
+    keys = (
+        Keyframe(time=0.0, weights=(1, 0), strength=1.0), Keyframe(time=1.0, weights=(1, 3)),
+        Keyframe(time=2.0, weights=(3, 1), strength=1.0), Keyframe(time=3.0, strength=0.5),
+        Keyframe(time=4.0, strength=2.0), Keyframe(time=5.0, strength=3.0)
+    )  # fmt: skip
+    made = open_film(job_for(quick_job, source, two_styles), tmp_path / "o.mp4", options=VideoOptions(keyframes=keys))
+    looks = Looks(made.session, made.timeline)
+    first, one, two, below, above, more = (look.part for t in range(6) if (look := looks.at(Fraction(t))) is not None)
+    assert one == two
+    assert above == more
+    assert len({first, one, below, above}) == 4
 
 
 # Masks

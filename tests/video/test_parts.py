@@ -199,7 +199,7 @@ def test_a_stream_that_does_not_fit_is_told_before_painting(tmp_path: Path) -> N
     [
         (lambda: codec_for(Path("a.avi")), UnknownName, "ending of a film"),
         (lambda: codec_for(Path("a.mp4"), "h246"), UnknownName, "Did you mean 'h26"),
-        (lambda: codec_for(Path("a.mp4"), "prores"), OptionError, r"\.mp4 does not hold prores; \.mov, \.mkv do"),
+        (lambda: codec_for(Path("a.mp4"), "prores"), OptionError, r"\.mp4 cannot hold prores; \.mov, \.mkv can"),
         (lambda: CODECS["h264"].options_with(60), OptionError, "takes 0 .best. to 51"),
         (lambda: CODECS["prores"].options_with(20), OptionError, "prores has no `crf`"),
     ],
@@ -216,7 +216,7 @@ def test_the_rate_factor_matters(tmp_path: Path) -> None:
 
 def test_an_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(VideoUnwritable, match="cannot take the film"):
+    with pytest.raises(VideoUnwritable, match="the film cannot be written to"):
         parts_in(tmp_path / "file" / "p").open()
     parts = parts_in(tmp_path / "p")
     parts.open()

@@ -182,7 +182,7 @@ def test_a_source_cut_in_the_middle_is_painted_up_to_there(tmp_path: Path) -> No
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     made = recording(cut, tmp_path / "out.mp4")
-    with pytest.raises(VideoUnreadable, match=r"cut short or damaged|cannot be read"):
+    with pytest.raises(VideoUnreadable, match=r"truncated or damaged|cannot be read"):
         made.record(swapped, job={})
     assert 5 < len(seen(made.path)[0]) < 95
 
@@ -216,7 +216,7 @@ def test_a_selection_without_frames_is_told(tmp_path: Path) -> None:
     ("name", "options", "kind", "message"),
     [
         ("out.avi", {}, UnknownName, "ending of a film"),
-        ("out.mp4", {"codec": "prores"}, OptionError, "does not hold prores"),
+        ("out.mp4", {"codec": "prores"}, OptionError, "cannot hold prores"),
         ("out.mp4", {"crf": 77}, OptionError, "`crf` is 77"),
         ("out.webm", {}, VideoUnwritable, "audio is aac"),
     ],

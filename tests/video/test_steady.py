@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from torch import Tensor
 from impasto.core.errors import OptionError
 from impasto.flow.estimators import estimator
 from impasto.metrics.temporal import sharpness_of, steadiness, warping_error
+from impasto.nets.shared import shared
 from impasto.video.ahead import Ahead
 from impasto.video.frames import Frame, Stored
 from impasto.video.motion import Motion, Tracker, at_rest, is_cut
@@ -134,11 +136,41 @@ def test_flat_areas_stand_still() -> None:
 # The pipeline
 
 
+def toned(frame: Frame, index: int) -> Tensor:
+    """A painter that looks at a statistic of the whole frame, as networks do."""
+    return (textured(frame, index) - shared(frame.pixels.mean((2, 3), keepdim=True)) + 0.5).clamp(0, 1)
+
+
 def test_a_resumed_film_is_the_film() -> None:
-    frames = PAN[:8]
-    whole = outputs(frames, steadier=Steadier())
-    rest = outputs(frames[5:], steadier=Steadier(), before=Before(frames[4], whole[4]), first=5)
-    assert all(torch.equal(a, b) for a, b in zip(whole[5:], rest, strict=True))
+    frames = [frame * (1 - 0.05 * index) for index, frame in enumerate(PAN[:8])]
+    options: dict[str, Any] = {"size_hw": SIZE, "tracker": Tracker.named(), "steadier": Steadier(shares=True)}
+    whole = list(painted_film(stored(frames), toned, **options))
+    before = Before.of({key: value.clone() for key, value in whole[4].before.tensors().items()})
+    rest = list(painted_film(stored(frames[5:]), toned, before=before, first=5, **options))
+    assert before.statistics
+    assert all(torch.equal(a.frame.pixels, b.frame.pixels) for a, b in zip(whole[5:], rest, strict=True))
+
+
+def test_the_frames_of_a_shot_share_their_statistics() -> None:
+    """Of a film that grows dark at once, the statistics follow slowly; after a cut they are the frame's own."""
+    other = [tensor(np.ascontiguousarray(255 - levels[::-1])) for levels in panned(2, size_hw=SIZE)]
+    frames = [PAN[0], PAN[0] * 0.9, PAN[0] * 0.9, *other]
+    seen = list[Tensor]()
+
+    def paint(frame: Frame, index: int) -> Tensor:
+        seen.append(shared(frame.pixels.mean()))
+        return frame.pixels
+
+    steadier = Steadier(shares=True)
+    items = painted_film(stored(frames), paint, size_hw=SIZE, tracker=Tracker.named(), steadier=steadier)
+    assert [item.cut for item in items] == [True, False, False, True, False]
+    own = [frame.mean() for frame in frames]
+    assert seen[0] == own[0]
+    assert own[0] > seen[1] > seen[2] > own[2]
+    assert seen[3] == own[3]
+    seen.clear()
+    list(painted_film(stored(frames), paint, size_hw=SIZE, tracker=Tracker.named(), steadier=Steadier()))
+    assert seen == own
 
 
 def test_frames_are_painted_in_order_and_memory_does_not_grow() -> None:

@@ -1,16 +1,15 @@
-"""`impasto live`: paint what a camera sees."""
+"""`impasto live`: paint a camera's picture live."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
 
 from impasto.cli.flags import takes_options
-from impasto.cli.mixes import mixed
+from impasto.cli.mixes import StyleFlags
 from impasto.config.console import ConsoleOptions
 from impasto.config.job import Job
 from impasto.config.live import LiveLookOptions, LiveOptions
@@ -23,37 +22,23 @@ LIVE = Group("Live", sort_key=0)
 app = App(name="live")
 
 
-@Parameter(name="*", group=LIVE, negative=())
-@dataclass(frozen=True, kw_only=True)
-class LiveStyleFlags:
-    """In whose manners the view is painted."""
-
-    style: Annotated[
-        tuple[str, ...],
-        Parameter(
-            metavar="FILE",
-            help="Style: a picture, a file of impasto style save, or the name or file of a trained style. "
-            "Repeated, keys lead from one to the next.",
-        ),
-    ]
-
-
 @app.default
 @takes_options
 def live(
-    source: Annotated[str, Parameter(help="Camera by its number (0) or device, or a film.", group=LIVE)] = "0",
+    source: Annotated[str, Parameter(help="Camera, by number (0) or device, or a film.", group=LIVE)] = "0",
     /,
     *,
-    styles: LiveStyleFlags,
+    styles: StyleFlags,
     look: LiveLookOptions,
     view: LiveOptions,
     console: ConsoleOptions,
 ) -> int:
-    """Paint the picture of a camera live.
+    """Paint a camera's picture live.
 
-    Frames are painted small, steadied, and enlarged along the edges of the camera's picture; a frame that comes while
-    another is painted is dropped. Keys: n and p next and previous style, [ and ] blend with the next one, - and +
-    strength, m mirror, f freeze, v split view, s snapshot, r record, i figures, q quit. A film ends by itself.
+    Frames are painted small, steadied, and upsampled along the edges of the camera's picture; frames that arrive
+    during painting are dropped. One style is shown at a time. Keys: n and p next and previous style, [ and ] blend
+    with the next one, - and + strength, m mirror, f freeze, v split view, s snapshot, r record, i figures, q quit.
+    A film plays once.
     """
     from impasto.cli import processor
     from impasto.cli.bars import Bar, fetched
@@ -61,7 +46,7 @@ def live(
     from impasto.live.opening import open_view
 
     processor.prepare(console)
-    job = Job(content=source, styles=mixed(styles.style, scales=(1.0,), masks=()), **vars(look))
+    job = Job(content=source, styles=styles.sources(), **vars(look))
     with Bar(quiet=console.quiet) as bar, on_interrupt(lambda note: None) as stop:
         opened = open_view(job, view, on_note=bar.note, progress=fetched(bar, "weights"))
         stop.worth_keeping = True

@@ -14,10 +14,12 @@ from impasto.config.job import StyleSource
 from impasto.core.errors import ImageUnreadable, OptionError
 from impasto.styles.weighted import split_weight
 
+STYLES = Group("Styles", sort_key=1)
 
-@Parameter(name="*", group=Group("Styles", sort_key=1), negative=(), show_choices=False)
+
+@Parameter(name="*", group=STYLES, negative=(), show_choices=False)
 @dataclass(frozen=True, kw_only=True)
-class MixFlags:
+class StyleFlags:
     """The styles that a command paints in."""
 
     style: Annotated[
@@ -25,14 +27,24 @@ class MixFlags:
         Parameter(
             metavar="FILE[:WEIGHT]",
             help="Style and optional weight (wave:0.5): a picture, a file of impasto style save, or the name or file "
-            "of a trained style. Repeated styles are mixed, unless --pairs is given. A folder, or the name of a "
-            "network of several styles, selects each of its styles separately.",
+            "of a trained style. Repeat it for several styles.",
         ),
     ]
     style_scale: Annotated[
         tuple[float, ...],
         listed("style_scale", tuple[float, ...], help=f"{about(StyleSource, 'scale')} One number, or one a style."),
     ] = (1.0,)
+
+    def sources(self) -> tuple[StyleSource, ...]:
+        """The styles of a job."""
+        return mixed(self.style, scales=self.style_scale, masks=())
+
+
+@Parameter(name="*", group=STYLES, negative=(), show_choices=False)
+@dataclass(frozen=True, kw_only=True)
+class MixFlags(StyleFlags):
+    """Styles that are mixed, each in its region if there are masks."""
+
     mask: Annotated[
         tuple[Path, ...],
         listed(

@@ -42,11 +42,11 @@ def redo(
     from impasto.video.source import is_film
 
     if is_film(file):
-        from impasto.cli.video import painted
+        from impasto.cli.video import FilmFlags, painted
         from impasto.video.film_session import film_again
 
         job, options = film_again(file)
-        return painted(job, to, options=options, resume=False, force=force, console=console)
+        return painted(job, to, options=options, film=FilmFlags(force=force), console=console)
     return _picture_again(file, to, content=content, styles=style, force=force, output=output, console=console)
 
 

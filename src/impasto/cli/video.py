@@ -30,11 +30,17 @@ app = App(name="video")
 @Parameter(name="*", group=FILM, negative=(), show_choices=False)
 @dataclass(frozen=True, kw_only=True)
 class FilmFlags:
-    """How the work on a film goes on."""
+    """Flags of the run, which do not change the frames."""
 
     resume: Annotated[bool, Parameter(show_default=False, help="Resume a film that Ctrl-C or an error stopped.")] = (
         False
     )
+    force: Annotated[
+        bool,
+        Parameter(
+            show_default=False, help="Paint even if the estimated memory exceeds --memory-gb or the free memory."
+        ),
+    ] = False
     keyframes: Annotated[
         Path | None,
         Parameter(help="TOML file of key frames, which change strength and style weights over time."),
@@ -79,16 +85,15 @@ def video(
 ) -> int:
     """Repaint a film.
 
-    Frames are painted as stylize paints pictures, and steadied along the film's motion. Times, sound, subtitles and
-    chapters are copied. Memory does not grow with the film's length. Ctrl-C leaves a playable film; the same
+    Frames are painted like the pictures of stylize and steadied along the film's motion. Times, sound, subtitles and
+    chapters are copied. Memory use does not depend on the film's length. Ctrl-C leaves a playable film; the same
     command with --resume continues it.
     """
     job = Job(content=str(content), styles=mix.sources(), **vars(look))
     options = _with_keyframes(frames, film.keyframes)
-    gpus = _gpus(film.devices)
     if film.devices:
         job = dataclasses.replace(job, paint=dataclasses.replace(job.paint, device="cuda"))
-    return painted(job, output, options=options, resume=film.resume, preview=film.preview, gpus=gpus, console=console)
+    return painted(job, output, options=options, film=film, console=console)
 
 
 def _gpus(devices: tuple[str, ...]) -> tuple[int | None, ...]:
@@ -115,16 +120,10 @@ def painted(
     output: Path,
     *,
     options: VideoOptions,
-    resume: bool,
-    preview: int | None = None,
-    force: bool = False,
-    gpus: tuple[int | None, ...] = (None,),
+    film: FilmFlags,
     console: ConsoleOptions,
 ) -> int:
-    """Paint the film of `job` with a bar, after a contact sheet of `preview` frames; the exit code.
-
-    `force`: paint frames that are not estimated to fit into memory, too. `gpus`: see `open_film`.
-    """
+    """Paint the film of `job` with a progress bar, after a contact sheet if asked for; returns the exit code."""
     from impasto.cli import outputs, processor
     from impasto.cli.bars import Bar
     from impasto.cli.stopping import INTERRUPTED, on_interrupt
@@ -133,22 +132,22 @@ def painted(
     outputs.check_no_input(output, [job.content, *(style.source for style in job.styles)])
     processor.prepare(console)
     with Bar(quiet=console.quiet) as bar, on_interrupt(bar.note) as stop:
-        session = open_film(job, output, options=options, force=force, gpus=gpus)
-        if preview is not None:
-            _write_preview(session, preview, bar=bar)
+        session = open_film(job, output, options=options, force=film.force, gpus=_gpus(film.devices))
+        if film.preview is not None:
+            _write_preview(session, film.preview, bar=bar)
         watch = _Watch(bar)
 
         def shown(item: Painted, done: int, total: int) -> None:
             stop.worth_keeping = True
             watch.show(item, done, total)
 
-        whole = session.record(resume=resume, on_frame=shown, on_note=bar.note, stopping=lambda: stop.asked)
+        whole = session.record(resume=film.resume, on_frame=shown, on_note=bar.note, stopping=lambda: stop.asked)
         _report(session, watch, whole=whole, bar=bar, as_json=console.json)
     return 0 if whole else INTERRUPTED
 
 
 def _write_preview(session: FilmSession, count: int, *, bar: Bar) -> None:
-    """Write the contact sheet of a film beside its output."""
+    """Write the contact sheet of a film next to its output."""
     from impasto.analysis.film_sheet import Sample, film_sheet
     from impasto.image import files
 
@@ -163,7 +162,7 @@ def _write_preview(session: FilmSession, count: int, *, bar: Bar) -> None:
 
 @dataclass
 class _Watch:
-    """Counts frames and cuts, and draws the bar."""
+    """Counts frames and cuts, and draws the progress bar."""
 
     bar: Bar
     began: float = field(default_factory=time.monotonic)
@@ -182,7 +181,7 @@ class _Watch:
 
     @property
     def rate(self) -> float:
-        """Frames a second since the beginning."""
+        """Frames per second since the start."""
         return self.painted / max(time.monotonic() - self.began, 1e-6)
 
 
@@ -208,4 +207,4 @@ def _report(session: FilmSession, watch: _Watch, *, whole: bool, bar: Bar, as_js
         bar.note(f"{width}×{height} px, {watch.done} frames, {watch.rate:.1f} frames/s")
     else:
         bar.note(f"stopped after {watch.done} frames; {made.path} is the film so far.")
-        bar.note("The same command with --resume goes on from there.")
+        bar.note("The same command with --resume continues it.")

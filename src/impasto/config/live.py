@@ -10,6 +10,7 @@ from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.fast import FastOptions
 from impasto.config.job import PaintOptions
 from impasto.config.pictures import ColourOptions
+from impasto.config.video import Steady
 from impasto.core.options import Choice, Doc, Options, Range
 
 
@@ -23,11 +24,7 @@ class LiveOptions(Options, title="View"):
         Doc("Long side at which frames are painted; the result is upsampled along the edges of the source."),
         Range(64, 4096),
     ] = 320
-    steady: Annotated[
-        float,
-        Doc("Fraction of the previous frame, warped along the motion, in each frame; 0 paints frame by frame."),
-        Range(0, 0.99),
-    ] = 0.9
+    steady: Steady = 0.9
     mirror: Annotated[bool, Doc("Start with the picture mirrored.")] = False
     screen: Annotated[
         str,

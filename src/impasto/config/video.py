@@ -9,6 +9,12 @@ from impasto.config.job import LookOptions
 from impasto.config.pictures import SizeOptions
 from impasto.core.options import Choice, Doc, Options, Range
 
+Steady = Annotated[
+    float,
+    Doc("Fraction of the previous frame, warped along the motion, in each frame; 0 paints frame by frame."),
+    Range(0, 0.99),
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class FilmSizeOptions(SizeOptions):
@@ -48,11 +54,7 @@ class FrameOptions(Options, title="Frames and format"):
         float | None, Doc("Frame rate of the output and of a folder of frames. Without: the rate of the source."),
         Range(0.01, 1000),
     ] = None  # fmt: skip
-    steady: Annotated[
-        float,
-        Doc("Fraction of the previous frame, warped along the motion, in each frame; 0 paints frame by frame."),
-        Range(0, 0.99),
-    ] = 0.9
+    steady: Steady = 0.9
     next_steps: Annotated[
         int,
         Doc("Steps of `method=optimise` per frame after the first of a shot, starting from the previous frame."),
@@ -68,6 +70,13 @@ class FrameOptions(Options, title="Frames and format"):
         Doc("Optical flow: dis-fine is more accurate and takes three times as long."),
         Choice(("dis", "dis-fine")),
     ] = "dis"
+    share_statistics: Annotated[
+        bool,
+        Doc(
+            "Average the statistics that one-pass networks normalise by over each shot, so that what enters the frame "
+            "changes the rest less."
+        ),
+    ] = False
     codec: Annotated[
         str | None,
         Doc("Video codec. Without: chosen by the file extension."),

@@ -22,13 +22,13 @@ __all__ = ["ESTIMATORS", "Estimator", "estimator", "luminance", "resized_flow"]
 
 LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709
 SMALLEST_PX = 32
-"""DIS searches patches of 8 px on a pyramid; smaller pictures are enlarged to this side for the search."""
+"""DIS matches patches of 8 px on a pyramid; pictures with a shorter side are enlarged to it."""
 
 
 class Estimator(Protocol):
     """A function from two frames `(1, 3, h, w)` in `[0, 1]` to the flow from the first to the second.
 
-    The flow is `(1, 2, h, w)` in pixels, x to the right before y downwards: a point `p` of the first frame is at
+    The flow is `(1, 2, h, w)` in pixels, x (to the right) before y (downwards): a point `p` of the first frame is at
     `p + flow(p)` in the second.
     """
 
@@ -40,9 +40,8 @@ class Estimator(Protocol):
 def estimator(name: str, *, long_side_px: int | None = None) -> Estimator:
     """The estimator `name` of `ESTIMATORS`.
 
-    With `long_side_px`, larger frames are reduced to that long side for the search and the flow is enlarged again,
-    which costs the finest detail of the flow and saves most of the time. Raises `UnknownName`, and `MissingExtra`
-    without OpenCV.
+    With `long_side_px`, larger frames are reduced to that long side and the flow is resized back, which saves most of
+    the time and loses the finest detail. Raises `UnknownName`, and `MissingExtra` without OpenCV.
     """
     if name not in ESTIMATORS:
         raise UnknownName.of("flow", name, known=ESTIMATORS)
@@ -51,7 +50,7 @@ def estimator(name: str, *, long_side_px: int | None = None) -> Estimator:
     def estimated(first: Tensor, second: Tensor) -> Tensor:
         if first.shape != second.shape:
             sizes = " and ".join(f"{frame.shape[-1]}×{frame.shape[-2]}" for frame in (first, second))
-            raise OptionError(f"the frames have {sizes} px; flow needs two frames of one size.")
+            raise OptionError(f"the frames have {sizes} px; flow needs two frames of the same size.")
         size_hw = (first.shape[-2], first.shape[-1])
         search_hw = fit(size_hw, long_side_px=long_side_px, enlarge=False)
         search_hw = (max(search_hw[0], SMALLEST_PX), max(search_hw[1], SMALLEST_PX))
@@ -63,7 +62,7 @@ def estimator(name: str, *, long_side_px: int | None = None) -> Estimator:
 
 
 def opencv() -> Any:
-    """The module `cv2`, or `MissingExtra`. It computes in one thread: the stages of a film run beside each other."""
+    """The module `cv2`, or `MissingExtra`. It uses one thread, since the stages of a film run in parallel."""
     cv2 = optional("cv2", "video", purpose="optical flow")
     cv2.setNumThreads(1)
     return cv2
@@ -75,7 +74,7 @@ def luminance(image: Tensor) -> Tensor:
 
 
 def resized_flow(flow: Tensor, size_hw: SizeHW) -> Tensor:
-    """`flow` `(b, 2, h, w)` in pixels at another size: resampled bilinearly, its vectors scaled with the sides."""
+    """`flow` `(b, 2, h, w)` in pixels resized bilinearly, with its vectors scaled accordingly."""
     height, width = flow.shape[-2:]
     if (height, width) == tuple(size_hw):
         return flow
@@ -120,5 +119,5 @@ ESTIMATORS: dict[str, Callable[[Any], Search]] = {
 }
 """End-point errors on Middlebury's RubberWhale (584×388): 0.22 px, 0.12 px, 0.32 px, in 31, 111 and 67 ms on one core.
 
-`farneback` shares nothing with the other two, so it scores films that were steadied along those.
+`farneback` is independent of the other two, so it measures films that were steadied with those.
 """

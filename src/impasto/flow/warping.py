@@ -1,4 +1,4 @@
-"""Pictures carried along a flow, and where that can be trusted."""
+"""Warping along a flow, and where a flow can be trusted."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ BOUNDARY_RELATIVE, BOUNDARY_ABSOLUTE = 0.01, 0.002  # the same, equation 6
 def warped(image: Tensor, flow: Tensor, *, mode: str = "cubic") -> Tensor:
     """`image` `(1, c, h, w)` sampled at `p + flow(p)` for every pixel `p`; `flow` `(1, 2, h, w)` in pixels.
 
-    With the flow from frame B to frame A and A's pixels, this is A brought to where B has its things. `mode` is
-    `lanczos` (8 × 8 pixels; keeps the most detail over many warps), `cubic`, `linear` or `nearest`; the first two
-    overshoot at edges. Beyond the border the
-    border's pixels are repeated.
+    With the flow from frame B to frame A and A's pixels, this aligns A with B. `mode` is `lanczos` (8 × 8 pixels;
+    keeps the most detail over many warps), `cubic`, `linear` or `nearest`; the first two overshoot at edges. Pixels
+    beyond the border repeat the border's.
     """
     cv2 = opencv()
     height, width = flow.shape[-2:]
@@ -38,12 +37,12 @@ def warped(image: Tensor, flow: Tensor, *, mode: str = "cubic") -> Tensor:
 
 
 def trusted(flow: Tensor, reverse: Tensor) -> Tensor:
-    """Where `flow` `(1, 2, h, w)` from B to A can be followed: `(1, 1, h, w)`, true or false, on B's pixels.
+    """Where `flow` `(1, 2, h, w)` from B to A can be trusted: `(1, 1, h, w)`, boolean, on B's pixels.
 
-    `reverse` is the flow from A to B. A pixel is trusted where its aim lies inside the frame, where there and back ends
-    near the start (`|w + v|² <= 0.01 (|w|² + |v|²) + 0.5`, `v` being `reverse` at the aim; Sundaram et al. 2010,
-    equation 5; otherwise it is not visible in A), and away from motion boundaries, where flow is imprecise
-    (`|∇u|² + |∇v|² <= 0.01 |w|² + 0.002`, equation 6). Ruder et al. 2016, section 3.3, have the same.
+    `reverse` is the flow from A to B. A pixel is trusted if its target lies inside the frame, if forward and backward
+    flow agree (`|w + v|² <= 0.01 (|w|² + |v|²) + 0.5`, `v` being `reverse` at the target; Sundaram et al. 2010,
+    equation 5; otherwise it is occluded in A), and away from motion boundaries, where flow is imprecise
+    (`|∇u|² + |∇v|² <= 0.01 |w|² + 0.002`, equation 6). Ruder et al. 2016, section 3.3, use the same conditions.
     """
     back = warped(reverse, flow, mode="linear")
     apart = (flow + back).square().sum(1, keepdim=True)
@@ -54,7 +53,8 @@ def trusted(flow: Tensor, reverse: Tensor) -> Tensor:
 def agreement(flow: Tensor, reverse: Tensor) -> Tensor:
     """The soft form of `trusted` without motion boundaries, `(1, 1, h, w)` in `[0, 1]`.
 
-    `exp(-|w + v|² / (0.01 (|w|² + |v|²) + 0.5))`, and 0 where the aim lies outside the frame: 1/e at the threshold.
+    `exp(-|w + v|² / (0.01 (|w|² + |v|²) + 0.5))`, which is 1/e at the threshold, and 0 where the target lies outside
+    the frame.
     """
     back = warped(reverse, flow, mode="linear")
     apart = (flow + back).square().sum(1, keepdim=True)
@@ -63,14 +63,14 @@ def agreement(flow: Tensor, reverse: Tensor) -> Tensor:
 
 
 def blurred(image: Tensor, sigma_px: float) -> Tensor:
-    """`image` `(1, c, h, w)` after a Gaussian of `sigma_px`, mirrored at the border."""
+    """`image` `(1, c, h, w)` blurred by a Gaussian of `sigma_px`, mirrored at the border."""
     planes = image[0].permute(1, 2, 0).float().contiguous().numpy()
     smooth = opencv().GaussianBlur(planes, (0, 0), sigma_px, borderType=opencv().BORDER_REFLECT)
     return _tensor(smooth.reshape(planes.shape))
 
 
 def inside(flow: Tensor) -> Tensor:
-    """Where the aims of `flow` `(b, 2, h, w)` lie inside the frame, `(b, 1, h, w)`."""
+    """Where the targets of `flow` `(b, 2, h, w)` lie inside the frame, `(b, 1, h, w)`."""
     height, width = flow.shape[-2:]
     x = flow[:, :1] + torch.arange(width, dtype=flow.dtype)
     y = flow[:, 1:] + torch.arange(height, dtype=flow.dtype)[:, None]
@@ -87,7 +87,7 @@ def motion_boundaries(flow: Tensor) -> Tensor:
 
 
 def composed(first: Tensor, second: Tensor) -> Tensor:
-    """The flow from C to A of the flows from C to B (`first`) and from B to A (`second`), each `(1, 2, h, w)`."""
+    """The flow from C to A, composed of those from C to B (`first`) and B to A (`second`), each `(1, 2, h, w)`."""
     return first + warped(second, first, mode="linear")
 
 

@@ -1,4 +1,4 @@
-"""Frames as they come: from a camera, or from a film at its own pace."""
+"""Frames from a camera, or from a film at its own rate."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from impasto.video.source import Film, opened
 Levels = NDArray[np.uint8]
 """A picture `(h, w, 3)`, RGB."""
 
-FAILED_READS = 30  # a camera that gives no frame so often in a row is gone
+FAILED_READS = 30  # in a row, after which a camera is considered unplugged
 RETRY_S = 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class Captured:
-    """A frame that has come at `at_s` of the monotonic clock; `open` converts it."""
+    """A frame captured at `at_s` of the monotonic clock; `open` converts it."""
 
     at_s: float
     open: Callable[[], Levels]
 
 
 class Source(Protocol):
-    """Where frames come from."""
+    """A source of frames."""
 
     @property
     def size_hw(self) -> SizeHW:
@@ -43,13 +43,13 @@ class Source(Protocol):
         ...
 
     def frames(self, stopping: threading.Event) -> Iterator[Captured]:
-        """Each frame when it comes, until the source ends or `stopping` is set. Raises `VideoUnreadable`."""
+        """Each frame as it arrives, until the source ends or `stopping` is set. Raises `VideoUnreadable`."""
         ...
 
 
 @dataclass(frozen=True)
 class FilmSource:
-    """A film, its frames at their times."""
+    """A film, played at its own rate."""
 
     film: Film
 
@@ -69,17 +69,17 @@ class FilmSource:
 
 
 class Camera:
-    """A camera by its number, or its device, as OpenCV opens it. Raises `VideoUnreadable` where there is none."""
+    """A camera by number or device, opened by OpenCV. Raises `VideoUnreadable` if there is none."""
 
     def __init__(self, device: int | str, *, long_side_px: int = 0) -> None:
         cv2 = opencv()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # ours say more than its messages
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our errors say more
         self._name = f"camera {device}"
         self._camera: Any = cv2.VideoCapture(device)
         if not self._camera.isOpened():
             raise VideoUnreadable(
-                f"{self._name} cannot be opened: there is none, or another program uses it. Name another one, as 0 or "
-                "1, or a film."
+                f"{self._name} cannot be opened: it does not exist, or another program uses it. Name another one, "
+                "such as 0 or 1, or a film."
             )
         self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         if long_side_px:
@@ -87,7 +87,9 @@ class Camera:
             self._camera.set(cv2.CAP_PROP_FRAME_HEIGHT, round(long_side_px * 9 / 16))
         self._first = self._read()
         if self._first is None:
-            raise VideoUnreadable(f"{self._name} gives no frames. Unplug it and plug it in again, or name another one.")
+            raise VideoUnreadable(
+                f"{self._name} delivers no frames. Unplug it and plug it in again, or name another one."
+            )
 
     @property
     def size_hw(self) -> SizeHW:
@@ -104,7 +106,7 @@ class Camera:
                 if levels is None:
                     failed += 1
                     if failed >= FAILED_READS:
-                        raise VideoUnreadable(f"{self._name} gives no more frames; was it unplugged?")
+                        raise VideoUnreadable(f"{self._name} delivers no more frames; was it unplugged?")
                     stopping.wait(RETRY_S)
                     continue
                 failed = 0
@@ -118,7 +120,7 @@ class Camera:
 
 
 def source_named(text: str, *, long_side_px: int = 0) -> Source:
-    """A camera for a number or a device, else the film of that name. Raises `VideoUnreadable`."""
+    """The camera of a number or device, otherwise the film of that name. Raises `VideoUnreadable`."""
     if text.isdecimal():
         return Camera(int(text), long_side_px=long_side_px)
     if Path(text).is_char_device():
@@ -127,12 +129,12 @@ def source_named(text: str, *, long_side_px: int = 0) -> Source:
 
 
 def is_camera(text: str) -> bool:
-    """Whether a source is a camera, which does not end by itself."""
+    """Whether a source is a camera, which has no end."""
     return text.isdecimal() or Path(text).is_char_device()
 
 
 def start_capture(source: Source, slot: Slot[Captured], *, stopping: threading.Event) -> threading.Thread:
-    """A thread that puts each frame of `source` into `slot`, and closes it at the end or after an error."""
+    """A thread that puts each frame of `source` into `slot`, which it closes at the end or after an error."""
 
     def work() -> None:
         error: BaseException | None = None
@@ -149,5 +151,5 @@ def start_capture(source: Source, slot: Slot[Captured], *, stopping: threading.E
 
 
 def shown_size(size_hw: SizeHW, long_side_px: int) -> SizeHW:
-    """The size at which frames are shown: never larger than they come."""
+    """The size at which frames are shown, never larger than captured."""
     return fit(size_hw, long_side_px=long_side_px, enlarge=False) if long_side_px else size_hw

@@ -1,4 +1,4 @@
-"""What the keys change while painting runs."""
+"""The state of a live view that keys change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEYS = {
     "i": "figures",
     "q": "quit",
 }
-SAME = {"=": "+", " ": "n", "\x1b": "q"}  # keys that do as another: + without shift, space, Escape
+SAME = {"=": "+", " ": "n", "\x1b": "q"}  # aliases: + without shift, space, Escape
 BLEND_STEP, STRENGTH_STEP, STRONGEST = 0.1, 0.1, 3.0
 
 
@@ -28,7 +28,7 @@ BLEND_STEP, STRENGTH_STEP, STRONGEST = 0.1, 0.1, 3.0
 class Controls:
     """The state of a live view of `styles` styles.
 
-    `blend` is the share of the style after `style`; `snapshots` counts the snapshots that were asked for.
+    `blend` is the share of the style after `style`; `snapshots` counts the requested snapshots.
     """
 
     styles: int
@@ -52,7 +52,7 @@ class Controls:
         return tuple(weights)
 
     def pressed(self, key: str) -> Controls:
-        """The state after a key; keys without a meaning change nothing."""
+        """The state after a key; unknown keys change nothing."""
         key = SAME.get(key, key.lower())
         changes = {
             "n": {"style": (self.style + 1) % self.styles, "blend": 0.0},
@@ -72,7 +72,7 @@ class Controls:
         return dataclasses.replace(self, **changes.get(key, {}))  # type: ignore[arg-type]
 
     def _blended(self, step: float) -> Controls:
-        """The blend moved by `step`, on to the next style or back to the one before."""
+        """The blend moved by `step`, towards the next or the previous style."""
         at = round(self.style + self.blend + step, 2) % self.styles
         style = int(at)
         return dataclasses.replace(self, style=style, blend=round(at - style, 2))

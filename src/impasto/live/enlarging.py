@@ -1,4 +1,4 @@
-"""A small painting enlarged with the edges of the large frame that it was painted from."""
+"""Upsampling of a small painting along the edges of the large frame that it was painted from."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from impasto.flow.estimators import opencv
 Levels = NDArray[np.uint8]
 
 WINDOW = 5  # pixels of the small painting, a side
-NOISE = 16.0  # variance in levels², below which a window of the source has no structure to follow
-STEEPEST = 2.0  # the painting's contrast in parts of the source's, at most
+NOISE = 16.0  # variance in levels² below which a window of the source has no structure
+STEEPEST = 2.0  # largest ratio of the painting's contrast to the source's
 
 
 def enlarged_along(painting: Levels, small: Levels, *, frame: Levels) -> Levels:
-    """`painting` `(h, w, 3)` of `small` `(h, w, 3)` at the size of `frame` `(H, W, 3)`, all of 8 bits.
+    """`painting` `(h, w, 3)` of `small` `(h, w, 3)` at the size of `frame` `(H, W, 3)`, all with 8 bits.
 
-    In each window the painting is fitted by a linear function of the luminance that was painted, as the guided filter
-    does (He, Sun & Tang 2013); its slope carries over what the enlarged small frame lacks of the large one:
-    `up(painting) + up(slope) · (frame - up(small))`. Strokes, which the source does not have, stay as they are; a frame
-    without detail beyond the small one gives the painting enlarged.
+    In each window the painting is fitted by a linear function of the small frame's luminance, as in the guided filter
+    (He, Sun & Tang 2013); its slope transfers the detail that the small frame has lost:
+    `up(painting) + up(slope) · (frame - up(small))`. Strokes, which do not occur in the source, are only upsampled.
     """
     cv2: Any = opencv()
     height, width = frame.shape[:2]
@@ -36,7 +35,7 @@ def enlarged_along(painting: Levels, small: Levels, *, frame: Levels) -> Levels:
 
 
 def _slopes(painting: Levels, grey: Levels) -> NDArray[np.float32]:
-    """The slope of each channel of the painting over the luminance, in windows, `(h, w, 3)`."""
+    """The slope of each channel of the painting over the luminance, by window, `(h, w, 3)`."""
     cv2: Any = opencv()
 
     def mean(image: Any) -> Any:

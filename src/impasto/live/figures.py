@@ -1,4 +1,4 @@
-"""How quick a live view is, and the line that says so on the picture."""
+"""Frame rate and latency of a live view, and the line of text that shows them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from impasto.flow.estimators import opencv
 from impasto.live.capture import Levels
 from impasto.live.controls import Controls
 
-RECENT = 30  # frames over which the shown rate is taken
+RECENT = 30  # frames over which the displayed rate is averaged
 INK = (240, 240, 240)
 KEPT = 100_000  # latencies: an hour at 30 frames a second
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a live view did: latencies are from the arrival of a frame to its painting on the screen."""
+    """Figures of a live view. Latency is the time from the capture of a frame to the display of its painting."""
 
     frames: int
     dropped: int
@@ -32,7 +32,7 @@ class Report:
 
 @dataclass
 class Figures:
-    """Counts frames as they are shown."""
+    """Counts displayed frames."""
 
     frames: int = 0
     _first_s: float = 0.0
@@ -40,7 +40,7 @@ class Figures:
     _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
 
     def shown(self, captured_s: float | None) -> None:
-        """A frame is shown now that was captured at `captured_s`; None for a frozen one."""
+        """Count a frame that is displayed now and was captured at `captured_s`; None for a frozen one."""
         now = time.monotonic()
         self._first_s = self._first_s or now
         self.frames += 1

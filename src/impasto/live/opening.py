@@ -24,7 +24,7 @@ from impasto.video.codecs import codec_for
 def open_view(
     job: Job, options: LiveOptions, *, on_note: Callable[[str], None], progress: Progress | None = None
 ) -> View:
-    """The view of `job`, whose content is a camera or a film, with every way out that the options name.
+    """The view of `job`, whose content is a camera or a film, with the outputs that the options name.
 
     `on_note` is called with lines for the user. Raises `VideoError`, `OptionError`, `MissingExtra`, and what
     `open_session` raises, before anything is captured.
@@ -34,7 +34,7 @@ def open_view(
     source = source_named(job.content, long_side_px=options.size)
     size_hw = shown_size(source.size_hw, options.size)
     painter = open_painter(job, size_hw, paint_px=options.paint_size, steady=options.steady, progress=progress)
-    screen, page, camera = _ways_out(job.content, options, size_hw=size_hw, on_note=on_note)
+    screen, page, camera = _outputs(job.content, options, size_hw=size_hw, on_note=on_note)
     names = [Path(style.source).name.rpartition("#")[2] for style in job.styles]
     recording = options.record is not None
     return View(
@@ -52,20 +52,20 @@ def open_view(
     )
 
 
-def _ways_out(
+def _outputs(
     source: str, options: LiveOptions, *, size_hw: SizeHW, on_note: Callable[[str], None]
 ) -> tuple[Screen | None, Page | None, VirtualCamera | None]:
-    """The window, the page and the virtual camera; what is open is closed where one of them fails."""
+    """The window, the page and the virtual camera; if one of them fails, the others are closed."""
     with ExitStack() as opened:
         screen, page, camera = open_screen(options.screen), None, None
         if screen is not None:
             opened.callback(screen.close)
         elif is_camera(source) and not (options.serve or options.record or options.virtual_camera):
-            raise OptionError("there is no window to show the camera in. Add `serve`, `record` or `virtual_camera`.")
+            raise OptionError("there is no window for the camera's picture. Add `serve`, `record` or `virtual_camera`.")
         if options.serve:
             page = Page(options.port)
             opened.callback(page.close)
-            on_note(f"{page.address} shows the picture; OBS takes it as a browser source.")
+            on_note(f"{page.address} serves the picture, for example as a browser source in OBS.")
         if options.virtual_camera:
             camera = VirtualCamera(size_hw)
             on_note(f"{camera.device} is the virtual camera.")

@@ -1,4 +1,4 @@
-"""The picture on a page of this machine, as a stream of JPEG files (MJPEG)."""
+"""A local web page with the picture, as a stream of JPEG files (MJPEG)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUALITY = 85
 BOUNDARY = "frame"
 MARK = "-" * 2 + BOUNDARY
 LONGEST_KEY = 8  # bytes
-STALL_S = 1.0  # a client that is not served for so long is looked after
+STALL_S = 1.0  # the last picture is sent again after this time, which detects clients that have gone
 PAGE = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>impasto live</title>
 <style>html,body{{margin:0;height:100%;background:#000}}img{{width:100%;height:100%;object-fit:contain}}</style>
 <img src="/stream.mjpg" alt="the painted picture">
@@ -42,7 +42,7 @@ class Page:
         self._thread.start()
 
     def add(self, levels: Levels) -> None:
-        """Show a picture. It is encoded only where somebody looks."""
+        """Show a picture. It is encoded only if a client is connected."""
         with self._changed:
             if self._jpeg and not self._clients:
                 return
@@ -54,20 +54,20 @@ class Page:
             self._changed.notify_all()
 
     def keys(self) -> str:
-        """The keys that were pressed on the page since the last call."""
+        """The keys pressed on the page since the last call."""
         with self._changed:
             keys, self._keys = self._keys, ""
             return keys
 
     def press(self, key: str) -> bool:
-        """A key from the page; whether it has a meaning. Nobody can end the program from there."""
+        """A key from the page; returns whether it is known. The page cannot end the program."""
         known = (key in KEYS or key in SAME) and SAME.get(key, key) != "q"
         with self._changed:
             self._keys += key if known else ""
         return known
 
     def stream(self, write: Any) -> None:
-        """Give `write` every new picture until it fails or the page is closed."""
+        """Pass every new picture to `write` until it fails or the page is closed."""
         seen = -1
         with self._changed:
             self._clients += 1
@@ -95,7 +95,7 @@ class Page:
 
 
 class _Server(ThreadingHTTPServer):
-    """A server that knows its page."""
+    """The page's server."""
 
     daemon_threads = True
 
@@ -105,7 +105,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers requests that are addressed to this machine; other host names may be another site's (rebinding)."""
+    """Answers requests to loopback host names only; others may come from another site (DNS rebinding)."""
 
     timeout = 30
 

@@ -1,4 +1,4 @@
-"""Frames painted small and steadied, one after the other."""
+"""Frames painted small and steadied, one by one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from impasto.config.job import Job
 from impasto.config.pictures import SizeOptions
@@ -21,28 +20,30 @@ from impasto.image.resize import SizeHW, fit
 from impasto.live.capture import Levels
 from impasto.live.controls import Controls
 from impasto.live.enlarging import enlarged_along
+from impasto.nets.shared import SharedStatistics
 from impasto.session.job_cache import JobCache
 from impasto.session.opened import Session, open_session
 from impasto.session.plan import plan_job
 from impasto.stylizers.protocol import Mix
 from impasto.video.motion import Tracker
+from impasto.video.painting import Before
 from impasto.video.steady import Steadier
 
-PREPARED = 64  # blends that are kept ready
-LONGEST_GAP_S = 0.3  # between two frames; what moved in a longer one is not found well enough to carry strokes along
+PREPARED = 64  # cached blends
+SEARCH_PX = 256  # of the motion; with 384 it takes twice the time, with 160 films flicker by a third more
+LONGEST_GAP_S = 0.3  # between two frames; motion in a longer gap is not estimated well enough to carry strokes along
 
 
 @dataclass(frozen=True, eq=False)
-class _Before:
-    """The frame before, as the next one needs it."""
+class _Last:
+    """The last frame that was painted."""
 
     controls: Controls
     at_s: float
-    content: Tensor
-    output: Tensor
+    frame: Before
 
     def leads_to(self, controls: Controls, at_s: float) -> bool:
-        """Whether a frame may follow this one in one shot."""
+        """Whether a frame with these controls, at this time, may continue the shot."""
         looks = [(c.weights, c.strength, c.mirror) for c in (self.controls, controls)]
         return looks[0] == looks[1] and at_s - self.at_s <= LONGEST_GAP_S
 
@@ -52,10 +53,10 @@ class LivePainter:
 
     def __init__(self, session: Session, paint_hw: SizeHW, *, steady: float) -> None:
         self.session, self.paint_hw = session, paint_hw
-        self._tracker = Tracker.named() if steady else None
+        self._tracker = Tracker.named(search_px=SEARCH_PX) if steady else None
         self._steadier = Steadier.of(steady)
         self._codes: OrderedDict[tuple[float, ...], Any] = OrderedDict()
-        self._last: _Before | None = None
+        self._last: _Last | None = None
 
     def reduced(self, frame: Levels) -> Levels:
         """The frame at the size that is painted."""
@@ -65,17 +66,22 @@ class LivePainter:
         return small
 
     def paint(self, small: Levels, controls: Controls, *, at_s: float) -> Levels:
-        """The painting of a frame at `paint_hw` that came at `at_s`.
+        """The painting of a frame at `paint_hw`, captured at `at_s`.
 
-        After a change of style or strength, and after a long gap, nothing is carried over from the frame before.
+        After a change of style or strength, and after a long gap, nothing is carried over from the previous frame.
         """
-        content = from_bytes(small)
-        stylizer, code = self.session.stylizer, self._code(controls.weights)
-        *_, last = stylizer.paint(content, code, strength=controls.strength)
-        output, before = last.picture().float(), self._last
-        if self._tracker is not None and before is not None and before.leads_to(controls, at_s):
-            output = self._steadier(output, before.output, self._tracker(content, before.content))
-        self._last = _Before(controls, at_s, content, output)
+        content, last = from_bytes(small), self._last
+        before, motion = None if last is None else last.frame, None
+        if self._tracker is not None and last is not None and last.leads_to(controls, at_s):
+            motion = self._tracker(content, last.frame.content)
+        statistics = SharedStatistics({} if before is None or motion is None else before.statistics)
+        with statistics.active():
+            code = self._code(controls.weights)
+            *_, step = self.session.stylizer.paint(content, code, strength=controls.strength)
+            output = step.picture().float()
+        if before is not None:
+            output = self._steadier(output, before.output, motion)
+        self._last = _Last(controls, at_s, Before(content, output, statistics.averages))
         levels: Levels = to_bytes(output)[0]
         return levels
 
@@ -98,8 +104,8 @@ def open_painter(
 ) -> LivePainter:
     """The painter of a job for frames of `frame_hw`, its styles read and its weights loaded.
 
-    Each of the job's styles can be shown by itself. Raises `OptionError` for a method that is not quick enough, and
-    what `open_session` raises.
+    Each of the job's styles can be shown by itself. Raises `OptionError` for a method that is too slow or a weighted
+    style, and what `open_session` raises.
     """
     paint_hw = fit(frame_hw, long_side_px=paint_px, enlarge=False)
     grey = from_bytes(np.full((*paint_hw, 3), 128, np.uint8))
@@ -109,9 +115,14 @@ def open_painter(
         raise OptionError(
             f"`method={plan.method.name}` paints step by step. Live painting needs one pass: leave it out."
         )
+    if weighted := next((style.source for style in job.styles if style.weight != 1), None):
+        raise OptionError(
+            f"the style {weighted} has a weight, but live painting shows one style at a time and blends by keys. "
+            "Leave the weight out."
+        )
     if job.colour.match_style != "no":
         raise OptionError(
-            "`match_style` gives styles the colours of one content. Use `match_output` for a live picture."
+            "`match_style` gives styles the colours of a single content. Use `match_output` for live painting."
         )
     session = open_session(plan, cache=JobCache(codes=True), progress=progress)
     return LivePainter(session, paint_hw, steady=steady)

@@ -1,4 +1,4 @@
-"""A live picture recorded into a film, by a thread of its own."""
+"""Recording of a live view into a film, in a thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from impasto.video.codecs import codec_for
 from impasto.video.frames import Frame
 from impasto.video.parts import Layout, Parts
 
-WAITING = 8  # frames that may wait for the encoder; further ones are left out
+WAITING = 8  # frames queued for the encoder; further ones are dropped
 TICK = Fraction(1, 1000)
 QUICK = {"libx264": {"preset": "veryfast"}}
 
@@ -25,9 +25,9 @@ Timed = tuple[Levels, float]
 
 
 class Recorder:
-    """Writes frames with their times to `path`, an ending of `video.codecs.CONTAINERS`; `close` ends the film.
+    """Writes frames with their times to `path`, with an extension of `video.codecs.CONTAINERS`, until `close`.
 
-    The film is written in pieces, which are put together at the end, so an error leaves what was written before it.
+    The film is written in segments, which are joined at the end, so that an error keeps what was written before.
     Raises `UnknownName`, `VideoUnwritable`.
     """
 
@@ -46,7 +46,7 @@ class Recorder:
         self._thread.start()
 
     def add(self, levels: Levels, at_s: float) -> None:
-        """Record a picture that is shown at `at_s`. Raises what writing raised."""
+        """Record a picture displayed at `at_s`. Raises what writing raised."""
         if self._error is not None:
             raise self._error
         try:
@@ -55,7 +55,7 @@ class Recorder:
             self.dropped += 1
 
     def close(self) -> int:
-        """End the film; the number of its frames. Raises `VideoUnwritable`."""
+        """End the film; returns its number of frames. Raises `VideoUnwritable`."""
         self._waiting.put(None)
         self._thread.join()
         if self._parts.done:
@@ -76,7 +76,7 @@ class Recorder:
                 pass
 
     def _write(self) -> None:
-        """Each frame lasts until the next; the last one a period of the rate."""
+        """Each frame lasts until the next one, the last for one period of the rate."""
         begun_s, last = 0.0, None
         while (item := self._waiting.get()) is not None:
             levels, at_s = item

@@ -1,4 +1,4 @@
-"""Windows: those of OpenCV where it was built with one, else Tk's."""
+"""Windows: OpenCV's if it was built with one, otherwise Tk's."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ WITHOUT = "Use `screen=none` with `serve`, `record` or `virtual_camera`."
 
 
 class Screen(Protocol):
-    """A window for pictures."""
+    """A window that shows pictures."""
 
     def show(self, levels: Levels | None) -> str:
-        """Show a picture, or keep the last; the keys that were pressed since. A closed window presses `q`."""
+        """Show a picture, or keep the last one; returns the keys pressed since. Closing the window presses `q`."""
         ...
 
     def close(self) -> None:
@@ -28,7 +28,7 @@ class Screen(Protocol):
 
 
 class OpenCVScreen:
-    """A window of OpenCV's highgui. Raises `OptionError` where this build has none, as headless ones."""
+    """A window of OpenCV's highgui. Raises `OptionError` if this build has none, as headless builds."""
 
     def __init__(self) -> None:
         self._cv2: Any = opencv()
@@ -51,7 +51,7 @@ class OpenCVScreen:
 
 
 class TkScreen:
-    """A window of Tk. Raises `OptionError` where Tk or a display is missing."""
+    """A window of Tk. Raises `OptionError` if Tk or a display is missing."""
 
     def __init__(self) -> None:
         try:
@@ -63,9 +63,9 @@ class TkScreen:
         try:
             self._root: Any = tkinter.Tk()
         except tkinter.TclError as error:
-            raise OptionError(f"Tk opens no window: {error}. {WITHOUT}") from error
+            raise OptionError(f"Tk cannot open a window: {error}. {WITHOUT}") from error
         self._picture_of: Any = ImageTk.PhotoImage
-        self._picture: Any = None  # Tk shows a picture only as long as somebody holds it
+        self._picture: Any = None  # Tk shows a picture only while it is referenced
         self._keys = ""
         self._root.title(TITLE)
         self._label: Any = tkinter.Label(self._root, borderwidth=0)
@@ -91,7 +91,7 @@ class TkScreen:
 
 
 def open_screen(name: str) -> Screen | None:
-    """The window `opencv` or `tk`; with `auto` the first that opens, or none. Raises `OptionError`."""
+    """The window `opencv` or `tk`; with `auto` the first that opens, or None. Raises `OptionError`."""
     kinds: dict[str, type[Screen]] = {"opencv": OpenCVScreen, "tk": TkScreen}
     if name in kinds:
         return kinds[name]()

@@ -1,4 +1,4 @@
-"""A place for one item between two threads: a newer item replaces one that nobody took."""
+"""A buffer of one item between two threads: a newer item replaces one that was not taken."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 
 
 class Closed(Exception):
-    """The slot is closed, and its last item is taken."""
+    """The slot is closed and empty."""
 
 
 class Slot(Generic[Item]):
@@ -30,7 +30,7 @@ class Slot(Generic[Item]):
             self._changed.notify_all()
 
     def take(self, timeout_s: float | None = None) -> Item | None:
-        """The newest item; None when none came within the time.
+        """The newest item; None if none arrived within the time.
 
         Raises `Closed` at the end, or the error that ended the other thread.
         """
@@ -45,7 +45,7 @@ class Slot(Generic[Item]):
             return None
 
     def close(self, error: BaseException | None = None) -> None:
-        """Nothing more will come, because of `error` if there is one. The item in the slot can still be taken."""
+        """No more items follow, because of `error` if there is one. The item in the slot can still be taken."""
         with self._changed:
             self._closed, self._error = True, self._error or error
             self._changed.notify_all()

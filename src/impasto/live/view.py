@@ -1,4 +1,4 @@
-"""The live view: captures, paints and shows beside each other, and follows the keys."""
+"""The live view: capture, painting and display in parallel, controlled by keys."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from impasto.live.screens import Screen
 from impasto.live.slot import Closed, Slot
 from impasto.live.virtual_camera import VirtualCamera
 
-POLL_S = 0.03  # keys are looked at so often while no frame comes
+POLL_S = 0.03  # interval of polling keys while no frame arrives
 
 
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """A frame with its small painting; `captured_s` is none for a frozen frame."""
+    """A frame with its small painting; `captured_s` is None for a frozen frame."""
 
     frame: Levels
     small: Levels
@@ -40,10 +40,10 @@ class Painted:
 
 @dataclass
 class View:
-    """Paints `source` at `size_hw` until it ends, a key says so, or `stopping` is true.
+    """Paints `source` at `size_hw` until it ends, a key quits, or `stopping` is true.
 
-    Frames that come while another is painted are dropped, never queued. `names` are those of the styles; `on_note` is
-    called with lines for the user. Snapshots and recordings by key are written into `folder`.
+    Frames that arrive while another is painted are dropped, never queued. `names` are the styles' names; `on_note` is
+    called with lines for the user. Snapshots and recordings by key are written to `folder`.
     """
 
     source: Source
@@ -61,7 +61,7 @@ class View:
     _snapshots: int = 0
 
     def run(self, stopping: Callable[[], bool] = lambda: False) -> Report:
-        """Show the view to its end. Raises what capturing, painting and recording raise; a recording stays playable."""
+        """Run the view to its end. Raises what capture, painting and recording raise; a recording stays playable."""
         figures, end = Figures(), threading.Event()
         captured, painted = Slot[Captured](), Slot[Painted]()
         threads = [start_capture(self.source, captured, stopping=end), self._start_painting(captured, painted)]
@@ -97,7 +97,7 @@ class View:
         return thread
 
     def _paint_all(self, captured: Slot[Captured], painted: Slot[Painted]) -> None:
-        """Paint every frame that is taken; while frozen, the last one again."""
+        """Paint each frame that is taken from the slot; while frozen, the last one again."""
         frame: Levels | None = None
         while not self.controls.stopped:
             item = captured.take()
@@ -146,10 +146,10 @@ class View:
             self.controls = self.controls.pressed(key)
 
     def _record(self, picture: Levels) -> None:
-        """Begin, go on with or end the recording, as the controls say."""
+        """Start, continue or end the recording, according to the controls."""
         if self.controls.recording and self._recorder is None:
             path = self.record or _free(self.folder, "recording", suffix=".mp4")
-            self.record = None  # the next one by key is another film
+            self.record = None  # the next recording is another file
             self._recorder = Recorder(path, self.size_hw)
         if self._recorder is not None and not self.controls.recording:
             self._end_recording()
@@ -160,15 +160,15 @@ class View:
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
             frames = recorder.close()
-            left_out = f", {recorder.dropped} left out" if recorder.dropped else ""
-            self.on_note(f"{recorder.path} holds {frames} frames{left_out}")
+            left_out = f", {recorder.dropped} dropped" if recorder.dropped else ""
+            self.on_note(f"{recorder.path} has {frames} frames{left_out}")
 
     def _keep_snapshots(self, picture: Levels) -> None:
         while self._snapshots < self.controls.snapshots:
             self._snapshots += 1
             path = _free(self.folder, "snapshot", suffix=".png")
             files.write(path, from_bytes(picture))
-            self.on_note(f"{path} is a snapshot")
+            self.on_note(f"snapshot: {path}")
 
     def _close(self) -> None:
         try:
@@ -180,7 +180,7 @@ class View:
 
 
 def _free(folder: Path, name: str, *, suffix: str) -> Path:
-    """`NAME-1SUFFIX` in the folder, or the first number that is free."""
+    """`NAME-1SUFFIX` in the folder, or the first unused number."""
     number = 1
     while (path := folder / f"{name}-{number}{suffix}").exists():
         number += 1

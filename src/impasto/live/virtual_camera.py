@@ -1,4 +1,4 @@
-"""A camera that other programs see, by pyvirtualcam."""
+"""A virtual camera for other programs, by pyvirtualcam."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RATE = 30
 
 
 class VirtualCamera:
-    """Raises `MissingExtra` without pyvirtualcam, `VideoUnwritable` where the system has no virtual camera."""
+    """Raises `MissingExtra` without pyvirtualcam, `VideoUnwritable` if the system has no virtual camera."""
 
     def __init__(self, size_hw: SizeHW) -> None:
         module: Any = optional("pyvirtualcam", "virtual-camera", purpose="a virtual camera")

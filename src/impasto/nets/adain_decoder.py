@@ -21,6 +21,7 @@ from impasto.nets.lazy import Map
 from impasto.nets.moments import RunningMoments
 from impasto.nets.noise import Noise
 from impasto.nets.protocol import Code, Feats, PaintedRows, ReadRows, Stats, StyleParams
+from impasto.nets.shared import shared
 from impasto.nets.statistics import COVARIANCES, DEVIATIONS, QUANTILES, Running, joined
 from impasto.nets.windows import WINDOW_PX, Window, mirrored, mirrored_indices, padded_size, windows
 
@@ -83,7 +84,7 @@ class AdaINDecoder(nn.Module):
             if self.recolours:
                 image = in_colours(image, code[COLOURS])
             feats = self.features(image)
-        stats = {name: self.statistic.of(feats[name]) for name in self.code_layers}
+        stats = {name: shared(self.statistic.of(feats[name])) for name in self.code_layers}
         return self.render(feats, stats, code=code)
 
     def style_params(self, code: Code) -> StyleParams:
@@ -177,7 +178,7 @@ class StyledDecoder:
             running = joined(running, own, statistic=net.statistic)
             if sum(value.nbytes for value in feats.values()) * (len(kept) + 1) <= room_bytes:
                 kept[window] = feats
-        stats = {name: layer.value() for name, layer in running.items()}
+        stats = {name: shared(layer.value()) for name, layer in running.items()}
         for window in plan:
             feats = (
                 kept.pop(window) if window in kept else net.features(self._seen(picture, window=window, linear=linear))
@@ -196,7 +197,7 @@ class StyledDecoder:
             return None
         rows = [(window.start, min(window.stop, size_hw[0])) for window in plan]
         parts = [RunningMoments.of(read(start, stop), covariances=True) for start, stop in rows if start < stop]
-        return colour_map(reduce(RunningMoments.joined, parts).value(), self.code[COLOURS])
+        return colour_map(shared(reduce(RunningMoments.joined, parts).value()), self.code[COLOURS])
 
     def _seen(self, picture: Map, *, window: Window, linear: Tensor | None) -> Tensor:
         """The pixels of a window, mirrored, or from the opposite edge, where it reaches beyond the picture."""

@@ -18,6 +18,7 @@ from impasto.encoders.padding import exported
 from impasto.image.tiling import NO_WRAPS, Wraps, bilinear
 from impasto.nets.colours import limited, root, transport
 from impasto.nets.moments import moments
+from impasto.nets.shared import shared
 
 BANDS = "bands"
 """The entry of a code and of style parameters that holds the covariances of the bands, `(b, 45)`."""
@@ -110,7 +111,7 @@ def contrast_change(x: Tensor, targets: Tensor, *, wraps: Wraps = NO_WRAPS) -> T
     `x` is a whole picture, halved as often as there are bands above it. Its mean stays.
     """
     bands = bands_of(x, targets.shape[1] - 1, wraps=wraps)
-    changes = band_changes(covariances(bands), targets).unbind(1)
+    changes = band_changes(shared(covariances(bands)), targets).unbind(1)
     rest = bands.pop()
     change = changed(rest - rest.mean((2, 3), keepdim=True), changes[-1])
     for band, own in zip(reversed(bands), reversed(changes[:-1]), strict=True):

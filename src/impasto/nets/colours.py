@@ -8,6 +8,7 @@ from torch import Tensor
 from impasto.encoders.padding import exported
 from impasto.image.colour import tint_of_grey, tinted
 from impasto.nets.moments import moments
+from impasto.nets.shared import shared
 
 COLOURS = "rgb"
 """The entry of a code that holds mean and covariance of the style's colours, `(b, 4, 3)`."""
@@ -132,9 +133,9 @@ def tinted_grey(image: Tensor, hues: Tensor) -> Tensor:
     A linear map of colours gives a grey picture one hue only. A coloured picture comes back as it is.
     """
     step = max(1, min(image.shape[-2:]) // SAMPLE_PX)
-    return tinted(image, tint_of_grey(image[..., ::step, ::step].float(), hues))
+    return tinted(image, shared(tint_of_grey(image[..., ::step, ::step].float(), hues)))
 
 
 def in_colours(image: Tensor, target: Tensor) -> Tensor:
     """`image` `(b, 3, h, w)`, a whole picture, in the colours of `target` `(b, 4, 3)`."""
-    return recoloured(image, colour_map(moments(image, covariances=True), target))
+    return recoloured(image, colour_map(shared(moments(image, covariances=True)), target))

@@ -14,6 +14,7 @@ from impasto.image.resize import SizeHW
 from impasto.nets.bands import BANDS
 from impasto.nets.noise import Noise, SeededNoise, with_noise
 from impasto.nets.norms import instance_norm
+from impasto.nets.shared import shared
 
 PALETTE = "palette"
 """The colours of the styles in a network's state: mean and covariance, 12 numbers each."""
@@ -121,7 +122,10 @@ class Norm(nn.Module):
 
     def statistics(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance that normalise a picture with these statistics `(c,)` after training."""
-        return (mean, var) if self.kind == "instance" else (self.running_mean, self.running_var)
+        if self.kind == "batch":
+            return self.running_mean, self.running_var
+        mean, var = shared(torch.stack([mean, var]))
+        return mean, var
 
     def mixed(self, style_weights: Tensor | None) -> tuple[Tensor, Tensor]:
         """Scale and shift `(1|b, c)` of the styles in float32, mixed by `style_weights`."""

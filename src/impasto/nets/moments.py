@@ -104,7 +104,7 @@ def place_moments(feats: Tensor) -> tuple[Tensor, Tensor]:
     count, channels = places.shape
     groups = max(1, count // SUM_PX)
     size = count // groups
-    first = places[: groups * size].view(size, groups * channels)  # each group: every so-many-th place
+    first = places[: groups * size].reshape(size, groups * channels)  # each group: every so-many-th place
     if feats.device.type != "cpu":
         variances, means = torch.var_mean(first.float(), dim=0, correction=0)
     else:  # without float32 buffers the statistics would have the type of the features

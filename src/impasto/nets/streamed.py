@@ -35,6 +35,7 @@ from impasto.nets.lazy import (
 from impasto.nets.moments import RunningMoments
 from impasto.nets.noise import Noise
 from impasto.nets.protocol import ReadRows
+from impasto.nets.shared import shared
 
 STRIP_PX = 1 << 18
 """Pixels of the picture in a strip, about."""
@@ -83,7 +84,7 @@ class StripRenderer:
         picture = Map(read, 3, self.size_hw, wraps=self.wraps)
         if target is None:
             return picture
-        linear = colour_map(self._moments(read, self.size_hw[0]), target)
+        linear = colour_map(shared(self._moments(read, self.size_hw[0])), target)
         return picture.computed(lambda start, stop: recoloured(read(start, stop), linear))
 
     def in_bands(self, source: Map, targets: Tensor) -> Map:
@@ -99,7 +100,7 @@ class StripRenderer:
         def band(start: int, stop: int) -> Tensor:
             return half.rows(start, stop) - smooth.rows(start, stop)[..., : half.size_hw[1]]
 
-        change = band_changes(self._moments(band, half.size_hw[0])[:, 1:], matrices[:, 0])
+        change = band_changes(shared(self._moments(band, half.size_hw[0])[:, 1:]), matrices[:, 0])
         coarse = doubled(self.held(contrast_change(quarter, matrices[:, 1:], wraps=self.wraps)))
         kept = (*half.held, quarter)
         finest = Map(lambda start, stop: changed(band(start, stop), change), 3, half.size_hw, kept, self.wraps)

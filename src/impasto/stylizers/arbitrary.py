@@ -19,6 +19,7 @@ from impasto.nets.layers import PALETTE
 from impasto.nets.noise import Noise
 from impasto.nets.painting import MEMORY_BYTES
 from impasto.nets.protocol import Code, StyleParams
+from impasto.nets.shared import shared
 from impasto.nets.table import Network
 from impasto.nets.windows import mirrored
 from impasto.stylizers.codes import checked_code, code_of, mixed, own_code
@@ -98,7 +99,8 @@ class Arbitrary:
         """A painter for each region, at any strength but 0."""
         if strength == 1:
             return [AnySize(self.network, region.params) for region in regions]
-        own = params_of(own_code(content, self.network, wraps=self.wraps), self.network)
+        code = own_code(content, self.network, wraps=self.wraps)
+        own = params_of({entry: shared(value) for entry, value in code.items()}, self.network)
         painters: list[Paints] = [
             AnySize(self.network, _between(own, region.params, strength=strength)) for region in regions
         ]

@@ -1,4 +1,4 @@
-"""An iterator that works ahead in a thread of its own."""
+"""An iterator that computes its items ahead, in a thread."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class _End:
 
 
 class Ahead(Generic[Item]):
-    """Yields the items of `source`, computed in a thread, at most `depth` of them waiting.
+    """Yields the items of `source`, computed in a thread, with at most `depth` of them queued.
 
     An exception in the thread is raised here, after the items before it. `close`, or the end of the `with` block, stops
-    the thread and closes `source` (a generator's `finally` runs in the thread); it returns when the thread has ended.
+    the thread, closes `source` (a generator's `finally` runs in the thread) and waits for the thread to end.
     """
 
     def __init__(self, source: Iterable[Item], *, depth: int = 2) -> None:

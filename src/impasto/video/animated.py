@@ -1,4 +1,4 @@
-"""GIF and animated WebP from finished pieces, one frame in memory at a time."""
+"""GIF and animated WebP from finished segments, one frame in memory at a time."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ HIDDEN_LEVEL = 128
 
 
 def animated(parts: Sequence[Part], path: Path, *, alpha: bool) -> None:
-    """Write the frames of `parts`, with `alpha` where they have it, to a GIF or WebP file that repeats for ever.
+    """Write the frames of `parts`, with `alpha` if they have it, to a GIF or WebP file that loops forever.
 
-    Each frame of a GIF has a palette of its own, and its errors are diffused. Raises `VideoUnwritable`.
+    Each frame of a GIF has its own palette, with error diffusion. Raises `VideoUnwritable`.
     """
     try:
         with written_whole(path) as temporary:
@@ -35,7 +35,7 @@ def animated(parts: Sequence[Part], path: Path, *, alpha: bool) -> None:
 
 
 def _frames(parts: Sequence[Part], layout: str, tick: Fraction) -> Iterator[Any]:
-    """The pieces' frames in a pixel format, their times in `tick`s, no two at the same."""
+    """The segments' frames in a pixel format, with strictly increasing times in `tick`s."""
     last = -1
     for part in parts:
         with reading(part.path) as piece:
@@ -58,7 +58,7 @@ def _write_webp(parts: Sequence[Part], path: Path, *, alpha: bool) -> None:
 
 
 def _coloured_throughout(frame: Any) -> Any:
-    """The frame with a colour where it is transparent: libwebp takes zeros for nothing, and then drops all alpha."""
+    """The frame with a colour where it is transparent: libwebp drops the alpha of frames that are zero there."""
     levels = frame.to_ndarray()
     levels[levels[..., 3] == 0, :3] = HIDDEN_LEVEL
     made = av.VideoFrame.from_ndarray(levels, format=frame.format.name)
@@ -90,7 +90,7 @@ def _mux(graph: Any, file: Any, stream: Any) -> None:
 
 
 def _palettes(frame: Any, *, alpha: bool) -> av.filter.Graph:
-    """A graph that gives each frame the palette that suits it best."""
+    """A filter graph that computes a palette for each frame."""
     graph: Any = av.filter.Graph()
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base

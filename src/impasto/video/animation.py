@@ -1,4 +1,4 @@
-"""A painting as it grows, as a GIF or an MP4 file."""
+"""An animation of the painting steps, as a GIF or MP4 file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from impasto.core.paths import written_whole
 from impasto.image.pixels import to_bytes
 from impasto.image.resize import SizeHW, fit, resized
 
-FRAMES = 100  # about as many are worth watching
+FRAMES = 100  # of an animation, at most
 RATE_HZ = 20
-HOLD_S = 1.5  # how long the last picture stays
-GIF_LONG_SIDE_PX = 800  # a GIF is held in memory until it is whole
+HOLD_S = 1.5  # duration of the last frame
+GIF_LONG_SIDE_PX = 800  # a GIF is kept in memory until it is written
 QUALITY = 17  # x264's CRF: 0 is exact, 23 its default, 51 the worst
 BT709, LIMITED = 1, 1  # codes of the colour space and range in H.264
 
@@ -30,19 +30,19 @@ AddFrame = Callable[[Tensor], None]
 
 @contextlib.contextmanager
 def written(path: Path, size_hw: SizeHW) -> Iterator[AddFrame]:
-    """A function that adds a frame `(1, 3, h, w)` in `[0, 1]`, of any size; the file is there when the block ends well.
+    """A function that adds a frame `(1, 3, h, w)` in `[0, 1]`, of any size; the file appears when the block succeeds.
 
     Frames are resized to `size_hw`: in a GIF to at most 800 px a side, in an MP4 (H.264, 4:2:0) to even sides. An MP4
-    is written as it goes. The last frame stays a while. A block without frames leaves no file. Raises `OptionError` for
-    another suffix, `ImageUnwritable` where the disk refuses or the size is more than the format's.
+    is written frame by frame. The last frame is held. A block without frames leaves no file. Raises `OptionError` for
+    another extension, `ImageUnwritable` if the disk is full or the size exceeds the format's limit.
     """
     if path.suffix.lower() not in WRITERS:
-        raise OptionError(f"{path} has the ending {path.suffix!r}; an animation needs {' or '.join(WRITERS)}.")
+        raise OptionError(f"{path} has the extension {path.suffix!r}; an animation needs {' or '.join(WRITERS)}.")
     with contextlib.ExitStack() as stack:
         opened: list[_Gif | _Mp4] = []
 
         def add(frame: Tensor) -> None:
-            with _disk_errors_told(path):
+            with _disk_errors(path):
                 if not opened:
                     temporary = stack.enter_context(written_whole(path))
                     opened.append(WRITERS[path.suffix.lower()](temporary, size_hw))
@@ -50,12 +50,12 @@ def written(path: Path, size_hw: SizeHW) -> Iterator[AddFrame]:
                 opened[0].add(frame)
 
         yield add
-        with _disk_errors_told(path):
+        with _disk_errors(path):
             stack.close()
 
 
 @contextlib.contextmanager
-def _disk_errors_told(path: Path) -> Iterator[None]:
+def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, av.FFmpegError) as error:
@@ -63,7 +63,7 @@ def _disk_errors_told(path: Path) -> Iterator[None]:
 
 
 def stride(steps: int, *, frames: int = FRAMES) -> int:
-    """Every how many of `steps` a frame is taken, so that there are at most about `frames`."""
+    """The number of steps per frame, so that `steps` give at most about `frames` frames."""
     return max(1, math.ceil(steps / frames))
 
 

@@ -1,4 +1,4 @@
-"""Finished pieces and the other streams of the source, put together into the output."""
+"""Joins finished segments and the source's other streams into the output."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Timed = tuple[Fraction, Any]  # a packet and when it is decoded, in seconds
 
 @dataclass(frozen=True)
 class Companions:
-    """What is copied from the source file: streams of these `kinds`, from `start_s` on, chapters, `metadata`.
+    """What is copied from the source file: streams of these `kinds` from `start_s`, chapters, `metadata`.
 
-    `begin_s` is the time of the first video frame on the source's own clock, which is 0 in the output's.
+    `begin_s` is the time of the first video frame by the source's own clock; it is 0 in the output.
     """
 
     path: Path
@@ -38,11 +38,11 @@ class Companions:
 
     @property
     def shift_s(self) -> Fraction:
-        """What is taken off every time of the source."""
+        """The time that is subtracted from all times of the source."""
         return self.begin_s + self.start_s
 
     def check(self, output: Path) -> None:
-        """Raise `VideoUnwritable` where the container of `output` cannot hold one of the streams."""
+        """Raise `VideoUnwritable` if the container of `output` cannot hold one of the streams."""
         with reading(self.path) as source:
             held = _held_by(container_for(output).format)
             for stream in self.streams(source):
@@ -67,9 +67,9 @@ def _held_by(container: str) -> set[str]:
 def assembled(
     parts: Sequence[Part], path: Path, *, rate: Fraction, comment: str = "", companions: Companions | None = None
 ) -> None:
-    """Write the film of `parts` to `path`, which appears when it is whole; nothing is encoded again.
+    """Write the film of `parts` to `path`, which appears when it is complete; nothing is re-encoded.
 
-    `rate` is the number of frames a second, on average; `companions` are copied beside it; `comment` goes into the
+    `rate` is the average number of frames per second; `companions` are copied as well; `comment` goes into the
     container's metadata. Raises `VideoUnwritable`.
     """
     container = container_for(path).format
@@ -95,7 +95,7 @@ def assembled(
 
 
 def _video_packets(parts: Sequence[Part], video: Any) -> Iterator[Timed]:
-    """The pieces' packets in order, each piece from its start on; decoding times rise strictly."""
+    """The segments' packets in order, shifted to their start times; decoding times increase strictly."""
     last = None
     for part in parts:
         with reading(part.path) as piece:
@@ -104,7 +104,7 @@ def _video_packets(parts: Sequence[Part], video: Any) -> Iterator[Timed]:
             begin = round(part.start_s / base)
             for packet in piece.demux(stream):
                 if packet.pts is None:
-                    continue  # the demuxer's last packet, which is empty
+                    continue  # the demuxer's empty last packet
                 packet.pts += begin
                 at = packet.pts if packet.dts is None else packet.dts + begin
                 packet.dts = last = at if last is None else max(at, last + 1)
@@ -113,7 +113,7 @@ def _video_packets(parts: Sequence[Part], video: Any) -> Iterator[Timed]:
 
 
 def _copied(output: Any, source: Any, companions: Companions, end_s: Fraction) -> list[Iterator[Timed]]:
-    """One iterator for each stream that is copied; each reads the file by itself, so that none waits for another."""
+    """An iterator for each copied stream; each reads the file by itself, so that none waits for another."""
     packets = []
     for stream in companions.streams(source):
         target = output.add_stream_from_template(stream, opaque=True)
@@ -141,7 +141,7 @@ def _stream_packets(companions: Companions, index: int, target: Any, end_s: Frac
 
 
 def _describe(output: Any, source: Any, companions: Companions, end_s: Fraction) -> None:
-    """Copy the title and its like, and the chapters that begin before the end."""
+    """Copy title, artist and date, and the chapters that start before the end."""
     output.metadata.update({key: value for key, value in source.metadata.items() if key in ("title", "artist", "date")})
     output.metadata.update(companions.metadata)
     chapters = []

@@ -1,4 +1,4 @@
-"""The encoders that a film can be written with, and what each output's ending means."""
+"""Codecs and containers of painted films."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from impasto.image.resize import SizeHW
 class Codec:
     """An encoder of FFmpeg with its pixel formats.
 
-    `part` is the format of the pieces on the way, whose times are exact where it is MP4 or MOV.
-    `crf` is its default constant rate factor (lower is better and larger), none where it has no such scale;
-    `even`: sides must be even, for colour is stored at half the resolution.
+    `part` is the container of the segments, whose times are exact in MP4 and MOV. `crf` is the default constant rate
+    factor (lower is better and larger), None if the encoder has none; `even`: sides must be even, since colour has half
+    the resolution.
     """
 
     name: str
@@ -33,11 +33,11 @@ class Codec:
     part: str = "mp4"
 
     def part_format(self, *, alpha: bool) -> str:
-        """FFmpeg's format of the pieces that are written on the way; it keeps alpha where that is wanted."""
+        """FFmpeg's name of the segments' container, one that holds alpha if needed."""
         return "matroska" if alpha and self.alpha_layout and self.part == "mp4" else self.part
 
     def options_with(self, crf: int | None) -> dict[str, str]:
-        """The encoder's options. Raises `OptionError` for a `crf` that it does not have."""
+        """The encoder's options. Raises `OptionError` for an unsupported `crf`."""
         if crf is None:
             crf = self.crf
         elif self.crf is None:
@@ -47,11 +47,11 @@ class Codec:
         return dict(self.options) | ({} if crf is None else {"crf": str(crf)})
 
     def layout_for(self, *, alpha: bool) -> str:
-        """The pixel format, one with alpha where that is wanted and there is one."""
+        """The pixel format, with alpha if needed and supported."""
         return self.alpha_layout if alpha and self.alpha_layout else self.layout
 
     def size_for(self, size_hw: SizeHW) -> SizeHW:
-        """`size_hw`, with even sides where the encoder needs them."""
+        """`size_hw`, cropped to even sides if the encoder needs them."""
         height, width = (max(2, side - side % 2) if self.even else side for side in size_hw)
         return height, width
 
@@ -76,12 +76,12 @@ CODECS: dict[str, Codec] = {
         Codec("ffv1", "ffv1", "bgr0", alpha_layout="bgra", even=False, part="matroska"),
     )
 }
-"""By the name for `codec`. H.264 at CRF 18 shows no difference to most eyes; the others are about as good."""
+"""By the option `codec`. The default CRFs give about the quality of H.264 at CRF 18, visually lossless."""
 
 
 @dataclass(frozen=True)
 class Container:
-    """What an ending stands for: FFmpeg's name of the format and the codecs that it holds, the first by default."""
+    """FFmpeg's name of a format and the codecs that it holds; the first is the default."""
 
     format: str
     codecs: tuple[str, ...]
@@ -96,11 +96,11 @@ CONTAINERS: dict[str, Container] = {
     ".gif": Container("gif", ("ffv1",)),
     ".webp": Container("webp", ("ffv1",)),
 }
-"""GIF and WebP are made at the end, from pieces without loss. A path without ending is a folder of frames."""
+"""By file extension. GIF and WebP are made at the end from lossless segments; without extension: a folder of frames."""
 
 
 def container_for(path: Path) -> Container:
-    """The container of an output. Raises `UnknownName` for another ending."""
+    """The container of an output. Raises `UnknownName` for another extension."""
     if path.suffix.lower() not in CONTAINERS:
         raise UnknownName.of("ending of a film", path.suffix or path.name, known=CONTAINERS)
     return CONTAINERS[path.suffix.lower()]
@@ -109,15 +109,15 @@ def container_for(path: Path) -> Container:
 def codec_for(path: Path, name: str | None = None) -> Codec:
     """The codec `name`, or the first that the output's container holds.
 
-    Raises `UnknownName`, `OptionError` where the container cannot hold it, `VideoUnwritable` where FFmpeg was built
-    without the encoder.
+    Raises `UnknownName`, `OptionError` if the container cannot hold it, `VideoUnwritable` if FFmpeg was built without
+    the encoder.
     """
     container = container_for(path)
     if name is not None and name not in CODECS:
         raise UnknownName.of("codec", name, known=CODECS)
     if name is not None and name not in container.codecs:
         fitting = [suffix for suffix, other in CONTAINERS.items() if name in other.codecs]
-        raise OptionError(f"{path.suffix} does not hold {name}; {', '.join(fitting)} do.")
+        raise OptionError(f"{path.suffix} cannot hold {name}; {', '.join(fitting)} can.")
     codec = CODECS[name or container.codecs[0]]
     if codec.encoder not in av.codecs_available:
         raise VideoUnwritable(f"the FFmpeg of this PyAV has no encoder {codec.encoder} for {codec.name}.")

@@ -1,4 +1,4 @@
-"""FFmpeg's files as PyAV opens them; untyped, for PyAV's types allow none where an open file always has a value."""
+"""FFmpeg's containers, opened by PyAV; untyped, since PyAV's types allow None where an open file has a value."""
 
 from __future__ import annotations
 

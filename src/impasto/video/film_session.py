@@ -43,10 +43,10 @@ VIDEO_KEY = "video"  # of the film's options in its recipe
 
 @dataclass(frozen=True, eq=False)
 class FilmSession:
-    """A film that is ready to be painted: `record` does it. `recipe` is none for a film from a folder.
+    """A film that is ready to be painted by `record`. `recipe` is None for a film from a folder.
 
-    `masks` are the styles with the masks that the job names, where one of them is a film; `session` then has none.
-    With several `gpus`, `sessions` has one for each, and the frames are painted by all of them at the same time.
+    `masks` are the job's styles with their masks if one of these is a film; `session` then has none. With several
+    `gpus`, `sessions` has one for each, and all of them paint frames at the same time.
     """
 
     session: Session
@@ -65,13 +65,13 @@ class FilmSession:
         on_note: Callable[[str], None] | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Paint the film; whether it is whole. `Recording.record` has the rest."""
+        """Paint the film; returns whether it is complete. See `Recording.record`."""
         steady = self.options.steady
         return self.recording.record(
             self.painter(),
             job=self._decisive(),
             tracker=Tracker.named(self.options.flow) if steady else None,
-            steadier=Steadier.of(steady) if steady else None,
+            steadier=Steadier.of(steady, shares=self.options.share_statistics) if steady else None,
             resume=resume,
             on_frame=on_frame,
             on_note=on_note,
@@ -79,7 +79,7 @@ class FilmSession:
         )
 
     def painter(self) -> Paint | Several | Following:
-        """What paints the frames in their order; the styles are encoded here, once for each session."""
+        """The painter of the frames, in chronological order; the styles are encoded here, once for each session."""
         paint_from = self._paint_from(self.session, gpu=self.gpus[0])
         if self.session.plan.method.gradual and self.options.steady:
             return Following(paint_from)
@@ -115,7 +115,7 @@ class FilmSession:
         return moving_masks(self.masks, made.output_hw, rate=made.film.rate, feather=self.session.job.paint.feather)
 
     def sampled(self, count: int) -> Iterator[tuple[Frame, Tensor]]:
-        """`count` frames at even distances, each with its painting `(1, 3, h, w)`, which is not steadied."""
+        """`count` evenly spaced frames, each with its painting `(1, 3, h, w)`, which is not steadied."""
         made, paint = self.recording, dataclasses.replace(self, gpus=self.gpus[:1], sessions=()).painter()
         assert not isinstance(paint, Several)
         first_s, last_s = made.selection.span_s(made.film.duration_s)
@@ -136,6 +136,7 @@ class FilmSession:
             "weights": dict(self.session.loaded.weights),
             "steady": self.options.steady,
             "flow": self.options.flow,
+            "share_statistics": self.options.share_statistics,
             "next_steps": self.options.next_steps,
             "temporal_weight": self.options.temporal_weight,
             "keyframes": [keyframe.to_dict() for keyframe in self.options.keyframes],
@@ -157,11 +158,11 @@ def open_film(
     gpus: Sequence[int | None] = (None,),
     progress: Progress | None = None,
 ) -> FilmSession:
-    """Open the film that `job.content` names, a file or a folder of frames, its styles and its weights.
+    """Open the film that `job.content` names, a file or a folder of frames, with its styles and weights.
 
-    `output` is a file with an ending of `codecs.CONTAINERS`, or a folder for frames. `force` paints frames that are
-    not estimated to fit into memory. `gpus`: the frames are painted on all of these at the same time, by their numbers;
-    None is the device of the job. Raises `VideoError`, `OptionError` and what `open_session` raises, before anything is
+    `output` is a file with an extension of `codecs.CONTAINERS`, or a folder of frames. `force`: paint frames even if
+    they are not estimated to fit into memory. `gpus`: the numbers of the GPUs that paint frames at the same time; None
+    is the device of the job. Raises `VideoError`, `OptionError` and what `open_session` raises, before anything is
     painted.
     """
     options, output = options or VideoOptions(), Path(output)
@@ -203,6 +204,11 @@ def _check_edges(job: Job) -> None:
 
 
 def _check_devices(plan: Plan, options: VideoOptions, *, gpus: Sequence[int | None]) -> None:
+    if len(gpus) > 1 and options.share_statistics and options.steady:
+        raise OptionError(
+            "`devices` paints frames at the same time, and with `share_statistics` each needs the statistics of the "
+            "previous one. Use one device, or leave `share_statistics` out."
+        )
     if len(gpus) > 1 and plan.method.gradual and options.steady:
         raise OptionError(
             f"`devices` paints frames at the same time, and with `method={plan.method.name}` each begins with the one "
@@ -214,7 +220,7 @@ def _recording(job: Job, output: Path, *, options: VideoOptions) -> Recording:
     """Source, output and format, checked."""
     _check_edges(job)
     if not output.suffix and not output.is_dir() and output.exists():
-        raise OptionError(f"{output} is a file without ending; name one with an ending such as .mp4.")
+        raise OptionError(f"{output} is a file without an extension; name one with an extension such as .mp4.")
     rate = None if options.fps is None else Fraction(options.fps).limit_denominator(100_000)
     film = opened(job.content, folder_rate=rate or FOLDER_RATE)
     recording = Recording(
@@ -242,9 +248,9 @@ def _first_frame(film: Film, selection: Selection) -> Frame:
 
 
 def film_again(path: str | Path) -> tuple[Job, VideoOptions]:
-    """The job and options in the metadata of a film, or in the JSON file beside it.
+    """The job and options in the metadata of a film, or in the JSON file next to it.
 
-    Raises `StateError` where there is no recipe, or an input has changed.
+    Raises `StateError` if there is no recipe, or an input has changed.
     """
     path = Path(path)
     recipe = Recipe.from_json(_recipe_text(path), str(path))
@@ -252,13 +258,13 @@ def film_again(path: str | Path) -> tuple[Job, VideoOptions]:
 
 
 def film_options(path: str | Path) -> VideoOptions:
-    """The film's own options in its recipe. Raises `StateError` where there is none."""
+    """The film's own options in its recipe. Raises `StateError` if there is none."""
     path = Path(path)
     try:
         options = json.loads(_recipe_text(path))[VIDEO_KEY]
         return from_dict(VideoOptions, options, where="recipe")
     except (KeyError, TypeError, ValueError, OptionError) as error:
-        raise StateError(f"the recipe in {path} is not that of a film; it may be of a newer impasto.") from error
+        raise StateError(f"the recipe in {path} is not a film's; it may be from a newer version of impasto.") from error
 
 
 def _recipe_text(path: Path) -> str:
@@ -273,7 +279,7 @@ def _recipe_text(path: Path) -> str:
 
 def _comment(path: Path) -> str:
     if path.suffix.lower() == ".webp":
-        return ""  # FFmpeg does not read it; its recipe lies beside it
+        return ""  # FFmpeg cannot read it; its recipe is in a file next to it
     with reading(path) as container:
         tags = {key.lower(): value for key, value in container.metadata.items()}
     text: str = tags.get("comment", "")

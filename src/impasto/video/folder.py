@@ -23,9 +23,9 @@ STATE = ".film.safetensors"
 
 @dataclass
 class Folder:
-    """Writes frames as 000001.png and so on, and resumes after the last; the interface is that of `parts.Parts`.
+    """Writes frames as 000001.png and so on, and resumes after the last; same interface as `parts.Parts`.
 
-    The state that the next frame needs is kept every `part_frames` frames and at `finish`.
+    The state that the next frame needs is saved every `part_frames` frames and by `finish`.
     """
 
     folder: Path
@@ -36,9 +36,9 @@ class Folder:
     _kept: int = 0
 
     def open(self) -> Mapping[str, Tensor]:
-        """Find the frames that are there; the state after the last of them, empty at the beginning.
+        """Find the existing frames; the state after the last one, empty if there are none.
 
-        Raises `VideoUnwritable` for a folder of other pictures, which would be mixed with the film's.
+        Raises `VideoUnwritable` for a folder with other files, which would be mixed with the frames.
         """
         try:
             record = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
@@ -54,7 +54,7 @@ class Folder:
             for path in self.folder.glob("[0-9]*.png"):
                 path.unlink()
         except OSError as error:
-            raise VideoUnwritable(f"{self.folder} cannot take the film: {error.strerror}.") from error
+            raise VideoUnwritable(f"the film cannot be written to {self.folder}: {error.strerror}.") from error
         return {}
 
     def add(self, frame: Frame, *, duration_s: Fraction, state: Mapping[str, Tensor]) -> None:
@@ -65,7 +65,7 @@ class Folder:
             self.finish()
 
     def finish(self) -> None:
-        """Keep the state after the last frame."""
+        """Save the state after the last frame."""
         if self._state is None:
             return
         try:
@@ -76,13 +76,13 @@ class Folder:
             with written_whole(self.folder / RECORD) as temporary:
                 temporary.write_text(json.dumps({"job": self.job, "frames": self.frames}), encoding="utf-8")
         except OSError as error:
-            raise VideoUnwritable(f"{self.folder} cannot take the film: {error.strerror}.") from error
+            raise VideoUnwritable(f"the film cannot be written to {self.folder}: {error.strerror}.") from error
         self._kept, self._state = self.frames, None
 
     def abandon(self) -> None:
-        """Nothing is begun and not finished: each frame is a file."""
+        """Nothing to do: each frame is a complete file."""
 
     def remove(self) -> None:
-        """Delete what only a stopped job needs."""
+        """Delete the files for resuming."""
         (self.folder / RECORD).unlink(missing_ok=True)
         (self.folder / STATE).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One frame of a film, and which frames of it are painted."""
+"""Frames of a film, and the selection of those that are painted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from impasto.core.errors import OptionError, VideoUnreadable
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """Pixels `(1, 3, h, w)` and `alpha` `(1, 1, h, w)` or none, in `[0, 1]`; `time_s` since the film's beginning."""
+    """Pixels `(1, 3, h, w)` and `alpha` `(1, 1, h, w)` or None, in `[0, 1]`; `time_s` is the time since the start."""
 
     pixels: Tensor
     time_s: Fraction
@@ -27,20 +27,20 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """A frame that is decoded but not converted yet: `open` does that, so skipping a frame costs little."""
+    """A frame that is decoded but not yet converted; `open` converts it, so that skipping it is cheap."""
 
     time_s: Fraction
     open: Callable[[], Frame]
 
 
 class Held:
-    """The frames of a film by time: `at` gives the one that is shown then, for times that do not fall."""
+    """The frames of a film by time: `at` gives the frame shown at a time; times must not decrease."""
 
     def __init__(self, frames: Iterator[Stored]) -> None:
         self._frames, self._shown, self._following = frames, next(frames, None), next(frames, None)
 
     def at(self, time_s: float | Fraction) -> Stored:
-        """The last frame that has begun; before the first begins that one, after the end the last.
+        """The last frame that has begun, or the first one before any has.
 
         Raises `VideoUnreadable` for a film without frames.
         """
@@ -53,10 +53,10 @@ class Held:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which frames of a film are taken, and when they are shown.
+    """The frames of a film that are painted, and their times.
 
-    From `start_s` (included) to `end_s` (excluded), every `every`th of them; or, with `rate` in frames a second, at the
-    multiples of its period the frame that is shown then, so that frames are repeated or left out.
+    Every `every`th frame from `start_s` (included) to `end_s` (excluded); or, with `rate` in frames per second, the
+    frame shown at each multiple of its period, so that frames are repeated or skipped.
     """
 
     start_s: float = 0.0
@@ -77,7 +77,7 @@ class Selection:
             raise OptionError("`every` and `fps` both choose frames; give one of them.")
 
     def frames(self, stored: Iterable[Stored]) -> Iterator[Stored]:
-        """The frames taken, with times from the start on, which is 0."""
+        """The selected frames; their times count from `start_s`."""
         within = self._within(stored)
         if self.rate is None:
             return (frame for index, frame in enumerate(within) if index % self.every == 0)
@@ -92,12 +92,12 @@ class Selection:
                 yield Stored(frame.time_s - start, frame.open)
 
     def span_s(self, duration_s: float) -> tuple[float, float]:
-        """Beginning and end of what is taken of a film of `duration_s`."""
+        """Start and end of the selection in a film of `duration_s`."""
         end_s = duration_s if self.end_s is None else min(self.end_s, duration_s)
         return min(self.start_s, end_s), end_s
 
     def count(self, frames: int, duration_s: float) -> int:
-        """About how many of a film's `frames` are taken."""
+        """About how many of a film's `frames` are selected."""
         begin_s, end_s = self.span_s(duration_s)
         length_s = end_s - begin_s
         if self.rate is not None:
@@ -106,7 +106,7 @@ class Selection:
 
 
 def _resampled(stored: Iterable[Stored], rate: Fraction) -> Iterator[Stored]:
-    """At each multiple of the period the last frame that has begun; the film ends when its last frame begins."""
+    """The last frame that has begun, at each multiple of the period, until the last frame begins."""
     index, shown = 0, None
     for frame in stored:
         while shown is not None and index / rate < frame.time_s:

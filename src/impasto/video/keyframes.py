@@ -1,4 +1,4 @@
-"""Strength and style weights of a film over time, by key frames."""
+"""Key frames: strength and style weights of a film over time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_keyframes(path: Path) -> tuple[Keyframe, ...]:
         raise OptionError(f"{path} is not TOML: {error}.") from error
     tables = data.get(TABLE)
     if set(data) != {TABLE} or not isinstance(tables, list) or not tables:
-        raise OptionError(f"{path} has {', '.join(data) or 'nothing'}; it needs key frames: {EXAMPLE}.")
+        raise OptionError(f"{path} contains {', '.join(data) or 'nothing'}; it needs key frames: {EXAMPLE}.")
     return tuple(from_dict(Keyframe, table, where=f"key frame {n} of {path}") for n, table in enumerate(tables, 1))
 
 
@@ -41,7 +41,7 @@ class Timeline:
     """Strength and weights at any time, from `keyframes`.
 
     Between key frames values follow monotone cubic curves (Fritsch & Carlson 1980), which do not overshoot; before the
-    first and after the last they stay, and there is no kink at these. What no key frame has is as the job says:
+    first and after the last key frame they are constant, without a kink. Values that no key frame gives are the job's:
     `strength`, and `weights`, one for each style.
     """
 
@@ -53,7 +53,7 @@ class Timeline:
         for before, after in pairwise(self.keyframes):
             if after.time <= before.time:
                 raise OptionError(
-                    f"the key frame at {after.time:g} s follows the one at {before.time:g} s; times rise."
+                    f"the key frame at {after.time:g} s follows the one at {before.time:g} s; times must increase."
                 )
         for frame in self.keyframes:
             where = f"the key frame at {frame.time:g} s"

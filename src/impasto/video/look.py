@@ -1,8 +1,9 @@
-"""What each frame of a film is painted with: constant, or changed over time by key frames and films of masks."""
+"""Styles, masks and strength of each frame: constant, or changing with key frames and films of masks."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,9 +16,10 @@ from impasto.config.job import REST, StyleSource
 from impasto.core.errors import OptionError
 from impasto.image.masks import feathered, read_mask, rest_of, shares_of
 from impasto.image.resize import SizeHW, resized
+from impasto.nets.shared import active_statistics
 from impasto.session.inputs import cover_of
 from impasto.session.opened import Session
-from impasto.stylizers.protocol import Mix
+from impasto.stylizers.protocol import Mix, Style
 from impasto.stylizers.temporal import Temporal
 from impasto.video.frames import Frame, Held
 from impasto.video.keyframes import Timeline
@@ -27,18 +29,22 @@ from impasto.video.source import is_moving, opened
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """A stylizer with its prepared styles, and the strength."""
+    """A stylizer with its prepared styles, and the strength.
+
+    Looks of the same `part` compute the same statistics of a frame (`nets.shared`).
+    """
 
     session: Session
     code: Any
     strength: float
+    part: str = ""
 
     def painted(self, content: Tensor) -> Tensor:
         """`content` `(1, 3, h, w)` painted."""
         return self._painted(content, self.session)
 
     def painted_from(self, start: Start, content: Tensor, *, steps: int, temporal_weight: float) -> Tensor:
-        """`content` painted by `steps` steps of optimisation from `start` on, at full size, and kept near to it."""
+        """`content` `(1, 3, h, w)` painted by `steps` steps of optimisation at full size, beginning at `start`."""
         session = self.session
         optimise = dataclasses.replace(session.job.optimise, init="picture", scales=1, steps=(steps,))
         plan = dataclasses.replace(session.plan, job=dataclasses.replace(session.job, optimise=optimise))
@@ -47,15 +53,16 @@ class Look:
         return self._painted(content, dataclasses.replace(session, plan=plan, inputs=inputs))
 
     def _painted(self, content: Tensor, session: Session) -> Tensor:
+        if (statistics := active_statistics()) is not None:
+            statistics.begin(self.part)
         *_, last = session.stylizer.paint(content, self.code, strength=self.strength)
         return last.picture().float()
 
 
 class Looks:
-    """The look of each frame of a session, in the order of time; styles are prepared again only where they change.
+    """The look of each frame of a session, in chronological order; styles are prepared again only if weights change.
 
-    `masks` has an entry for each style of `sources` where any of them is a film; None is what the others leave.
-    Weights of an earlier frame are not kept.
+    `masks` has an entry for each style of `sources` if any mask is a film; None is the area that the others leave.
     """
 
     def __init__(
@@ -70,7 +77,7 @@ class Looks:
         self._last: tuple[tuple[float, ...], Any] | None = None
 
     def at(self, time_s: Fraction) -> Look | None:
-        """The look at a time of the source; none where all masks are black, so that nothing is painted."""
+        """The look at a time of the source; None if all masks are black, so that nothing is painted."""
         strength, weights = self._timeline.at(float(time_s))
         styles = [
             dataclasses.replace(style, weight=weight)
@@ -86,14 +93,20 @@ class Looks:
             cover = cover_of(self._sources, [style.mask for style in styles if style.mask is not None])
             inputs = dataclasses.replace(self._session.inputs, mix=Mix(tuple(styles)), cover=cover)
             session = dataclasses.replace(self._session, inputs=inputs)
-            return Look(session, session.stylizer.prepare(inputs.mix), strength)
+            return Look(session, session.stylizer.prepare(inputs.mix), strength, _part(styles, strength))
         if self._last is None or self._last[0] != weights:
             self._last = weights, self._session.stylizer.prepare(Mix(tuple(styles)))
-        return Look(self._session, self._last[1], strength)
+        return Look(self._session, self._last[1], strength, _part(styles, strength))
+
+
+def _part(styles: Sequence[Style], strength: float) -> str:
+    """Which networks paint, as styles without weight do not, and a network paints twice at a strength below 1."""
+    names = ",".join(style.name for style in styles if style.weight)
+    return f"{names}@{min(math.ceil(strength), 2)}" if strength != 1 else names
 
 
 class MaskFilm:
-    """A mask that is a film or a folder of frames; the frame that is shown at a time is the mask then."""
+    """A mask that is a film or a folder of frames; its frame at the same time is the mask."""
 
     def __init__(self, path: Path, size_hw: SizeHW, *, rate: Fraction, feather_px: float) -> None:
         self._held = Held(opened(path, folder_rate=rate).stored())
@@ -101,7 +114,7 @@ class MaskFilm:
         self._last: tuple[Fraction, Tensor] | None = None
 
     def at(self, time_s: Fraction) -> Tensor:
-        """The mask `(1, 1, h, w)` in `[0, 1]`; times may not fall. After the end the last one stays."""
+        """The mask `(1, 1, h, w)` in `[0, 1]`; times must not decrease. After its end the last frame is used."""
         stored = self._held.at(time_s)
         if self._last is None or self._last[0] != stored.time_s:
             self._last = stored.time_s, self._mask(stored.open())
@@ -115,9 +128,9 @@ class MaskFilm:
 def moving_masks(
     sources: Sequence[StyleSource], size_hw: SizeHW, *, rate: Fraction, feather: float
 ) -> list[MaskFilm | Tensor | None]:
-    """The masks of the styles where one of them is a film or a folder of frames, which has `rate` frames a second.
+    """The masks of the styles if any is a film or a folder of frames, which has `rate` frames per second.
 
-    None is for the style that paints what the others leave. Empty where all masks are pictures, or there are none.
+    None is the style that paints what the others leave. Empty if all masks are pictures, or there are none.
     """
     paths = [source.mask for source in sources if source.mask is not None]
     if not any(is_moving(path) for path in paths if path != REST):

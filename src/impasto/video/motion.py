@@ -1,4 +1,4 @@
-"""What moved between two frames, how far that can be trusted, and whether a cut lies between them."""
+"""Motion between two frames: its flow, how far it can be trusted, and whether there is a cut."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from impasto.image.resize import fit, resized
 
 SEARCH_PX = 640  # the long side at which motion is searched
 STILL = 0.006
-"""Where standing still explains the picture this well (mean absolute difference beyond that of the flow), it stands
-still: in flat areas any flow fits, and texture must not follow its noise."""
+"""Zero motion is used where its mean absolute difference exceeds the flow's by less than about this: in flat areas any
+flow fits, and strokes must not follow its noise."""
 STILL_SIGMA_PX = 4.0
-CHANGED = 0.15  # a difference of the warped content at which trust falls to 1/e
+CHANGED = 0.15  # difference of the warped content at which trust falls to 1/e
 
 BINS = 32
 CUT_HISTOGRAM, CUT_UNEXPLAINED = 0.25, 0.6
-"""A cut: so much of the luminance histogram has moved and so much of the picture is not explained by the flow, or
-nearly nothing is explained (`CUT_LOST`)."""
+"""A cut: this much of the luminance histogram changes and the flow does not explain this much of the picture, or it
+explains hardly anything (`CUT_LOST`)."""
 CUT_LOST = 0.85
-UNEXPLAINED = 0.06  # mean absolute difference above which a place is not explained
+UNEXPLAINED = 0.06  # mean absolute difference above which a pixel is not explained
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """From this frame to the one before: `flow` `(1, 2, h, w)` in pixels, and `trust` `(1, 1, h, w)` in `[0, 1]`."""
+    """From a frame to the previous one: `flow` `(1, 2, h, w)` in pixels and `trust` `(1, 1, h, w)` in `[0, 1]`."""
 
     flow: Tensor
     trust: Tensor
@@ -36,7 +36,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class Tracker:
-    """Finds the motion between two frames by `search`, an estimator of flow, at `search_px` on the long side."""
+    """Estimates the motion between two frames by `search`, with a long side of `search_px`."""
 
     search: Estimator
     search_px: int = SEARCH_PX
@@ -47,7 +47,7 @@ class Tracker:
         return cls(estimator(name), search_px)
 
     def __call__(self, frame: Tensor, before: Tensor) -> Motion | None:
-        """The motion of `frame` from `before`, both `(1, 3, h, w)` in `[0, 1]`; none across a cut."""
+        """The motion from `frame` to `before`, both `(1, 3, h, w)` in `[0, 1]`; None across a cut."""
         size_hw = (frame.shape[-2], frame.shape[-1])
         search_hw = fit(size_hw, long_side_px=self.search_px, enlarge=False)
         now, then = (resized(image, search_hw, mode="bilinear") for image in (frame, before))
@@ -61,10 +61,10 @@ class Tracker:
 
 
 def at_rest(frame: Tensor, before: Tensor, flow: Tensor) -> Tensor:
-    """`flow` `(1, 2, h, w)` from `frame` to `before`, drawn to zero where zero explains the picture as well.
+    """`flow` `(1, 2, h, w)` from `frame` to `before`, set to zero where zero explains the picture equally well.
 
-    The flow of flat or still areas is mostly noise of the search. The mean absolute difference of the two pictures
-    without motion is compared with that along the flow, both averaged by a Gaussian.
+    In flat or still areas the flow is mostly noise. The absolute differences of the two pictures without motion and
+    along the flow are compared, both smoothed by a Gaussian.
     """
     still, moved = (
         blurred((frame - other).abs().mean(1, keepdim=True), STILL_SIGMA_PX)
@@ -76,9 +76,7 @@ def at_rest(frame: Tensor, before: Tensor, flow: Tensor) -> Tensor:
 
 
 def is_cut(frame: Tensor, before: Tensor, flow: Tensor) -> bool:
-    """Whether a cut lies between two frames: their histograms differ, and the flow does not explain the one by the
-    other.
-    """
+    """Whether there is a cut between two frames: their histograms differ and the flow does not explain the change."""
     unexplained = (frame - warped(before, flow, mode="linear")).abs().mean(1) > UNEXPLAINED
     share = float(unexplained.float().mean())
     moved = _histogram_distance(luminance(frame), luminance(before))

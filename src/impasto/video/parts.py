@@ -1,4 +1,4 @@
-"""A film written in pieces, so that a stopped job keeps all of them and goes on after the last."""
+"""A film written in segments, so that a stopped job resumes after the last one."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from impasto.video.containers import writing
 from impasto.video.frames import Frame
 from impasto.video.planes import BT709, LIMITED, to_frame
 
-PART_FRAMES = 250  # x264 begins a new group of pictures as often
+PART_FRAMES = 250  # x264's default length of a group of pictures
 
 
 @dataclass(frozen=True)
 class Part:
-    """One piece on disk: its file, the index of its first frame, its first and its end time in seconds."""
+    """A segment on disk: its file, the index of its first frame, and its start and end time in seconds."""
 
     path: Path
     first: int
@@ -40,7 +40,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Layout:
-    """How the pieces are encoded. `time_base` is the unit of the frames' times, `rate` their number a second."""
+    """How segments are encoded. `time_base` is the unit of times, `rate` the number of frames per second."""
 
     codec: Codec
     size_hw: SizeHW
@@ -52,11 +52,11 @@ class Layout:
 
 @dataclass
 class Parts:
-    """The pieces of an output in a folder beside it.
+    """The segments of an output, in a folder next to it.
 
-    `job` tells one job from another: pieces of a different job are deleted when the folder is opened. `add` writes a
-    frame; every `part_frames` a piece is finished, and with it the tensors that the next frame needs (`state`). After
-    an error or an interruption `finish` closes the piece that was begun.
+    `job` identifies the job: segments of a different one are deleted when the folder is opened. `add` writes a frame;
+    after `part_frames` frames a segment is closed and the tensors that the next frame needs (`state`) are saved. After
+    an error or an interruption `finish` closes the current segment.
     """
 
     folder: Path
@@ -68,16 +68,16 @@ class Parts:
 
     @property
     def frames(self) -> int:
-        """How many frames there are, also in the piece that is being written."""
+        """The number of frames, including those of the current segment."""
         return sum(part.frames for part in self.done) + (self._writer.frames if self._writer is not None else 0)
 
     def open(self) -> Mapping[str, Tensor]:
-        """Find the pieces that are there; the state after their last frame, empty at the beginning."""
+        """Find the existing segments; the state after their last frame, empty if there are none."""
         record = self.folder / "parts.json"
         known = _read(record)
         if known.get("job") != self.job:
             shutil.rmtree(self.folder, ignore_errors=True)
-            with _told(self.folder):
+            with _write_errors(self.folder):
                 self.folder.mkdir(parents=True)
             self._record()
             return {}
@@ -90,8 +90,8 @@ class Parts:
         return safetensors.torch.load_file(self._state_file())
 
     def add(self, frame: Frame, *, duration_s: Fraction, state: Mapping[str, Tensor]) -> None:
-        """Encode one frame; `state` is what the frame after it needs. Raises `VideoUnwritable`."""
-        with _told(self.folder):
+        """Encode a frame; `state` is what the next frame needs. Raises `VideoUnwritable`."""
+        with _write_errors(self.folder):
             if self._writer is None:
                 self._writer = _Writer(self.folder / f"{len(self.done):05d}.part", self.layout)
             self._writer.add(frame, duration_s=duration_s)
@@ -100,11 +100,11 @@ class Parts:
                 self.finish()
 
     def finish(self) -> None:
-        """Close the piece that was begun, so that it can be played."""
+        """Close the current segment, so that it is playable."""
         writer, self._writer = self._writer, None
         if writer is None:
             return
-        with _told(self.folder):
+        with _write_errors(self.folder):
             writer.close()
             before = self._state_file()
             self.done.append(Part(writer.path, self.frames, writer.frames, writer.start_s, writer.end_s))
@@ -119,7 +119,7 @@ class Parts:
         return self.folder / f"state-{len(self.done):05d}.safetensors"
 
     def abandon(self) -> None:
-        """Drop the piece that was begun, after an error of the encoder or disk."""
+        """Delete the current segment, after an error of the encoder or the disk."""
         writer, self._writer = self._writer, None
         if writer is not None:
             with contextlib.suppress(OSError, av.FFmpegError):
@@ -146,7 +146,7 @@ def _read(record: Path) -> dict[str, Any]:
 
 
 class _Writer:
-    """One piece while it is written."""
+    """The segment that is being written."""
 
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path, self.layout = path, layout
@@ -184,8 +184,8 @@ class _Writer:
 
 
 @contextlib.contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def _write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, av.FFmpegError) as error:
-        raise VideoUnwritable(f"{folder.parent} cannot take the film: {error.strerror or error}.") from error
+        raise VideoUnwritable(f"the film cannot be written to {folder.parent}: {error.strerror or error}.") from error

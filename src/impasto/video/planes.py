@@ -1,4 +1,4 @@
-"""Frames of FFmpeg to tensors and back: matrix, range, depth, alpha and rotation."""
+"""FFmpeg's frames to tensors and back: colour matrix, range, bit depth, alpha and rotation."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ HDR = {16: "PQ", 18: "HLG"}  # transfer functions, ITU-T H.273 table 3
 
 
 def to_tensor(frame: av.VideoFrame, *, turn_degrees: int = 0) -> tuple[Tensor, Tensor | None]:
-    """RGB `(1, 3, h, w)` and alpha `(1, 1, h, w)` or none, in `[0, 1]`, turned upright by `turn_degrees`.
+    """RGB `(1, 3, h, w)` and alpha `(1, 1, h, w)` or None, in `[0, 1]`, rotated by `turn_degrees`.
 
-    The matrix and range of the frame's tags are used; without a tag BT.709 from 720 lines on and BT.601 below, and
-    the limited range, as players do. More than 8 bits are kept. Raises `VideoUnreadable` for HDR transfer functions.
+    The frame's tagged matrix and range are used; without tags BT.709 from 720 lines, BT.601 below, and limited range,
+    as players assume. Bit depths above 8 are preserved. Raises `VideoUnreadable` for HDR transfer functions.
     """
     if (transfer := int(frame.color_trc)) in HDR:
         raise VideoUnreadable(

@@ -1,4 +1,4 @@
-"""A film painted into a file: pieces as it goes, the whole at the end or where it stops."""
+"""A film painted into a file: segments while it is painted, joined at the end or when it stops."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from impasto.core.errors import ImpastoError, VideoUnreadable, VideoUnwritable
 from impasto.core.paths import written_whole
@@ -28,16 +26,16 @@ from impasto.video.source import Film
 from impasto.video.steady import Steadier
 
 OnFrame = Callable[[Painted, int, int], None]
-"""Called with each output frame, how many are done and about how many there are."""
+"""Called with each output frame, the number of finished frames and the approximate total."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Where a film goes and in which form.
+    """The source and the output of a film, with its format.
 
-    `path` is a file with an ending of `codecs.CONTAINERS`, or a folder of frames where it has no ending. `copied` are
-    the kinds of the source's streams that come along; `comment` is the text in the container's metadata, which GIF,
-    WebP and folders have in a file beside them.
+    `path` is a file with an extension of `codecs.CONTAINERS`, or without extension a folder of frames. `copied` are the
+    kinds of the source's streams that are copied; `comment` is the text in the container's metadata, or for GIF, WebP
+    and folders in a file next to them.
     """
 
     film: Film
@@ -51,17 +49,17 @@ class Recording:
 
     @property
     def rate(self) -> Fraction:
-        """Frames a second of the output, on average."""
+        """Frames per second of the output, on average."""
         return self.selection.rate or self.film.rate / self.selection.every
 
     @property
     def frames(self) -> int:
-        """About how many frames there will be."""
+        """The approximate number of frames."""
         return self.selection.count(self.film.frames, self.film.duration_s)
 
     @property
     def is_folder(self) -> bool:
-        """Whether the frames become pictures in a folder."""
+        """Whether the output is a folder of frames."""
         return self.path.suffix == "" or self.path.is_dir()
 
     @property
@@ -71,11 +69,11 @@ class Recording:
 
     @property
     def parts_folder(self) -> Path:
-        """Where the pieces lie until the film is whole."""
+        """The folder of the segments until the film is complete."""
         return self.path.with_name(f".{self.path.name}.parts")
 
     def check(self) -> None:
-        """Raise what writing would raise, before anything is painted: `OptionError`, `VideoUnwritable` and others."""
+        """Raise before painting what writing would raise: `OptionError`, `VideoUnwritable` and others."""
         if self.is_folder:
             return
         codec_for(self.path, self.codec).options_with(self.crf)
@@ -96,16 +94,17 @@ class Recording:
         on_note: Callable[[str], None] | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Paint the film; whether it is whole.
+        """Paint the film; returns whether it is complete.
 
-        `job` is what decides the frames: with `resume`, finished pieces of an equal job are used. When `stopping` turns
-        true, and after an error, what is painted so far is put together into a playable file, and its pieces are kept.
-        Raises what reading, painting and writing raise.
+        `job` is all that determines the frames: with `resume`, finished segments of an equal job are used. When
+        `stopping` becomes true, and after an error, the frames so far are joined into a playable file and the segments
+        are kept. Raises what reading, painting and writing raise.
         """
         parts = self._parts(job)
         if not resume:
             parts.remove()
-        before = _before(parts.open())
+        state = parts.open()
+        before = Before.of(state) if state else None
         items = painted_film(
             self._stored(on_note, skipped=parts.frames),
             paint,
@@ -131,9 +130,7 @@ class Recording:
     def _add(self, parts: Parts | Folder, items: Any, on_frame: OnFrame | None, stopping: Callable[[], bool]) -> bool:
         with closing(items):
             for item, duration_s in with_durations(items, 1 / self.rate):
-                before = item.before
-                state = {"content": before.content, "output": before.output}
-                parts.add(item.frame, duration_s=duration_s, state=state)
+                parts.add(item.frame, duration_s=duration_s, state=item.before.tensors())
                 if on_frame is not None:
                     on_frame(item, parts.frames, max(self.frames, parts.frames))
                 if stopping():
@@ -141,7 +138,7 @@ class Recording:
         return True
 
     def _keep(self, parts: Parts | Folder, error: BaseException) -> None:
-        """After `error`: the frames before it as a playable file, as far as that can be."""
+        """After `error`: the frames before it as a playable file, if possible."""
         try:
             if isinstance(error, VideoUnwritable):
                 parts.abandon()
@@ -187,7 +184,3 @@ class Recording:
             start_s=Fraction(self.selection.start_s).limit_denominator(1_000_000),
             kinds=self.copied,
         )
-
-
-def _before(state: Mapping[str, Tensor]) -> Before | None:
-    return Before(state["content"], state["output"]) if state else None

@@ -1,4 +1,4 @@
-"""A painted film measured against its source, with the source itself and the film painted frame by frame beside it."""
+"""Measures of a painted film, the same film painted frame by frame, and the source."""
 
 from __future__ import annotations
 
@@ -31,21 +31,22 @@ def film_rows(
     flow: str = "farneback",
     progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Steadiness]:
-    """The steadiness of a painted film by row: "output", "frame by frame" where that film is given, and "source".
+    """The steadiness of a painted film by row: "output", "frame by frame" if that film is given, and "source".
 
-    All are compared at the output's size, at most 640 px on the long side. Where the output carries a recipe, the
-    frames of the source are those that it was painted from; otherwise both films must have as many. Raises
-    `VideoError`, and `OptionError` where the frames do not match.
+    All are measured at the output's size, with a long side of at most 640 px. If the output has a recipe, the frames of
+    the source are those that it was painted from; otherwise both films must have the same number of frames. Raises
+    `VideoError`, and `OptionError` if the frames do not match.
     """
     made = {"output": opened(output)} | ({} if frame_by_frame is None else {"frame by frame": opened(frame_by_frame)})
     source, search = opened(content), estimator(flow)
     rows = {}
-    for number, (name, film) in enumerate(made.items()):
-        pairs = _told(_pairs(film, source), film.frames, number, len(made) + 1, name, progress)
+    for number, (name, film) in enumerate({**made, "source": made["output"]}.items()):
+        pairs = _pairs(film, source)
+        if name == "source":
+            pairs = ((content, content) for content, _ in pairs)
+        if progress is not None:
+            pairs = _reported(pairs, progress, name=name, row=number, rows=len(made) + 1, frames=film.frames)
         rows[name] = steadiness(pairs, flow=search)
-    itself = ((frame, frame) for frame, _ in _pairs(made["output"], source))
-    pairs = _told(itself, made["output"].frames, len(made), len(made) + 1, "source", progress)
-    rows["source"] = steadiness(pairs, flow=search)
     return rows
 
 
@@ -72,17 +73,12 @@ def _selection(path: Path) -> Selection:
     return Selection(start_s=options.start, end_s=options.end, every=options.every, rate=rate)
 
 
-def _told(
-    pairs: Iterator[Pair],
-    frames: int,
-    row: int,
-    rows: int,
-    name: str,
-    progress: Callable[[int, int, str], None] | None,
+def _reported(
+    pairs: Iterator[Pair], progress: Callable[[int, int, str], None], *, name: str, row: int, rows: int, frames: int
 ) -> Iterator[Pair]:
+    """`pairs`, with a call of `progress` for each."""
     for index, pair in enumerate(pairs):
-        if progress is not None:
-            progress(min(row * frames + index, rows * frames), rows * frames, f"{name}: frame {index + 1}")
+        progress(min(row * frames + index, rows * frames), rows * frames, f"{name}: frame {index + 1}")
         yield pair
 
 

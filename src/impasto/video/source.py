@@ -1,4 +1,4 @@
-"""Films as they are read: files of FFmpeg, animated pictures, folders of frames."""
+"""Reading films: files that FFmpeg decodes, animated pictures, folders of frames."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from impasto.video.frames import Frame, Held, Stored
 from impasto.video.planes import has_alpha, to_tensor
 
 FOLDER_RATE = Fraction(25)
-SHORT_OF_END = 0.02  # a file that ends earlier than this part of its length before its end was cut
+SHORT_OF_END = 0.02  # a file that lacks more than this fraction of its stated length was cut
 GREATEST_RATE = 240
 
 
 @dataclass(frozen=True)
 class Film:
-    """What is known of a film before it is decoded.
+    """The properties of a film, known before it is decoded.
 
-    `size_hw` is upright and of square pixels; `rate` its frames a second on average; `time_base` the unit of its times;
-    `frames` and `duration_s` may be estimates. `kind` is the way it is read: "file", "webp" or "folder". `begin_s` is
-    the time of the first frame on the file's own clock.
+    `size_hw` is the upright size in square pixels, `rate` the average number of frames per second, `time_base` the unit
+    of times; `frames` and `duration_s` may be estimates. `kind` says how it is read: "file", "webp" or "folder".
+    `begin_s` is the time of the first frame by the file's own clock.
     """
 
     path: Path
@@ -51,19 +51,19 @@ class Film:
     begin_s: Fraction = Fraction(0)
 
     def stored(self, *, on_note: Any = None) -> Iterator[Stored]:
-        """The frames in the order of their times; each is converted when it is opened.
+        """The frames in chronological order; each is converted when it is opened.
 
-        Raises `VideoUnreadable` where the file ends early or is damaged, and for a frame of another size. Frames
-        without a time, or with one that does not rise, are put one period after the frame before; `on_note` is called
-        with a line about them.
+        Raises `VideoUnreadable` if the file ends early or is damaged, or if the frame size changes. A frame whose time
+        is missing or not later than the previous one's is shown one period after it; `on_note` is called with a
+        line about these.
         """
         reader = {"file": _file_frames, "webp": _webp_frames, "folder": _folder_frames}[self.kind]
         return reader(self, on_note or (lambda note: None))
 
     def shown_at(self, times_s: Sequence[float]) -> Iterator[Stored]:
-        """The frame that is shown at each of the rising `times_s`; the last one after the end.
+        """The frame shown at each of `times_s`, in ascending order; the last frame after the end.
 
-        Files are sought in, so that a few frames of a long film come quickly. Raises `VideoUnreadable`.
+        Seeks in files, so that a few frames of a long film are found quickly. Raises `VideoUnreadable`.
         """
         seekable = self.kind == "file" and self.path.suffix.lower() != ".gif"
         if seekable:
@@ -73,9 +73,9 @@ class Film:
 
 
 def opened(path: str | Path, *, folder_rate: Fraction = FOLDER_RATE) -> Film:
-    """The film in a file or a folder of pictures, shown at `folder_rate` in the natural order of their names.
+    """The film in a file, or in a folder of pictures, shown at `folder_rate` in the natural order of their names.
 
-    Raises `VideoUnreadable` where there is none.
+    Raises `VideoUnreadable` if there is none.
     """
     path = Path(path)
     if path.is_dir():
@@ -84,15 +84,15 @@ def opened(path: str | Path, *, folder_rate: Fraction = FOLDER_RATE) -> Film:
         raise VideoUnreadable(f"{path} does not exist; check its name and folder.")
     if path.suffix.lower() == ".webp":
         return _webp(path)
-    with _told(path), reading(path) as container:
+    with _read_errors(path), reading(path) as container:
         if not container.streams.video:
             kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
-            raise VideoUnreadable(f"{path} holds {' and '.join(kinds)}, and no video; a film is needed.")
+            raise VideoUnreadable(f"{path} contains {' and '.join(kinds)} but no video; a film is needed.")
         return _described(path, container)
 
 
 def is_film(path: str | Path) -> bool:
-    """Whether a name is that of a film by its ending. An animated WebP is one; a picture of that format is not."""
+    """Whether a path is a film, by its extension. A WebP file is one if it is animated."""
     path = Path(path)
     if path.suffix.lower() == ".webp":
         return path.is_file() and opened(path).frames > 1
@@ -100,7 +100,7 @@ def is_film(path: str | Path) -> bool:
 
 
 def is_moving(path: str | Path) -> bool:
-    """Whether there is a film or a folder of frames at `path`, and not a picture."""
+    """Whether `path` is a film or a folder of frames, not a picture."""
     return Path(path).is_dir() or is_film(path)
 
 
@@ -137,7 +137,7 @@ def _upright_hw(frame: Any, aspect: Fraction | None) -> SizeHW:
 
 
 def _file_frames(film: Film, on_note: Any) -> Iterator[Stored]:
-    with _told(film.path), reading(film.path) as container:
+    with _read_errors(film.path), reading(film.path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         begin, last, repaired, stored_hw = None, None, 0, None
@@ -146,7 +146,7 @@ def _file_frames(film: Film, on_note: Any) -> Iterator[Stored]:
             if (frame.height, frame.width) != stored_hw:
                 raise VideoUnreadable(
                     f"frame {index} of {film.path} has {frame.width}×{frame.height} px, those before "
-                    f"{stored_hw[1]}×{stored_hw[0]}; all need one size. Cut the film there first."
+                    f"{stored_hw[1]}×{stored_hw[0]}; all frames must have the same size. Split the film there."
                 )
             at = None if frame.pts is None else frame.pts * Fraction(frame.time_base)
             begin = (at or Fraction(0)) if begin is None else begin
@@ -157,13 +157,14 @@ def _file_frames(film: Film, on_note: Any) -> Iterator[Stored]:
             yield Stored(time_s, functools.partial(_converted, film, frame, time_s))
         if repaired:
             on_note(
-                f"{repaired} frames of {film.path} have no time, or one that does not rise; they follow each other."
+                f"{repaired} frames of {film.path} have a missing or non-increasing time; each is shown one period "
+                "after the previous one."
             )
         _check_whole(film, last)
 
 
 def _sought(film: Film, times_s: Sequence[float]) -> Iterator[Stored]:
-    with _told(film.path), reading(film.path) as container:
+    with _read_errors(film.path), reading(film.path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         for wanted_s in times_s:
@@ -178,12 +179,12 @@ def _stored(film: Film, frame: Any) -> Stored:
 
 
 def _check_whole(film: Film, last: Fraction | None) -> None:
-    """Raise `VideoUnreadable` where the frames end well before the length that the file states."""
+    """Raise `VideoUnreadable` if the frames end well before the duration that the file states."""
     reached_s = 0.0 if last is None else float(last + 1 / film.rate)
     margin_s = max(SHORT_OF_END * film.duration_s, 3 / float(film.rate))
     if film.path.suffix.lower() != ".gif" and reached_s < film.duration_s - margin_s:
         raise VideoUnreadable(
-            f"{film.path} ends at {reached_s:.2f} s of {film.duration_s:.2f} s: the file is cut short or damaged there."
+            f"{film.path} ends at {reached_s:.2f} s of {film.duration_s:.2f} s: the file is truncated or damaged."
         )
 
 
@@ -194,7 +195,7 @@ def _converted(film: Film, frame: Any, time_s: Fraction) -> Frame:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except av.FFmpegError as error:
@@ -202,8 +203,8 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _webp(path: Path) -> Film:
-    """An animated WebP, which FFmpeg does not read."""
-    with _told_by_pillow(path), Image.open(path) as picture:
+    """An animated WebP, which FFmpeg cannot read."""
+    with _pillow_errors(path), Image.open(path) as picture:
         times = _webp_times(picture)
         size_hw = (picture.height, picture.width)
         rate = Fraction(len(times), 1) / times[-1] if times[-1] else FOLDER_RATE
@@ -211,7 +212,7 @@ def _webp(path: Path) -> Film:
 
 
 def _webp_times(picture: Any) -> list[Fraction]:
-    """When each frame ends."""
+    """The end time of each frame."""
     end, ends = Fraction(0), []
     for frame in ImageSequence.Iterator(picture):
         frame.load()  # Pillow knows the duration after decoding
@@ -221,7 +222,7 @@ def _webp_times(picture: Any) -> list[Fraction]:
 
 
 def _webp_frames(film: Film, on_note: Any) -> Iterator[Stored]:
-    with _told_by_pillow(film.path), Image.open(film.path) as picture:
+    with _pillow_errors(film.path), Image.open(film.path) as picture:
         starts = [Fraction(0), *_webp_times(picture)[:-1]]
         for time_s, frame in zip(starts, ImageSequence.Iterator(picture), strict=True):
             planes = from_bytes(np.asarray(frame.convert("RGBA")))
@@ -234,7 +235,7 @@ def _same(frame: Frame) -> Frame:
 
 
 @contextlib.contextmanager
-def _told_by_pillow(path: Path) -> Iterator[None]:
+def _pillow_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SyntaxError, ValueError) as error:
@@ -255,7 +256,7 @@ def folder_files(path: Path) -> list[Path]:
 def _folder(path: Path, rate: Fraction) -> Film:
     pictures = folder_files(path)
     if not pictures:
-        raise VideoUnreadable(f"the folder {path} holds no pictures; frames such as 0001.png are needed.")
+        raise VideoUnreadable(f"the folder {path} contains no pictures; frames such as 0001.png are needed.")
     first = files.read(pictures[0])
     duration_s = float(len(pictures) / rate)
     alpha = first.alpha is not None
@@ -272,6 +273,7 @@ def _read(film: Film, path: Path, time_s: Fraction) -> Frame:
     if picture.size_hw != film.size_hw:
         height, width = picture.size_hw
         raise VideoUnreadable(
-            f"{path} has {width}×{height} px, the first frame {film.size_hw[1]}×{film.size_hw[0]}; all need one size."
+            f"{path} has {width}×{height} px, the first frame {film.size_hw[1]}×{film.size_hw[0]}; all frames must "
+            "have the same size."
         )
     return Frame(picture.pixels, time_s, picture.alpha)

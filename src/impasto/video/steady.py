@@ -1,4 +1,4 @@
-"""Painted frames that hold still: the last output carried along, with the detail of the current frame kept."""
+"""Steadying: the previous output is warped along the motion and blended in, at the sharpness of the new frame."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from impasto.video.motion import Motion
 Planes = NDArray[np.float32]  # (h, w, 3)
 
 BANDS_PX = (0.7, 2.0)  # sigmas between which the bands of detail lie
-ENERGY_PX, ENERGY_STEP = 8.0, 4  # sigma of a band's local energy, and how much smaller that is computed
-GAIN = 2.0  # a band is amplified or damped by this at most
+ENERGY_PX, ENERGY_STEP = 8.0, 4  # sigma of a band's local energy, and the factor by which its grid is smaller
+GAIN = 2.0  # the largest gain of a band, and the inverse of the smallest
 FLOOR = 1e-6  # energy of flat areas
 
 
@@ -27,30 +27,34 @@ FLOOR = 1e-6  # energy of flat areas
 class Steadier:
     """Blends the carried output into the painted frame: `low` of the coarse picture, `high` of the bands of detail.
 
-    Plain blending averages strokes that do not match and so blurs them. Here each band of detail is brought back to the
-    local energy that it has in the painted frame: two uncorrelated textures blended by `a` have `a² + (1 - a)²` of
-    their energy left (Heitz & Neyret 2018, variance-preserving blending). The carried strokes then replace the new ones
-    instead of fading, repeated resampling does not soften them, and since the energy is that of the current frame,
-    nothing adds up over time. `docs/video.md` has the measurements.
+    Plain blending averages strokes that do not match, which blurs them: two uncorrelated textures blended by `a` keep
+    `a² + (1 - a)²` of their energy. Here each band of detail is rescaled to its local energy in the painted frame
+    (Heitz & Neyret 2018, variance-preserving blending). Carried strokes then replace new ones instead of fading,
+    repeated resampling does not blur them, and since the energy is the current frame's, errors do not accumulate.
+    `docs/video.md` has the measurements. `shares`: the frames of a shot share the statistics that networks normalise by
+    (`nets.shared`).
     """
 
     low: float = 0.9
     high: float = 0.8  # with 0.9 and more, detail that has been carried for 100 frames turns into streaks
+    shares: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("low", self.low), ("high", self.high)):
             if not 0 <= value < 1:
-                raise OptionError(f"the part {name} of the carried frame is {value:g}; it must be 0 or more, below 1.")
+                raise OptionError(
+                    f"the fraction {name} of the carried frame is {value:g}; it must be 0 or more, below 1."
+                )
 
     @classmethod
-    def of(cls, steady: float) -> Steadier:
-        """One for a number from 0 to below 1: so much of the coarse picture is carried, and of the detail less."""
-        return cls(low=steady, high=steady * cls.high / cls.low)
+    def of(cls, steady: float, *, shares: bool = False) -> Steadier:
+        """A steadier that carries `steady` of the coarse picture, and proportionally less of the detail."""
+        return cls(low=steady, high=steady * cls.high / cls.low, shares=shares)
 
     def __call__(self, painted: Tensor, carried: Tensor, motion: Motion | None) -> Tensor:
-        """The output for a `painted` frame after the output `carried`, both `(1, 3, h, w)` in `[0, 1]`.
+        """The output for a `painted` frame that follows the output `carried`, both `(1, 3, h, w)` in `[0, 1]`.
 
-        Without `motion` (a first frame, or one after a cut) it is `painted` itself.
+        Without `motion` (the first frame of a shot) this is `painted` itself.
         """
         if motion is None:
             return painted
