@@ -79,11 +79,16 @@ class Browser:
         context = self.send("Target.createBrowserContext")["browserContextId"]
         target = self.send("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        page = self._pages[session] = Page(self, session)
+        page = self._pages[session] = Page(self, session, context=context)
         for domain in ("Page", "Runtime", "Network", "Log", "DOM"):
             page.send(f"{domain}.enable")
         page.resize(width, height, dark=dark, touch=touch)
         return page
+
+    def close(self, page: Page) -> None:
+        """Close a page and forget its storage. A page left open goes on listening and drawing."""
+        self._pages = {session: other for session, other in self._pages.items() if other is not page}
+        self.send("Target.disposeBrowserContext", browserContextId=page.context)
 
     def send(self, method: str, session: str = "", **params: Any) -> Any:
         """The result of a command; events that arrive in between go to their pages."""
@@ -122,8 +127,8 @@ class Browser:
 class Page:
     """A page. `requests` are the addresses that it asked for, `errors` what it threw or reported."""
 
-    def __init__(self, browser: Browser, session: str) -> None:
-        self._browser, self._session = browser, session
+    def __init__(self, browser: Browser, session: str, *, context: str) -> None:
+        self._browser, self._session, self.context = browser, session, context
         self.requests: list[str] = []
         self.errors: list[str] = []
 

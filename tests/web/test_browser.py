@@ -34,7 +34,7 @@ class Visit:
 
     def added(self, count: int) -> None:
         """Wait until the history has so many paintings more than when the page was opened."""
-        self.page.wait(f"{HISTORY} == {self._before + count}", timeout_s=240)
+        self.page.wait(f"{HISTORY} >= {self._before + count}", timeout_s=240)
 
     def jobs(self, **values: Any) -> list[dict[str, Any]]:
         """The jobs of the studio with these values, oldest first."""
@@ -60,15 +60,20 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visit(studio: httpx.Client, browser: Browser, token: str) -> Callable[..., Visit]:
+def visit(studio: httpx.Client, browser: Browser, token: str) -> Iterator[Callable[..., Visit]]:
+    pages = []
+
     def opened(**viewport: Any) -> Visit:
         page = browser.page(**viewport)
+        pages.append(page)
         page.open(f"{studio.base_url}/#{token}")
         page.wait("document.body.dataset.ready", timeout_s=240)
         page.evaluate("document.querySelector('#size').value = 256")
         return Visit(page, studio)
 
-    return opened
+    yield opened
+    for page in pages:
+        browser.close(page)
 
 
 @pytest.fixture

@@ -221,6 +221,7 @@ async function goOn() {
   const painted = jobs.filter((job) => job.kind === "paint" && !job.draft && job.live), last = painted.at(-1);
   for (const job of painted) if (["done", "stopped"].includes(job.state)) await remember(job, job.request, { content: await sizeOf(job.request.content).catch(() => null) });
   if (last) await settings(last.request);
+  if (last?.request.paint?.method === "optimise") $("method").value = "auto";  // a refinement: the next photo is painted in one pass
   if (film) { await showFilm(film).catch(() => sessionStorage.removeItem("impasto-film")); return; }
   if (!sent) return;
   await showContent(sent).catch(() => sessionStorage.removeItem("impasto-content"));  // from before a restart of the studio
