@@ -54,7 +54,11 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=1e-2)
     asked = parser.parse_args()
+    base = readers.load_weights(asked.network)
     options = FastTrainOptions(
+        name=base.card.name,
+        start_from=asked.network,
+        licence=base.card.licence,
         contents=tuple(asked.contents),
         styles=(asked.csv,),
         content_layers=("relu2_2", "relu3_3", "relu4_2"),
@@ -77,7 +81,7 @@ def main() -> None:
         sample_every=0,
         precision="float32",
     )
-    for progress in tuning(readers.load_weights(asked.network), options, fitting).train(asked.output):
+    for progress in tuning(base, options, fitting).train(asked.output):
         if progress.step % fitting.log_every == 0:
             print(progress.step, {name: round(float(loss), 4) for name, loss in progress.losses.items()}, flush=True)
 

@@ -31,7 +31,7 @@ def test_it_is_small_and_says_what_it_is(network: FastNetwork) -> None:
     assert "None of these pictures is in the package" in network.card.source
     assert all(style.get("about") for style in network.card.styles)
     assert network.card.training["options"]["encoder"] == "compact-vgg"
-    assert network.card.training["options"]["name"] == "compact-any"  # whose convolutions it has
+    assert network.card.training["options"]["name"] == NAME
     assert network.name == NAME
 
 
