@@ -168,7 +168,7 @@ def test_an_unfinished_picture_replaces_no_input(
     assert run("stylize", "o-unfinished.png", "--style", "style.png", *tiny, "-o", "o.png").code == 130
     for name in ("o.png", "o-unfinished.png"):
         assert (here / name).read_bytes() == (here / "content.png").read_bytes()
-    assert (here / "o-unfinished2.png").is_file()
+    assert (here / "o-unfinished-2.png").is_file()
 
 
 def fail(*_: Any, **__: Any) -> None:

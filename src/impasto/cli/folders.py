@@ -97,7 +97,7 @@ class FolderRun:
             self._bar.wait("reading pictures and weights")
         state = api.paused_path(item.output) if item.plan.method.gradual else None
         if state is not None and not self._resume:
-            self._bar.note(f"{state} is there: --resume would go on with that painting")
+            self._bar.note(f"{state} is there: --resume would continue that painting")
         opened = partial(
             api.open_session,
             item.plan,
