@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import ImageTooSmall, OptionError, UnknownName, WeightsError, WeightsMismatch
+from impasto.image.tiling import Wraps
 from impasto.nets import fast as nets
 from impasto.nets import painting
 from impasto.nets.fast import FastNetwork
@@ -225,7 +226,7 @@ def test_the_memory_is_handed_on(networks: Networks, photo: Tensor, monkeypatch:
     asked = []
     monkeypatch.setattr(painting, "WHOLE_PX", 0)
 
-    def by_strips(_: Painter, image: Tensor, *, room_bytes: int, noise: None) -> Tensor:
+    def by_strips(_: Painter, image: Tensor, *, room_bytes: int, noise: None, wraps: Wraps) -> Tensor:
         asked.append(room_bytes)
         return image
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from impasto.training import sources
 from impasto.training.data import NEVER
 from impasto.training.fast import StyledContents, TrainedStyles
 from impasto.training.fast_networks import card_of, half_precision
-from impasto.training.fast_run import StylePicture, prepare_fast, style_pixels
+from impasto.training.fast_run import SMALLEST_STYLE_PX, StylePicture, prepare_fast, style_pixels
 from impasto.training.fit import CHECKPOINT, Progress, averaged
 from impasto.training.run import Run, lock_run_config
 from impasto.weights import readers
@@ -110,7 +111,11 @@ def _base(options: NewStyleOptions, picture: Path) -> Loaded:
 
 
 def learning_as(base: Loaded, picture: Path, *, options: NewStyleOptions) -> FastTrainOptions:
-    """The options that the network was trained with, updated by `options`."""
+    """The options that the network was trained with, updated by `options`.
+
+    Its style loss is computed at fewer sizes where the picture or the crop would be below `SMALLEST_STYLE_PX` at the
+    smallest one.
+    """
     known = {field.name for field in dataclasses.fields(FastTrainOptions)}
     before = {name: value for name, value in base.card.training.get("options", {}).items() if name in known}
     for other in (
@@ -127,7 +132,7 @@ def learning_as(base: Loaded, picture: Path, *, options: NewStyleOptions) -> Fas
         before.pop(other, None)
     given = {name: getattr(options, name) for name in ("content_weight", "style_weight", "style_px", "crop_px")}
     changed = {name: value for name, value in given.items() if value is not None}
-    return from_dict(
+    learning = from_dict(
         FastTrainOptions,
         before
         | changed
@@ -139,6 +144,9 @@ def learning_as(base: Loaded, picture: Path, *, options: NewStyleOptions) -> Fas
             "about": options.about,
         },
     )
+    sides = style_pixels(StylePicture(picture, picture.stem), learning.style_px).shape[-2:]
+    halvings = int(math.log2(max(1.0, min(*sides, learning.crop_px) / SMALLEST_STYLE_PX)))
+    return dataclasses.replace(learning, sizes=min(learning.sizes, 1 + halvings))
 
 
 def nearest(tensors: dict[str, Tensor], run: Run[TrainedStyles]) -> dict[str, Tensor]:
