@@ -159,25 +159,36 @@ def test_a_picture_becomes_a_style_of_the_page(
 
 
 @needs_chromium
-def test_it_paints_by_webgpu(
-    runtime: None, a_network: Callable[..., fast.FastNetwork], photo: torch.Tensor, tmp_path: Path
+@pytest.mark.parametrize("every_part", [False, True])
+def test_it_paints_by_webgpu_or_as_if(
+    runtime: None,
+    save_learned: Callable[..., Path],
+    a_network: Callable[..., fast.FastNetwork],
+    photo: torch.Tensor,
+    tmp_path: Path,
+    every_part: bool,
 ) -> None:
-    style, network = tmp_path / "one.safetensors", a_network("ours")
-    save(style, network.net.state_dict(), card=network.card)
-    page_file, picture = tmp_path / "page.html", tmp_path / "photo.png"
+    """An engine that computes something else is not used: the picture is right, and the status names its engine."""
+    style, picture = tmp_path / "one.safetensors", tmp_path / "photo.png"
+    if every_part:
+        untrained = a_network("ours")
+        save(style, untrained.net.state_dict(), card=untrained.card)
+    else:
+        style = save_learned(style)
+    page_file = tmp_path / "page.html"
     write_page(page_file, BrowserOptions(style=(str(style),)))
     content = saved(photo[..., :64, :64], picture)
     with chromium(*SOFTWARE_GPU) as browser:
         page = browser.page()
         page.open(f"{page_file.as_uri()}#size=64")
         page.evaluate("impasto.ready")
-        if page.evaluate("impasto.state.engine") == "wasm":
-            assert "WebAssembly" in page.evaluate("document.getElementById('status').textContent")
-            pytest.skip("this Chromium has no WebGPU, not even in software")
+        engine = {"webgpu": "WebGPU", "wasm": "WebAssembly"}[page.evaluate("impasto.state.engine")]
         page.choose_files("#file", picture)
         page.wait("impasto.state.photo.height === 64 && !impasto.state.painting")
-        assert "WebGPU · 64 × 64 px" in page.evaluate("document.getElementById('status').textContent")
-        assert apart(page, network, content) <= MOST_LEVELS
+        assert f"{engine} · 64 × 64 px" in page.evaluate("document.getElementById('status').textContent")
+        assert apart(page, fast.load_fast_network(style, precision="float32"), content) <= MOST_LEVELS
+        if engine == "WebAssembly" and not every_part:
+            pytest.skip("this Chromium has no WebGPU, not even in software")
 
 
 def test_a_page_is_html(tmp_path: Path) -> None:

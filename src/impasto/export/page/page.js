@@ -2,6 +2,7 @@
 const $ = (id) => document.getElementById(id);
 const view = $("view"), video = $("video");
 const state = { source: null, photo: null, painted: null, style: 0, engine: "", wanted: false, painting: false, camera: null, held: false };
+const MOST_LEVELS = 4;  // between WebGPU and WebAssembly
 const words = { webgpu: "WebGPU", wasm: "WebAssembly" };
 const address = new URLSearchParams(location.hash.slice(1));  // "#engine=wasm&size=256"
 let page, worker, calls = new Map(), count = 0;
@@ -33,21 +34,26 @@ async function startEngine(kind) {
   for (const block of document.querySelectorAll('[id^="painter-"], #learner')) models[block.id] = await part(block.id);
   const [loader, binary] = await Promise.all([part(`${kind}-loader`), part(`${kind}-binary`)]);
   const trial = { painter: page.styles[0].painter, row: row(page.styles[0]) };
-  await ask({ kind: "start", provider: kind, models, loader, binary, trial }, [loader, binary]);
+  const { levels } = await ask({ kind: "start", provider: kind, models, loader, binary, trial }, [loader, binary]);
   state.engine = kind;
+  return levels;
 }
 
-// WebGPU if the page and the browser have it, otherwise WebAssembly; "#engine=wasm" in the address overrides this.
+// WebGPU if the page and the browser have it and it paints a trial picture as WebAssembly does (some drivers do not),
+// otherwise WebAssembly; "#engine=wasm" in the address overrides this.
 async function start() {
   const asked = address.get("engine");
   const suspends = "Suspending" in WebAssembly;  // required by the WebGPU runtime
   const adapter = $("webgpu-script") && suspends && asked !== "wasm" && await navigator.gpu?.requestAdapter().catch(() => null);
   if (adapter) {
+    const right = await startEngine("wasm");
     try {
-      await startEngine("webgpu");
+      const levels = await startEngine("webgpu"), apart = levels.reduce((most, level, i) => Math.max(most, Math.abs(level - right[i])), 0);
+      if (apart > MOST_LEVELS) throw new Error(`the picture is ${apart} of 255 levels from WebAssembly's`);
     } catch (error) {
       if (asked === "webgpu") throw error;
-      console.warn(`WebGPU does not start (${error.message}); WebAssembly paints.`);
+      console.warn(`WebGPU does not work (${error.message}); WebAssembly paints.`);
+      state.engine = "";
     }
   } else if (asked === "webgpu") throw new Error("This browser does not support WebGPU with JSPI.");
   if (!state.engine) await startEngine("wasm");

@@ -1,4 +1,5 @@
 // The worker, which is appended to ONNX Runtime Web. Messages are handled one at a time, in order.
+const SIDE = 64;  // of the trial picture
 const KEPT = 3;  // sessions, so that a previous size starts at once
 const sessions = new Map();
 let models = {}, provider = "wasm", queue = Promise.resolve();
@@ -21,8 +22,15 @@ async function start(data) {
   ort.env.wasm.numThreads = 1;  // a page from a file cannot share memory between threads
   ort.env.wasm.wasmBinary = data.binary;
   ort.env.wasm.wasmPaths = { mjs: URL.createObjectURL(new Blob([data.loader], { type: "text/javascript" })) };
-  await paint({ ...data.trial, pixels: new Uint8Array(4 * 64 * 64).fill(128), width: 64, height: 64 });  // fails here if the engine does not work
-  return {};
+  const { levels } = await paint({ ...data.trial, pixels: pattern(), width: SIDE, height: SIDE });  // fails here if the engine does not work
+  return { levels };
+}
+
+// A picture of slopes and edges, as RGBA bytes.
+function pattern() {
+  const pixels = new Uint8Array(4 * SIDE * SIDE);
+  for (let i = 0; i < SIDE * SIDE; i++) pixels.set([4 * (i % SIDE), 4 * Math.floor(i / SIDE), (i % 24 < 12) * 200, 255], 4 * i);
+  return pixels;
 }
 
 // A session for one size: operations that depend on the size only, as the noise, are folded.
