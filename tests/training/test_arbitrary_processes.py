@@ -35,7 +35,7 @@ def test_two_processes_train_as_one(
     for part in ("module", "average"):
         assert one[part].keys() == two_[part].keys()
         for key, value in one[part].items():
-            atol = 1e-3 if key.endswith(".noise") else 2e-4  # each process draws noise of its own
+            atol = 1e-3 if key.endswith(".noise") else 5e-4  # each process draws noise of its own
             torch.testing.assert_close(value, two_[part][key], atol=atol, rtol=0)
     logs = [(tmp_path / name / "log.jsonl").read_text(encoding="utf-8").splitlines() for name in ("one", "two")]
     for line, other in zip(*logs, strict=True):
