@@ -55,9 +55,10 @@ export const paint = attempt(async ({ refine = false } = {}) => {
   await follow(await start({ ...request_of({ refine }), content: state.content.id, live: true }));
 });
 
+let sent = 0;
 async function start(body) {
-  const job = await json("POST", "/api/jobs", body);
-  state.job = job.id;
+  const mine = ++sent, job = await json("POST", "/api/jobs", body);
+  if (mine === sent) state.job = job.id;  // the answer for a draft may come after that for the painting which replaces it
   return job.id;
 }
 
