@@ -221,8 +221,8 @@ def test_full_queues_answer_429_and_a_cancelled_job_leaves_room(studio: httpx.Cl
     assert (len(ids), answers[-1].status_code) == (8, 429)
     for id in reversed(ids):
         studio.delete(f"/api/jobs/{id}")
-    states = [rows(studio, id)[-1]["state"] for id in ids]
-    assert set(states) <= {"cancelled", "stopped"}
+    ended = [rows(studio, id)[-1] for id in ids]
+    assert {row["state"] for row in ended} <= {"cancelled", "stopped"}, ended
     assert submit(studio, **slow).status_code == 202
     studio.delete(f"/api/jobs/{studio.get('/api/jobs').json()['jobs'][-1]['id']}")
 
