@@ -67,9 +67,9 @@ def taught(there: Path) -> list[str | Path]:
     """A command that teaches the network in `out` the style of `new.png`, which it draws first."""
     path = Path("out/network.safetensors")
     file = load(path)  # whose encoder has no name that finds it
-    told = file.card.training
-    told["options"]["encoder"] = str(there / "tiny.safetensors")
-    save(path, file.tensors, card=dataclasses.replace(file.card, training=told))
+    training = file.card.training
+    training["options"]["encoder"] = str(there / "tiny.safetensors")
+    save(path, file.tensors, card=dataclasses.replace(file.card, training=training))
     Image.open("tide.png").rotate(90, expand=True).save("new.png")
     return ["train", "style", "new.png", "--network", path, "--contents", "contents", *SMALL]
 

@@ -38,9 +38,9 @@ def network(learned_options: Callable[..., FastTrainOptions], short: FastFitOpti
 def options(network: Path, contents: Path, there: Path) -> NewStyleOptions:
     """Of a third style, for that network; the encoder that it names is here by this name."""
     file = load(network)
-    told = file.card.training
-    told["options"]["encoder"] = str(there / "tiny.safetensors")
-    save(network, file.tensors, card=dataclasses.replace(file.card, training=told))
+    training = file.card.training
+    training["options"]["encoder"] = str(there / "tiny.safetensors")
+    save(network, file.tensors, card=dataclasses.replace(file.card, training=training))
     return NewStyleOptions(network=str(network), contents=(contents,))
 
 

@@ -62,7 +62,7 @@ SAFETENSORS = {
     "a header without end": safetensors({"a": row()}, claimed=(1 << 64) - 1),
     "no header": safetensors(b"", b""),
     "a header that is a list": safetensors([1]),
-    "a header that is no JSON": safetensors(b"{" + bytes(20)),
+    "a header that is not JSON": safetensors(b"{" + bytes(20)),
     "a header nested deeply": safetensors(b'{"a":' * 5000),
     "data beyond the end": safetensors({"a": row(offsets=[0, 1 << 50], shape=[1 << 48])}),
     "data from the end to the start": safetensors({"a": row(offsets=[16, 0])}),
@@ -80,7 +80,7 @@ SAFETENSORS = {
     "booleans": safetensors({"__metadata__": CARDED, "a": row(dtype="BOOL", shape=[16])}, b"\1" * 16),
     "integers": safetensors({"__metadata__": CARDED, "a": row(dtype="U16", shape=[8])}),
     "complex numbers": safetensors({"__metadata__": CARDED, "a": row(dtype="C64", shape=[2])}),
-    "a card that is no JSON": safetensors({"__metadata__": {CARD_KEY: "{"}, "a": row()}),
+    "a card that is not JSON": safetensors({"__metadata__": {CARD_KEY: "{"}, "a": row()}),
     "a card nested deeply": safetensors({"__metadata__": {CARD_KEY: "[" * 90_000}, "a": row()}),
 }
 
@@ -280,7 +280,7 @@ ONNX = {
     "a huge shape of nothing": model(tensor(integer(1, 0) + integer(1, 1 << 62), b"")),
     "a deep shape": model(tensor(integer(1, 1) * 100 + integer(1, 4), bytes(16))),
     "a shape without end": model(tensor(counted(1, b"\xff" * 50), bytes(16))),
-    "a name that is no text": model(tensor(integer(1, 4), bytes(16), name=b"\xff\xfe")),
+    "a name that is not UTF-8": model(tensor(integer(1, 4), bytes(16), name=b"\xff\xfe")),
     "a name that is a number": model(integer(1, 4) + integer(2, 1) + integer(8, 7) + counted(9, bytes(16))),
     "values elsewhere": model(integer(1, 4) + integer(2, 1) + counted(8, b"a") + integer(14, 1)),
     "a million fields": written(integer(1, 4) + integer(2, 1) * 1_000_000),

@@ -13,7 +13,7 @@ class SecondMoment(torch.autograd.Function):
     """E[f fᵀ] over pixels: `(b, c, h, w)` to `(b, c, c)`, accumulated in float32 also for half-precision features.
 
     Equals `pixels @ pixels.mT / n`, but reads channels-last features without a copy, and its gradient has their type
-    and layout. There is no second derivative. `benchmarks/gram.py` compares the speed with the plain expression.
+    and layout. Second derivatives are not supported. `benchmarks/gram.py` compares the speed with the plain expression.
     """
 
     @staticmethod

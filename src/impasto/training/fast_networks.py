@@ -61,7 +61,7 @@ def start(net: Residual, file: Loaded, *, names: Sequence[str]) -> None:
     """Load the weights of a trained network with the same hyperparameters into `net`.
 
     Styles that it knows by name keep their norm parameters; other styles start with the mean of all. Noise strengths
-    that the file lacks stay zero. Raises `WeightsMismatch` with every tensor that differs.
+    missing from the file stay zero. Raises `WeightsMismatch` with every tensor that differs.
     """
     known = styles_of(file)
     tensors = {

@@ -27,7 +27,7 @@ from impasto.video.frames import Frame, Held, Stored
 from impasto.video.planes import has_alpha, to_tensor
 
 FOLDER_RATE = Fraction(25)
-SHORT_OF_END = 0.02  # a file that lacks more than this fraction of its stated length was cut
+SHORT_OF_END = 0.02  # a file shorter than stated by more than this fraction was cut
 GREATEST_RATE = 240
 
 

@@ -86,7 +86,7 @@ class Studio:
 
 
 def saved_styles(folder: Path | None) -> dict[str, str]:
-    """The pictures and saved styles in a folder by name. Raises `OptionError` if there is no such folder."""
+    """The pictures and saved styles in a folder by name. Raises `OptionError` if the folder does not exist."""
     if folder is None:
         return {}
     if not folder.is_dir():
