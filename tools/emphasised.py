@@ -16,16 +16,12 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from impasto.image.files import read
-from impasto.image.resize import fit, resized
 from impasto.nets import table
 from impasto.nets.predicted import Predicted
-from impasto.stylizers.codes import code_of
 from impasto.training.sources import listed_in
 from impasto.weights import readers
 from impasto.weights.card import Loaded, save
-
-SIDE_PX = 512  # long side of the photographs
+from tools.predicted_styles import params_of
 
 
 @torch.no_grad()
@@ -36,9 +32,7 @@ def usual_deltas(file: Loaded, photographs: Sequence[Path]) -> Tensor:
     own = dict(net.painter.named_parameters())
     deltas = []
     for path in photographs:
-        pixels = read(path).opaque
-        sized = resized(pixels, fit((pixels.shape[-2], pixels.shape[-1]), long_side_px=SIDE_PX))
-        params = net.style_params(code_of(sized, network, name=path.name))
+        params = params_of(path, network)
         deltas.append(torch.cat([(params[key] - own[key]).flatten() for key in net.shapes]))
     return torch.stack(deltas).mean(0)
 
