@@ -9,6 +9,7 @@ picture in docs/pictures: a camera moves over a photograph, with the source on t
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import resource
 import subprocess
 import sys
@@ -55,14 +56,20 @@ def camera(count: int, size_hw: SizeHW, *, name: str = "chelsea") -> Iterator[Te
         yield warped(wide, flow[None])
 
 
-def film(path: Path, count: int, size_hw: SizeHW) -> Path:
-    """Write the camera's film."""
-    parts = Parts(path.with_name(f"{path.stem}-parts"), "benchmark", Layout(CODECS["h264"], size_hw, RATE, 1 / RATE))
+def film(path: Path, count: int, size_hw: SizeHW, *, loops: int = 1) -> Path:
+    """Write the camera's film of `count` frames, repeated `loops` times."""
+    parts = Parts(path.with_name(f"{path.stem}-parts"), Layout(CODECS["h264"], size_hw, RATE, 1 / RATE))
     parts.open()
     for index, pixels in enumerate(camera(count, size_hw)):
         parts.add(Frame(pixels.clamp(0, 1), index / RATE), duration_s=1 / RATE, state={})
     parts.finish()
-    assembled(parts.done, path, rate=RATE)
+    length_s = parts.done[-1].end_s
+    repeated = [
+        dataclasses.replace(part, start_s=part.start_s + loop * length_s, end_s=part.end_s + loop * length_s)
+        for loop in range(loops)
+        for part in parts.done
+    ]
+    assembled(repeated, path, rate=RATE)
     parts.remove()
     return path
 
@@ -108,7 +115,7 @@ def stages(folder: Path, count: int, size_hw: SizeHW) -> None:
         last = steadier(painting, last, motion)
     timed("steadying", begun)
     begun = time.perf_counter()
-    film_of = Parts(folder / "e", "e", Layout(CODECS["h264"], size_hw, RATE, 1 / RATE))
+    film_of = Parts(folder / "e", Layout(CODECS["h264"], size_hw, RATE, 1 / RATE))
     film_of.open()
     for index, painting in enumerate(paintings):
         film_of.add(Frame(painting, index / RATE), duration_s=1 / RATE, state={})
@@ -123,9 +130,13 @@ def stages(folder: Path, count: int, size_hw: SizeHW) -> None:
 
 
 def memory(folder: Path, counts: list[int], size_hw: SizeHW, *, strength: float) -> None:
-    """Print the peak memory of painting films of several lengths, each in its own process."""
-    for count in counts:
-        source = film(folder / f"{count}.mp4", count, size_hw)
+    """Print the peak memory of painting films of several lengths, each in its own process.
+
+    The films repeat the shortest one, as often as fits into their length.
+    """
+    for loops in [count // min(counts) for count in counts]:
+        count = loops * min(counts)
+        source = film(folder / f"{count}.mp4", min(counts), size_hw, loops=loops)
         words = [sys.executable, __file__, "--strength", str(strength)]
         words += ["--paint", str(source), str(folder / f"{count}-out.mp4")]
         done = subprocess.run(words, capture_output=True, text=True, check=True)
@@ -139,7 +150,7 @@ def animated_sample(output: Path, folder: Path) -> None:
 
     source = film(folder / "in.mp4", 32, (192, 256))
     painted(source, folder / "out.mkv", style="starry-night")
-    parts = Parts(folder / "p", "p", Layout(CODECS["ffv1"], (192, 512), RATE, 1 / RATE))
+    parts = Parts(folder / "p", Layout(CODECS["ffv1"], (192, 512), RATE, 1 / RATE))
     parts.open()
     pairs = zip(opened(source).stored(), opened(folder / "out.mkv").stored(), strict=True)
     for one, other in pairs:

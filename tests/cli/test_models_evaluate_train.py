@@ -114,6 +114,13 @@ def test_evaluate_prints_the_reference_rows(run: Run, deep: Path) -> None:
     assert (missing.code, "nope.png does not exist" in missing.err) == (1, True)
 
 
+def test_evaluate_names_what_it_read_from_the_recipe(run: Run, deep: Path, network_file: Path) -> None:
+    words = ["--network", str(network_file), "-o", "made.png"]
+    assert run("stylize", "content.png", "--style", "style.png", *words).code == 0
+    row = json.loads(run("evaluate", "made.png", "--encoder", str(deep), "--json").out)
+    assert [Path(name).name for name in (row["content"], *row["style"])] == ["content.png", "style.png"]
+
+
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A training that trains nothing; what it was called with, and whether it was closed."""

@@ -18,12 +18,13 @@ from clips import film, panned, seen
 from impasto.cli.main import main
 from impasto.config.job import Job, StyleSource
 from impasto.config.live import LiveOptions
-from impasto.core.errors import OptionError, VideoUnreadable
+from impasto.core.errors import ImageTooLarge, OptionError, VideoUnreadable
 from impasto.image import files
 from impasto.image.pixels import from_bytes
 from impasto.live.capture import Captured, Levels
 from impasto.live.opening import open_view
 from impasto.live.view import View
+from impasto.session import memory
 
 Make = Callable[..., Job]
 FRAMES = panned(12, size_hw=(90, 160))
@@ -205,6 +206,15 @@ def test_what_cannot_be_shown_is_told(
         open_view(weighted, LiveOptions(screen="none"), on_note=print)
     with pytest.raises(VideoUnreadable, match=r"none\.mp4 does not exist"):
         open_view(small_job(content="none.mp4"), LiveOptions(screen="none"), on_note=print)
+
+
+def test_too_large_a_painting_names_the_option_that_live_has(
+    opened: Callable[..., View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "LARGE_BYTES", 0)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 0)
+    with pytest.raises(ImageTooLarge, match=r"0\.0 GB are free\. \d+×\d+ px fit \(`paint_size=\d+`\)\.$"):
+        opened()
 
 
 def test_a_camera_without_any_way_out_is_refused(opened: Callable[..., View], monkeypatch: pytest.MonkeyPatch) -> None:

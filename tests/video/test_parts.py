@@ -20,12 +20,12 @@ from impasto.video.parts import Layout, Parts
 RATE = Fraction(25)
 
 
-def parts_in(folder: Path, codec: str = "h264", *, job: str = "job", alpha: bool = False, **options: Any) -> Parts:
+def parts_in(folder: Path, codec: str = "h264", *, alpha: bool = False, **options: Any) -> Parts:
     made = CODECS[codec]
     size_hw = options.pop("size_hw", (48, 64))
     base = options.pop("time_base", Fraction(1, 90_000))
     layout = Layout(made, size_hw, RATE, base, alpha=alpha, crf=options.pop("crf", None))
-    return Parts(folder, job, layout, **options)
+    return Parts(folder, layout, **options)
 
 
 def write(parts: Parts, frames: Sequence[Levels], times: Sequence[Fraction] | None = None, *, first: int = 0) -> None:
@@ -115,16 +115,6 @@ def test_a_killed_job_loses_no_finished_piece(tmp_path: Path) -> None:
     again = parts_in(tmp_path / "p", part_frames=10)
     assert torch.equal(again.open()["output"], tensor(frames[9]))
     assert again.frames == 10
-
-
-def test_another_job_begins_anew(tmp_path: Path) -> None:
-    one = parts_in(tmp_path / "p", part_frames=5)
-    one.open()
-    write(one, plain((1, 2, 3), 5))
-    other = parts_in(tmp_path / "p", job="another")
-    assert other.open() == {}
-    assert other.frames == 0
-    assert [path.name for path in (tmp_path / "p").iterdir()] == ["parts.json"]
 
 
 def test_a_piece_that_is_gone_begins_anew(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_stopped_film_can_be_played_and_resumed(tmp_path: Path) -> None:
     assert packets(made.path, "audio")[-1][1] < Fraction(10, 25)
     assert made.parts_folder.is_dir()
     painted.clear()
-    assert made.record(counted, resume=True, **options)
+    assert made.record(counted, **options)
     assert painted == list(range(10, 24))
     assert not made.parts_folder.exists()
     (a, times), (b, expected) = seen(made.path), seen(whole.path)
@@ -140,22 +140,41 @@ def test_a_stopped_film_can_be_played_and_resumed(tmp_path: Path) -> None:
     assert [p[0] for p in packets(made.path, "audio")] == [p[0] for p in packets(whole.path, "audio")]
 
 
-def test_without_resume_and_for_another_job_a_film_begins_anew(tmp_path: Path) -> None:
+def test_another_job_begins_anew_and_loses_nothing_of_a_stopped_one(tmp_path: Path) -> None:
+    """Stopped, stopped with other options, continued with the first ones, and then nothing is left over."""
     source = film(tmp_path / "in.mp4", plain((200, 30, 90), 10))
     made = recording(source, tmp_path / "out.mp4")
     done: list[int] = []
-    for resume, job in ((False, "a"), (True, "b")):
-        made.record(swapped, job={"style": "a"}, stopping=lambda: True)
-        made.record(swapped, job={"style": job}, resume=resume, on_frame=lambda item, n, total: done.append(n))
-    assert done == 2 * list(range(1, 11))
+    notes: list[str] = []
+    for job, last in (("a", 3), ("b", 5), ("a", 10)):
+        options: dict[str, Any] = {"job": {"style": job}, "on_note": notes.append}
+        on_frame, stopping = (lambda item, n, total: done.append(n)), (lambda last=last: done[-1] == last)
+        made.record(swapped, on_frame=on_frame, stopping=stopping, **options)
+    assert done == [1, 2, 3, *range(1, 6), *range(4, 11)]
+    assert [note.split(" was stopped ")[1][:12] for note in notes] == ["with other o", "after 3 fram", "with other o"]
+    assert made.parts_folder.is_dir()  # it was stopped after its last frame
+    made.record(swapped, job={"style": "a"})
+    assert not made.parts_folder.exists()
 
 
-def test_a_stopped_folder_is_resumed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["out.mp4", "out"])
+def test_a_restarted_job_begins_anew(tmp_path: Path, name: str) -> None:
+    source = film(tmp_path / "in.mp4", plain((200, 30, 90), 6))
+    made = recording(source, tmp_path / name)
+    done: list[int] = []
+    made.record(swapped, job={}, stopping=lambda: True)
+    made.record(swapped, job={}, restart=True, on_frame=lambda item, n, total: done.append(n))
+    assert done == list(range(1, 7))
+
+
+def test_a_stopped_folder_continues(tmp_path: Path) -> None:
     source = film(tmp_path / "in.mp4", plain((200, 30, 90), 10))
     made = recording(source, tmp_path / "out")
     done: list[int] = []
     made.record(swapped, job={}, on_frame=lambda item, n, total: done.append(n), stopping=lambda: len(done) == 4)
-    made.record(swapped, job={}, resume=True, on_frame=lambda item, n, total: done.append(n))
+    with pytest.raises(VideoUnwritable, match="has 4 frames of a job that was stopped, with other options"):
+        made.record(swapped, job={"style": "b"})
+    made.record(swapped, job={}, on_frame=lambda item, n, total: done.append(n))
     assert done == list(range(1, 11))
     assert sorted(path.name for path in made.path.iterdir()) == [f"{i:06d}.png" for i in range(1, 11)]
 
@@ -202,7 +221,7 @@ def test_a_full_disk_keeps_the_pieces(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(VideoUnwritable, match="no space left"):
         made.record(swapped, job={})
     assert len(seen(made.path)[0]) == 10
-    assert json.loads((made.parts_folder / "parts.json").read_text())["parts"]
+    assert next(json.loads(p.read_text())["parts"] for p in made.parts_folder.glob("*/parts.json"))
 
 
 def test_a_selection_without_frames_is_told(tmp_path: Path) -> None:

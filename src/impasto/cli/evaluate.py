@@ -62,6 +62,7 @@ def evaluate(
     from impasto import api
     from impasto.cli import processor
     from impasto.cli.bars import Bar, fetched
+    from impasto.session.evaluated import compared
 
     processor.prepare(console)
     with Bar(quiet=console.quiet) as bar:
@@ -70,8 +71,9 @@ def evaluate(
             output, content, style=style or None, style_scale=style_scale, encoder=features, progress=bar.show
         )
     if console.json:
-        given = {"content": content and str(content), "style": [str(path) for path in style]}
-        print(json.dumps({"output": str(output), **given, "measures": rows}))
+        against = compared(output, content, style=style or None)
+        named = {"content": str(against.content), "style": [str(each.picture) for each in against.styles]}
+        print(json.dumps({"output": str(output), **named, "measures": rows}))
     else:
         _print(rows)
     return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Group, Parameter, validators
 
-from impasto.cli.flags import listed, takes_options
+from impasto.cli.flags import listed, takes_options, with_flags
 from impasto.cli.mixes import MixFlags
 from impasto.config.console import ConsoleOptions
 from impasto.config.job import Job
@@ -32,9 +32,9 @@ app = App(name="video")
 class FilmFlags:
     """Flags of the run, which do not change the frames."""
 
-    resume: Annotated[bool, Parameter(show_default=False, help="Resume a film that Ctrl-C or an error stopped.")] = (
-        False
-    )
+    restart: Annotated[
+        bool, Parameter(show_default=False, help="Discard the frames of a stopped job, which otherwise continues.")
+    ] = False
     force: Annotated[
         bool,
         Parameter(
@@ -87,7 +87,7 @@ def video(
 
     Frames are painted like the pictures of stylize and steadied along the film's motion. Times, sound, subtitles and
     chapters are copied. Memory use does not depend on the film's length. Ctrl-C leaves a playable film; the same
-    command with --resume continues it.
+    command continues it.
     """
     job = Job(content=str(content), styles=mix.sources(), **vars(look))
     options = _with_keyframes(frames, film.keyframes)
@@ -137,11 +137,14 @@ def painted(
             _write_preview(session, film.preview, bar=bar)
         watch = _Watch(bar)
 
+        def note(text: str) -> None:
+            bar.note(with_flags(text))
+
         def shown(item: Painted, done: int, total: int) -> None:
             stop.worth_keeping = True
             watch.show(item, done, total)
 
-        whole = session.record(resume=film.resume, on_frame=shown, on_note=bar.note, stopping=lambda: stop.asked)
+        whole = session.record(restart=film.restart, on_frame=shown, on_note=note, stopping=lambda: stop.asked)
         _report(session, watch, whole=whole, bar=bar, as_json=console.json)
     return 0 if whole else INTERRUPTED
 
@@ -207,4 +210,4 @@ def _report(session: FilmSession, watch: _Watch, *, whole: bool, bar: Bar, as_js
         bar.note(f"{width}×{height} px, {watch.done} frames, {watch.rate:.1f} frames/s")
     else:
         bar.note(f"stopped after {watch.done} frames; {made.path} is the film so far.")
-        bar.note("The same command with --resume continues it.")
+        bar.note("The same command continues it.")

@@ -22,6 +22,7 @@ from impasto.live.controls import Controls
 from impasto.live.enlarging import enlarged_along
 from impasto.nets.shared import SharedStatistics
 from impasto.session.job_cache import JobCache
+from impasto.session.memory import check_memory
 from impasto.session.opened import Session, open_session
 from impasto.session.plan import plan_job
 from impasto.stylizers.protocol import Mix
@@ -124,5 +125,7 @@ def open_painter(
         raise OptionError(
             "`match_style` gives styles the colours of a single content. Use `match_output` for live painting."
         )
-    session = open_session(plan, cache=JobCache(codes=True), progress=progress)
+    cache = JobCache(codes=True)
+    check_memory(plan, cache.loaded(plan, progress=progress), size_option="paint_size", may_force=False)
+    session = open_session(plan, force=True, cache=cache, progress=progress)
     return LivePainter(session, paint_hw, steady=steady)

@@ -37,7 +37,7 @@ class Recorder:
         self.path, self.dropped, self._rate = path, 0, rate
         self._height, self._width = codec.size_for(size_hw)
         layout = Layout(codec, (self._height, self._width), rate, TICK)
-        self._parts = Parts(path.with_name(f".{path.name}.parts"), "live", layout)
+        self._parts = Parts(path.with_name(f".{path.name}.parts"), layout)
         self._parts.remove()
         self._parts.open()
         self._waiting: queue.Queue[Timed | None] = queue.Queue(WAITING)

@@ -45,6 +45,36 @@ class MeasuredStyle:
         return style_pixels(picture, source, output_hw=output_hw, short_side_px=STYLE_SHORT_SIDE_PX)
 
 
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """What a picture is measured against. Trained and saved styles, which have no picture, are left out."""
+
+    content: PictureLike
+    styles: tuple[MeasuredStyle, ...]
+
+
+def compared(
+    output: PictureLike,
+    content: PictureLike | None = None,
+    *,
+    style: PictureLike | Sequence[PictureLike] | None = None,
+    style_scale: float | None = None,
+) -> Compared:
+    """The given content and styles, and those of the recipe in `output` in place of what is not given.
+
+    Raises what `evaluate` raises for recipes.
+    """
+    recipe = _recipe_at(output) if content is None or style is None else None
+    if content is None:
+        assert recipe is not None
+        content = recipe.job.content
+        _check_unchanged(recipe, content)
+    styles = _given_styles(style) if style is not None else _styles_of(recipe)
+    if style_scale is not None:
+        styles = [dataclasses.replace(each, scale=style_scale) for each in styles]
+    return Compared(content, tuple(styles))
+
+
 def evaluate(
     output: PictureLike,
     content: PictureLike | None = None,
@@ -64,21 +94,14 @@ def evaluate(
     of the next one. Raises `ImageError`, `OptionError`, `WeightsError`, and `StateError` where a recipe is needed and
     there is none, or its pictures have changed.
     """
-    recipe = _recipe_at(output) if content is None or style is None else None
-    if content is None:
-        assert recipe is not None
-        content = recipe.job.content
-        _check_unchanged(recipe, content)
-    styles = _given_styles(style) if style is not None else _styles_of(recipe)
-    if style_scale is not None:
-        styles = [dataclasses.replace(each, scale=style_scale) for each in styles]
+    against = compared(output, content, style=style, style_scale=style_scale)
     features = load_encoder(encoder, precision="float32") if isinstance(encoder, str) else encoder
     out = picture_from(output)
-    shown, kept = (over_white(picture.pixels, picture.alpha) for picture in (out, picture_from(content)))
-    pictures: list[Tensor | None] = [each.sized(out.size_hw) for each in styles]
+    shown, kept = (over_white(picture.pixels, picture.alpha) for picture in (out, picture_from(against.content)))
+    pictures: list[Tensor | None] = [each.sized(out.size_hw) for each in against.styles]
     cases = [_case(shown, kept, style=picture, encoder=features) for picture in pictures or [None]]
     rows = [reference_rows(each, progress=progress) for each in cases]
-    return _mean(rows, [each.weight for each in styles] or [1.0])
+    return _mean(rows, [each.weight for each in against.styles] or [1.0])
 
 
 def _case(output: Tensor, content: Tensor, *, style: Tensor | None, encoder: Encoder) -> Case:

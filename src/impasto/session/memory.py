@@ -17,11 +17,14 @@ LARGE_BYTES = 1_500_000_000
 """Smaller jobs are never refused, since free memory fluctuates with other programs."""
 
 
-def check_memory(plan: Plan, loaded: LoadedMethod, *, again: bool = False) -> None:
+def check_memory(
+    plan: Plan, loaded: LoadedMethod, *, again: bool = False, size_option: str = "size", may_force: bool = True
+) -> None:
     """Raise `ImageTooLarge` if the output does not fit into `memory_gb` or into the free memory.
 
     The message has the estimate and the size that fits. Only the header of the content's file is read. `again`: the
-    picture was painted before; it cannot have another size, and `memory_gb` is not looked at.
+    picture was painted before; it cannot have another size, and `memory_gb` is not looked at. `size_option` is the
+    option that sets the size, `may_force` says whether there is an option `force`.
     """
     size_hw = output_size(_content_hw(plan), plan.job.size)
     need, free = loaded.least_bytes(plan.job, size_hw), available_bytes()
@@ -33,17 +36,17 @@ def check_memory(plan: Plan, loaded: LoadedMethod, *, again: bool = False) -> No
         limit, room, remedy = (
             f"{free / 1e9:.1f} GB are free",
             min(free, bound),
-            "give `force` to try anyway",
+            "; or give `force` to try anyway" if may_force else "",
         )
     elif need > bound:
-        limit, room, remedy = f"`memory_gb` is {bound / 1e9:g}", bound, f"give `memory_gb={need / 1e9 + 0.05:.1f}`"
+        limit, room, remedy = f"`memory_gb` is {bound / 1e9:g}", bound, f"; or give `memory_gb={need / 1e9 + 0.05:.1f}`"
     else:
         return
     h, w = _largest(size_hw, lambda size: loaded.least_bytes(plan.job, size) <= room)
-    way = "Close other programs" if again else f"{w}×{h} px fit (`size={max(h, w)}`)"
+    way = "Close other programs" if again else f"{w}×{h} px fit (`{size_option}={max(h, w)}`)"
     raise ImageTooLarge(
         f"painting {size_hw[1]}×{size_hw[0]} px by `method={plan.job.paint.method}` needs about {need / 1e9:.1f} GB of "
-        f"memory, and {limit}. {way}; or {remedy}."
+        f"memory, and {limit}. {way}{remedy}."
     )
 
 

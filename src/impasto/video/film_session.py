@@ -60,7 +60,7 @@ class FilmSession:
     def record(
         self,
         *,
-        resume: bool = False,
+        restart: bool = False,
         on_frame: OnFrame | None = None,
         on_note: Callable[[str], None] | None = None,
         stopping: Callable[[], bool] = lambda: False,
@@ -72,7 +72,7 @@ class FilmSession:
             job=self._decisive(),
             tracker=Tracker.named(self.options.flow) if steady else None,
             steadier=Steadier.of(steady, shares=self.options.share_statistics) if steady else None,
-            resume=resume,
+            restart=restart,
             on_frame=on_frame,
             on_note=on_note,
             stopping=stopping,

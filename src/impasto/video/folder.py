@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -40,22 +41,29 @@ class Folder:
 
         Raises `VideoUnwritable` for a folder with other files, which would be mixed with the frames.
         """
+        job, frames = self._read()
+        if frames and job == self.job:
+            self.frames = self._kept = frames
+            return safetensors.torch.load_file(self.folder / STATE)
+        if frames:
+            raise VideoUnwritable(
+                f"{self.folder} has {frames} frames of a job that was stopped, with other options. Give the same "
+                "options to continue it, `restart` to discard them, or another folder."
+            )
+        if job is None and self.folder.is_dir() and any(self.folder.iterdir()):
+            raise VideoUnwritable(f"the folder {self.folder} is not empty; name a new one for the frames.")
+        with _write_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write_record()
+        return {}
+
+    def _read(self) -> tuple[str | None, int]:
+        """The job in the record and its number of frames; None without a record."""
         try:
             record = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
-            if record["job"] == self.job and record["frames"]:
-                self.frames = self._kept = int(record["frames"])
-                return safetensors.torch.load_file(self.folder / STATE)
-        except (OSError, ValueError, KeyError):
-            record = None
-        if record is None and self.folder.is_dir() and any(self.folder.iterdir()):
-            raise VideoUnwritable(f"the folder {self.folder} is not empty; name a new one for the frames.")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for path in self.folder.glob("[0-9]*.png"):
-                path.unlink()
-        except OSError as error:
-            raise VideoUnwritable(f"the film cannot be written to {self.folder}: {error.strerror}.") from error
-        return {}
+            return str(record["job"]), int(record["frames"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None, 0
 
     def add(self, frame: Frame, *, duration_s: Fraction, state: Mapping[str, Tensor]) -> None:
         """Write one frame. Raises `ImageUnwritable`."""
@@ -68,21 +76,39 @@ class Folder:
         """Save the state after the last frame."""
         if self._state is None:
             return
-        try:
+        with _write_errors(self.folder):
             with written_whole(self.folder / STATE) as temporary:
                 safetensors.torch.save_file(
                     {k: v.clone(memory_format=torch.contiguous_format) for k, v in self._state.items()}, temporary
                 )
-            with written_whole(self.folder / RECORD) as temporary:
-                temporary.write_text(json.dumps({"job": self.job, "frames": self.frames}), encoding="utf-8")
-        except OSError as error:
-            raise VideoUnwritable(f"the film cannot be written to {self.folder}: {error.strerror}.") from error
+            self._write_record()
         self._kept, self._state = self.frames, None
 
     def abandon(self) -> None:
         """Nothing to do: each frame is a complete file."""
 
+    def discard(self) -> None:
+        """Delete the frames of a stopped job; the folder of a finished one is left alone."""
+        if self._read()[0] is None:
+            return
+        with _write_errors(self.folder):
+            for path in self.folder.glob("[0-9]*.png"):
+                path.unlink()
+        self.remove()
+
     def remove(self) -> None:
         """Delete the files for resuming."""
         (self.folder / RECORD).unlink(missing_ok=True)
         (self.folder / STATE).unlink(missing_ok=True)
+
+    def _write_record(self) -> None:
+        with written_whole(self.folder / RECORD) as temporary:
+            temporary.write_text(json.dumps({"job": self.job, "frames": self.frames}), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _write_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise VideoUnwritable(f"the film cannot be written to {folder}: {error.strerror}.") from error

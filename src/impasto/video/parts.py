@@ -52,15 +52,13 @@ class Layout:
 
 @dataclass
 class Parts:
-    """The segments of an output, in a folder next to it.
+    """The segments of an output, in a folder of its job next to it.
 
-    `job` identifies the job: segments of a different one are deleted when the folder is opened. `add` writes a frame;
-    after `part_frames` frames a segment is closed and the tensors that the next frame needs (`state`) are saved. After
-    an error or an interruption `finish` closes the current segment.
+    `add` writes a frame; after `part_frames` frames a segment is closed and the tensors that the next frame needs
+    (`state`) are saved. After an error or an interruption `finish` closes the current segment.
     """
 
     folder: Path
-    job: str
     layout: Layout
     part_frames: int = PART_FRAMES
     done: list[Part] = field(default_factory=list)
@@ -73,9 +71,8 @@ class Parts:
 
     def open(self) -> Mapping[str, Tensor]:
         """Find the existing segments; the state after their last frame, empty if there are none."""
-        record = self.folder / "parts.json"
-        known = _read(record)
-        if known.get("job") != self.job:
+        known = _read(self.folder / "parts.json")
+        if known is None:
             shutil.rmtree(self.folder, ignore_errors=True)
             with _write_errors(self.folder):
                 self.folder.mkdir(parents=True)
@@ -83,7 +80,7 @@ class Parts:
             return {}
         self.done = [
             Part(self.folder / name, first, frames, Fraction(start), Fraction(end))
-            for name, first, frames, start, end in known["parts"]
+            for name, first, frames, start, end in known
         ]
         if not self.done:
             return {}
@@ -126,6 +123,10 @@ class Parts:
                 writer.file.close()
             writer.path.unlink(missing_ok=True)
 
+    def discard(self) -> None:
+        """Delete the segments of a stopped job."""
+        self.remove()
+
     def remove(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -133,16 +134,17 @@ class Parts:
     def _record(self) -> None:
         parts = [[p.path.name, p.first, p.frames, str(p.start_s), str(p.end_s)] for p in self.done]
         with written_whole(self.folder / "parts.json") as temporary:
-            temporary.write_text(json.dumps({"job": self.job, "parts": parts}), encoding="utf-8")
+            temporary.write_text(json.dumps({"parts": parts}), encoding="utf-8")
 
 
-def _read(record: Path) -> dict[str, Any]:
+def _read(record: Path) -> list[Any] | None:
+    """The segments in a record; None if it is missing or damaged, or if a segment is missing."""
     try:
-        known: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-        complete = all((record.parent / part[0]).exists() for part in known["parts"])
+        known: list[Any] = json.loads(record.read_text(encoding="utf-8"))["parts"]
+        complete = all((record.parent / part[0]).exists() for part in known)
     except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return known if complete else {}
+        return None
+    return known if complete else None
 
 
 class _Writer:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -89,33 +90,23 @@ class Recording:
         job: Mapping[str, Any],
         tracker: Tracker | None = None,
         steadier: Steadier | None = None,
-        resume: bool = False,
+        restart: bool = False,
         on_frame: OnFrame | None = None,
         on_note: Callable[[str], None] | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> bool:
         """Paint the film; returns whether it is complete.
 
-        `job` is all that determines the frames: with `resume`, finished segments of an equal job are used. When
+        `job` is all that determines the frames: a stopped job that is equal continues, unless `restart`. When
         `stopping` becomes true, and after an error, the frames so far are joined into a playable file and the segments
         are kept. Raises what reading, painting and writing raise.
         """
         parts = self._parts(job)
-        if not resume:
-            parts.remove()
-        state = parts.open()
-        before = Before.of(state) if state else None
-        items = painted_film(
-            self._stored(on_note, skipped=parts.frames),
-            paint,
-            size_hw=self.output_hw,
-            tracker=tracker,
-            steadier=steadier,
-            before=before,
-            first=parts.frames,
-        )
+        if restart:
+            parts.discard()
+        items = self._items(parts, paint, tracker=tracker, steadier=steadier, on_note=on_note)
         try:
-            whole = self._add(parts, items, on_frame, stopping)
+            whole = self._add(parts, items, on_frame=on_frame, stopping=stopping)
         except BaseException as error:
             self._keep(parts, error)
             raise
@@ -125,10 +116,45 @@ class Recording:
         self._put_together(parts)
         if whole:
             parts.remove()
+            shutil.rmtree(self.parts_folder, ignore_errors=True)  # of jobs with other options, too
         return whole
 
-    def _add(self, parts: Parts | Folder, items: Any, on_frame: OnFrame | None, stopping: Callable[[], bool]) -> bool:
-        with closing(items):
+    def _items(
+        self,
+        parts: Parts | Folder,
+        paint: Paint | Several | Following,
+        *,
+        tracker: Tracker | None,
+        steadier: Steadier | None,
+        on_note: Callable[[str], None] | None,
+    ) -> Iterator[Painted]:
+        """The frames that are still to be painted."""
+        state = parts.open()
+        if on_note is not None:
+            self._tell_of_stopped_jobs(parts, on_note)
+        return painted_film(
+            self._stored(on_note, skipped=parts.frames),
+            paint,
+            size_hw=self.output_hw,
+            tracker=tracker,
+            steadier=steadier,
+            before=Before.of(state) if state else None,
+            first=parts.frames,
+        )
+
+    def _tell_of_stopped_jobs(self, parts: Parts | Folder, on_note: Callable[[str], None]) -> None:
+        if parts.frames:
+            on_note(f"{self.path} was stopped after {parts.frames} frames and is continued; `restart` paints it anew.")
+        others = self.parts_folder.glob("*/parts.json") if isinstance(parts, Parts) else ()
+        if any(record.parent != parts.folder for record in others):
+            on_note(
+                f"{self.path} was stopped with other options, too; those frames are kept until this film is complete."
+            )
+
+    def _add(
+        self, parts: Parts | Folder, items: Iterator[Painted], *, on_frame: OnFrame | None, stopping: Callable[[], bool]
+    ) -> bool:
+        with closing(items):  # type: ignore[type-var]
             for item, duration_s in with_durations(items, 1 / self.rate):
                 parts.add(item.frame, duration_s=duration_s, state=item.before.tensors())
                 if on_frame is not None:
@@ -163,7 +189,7 @@ class Recording:
         codec = codec_for(self.path, self.codec)
         base = 1 / self.selection.rate if self.selection.rate else self.film.time_base
         layout = Layout(codec, self.output_hw, self.rate, base, crf=self.crf, alpha=self.film.alpha)
-        return Parts(self.parts_folder, digest, layout)
+        return Parts(self.parts_folder / digest[:16], layout)
 
     def _put_together(self, parts: Parts | Folder) -> None:
         if isinstance(parts, Parts) and self.path.suffix.lower() not in TICKS:
