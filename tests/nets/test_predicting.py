@@ -7,12 +7,14 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from impasto.encoders.table import Encoder
 from impasto.nets import table
 from impasto.nets.codes import code_from
-from impasto.nets.layers import PALETTE, is_style_param
-from impasto.nets.predicted import FAR, EqualizedLinear, Predicted
+from impasto.nets.colours import COLOURS, in_colours
+from impasto.nets.layers import PALETTE, is_style_param, smoothed
+from impasto.nets.predicted import FAR, EqualizedLinear, Predicted, at_half_size
 
 
 def moved(layer: nn.Module, into: int) -> float:
@@ -88,3 +90,24 @@ def test_a_batch_is_painted_as_its_pictures_are(
             single = {name: value[i : i + 1] for name, value in code.items()}
             torch.testing.assert_close(net(contents[i : i + 1], single)[0], whole[i], rtol=0, atol=1e-4)
         assert float((net(contents[:1], {n: v[1:] for n, v in code.items()})[0] - whole[0]).abs().max()) > 0.01
+
+
+def test_a_network_at_half_size_paints_as_the_whole_one_does_on_half_the_picture(
+    net: Predicted,
+    encoder: Encoder,
+    draw_painting: Callable[[int, int], Tensor],
+    draw_photo: Callable[[int, int], Tensor],
+) -> None:
+    """Seen before the colours are matched: the same strokes, twice as large, smoothed, on the recoloured content."""
+    torch.nn.init.normal_(net.painter.last.conv.weight, std=0.1)
+    torch.nn.init.normal_(net.painter.last.conv.bias, std=0.1)
+    half: Predicted = table.untrained(encoder, table.VARIANTS["predicted-half"])
+    half.load_state_dict(at_half_size(net.state_dict()))
+    small, code = draw_photo(32, 48), codes_of(net, encoder, draw_painting(64, 64))
+    large = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    with torch.no_grad():
+        strokes = net(small, code) - in_colours(small, code[COLOURS])
+        found = half(large, code) - in_colours(large, code[COLOURS])
+    doubled = strokes.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert float(strokes.std()) > 0.01
+    torch.testing.assert_close(found, smoothed(F.pad(doubled, (1, 1, 1, 1), mode="replicate")), atol=1e-4, rtol=0)

@@ -255,3 +255,18 @@ def test_the_style_at_several_sizes_is_the_mean(encoder: Encoder, pair: Pair) ->
         each.append(losses(Stub(lambda image: image), encoder, small, only("style"), **layers)["style"])
     assert found == pytest.approx(sum(each) / 2, rel=1e-5)
     assert each[0] != pytest.approx(each[1], rel=1e-3)
+
+
+def test_a_teacher_replaces_the_content(encoder: Encoder, pair: Pair) -> None:
+    weights = Weights(content=1, pixels=5)
+    teacher = Stub(lambda image: image.flip(1))
+    copy, apart = (
+        losses(Stub(paint), encoder, pair, weights, teacher=teacher)
+        for paint in (lambda image: image.flip(1), lambda image: image.flip(1) + 0.1)
+    )
+    assert copy["content"] == pytest.approx(0, abs=1e-10)
+    assert copy["pixels"] == 0
+    assert apart["content"] > 1e-4
+    assert apart["pixels"] == pytest.approx(5 * 0.01, rel=1e-4)
+    assert losses(Stub(lambda image: image), encoder, pair, weights, teacher=teacher)["content"] > 0.01
+    assert "pixels" not in losses(Stub(lambda image: image), encoder, pair, weights)

@@ -102,3 +102,30 @@ def test_the_scale_of_codes_is_measured_on_the_styles(
     assert float(away.square().mean()) < 1.5
     assert bool((net.code_std >= SMALL).all())
     assert not torch.equal(net.code_mean, torch.zeros_like(net.code_mean))
+
+
+def test_a_network_is_distilled_from_a_teacher_of_twice_its_size(
+    adain_options: Options, brief: ArbitraryFitOptions, save_network: Callable[..., Path], there: Path, tmp_path: Path
+) -> None:
+    tiny = there / "tiny.safetensors"
+    teacher = save_network(there / "large.safetensors", encoder=tiny, variant="predicted")
+    options = adain_options(variant="predicted-half", start_from=str(teacher), teacher=str(teacher))
+    prepared = prepare_arbitrary(options, brief)
+    start, known = prepared.task.network.state_dict(), load(teacher).tensors
+    assert all(torch.equal(start[key], value) for key, value in known.items() if "blocks" in key)
+    assert prepared.metadata["options"]["teacher"] == "large.safetensors"
+    rows = list(prepared.train(tmp_path / "out"))
+    assert {"content", "style", "pixels"} <= rows[-1].losses.keys()
+    found = load(tmp_path / "out" / "network.safetensors").tensors
+    assert not torch.equal(found["painter.last.conv.weight"].float(), start["painter.last.conv.weight"])
+    assert prepared.task.teacher is not None
+    frozen = {key: value for key, value in prepared.task.teacher.state_dict().items() if not key.startswith("code")}
+    assert all(torch.equal(value, known[key]) for key, value in frozen.items())
+
+
+def test_a_teacher_describes_styles_as_its_student_does(
+    adain_options: Options, brief: ArbitraryFitOptions, unread: None, save_network: Callable[..., Path], there: Path
+) -> None:
+    teacher = save_network(there / "adain.safetensors", encoder=there / "tiny.safetensors")
+    with pytest.raises(OptionError, match=r"describes styles by narrow at relu4_1, the network by narrow at relu1_1"):
+        prepare_arbitrary(adain_options(variant="predicted", start_from="none", teacher=str(teacher)), brief)

@@ -44,9 +44,14 @@ class ArbitraryTrainOptions(Options, title="Network"):
     start_from: Annotated[
         str | None,
         Doc(
-            "Network to initialise the weights from: a name or a file; none for random weights. Without, the predicted "
-            "variants start with the painter of compact-styles, all others with random weights."
+            "Network to initialise the weights from: a name or a file; none for random weights. Without, `predicted` "
+            "starts with the painter of compact-styles, all others with random weights. `predicted-half` can start "
+            "from a network of `predicted`; it then paints as that one does at half the size."
         ),
+    ] = None
+    teacher: Annotated[
+        str | None,
+        Doc("Arbitrary network to distil: its paintings replace the contents in the content loss."),
     ] = None
     keep_painter: Annotated[bool, Doc("Train the predictor only; the painter of `start_from` stays unchanged.")] = False
     short_side_px: Annotated[int, Doc("Short side that pictures are scaled down to."), Range(32, 4096)] = 512
@@ -55,6 +60,7 @@ class ArbitraryTrainOptions(Options, title="Network"):
     memory_gb: Annotated[float, Doc("Size of the cache of decoded pictures."), Range(0, 1e6)] = 4
     content_weight: Annotated[float, Doc("Weight of the content loss."), Range(0)] = 1.0
     style_weight: Annotated[float, Doc("Weight of the style loss."), Range(0)] = 4.0
+    pixel_weight: Annotated[float, Doc("Weight of the pixel loss against the painting of `teacher`."), Range(0)] = 10.0
     identity_weight: Annotated[float, Doc("Weight of the identity loss."), Range(0)] = 0.0
     smoothness_weight: Annotated[float, Doc("Weight of the total variation loss."), Range(0)] = 0.0
     noise_weight: Annotated[float, Doc("Weight of the stability loss under input noise, for video."), Range(0)] = 0.0

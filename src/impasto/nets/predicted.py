@@ -30,6 +30,19 @@ FAR = 4.0  # limit of a code's numbers, in standard deviations from the usual
 SMALL = 0.05  # added to deviations: numbers that hardly vary are not amplified
 
 
+def at_half_size(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a network without `unshuffle`, for one with `unshuffle` 2 that paints as it does at half the size.
+
+    The first layer receives the mean of each 2 × 2 pixels, the last one paints equal squares.
+    """
+    found = dict(tensors)
+    first, last = (f"{PAINTER}{name}.conv.weight" for name in ("down.0", "last"))
+    found[first] = (tensors[first].float() / 4).repeat_interleave(4, dim=1)
+    for key in (last, last.replace("weight", "bias")):
+        found[key] = tensors[key].repeat_interleave(4, dim=0)
+    return found
+
+
 class EqualizedLinear(nn.Module):
     """A linear layer whose learning rate depends little on its width (Karras et al. 2018, section 4.1).
 

@@ -62,7 +62,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "wct": {"architecture": "mirrored", "covariances": True},
     "wct-skip": {"architecture": "mirrored", "skips": SKIPS, "covariances": True},
     "predicted": PREDICTED,
-    "predicted-half": {**PREDICTED, "widths": (24, 48, 96), "unshuffle": 2},
+    "predicted-half": {**PREDICTED, "unshuffle": 2},
 }
 """What can be trained, by name: an architecture and its numbers. A new variant is a row."""
 

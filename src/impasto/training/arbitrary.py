@@ -33,7 +33,9 @@ class ArbitraryStyle:
 
     `identity`: a content painted in its own style should not change (Park & Lee 2019). `normalise_content` compares
     content features after an instance norm, which leaves the contrast of the output free. `sizes` 2 adds the style loss
-    at half the size, 3 at a quarter too; the style part is their mean.
+    at half the size, 3 at a quarter too; the style part is their mean. With a `teacher` the network is distilled: the
+    teacher's painting, before its colours are matched to the style, replaces the content in the content part, and
+    `pixels` is the mean squared difference from it.
     """
 
     network: nn.Module
@@ -45,6 +47,7 @@ class ArbitraryStyle:
     noise_std: float = NOISE_STD
     normalise_content: bool = False
     sizes: int = 1
+    teacher: nn.Module | None = None
     shown: tuple[Tensor, Tensor] | None = None
     """Contents and styles `(n, 3, px, px)` of the samples, which pair all with all."""
 
@@ -57,31 +60,35 @@ class ArbitraryStyle:
         contents, styles = placed(batch.contents, module), placed(batch.styles, module)
         content_layers = self.content_layers if self.weights.reads_content else {}
         style_layers = self.style_layers if self.weights.style else {}
+        painting, feats = None, None
         with torch.no_grad():
             targets = self.encoder(styles, {*style_layers, *self._layers})
             code = self._code(targets, styles)
-            seen = self.encoder(self._recoloured(contents, code), {*content_layers, *self._layers})
-        output: Tensor = module(contents, code, feats=seen)
+            if self.teacher is None:
+                goal = feats = self.encoder(self._recoloured(contents, code), {*content_layers, *self._layers})
+            else:
+                painting = self.teacher(contents, code)
+                goal = self.encoder(painting, content_layers)
+        output: Tensor = module(contents, code, feats=feats)
         distance = content_distance(CONTENT, normalised=self.normalise_content)
-        content = content_terms(content_layers, seen, weights=self.weights, distance=distance)
-        objective = Perceptual(
-            self.encoder,
-            features=(*content, *self._style_terms(targets)),
-            pixels=(
-                *(
-                    PixelTerm("style", 1, partial(self._smaller_style, styles=styles, level=level))
-                    for level in self._levels
-                ),
-                PixelTerm("identity", self.weights.identity, lambda image: self._identity(module, contents)),
-                *output_terms(
-                    self.weights,
-                    output,
-                    contents=contents,
-                    paint=lambda noisy: module(noisy, code),
-                    noise_std=self.noise_std,
-                ),
-            ),
+        content = content_terms(content_layers, goal, weights=self.weights, distance=distance)
+        rest = output_terms(
+            self.weights,
+            output,
+            contents=contents,
+            paint=lambda noisy: module(noisy, code),
+            noise_std=self.noise_std,
         )
+        pixels = (
+            *(
+                PixelTerm("style", 1, partial(self._smaller_style, styles=styles, level=level))
+                for level in self._levels
+            ),
+            PixelTerm("identity", self.weights.identity, lambda image: self._identity(module, contents)),
+            *([] if painting is None else [PixelTerm("pixels", self.weights.pixels, partial(F.mse_loss, painting))]),
+            *rest,
+        )
+        objective = Perceptual(self.encoder, features=(*content, *self._style_terms(targets)), pixels=pixels)
         return objective(output).parts
 
     def sample(self, module: nn.Module) -> Tensor:

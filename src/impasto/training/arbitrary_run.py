@@ -16,7 +16,7 @@ from impasto.encoders.table import Encoder
 from impasto.nets import table as nets
 from impasto.nets.codes import code_from
 from impasto.nets.layers import with_own_defaults
-from impasto.nets.predicted import Predicted
+from impasto.nets.predicted import Predicted, at_half_size
 from impasto.nets.protocol import Code
 from impasto.training import sources
 from impasto.training.arbitrary import ArbitraryStyle
@@ -29,7 +29,7 @@ from impasto.weights.card import Card, fill
 from impasto.weights.catalogue import FAST
 
 SHOWN = 4  # contents and styles in a sample
-PAINTER = "compact-styles"  # the painter that the predicted variants start with
+PAINTER = "compact-styles"  # the painter that `predicted` starts with
 RANDOM = "none"
 MEASURED = 128  # styles that the statistics of codes are measured on
 
@@ -45,9 +45,7 @@ def prepare_arbitrary(options: ArbitraryTrainOptions, fitting: ArbitraryFitOptio
     _check_losses(options)
     content_layers = sources.evenly("content_layers", options.content_layers)
     style_layers = sources.weighted("style_layers", options.style_layers, weights=options.style_layer_weights)
-    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not affected
-        encoder = encoders.load_encoder(options.encoder, precision=fitting.precision)
-        net = _network(options, encoder, seed=fitting.seed)
+    encoder, net, teacher = _networks(options, fitting)
     layers: list[str] = [*content_layers, *style_layers, *net.code_layers]  # type: ignore[misc]
     stride: int = net.stride  # type: ignore[assignment]
     smallest_px = max(2 * stride, encoder.smallest_px(list(style_layers)) * 2 ** (options.sizes - 1))
@@ -60,9 +58,9 @@ def prepare_arbitrary(options: ArbitraryTrainOptions, fitting: ArbitraryFitOptio
     pairs = Pairs(*(_crops(pictures, options, fitting=fitting, number=i) for i, pictures in enumerate(sets)))
     if isinstance(net, Predicted) and not bool(net.code_mean.any()):  # not measured by an earlier training
         net.measure(_codes(net, encoder, pairs=pairs))
-    task = _task(options, net, encoder=encoder, shown=_shown(sets, options.crop_px) if fitting.sample_every else None)
-    digest = sources.digest(*lists)
-    metadata = _metadata(options, encoder, pictures={"contents": len(sets[0]), "styles": len(sets[1])}, digest=digest)
+    shown = _shown(sets, options.crop_px) if fitting.sample_every else None
+    task = _task(options, net, encoder=encoder, teacher=teacher, shown=shown)
+    metadata = _metadata(options, encoder, lists=lists)
     card = _card(options, encoder, training=metadata | {"fit": fitting.to_dict()})
     return Run(
         task=task,
@@ -70,35 +68,68 @@ def prepare_arbitrary(options: ArbitraryTrainOptions, fitting: ArbitraryFitOptio
         fitting=fitting,
         metadata=metadata,
         export=lambda tensors: (_halved(tensors), card),
-        frozen=(encoder.net,),
+        frozen=(encoder.net, *((teacher,) if teacher else ())),
         datasets=(sets[0], sets[1]),
     )
 
 
 def _task(
-    options: ArbitraryTrainOptions, net: nn.Module, *, encoder: Encoder, shown: tuple[Tensor, Tensor] | None
+    options: ArbitraryTrainOptions,
+    net: nn.Module,
+    *,
+    encoder: Encoder,
+    teacher: nn.Module | None,
+    shown: tuple[Tensor, Tensor] | None,
 ) -> ArbitraryStyle:
     return ArbitraryStyle(
         network=net,
         encoder=encoder,
-        weights=sources.loss_weights(options),
+        weights=sources.loss_weights(options, pixels=options.pixel_weight if options.teacher else 0.0),
         content_layers=sources.evenly("content_layers", options.content_layers),
         style_layers=sources.weighted("style_layers", options.style_layers, weights=options.style_layer_weights),
         style_losses=options.style_losses,
         normalise_content=options.normalise_content,
         sizes=options.sizes,
+        teacher=teacher,
         shown=shown,
     )
 
 
+def _networks(
+    options: ArbitraryTrainOptions, fitting: ArbitraryFitOptions
+) -> tuple[Encoder, nn.Module, nn.Module | None]:
+    """The encoder, the network to train, and its teacher."""
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not affected
+        encoder = encoders.load_encoder(options.encoder, precision=fitting.precision)
+        net = _network(options, encoder, seed=fitting.seed)
+        return encoder, net, _teacher(options, net, encoder=encoder)
+
+
+def _teacher(options: ArbitraryTrainOptions, net: nn.Module, *, encoder: Encoder) -> nn.Module | None:
+    """The network to distil, frozen. It stays in training mode, in which colours are not matched after painting."""
+    if options.teacher is None:
+        return None
+    found = nets.load_network(options.teacher, precision="float32")
+    if found.encoder.sha256 != encoder.sha256 or tuple(found.net.code_layers) != net.code_layers:
+        layers = ", ".join(net.code_layers)  # type: ignore[arg-type]
+        raise OptionError(
+            f"`teacher={options.teacher}` describes styles by {found.encoder.name} at "
+            f"{', '.join(found.net.code_layers)}, the network by {encoder.name} at {layers}. Both need the same."
+        )
+    assert isinstance(found.net, nn.Module)
+    return found.net.requires_grad_(False).train()
+
+
 def _metadata(
-    options: ArbitraryTrainOptions, encoder: Encoder, *, pictures: dict[str, Any], digest: str
+    options: ArbitraryTrainOptions, encoder: Encoder, *, lists: Sequence[Sequence[sources.Named]]
 ) -> dict[str, Any]:
+    pictures = {"contents": len(lists[0]), "styles": len(lists[1]), "names_sha256": sources.digest(*lists)}
     return training_metadata(
         options,
-        counts={"pictures": pictures | {"names_sha256": digest}, "encoder_sha256": encoder.sha256},
+        counts={"pictures": pictures, "encoder_sha256": encoder.sha256},
         encoder=encoder.name,
         start_from=Path(_start_from(options) or RANDOM).name,
+        teacher=options.teacher and Path(options.teacher).name,
     )
 
 
@@ -160,7 +191,11 @@ def _start(net: nn.Module, source: str, *, options: ArbitraryTrainOptions) -> No
         if isinstance(net, Predicted) and file.card.kind == FAST:
             net.begin(file.tensors, file.card.name)
             return
-        fill(net, with_own_defaults(net, file.tensors), where=file.card.name)
+        tensors, described = file.tensors, file.card.network
+        if isinstance(net, Predicted) and described.get("architecture") == "predicted":
+            halves = net.painter.unshuffle > described.get("unshuffle", 1)
+            tensors = at_half_size(tensors) if halves else tensors
+        fill(net, with_own_defaults(net, tensors), where=file.card.name)
     except WeightsMismatch as error:
         raise WeightsMismatch(f"`start_from={source}` does not fit `variant={options.variant}`: {error}") from error
 
