@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ class Prepared(nn.Module):
     def __init__(self, network: nets.Network, style: Tensor, photo: Tensor) -> None:
         super().__init__()
         code = code_from(network.encoder(style, network.net.code_layers), style, net=network.net)
-        self.net: Any = network.net.of_style(network.net.style_params(code))
+        self.net = cast(Any, network.net.of_style(network.net.style_params(code)))
         self.map = None
         if network.net.recolours:
             self.map = colour_map(moments(photo, covariances=True), code[COLOURS])
@@ -66,15 +66,15 @@ def fast(model: nn.Module, image: Tensor) -> Callable[[], Tensor]:
     return lambda: _half(model, image)
 
 
-def _half(model: nn.Module, image: Tensor) -> Tensor:
+def _half(model: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16):
-        return model(image)  # type: ignore[no-any-return]
+        return model(image)
 
 
 def compiled(model: nn.Module, image: Tensor) -> Callable[[], Tensor]:
     """torch.compile of the same."""
     image = image.contiguous(memory_format=torch.channels_last)
-    made = torch.compile(model)
+    made: Callable[[Tensor], Tensor] = torch.compile(model)
     return lambda: _half(made, image)
 
 

@@ -12,6 +12,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -79,9 +80,9 @@ def main() -> None:
     with torch.inference_mode():
         for name, size in SIZES.items():
             image = resized(photo, size)
-            slow = seconds(lambda image=image: johnson(image), given.repeats)
-            fast = seconds(lambda image=image: one.painted(image), given.repeats)
-            away = 255 * (one.painted(image) - wide.painted(image)).abs()
+            slow = seconds(partial(johnson, image), given.repeats)
+            fast = seconds(partial(one.painter.painted, image), given.repeats)
+            away = 255 * (one.painter.painted(image) - wide.painter.painted(image)).abs()
             rates = f"{1 / slow:.2f} | {1 / fast:.2f} | {slow / fast:.1f}"
             print(f"| {name} | {rates} | {away.max():.0f}, {away.mean():.1f} |")
 

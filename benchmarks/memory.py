@@ -39,7 +39,7 @@ def drawn(path: Path, megapixels: float) -> None:
     Image.fromarray(small).resize((round(megapixels * 1e6 / height), height)).save(path)
 
 
-def network(name: str, precision: str) -> Network:
+def any_style(name: str, precision: str) -> Network:
     """A weight file, or an untrained row of `VARIANTS` on the bundled encoder."""
     if name not in VARIANTS:
         return table.load_network(name, precision=precision)
@@ -50,33 +50,36 @@ def network(name: str, precision: str) -> Network:
     return Network(net, Card(kind=table.KIND, name=name, network=VARIANTS[name]), "", encoder, encoder.dtype)
 
 
+def chosen(options: argparse.Namespace) -> tuple[Stylizer[Any], Style]:
+    """The stylizer of the options, and its style."""
+    if options.trained:
+        network = load_fast_network("compact-styles", precision=options.precision)
+        return Fast({options.trained: network.of({options.trained: 1.0})}), Style(trained=options.trained)
+    network_of_any = any_style(options.network, options.precision)
+    return Arbitrary(network_of_any), Style(swatch("strokes", size_hw=(480, 600)))
+
+
 def paint(source: Path, output: Path, options: argparse.Namespace) -> None:
     """Read, paint and write; prints the seconds of each and the peak of memory so far."""
     if not options.give_back:
         keep_freed_memory()  # as the command line does
-    work: Stylizer[Any]
-    if options.trained:
-        network = load_fast_network("compact-styles", precision=options.precision)
-        work, style = Fast({options.trained: network.of({options.trained: 1.0})}), Style(trained=options.trained)
-    else:
-        work = Arbitrary(network(options.network, options.precision))
-        style = Style(swatch("strokes", size_hw=(480, 600)))
-    code = work.prepare(Mix((style,)))
-    told: list[str] = []
+    stylizer, style = chosen(options)
+    code = stylizer.prepare(Mix((style,)))
+    notes: list[str] = []
     begun = time.perf_counter()
 
-    def tell(name: str) -> None:
-        told.append(f"{name} {time.perf_counter() - begun:.0f} s {peak_mb()} MB")
+    def note(name: str) -> None:
+        notes.append(f"{name} {time.perf_counter() - begun:.0f} s {peak_mb()} MB")
 
-    tell("start")
+    note("start")
     content = files.read(source)
-    tell("read")
-    *_, last = work.paint(content.pixels, code, strength=options.strength)
-    tell("painted")
+    note("read")
+    *_, last = stylizer.paint(content.pixels, code, strength=options.strength)
+    note("painted")
     files.write(output, last.picture())
-    tell("written")
+    note("written")
     seconds = time.perf_counter() - begun
-    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb(), "steps": last.total, "told": ", ".join(told)}))
+    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb(), "steps": last.total, "notes": ", ".join(notes)}))
 
 
 def peak_mb() -> int:
@@ -113,7 +116,7 @@ def main() -> None:
             subprocess.run([*given, "--child", "draw", source], check=True)
             done = subprocess.run([*given, "--child", "paint", source], check=True, stdout=subprocess.PIPE, text=True)
             found = json.loads(done.stdout)
-            row = f"{found['seconds']:.1f} | {found['peak_mb']} | {found['steps']} | {found['told']}"
+            row = f"{found['seconds']:.1f} | {found['peak_mb']} | {found['steps']} | {found['notes']}"
             print(f"| {megapixels:g} | {row} |", flush=True)
 
 

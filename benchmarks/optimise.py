@@ -92,7 +92,7 @@ class Scene:
     def loss(self, image: Tensor) -> float:
         """The objective of `image` at full size, in float32."""
         with torch.no_grad():
-            return self.objective(image).total.item()
+            return float(self.objective(image).total)
 
     @functools.cached_property
     def gflop(self) -> float:
@@ -102,7 +102,7 @@ class Scene:
         canvas = self.content.clone().requires_grad_(True)
         with FlopCounterMode(display=False) as counter:
             self.objective(canvas).total.backward()
-        return counter.get_total_flops() / 1e9
+        return float(counter.get_total_flops()) / 1e9
 
 
 def scene(name: str, size: int) -> Scene:
@@ -164,6 +164,7 @@ def run(row: str, name: str, size: int, target: float | None) -> Row:
     painter = encoder(name, precision=precision)
     area = judged.content[0, 0].numel()
     passes = []  # full-size passes that each evaluation is worth
+    assert isinstance(painter.net, torch.nn.Module)
     painter.net.register_forward_hook(
         lambda _, args, __: passes.append(args[0][0, 0].numel() / area) if torch.is_grad_enabled() else None
     )

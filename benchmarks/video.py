@@ -87,6 +87,7 @@ def painted(source: Path, output: Path, *, style: str = STYLE, strength: float =
 def stages(folder: Path, count: int, size_hw: SizeHW) -> None:
     """Print seconds per frame: each stage alone, their sum, and the pipeline."""
     from impasto.video.motion import Tracker
+    from impasto.video.painting import Following, Several
     from impasto.video.source import opened
     from impasto.video.steady import Steadier
 
@@ -94,7 +95,7 @@ def stages(folder: Path, count: int, size_hw: SizeHW) -> None:
     job = Job(content=str(source), styles=(StyleSource(source=STYLE),), size=FilmSizeOptions())
     session = open_film(job, folder / "out.mp4")
     paint = session.painter()
-    assert not hasattr(paint, "paint")
+    assert not isinstance(paint, Several | Following), "frames are painted by themselves, on one device"
     seconds: dict[str, float] = {}
 
     def timed(name: str, begun: float) -> None:

@@ -11,16 +11,14 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from torch import Tensor
-
 from impasto.config.fast_training import FastFitOptions, FastTrainOptions
-from impasto.nets.layers import is_style_param
 from impasto.nets.residual import Residual
 from impasto.training.fast import TrainedStyles
 from impasto.training.fast_run import prepare_fast
+from impasto.training.new_style import of_norm_params
 from impasto.training.run import Run
 from impasto.weights import readers
-from impasto.weights.card import Card, Loaded, fill
+from impasto.weights.card import Loaded, fill
 
 
 def tuning(base: Loaded, options: FastTrainOptions, fitting: FastFitOptions) -> Run[TrainedStyles]:
@@ -28,17 +26,11 @@ def tuning(base: Loaded, options: FastTrainOptions, fitting: FastFitOptions) -> 
     numbers = {name: value for name, value in base.card.network.items() if name not in ("architecture", "output")}
     run = prepare_fast(options, fitting, network=Residual(**numbers))
     fill(run.task.network, base.tensors, where=base.card.name)
-    for key, parameter in run.task.network.named_parameters():
-        parameter.requires_grad_(is_style_param(key))
     training = run.metadata | {"fit": run.fitting.to_dict()}
     card = dataclasses.replace(
         base.card, training=training, source=f"{base.card.source} Then {fitting.steps} steps of the norm parameters."
     )
-
-    def export(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], Card]:
-        return {key: value if is_style_param(key) else base.tensors[key] for key, value in tensors.items()}, card
-
-    return dataclasses.replace(run, export=export)
+    return of_norm_params(run, base, card=card)
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ def run_commands(page: Path) -> None:
     if len(commands) < COMMANDS:
         raise SystemExit(f"{page} has {len(commands)} commands; {COMMANDS} are needed.")
     with tempfile.TemporaryDirectory() as folder:
-        samples = {"photo.jpg": data.chelsea(), "painting.jpg": data.coffee()}  # type: ignore[no-untyped-call]
+        samples = {"photo.jpg": data.chelsea(), "painting.jpg": data.coffee()}
         for name, pixels in samples.items():
             Image.fromarray(pixels).save(Path(folder) / name)
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

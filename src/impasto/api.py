@@ -225,7 +225,7 @@ def sheet_of_styles(
         for name, network in networks.items():
             if progress is not None:
                 progress(len(rows) * len(chosen) + len(paintings), len(chosen) * len(contents), name)
-            paintings[name] = network.painted(shown)
+            paintings[name] = network.painter.painted(shown)
         rows.append((shown, paintings))
     if len(rows) == 1:
         return Painting(style_sheet(*rows[0], cell_px=max(rows[0][0].shape[-2:])))

@@ -76,7 +76,7 @@ def test_again_from_another_folder(
 def test_a_blend_is_of_rows(run: Run, styles: list[str], tmp_path: Path) -> None:
     network = fast_nets.load_fast_network(tmp_path / "cache" / "compact-styles.safetensors", precision="float32")
     found = painted(run, "mix.png", "--style", "wave:3", "--style", "scream:1")
-    expected = network.of({"wave": 0.75, "scream": 0.25}).painted(pixels("content.png"))
+    expected = network.of({"wave": 0.75, "scream": 0.25}).painter.painted(pixels("content.png"))
     torch.testing.assert_close(found, expected, atol=0.6 / 255, rtol=0)
 
 
@@ -199,7 +199,7 @@ def test_a_sweep_from_style_to_style(run: Run, styles: list[str], tmp_path: Path
     }
     network = fast_nets.load_fast_network(tmp_path / "cache" / "compact-styles.safetensors", precision="float32")
     for mix, picture in cells.items():
-        expected = network.of({"wave": 1 - float(mix), "scream": float(mix)}).painted(pixels("content.png"))
+        expected = network.of({"wave": 1 - float(mix), "scream": float(mix)}).painter.painted(pixels("content.png"))
         torch.testing.assert_close(pixels(Path("row/cells") / picture), expected, atol=0.6 / 255, rtol=0)
     assert run("analyze", "sweep", "content.png", *words).code == 0
 

@@ -58,7 +58,7 @@ def test_it_is_the_network_with_its_noise(a_network: MakeNetwork) -> None:
     inputs = graph.of_size((40, 48))
     with torch.no_grad():
         found = graph.module(*inputs.values())
-    assert (found - network.of({"a": 1.0}).painted(inputs["image"])).abs().max() < 1e-4
+    assert (found - network.of({"a": 1.0}).painter.painted(inputs["image"])).abs().max() < 1e-4
     with torch.no_grad():
         other = fast_graph(network, seed=1).module(*inputs.values())
     assert (found - other).abs().mean() > 1e-3

@@ -24,7 +24,7 @@ def test_openvino_paints_what_torch_paints(save_learned: Callable[..., Path], tm
     picture = torch.rand(1, 3, 48, 64)
     compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = compiled([picture.numpy()])[0]
-    wanted = fast.load_fast_network(style, precision="float32").painted(picture).numpy()
+    wanted = fast.load_fast_network(style, precision="float32").painter.painted(picture).numpy()
     assert np.abs(found - wanted).max() * 255 < 1
 
 

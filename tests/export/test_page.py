@@ -61,7 +61,7 @@ def shown(page: Page) -> torch.Tensor:
 
 def apart(page: Page, network: fast.FastNetwork, content: torch.Tensor) -> float:
     """The largest difference between what the page shows and what torch paints, in levels."""
-    return float((shown(page) - network.painted(content) * 255).abs().max())
+    return float((shown(page) - network.painter.painted(content) * 255).abs().max())
 
 
 def saved(pixels: torch.Tensor, path: Path) -> torch.Tensor:

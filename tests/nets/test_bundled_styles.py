@@ -51,14 +51,14 @@ def test_bfloat16_is_not_visible_in_smooth_skies(network: FastNetwork, night: bo
     top, bottom = ([0.02, 0.03, 0.1], [0.12, 0.12, 0.25]) if night else ([0.35, 0.55, 0.9], [0.85, 0.9, 0.97])
     sky = torch.lerp(torch.tensor(top).view(1, 3, 1, 1), torch.tensor(bottom).view(1, 3, 1, 1), slope)
     for name in ("composition", "self-portrait", "wave"):
-        one, other = (net.of({name: 1.0}).painted(sky) for net in (network, half))
+        one, other = (net.of({name: 1.0}).painter.painted(sky) for net in (network, half))
         assert 0 < 255 * (one - other).abs().max() <= 8, name
 
 
 def test_its_styles_differ_and_keep_the_content(network: FastNetwork) -> None:
     photo = resized(sample("chelsea").pixels, (96, 144))
     with torch.no_grad():
-        painted = {name: network.of({name: 1.0}).painted(photo) for name in network.styles}
+        painted = {name: network.of({name: 1.0}).painter.painted(photo) for name in network.styles}
     for name, picture in painted.items():
         assert bool(torch.isfinite(picture).all()), name
         assert picture.std() > 0.05, name  # not flat

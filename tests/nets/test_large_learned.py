@@ -34,13 +34,13 @@ def content() -> Tensor:
 def test_a_large_picture_is_painted_as_a_small_one(
     network: FastNetwork, content: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, whole = content.clone(), network.painted(content)
+    before, whole = content.clone(), network.painter.painted(content)
     assert float(((whole > 0) & (whole < 1)).float().mean()) > 0.5
     monkeypatch.setattr(painting, "WHOLE_PX", 61 * 47 - 1)
     calls = []
     monkeypatch.setattr(Residual, "forward", lambda *_, **__: calls.append("whole"))
-    torch.testing.assert_close(network.painted(content), whole, atol=1e-4, rtol=0)
-    half = network.painted(content.half())
+    torch.testing.assert_close(network.painter.painted(content), whole, atol=1e-4, rtol=0)
+    half = network.painter.painted(content.half())
     assert half.dtype == torch.float16
     torch.testing.assert_close(half.float(), whole, atol=2e-3, rtol=0)
     assert torch.equal(content, before)
@@ -59,6 +59,6 @@ def test_pictures_take_room_from_the_features(
 
     monkeypatch.setattr(painting, "WHOLE_PX", 0)
     monkeypatch.setattr(Residual, "strips", strips)
-    network.painted(content, memory_bytes=1_000_000)
-    network.painted(content.half(), memory_bytes=1_000_000)
+    network.painter.painted(content, memory_bytes=1_000_000)
+    network.painter.painted(content.half(), memory_bytes=1_000_000)
     assert rooms == [1_000_000 - 2 * 4 * content.numel(), 1_000_000 - 2 * 2 * content.numel()]

@@ -53,7 +53,7 @@ def test_one_style_is_that_of_its_parameters(many: FastNetwork, photo: Tensor) -
     for i, name in enumerate(NAMES):
         one = many.of({name: 1.0})
         assert (one.styles, one.name, one.sha256) == ((name,), "many", many.sha256)
-        pictures.append(one.painted(photo))
+        pictures.append(one.painter.painted(photo))
         torch.testing.assert_close(
             pictures[-1], by_weights(many, photo, *(float(i == j) for j in range(3))), atol=1e-4, rtol=0
         )
@@ -62,16 +62,16 @@ def test_one_style_is_that_of_its_parameters(many: FastNetwork, photo: Tensor) -
 
 @pytest.mark.parametrize("weights", [(0.3, 0.7, 0.0), (0.2, 0.3, 0.5), (1.5, -0.5, 0.0)])
 def test_a_blend_is_the_network_s_own(many: FastNetwork, photo: Tensor, weights: tuple[float, ...]) -> None:
-    found = many.of(dict(zip(NAMES, weights, strict=True))).painted(photo)
+    found = many.of(dict(zip(NAMES, weights, strict=True))).painter.painted(photo)
     torch.testing.assert_close(found, by_weights(many, photo, *weights), atol=1e-4, rtol=0)
-    plain = sum(s * many.of({n: 1.0}).painted(photo) for n, s in zip(NAMES, weights, strict=True))
+    plain = sum(s * many.of({n: 1.0}).painter.painted(photo) for n, s in zip(NAMES, weights, strict=True))
     assert float((found - plain).abs().max()) > 1e-3  # and not the blend of pictures
 
 
 def test_convolutions_are_shared_and_nothing_is_changed(many: FastNetwork, photo: Tensor) -> None:
     before = {key: value.clone() for key, value in many.net.state_dict().items()}
     one = many.of({"wave": 0.5, "muse": 0.5})
-    one.painted(photo)
+    one.painter.painted(photo)
     mine, its = many.net.state_dict(), one.net.state_dict()
     assert all((mine[key].data_ptr() == its[key].data_ptr()) != is_style_param(key) for key in its)
     assert all(torch.equal(mine[key], value) for key, value in before.items())
@@ -84,7 +84,9 @@ def test_styles_of_several_files_blend(many: FastNetwork, file: Path, photo: Ten
     assert mine.styles == ("my-wave",)
     assert mine.base == many.base == many.of({"muse": 1.0}).base
     found = blended([(mine, 0.25), (many.of({"scream": 1.0}), 0.75)])
-    torch.testing.assert_close(found.painted(photo), many.of({"wave": 0.25, "scream": 0.75}).painted(photo))
+    torch.testing.assert_close(
+        found.painter.painted(photo), many.of({"wave": 0.25, "scream": 0.75}).painter.painted(photo)
+    )
     assert blended([(mine, 0.5), (mine, 0.5)]).styles == ("my-wave",)
 
 
@@ -102,7 +104,7 @@ def test_what_has_another_base(many: FastNetwork, file: Path, tmp_path: Path, sa
 
 def test_a_style_must_be_chosen(many: FastNetwork, photo: Tensor) -> None:
     message = "many has 3 styles: wave, scream, muse. Name one of them, as many#wave"
-    for wrong in (lambda: many.painted(photo), lambda: blended([(many, 1.0)])):
+    for wrong in (lambda: many.painter.painted(photo), lambda: blended([(many, 1.0)])):
         with pytest.raises(OptionError, match=message):
             wrong()
     with pytest.raises(UnknownName, match=r"unknown style of many 'wav'\. Did you mean 'wave'"):
@@ -122,7 +124,7 @@ def test_half_precision_is_near_and_channels_last(file: Path, many: FastNetwork,
     weights = [value for key, value in rough.net.state_dict().items() if value.ndim == 4]
     assert weights
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
-    away = rough.painted(photo) - many.of({"wave": 0.5, "muse": 0.5}).painted(photo)
+    away = rough.painter.painted(photo) - many.of({"wave": 0.5, "muse": 0.5}).painter.painted(photo)
     assert 0 < float(away.abs().mean()) < 0.04
 
 
@@ -140,6 +142,6 @@ def test_colours_and_skips_are_blended_alike(photo: Tensor) -> None:
     )
     network = fast_nets.fast_network_from(Loaded(card=card, tensors=net.state_dict(), sha256=""), precision="float32")
     found = network.of({"a": 0.25, "b": 0.75})
-    torch.testing.assert_close(found.painted(photo), by_weights(network, photo, 0.25, 0.75), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.painter.painted(photo), by_weights(network, photo, 0.25, 0.75), atol=1e-4, rtol=0)
     both = blended([(network.of({name: 1.0}), share) for name, share in (("a", 0.25), ("b", 0.75))])
-    torch.testing.assert_close(both.painted(photo), found.painted(photo))
+    torch.testing.assert_close(both.painter.painted(photo), found.painter.painted(photo))

@@ -56,7 +56,7 @@ def several(tmp_path: Path) -> Path:
 def test_a_learned_style(found: Callable[..., PreparedStylizer], learned_file: Path, images: Tensor) -> None:
     painter, network = found(learned_file), fast_nets.load_fast_network(learned_file, precision="float32")
     assert painter.name == "learned"
-    expected = torch.cat([network.painted(image) for image in torch.split(images, 1)])
+    expected = torch.cat([network.painter.painted(image) for image in torch.split(images, 1)])
     assert torch.equal(painter(images), expected)
 
 

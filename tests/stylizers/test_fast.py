@@ -40,9 +40,9 @@ def painted(networks: Networks, content: Tensor, *styles: Style, strength: float
 
 def test_one_style_is_the_network_s_picture(networks: Networks, photo: Tensor) -> None:
     found = painted(networks, photo, Style(trained="a", weight=0.3))
-    assert torch.equal(found, networks["a"].painted(photo))
+    assert torch.equal(found, networks["a"].painter.painted(photo))
     assert found.shape == photo.shape
-    assert not torch.allclose(found, networks["b"].painted(photo), atol=0.05)
+    assert not torch.allclose(found, networks["b"].painter.painted(photo), atol=0.05)
     assert 0 <= float(found.min()) < float(found.max()) <= 1
 
 
@@ -66,7 +66,7 @@ def test_strength(networks: Networks, photo: Tensor) -> None:
 
 @pytest.mark.parametrize(("one", "other"), [(3.0, 1.0), (1.5, -0.5)])
 def test_a_mix_is_the_weighted_picture(networks: Networks, photo: Tensor, one: float, other: float) -> None:
-    a, b = (networks[name].painted(photo) for name in "ab")
+    a, b = (networks[name].painter.painted(photo) for name in "ab")
     found = painted(networks, photo, Style(trained="a", weight=one), Style(trained="b", weight=other))
     expected = ((one * a + other * b) / (one + other)).clamp(0, 1)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
@@ -83,7 +83,7 @@ def test_masks(networks: Networks, photo: Tensor) -> None:
     masks[0, ..., :30], masks[1, ..., 20:30], masks[1, ..., 50:] = 1, 1, 1
     styles = [Style(trained=n, weight=w, mask=m) for n, w, m in zip("ab", (1.0, 3.0), masks, strict=True)]
     found = painted(networks, photo, *styles)
-    a, b = (networks[name].painted(photo) for name in "ab")
+    a, b = (networks[name].painter.painted(photo) for name in "ab")
     torch.testing.assert_close(found[..., :20], a[..., :20])
     torch.testing.assert_close(found[..., 50:], b[..., 50:])
     torch.testing.assert_close(found[..., 20:30], (a + 3 * b)[..., 20:30] / 4)
@@ -163,13 +163,13 @@ def styles_of_one(tmp_path: Path, save_learned: Callable[..., Path], networks: N
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the networks that painted."""
     seen: list[str] = []
-    whole = FastNetwork.painted
+    whole = Painter.painted
 
-    def counted(self: FastNetwork, image: Tensor, **options: Any) -> Tensor:
+    def counted(self: Painter, image: Tensor, **options: Any) -> Tensor:
         seen.append(self.name)
         return whole(self, image, **options)
 
-    monkeypatch.setattr(FastNetwork, "painted", counted)
+    monkeypatch.setattr(Painter, "painted", counted)
     return seen
 
 
@@ -180,15 +180,15 @@ def test_styles_of_one_network_are_blended_in_one_pass(
     found = painted(styles_of_one, photo, *(Style(trained=n, weight=w) for n, w in zip("xyz", weights, strict=True)))
     assert passes == ["many"]
     style_weights = {name: weight / sum(weights) for name, weight in zip("xyz", weights, strict=True)}
-    torch.testing.assert_close(found, styles_of_one["many"].of(style_weights).painted(photo), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found, styles_of_one["many"].of(style_weights).painter.painted(photo), atol=1e-5, rtol=0)
 
 
 def test_unlike_networks_are_blended_as_pictures(styles_of_one: Networks, photo: Tensor, passes: list[str]) -> None:
     styles = [Style(trained=n, weight=w) for n, w in (("x", 1.0), ("b", 2.0), ("y", 3.0))]
     found = painted(styles_of_one, photo, *styles)
     assert sorted(passes) == ["b", "many"]
-    group = styles_of_one["many"].of({"x": 0.25, "y": 0.75}).painted(photo)
-    expected = (4 * group + 2 * styles_of_one["b"].painted(photo)) / 6
+    group = styles_of_one["many"].of({"x": 0.25, "y": 0.75}).painter.painted(photo)
+    expected = (4 * group + 2 * styles_of_one["b"].painter.painted(photo)) / 6
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
@@ -196,7 +196,7 @@ def test_unlike_networks_are_blended_as_pictures(styles_of_one: Networks, photo:
 def test_weights_that_cancel_out_among_others(styles_of_one: Networks, photo: Tensor, away: float) -> None:
     """Towards one style and as far away from its neighbour: nothing is divided by the rest."""
     styles = [Style(trained=n, weight=w) for n, w in (("x", 1.0), ("b", 1.0), ("y", away))]
-    x, b, y = (styles_of_one[name].painted(photo) for name in "xby")
+    x, b, y = (styles_of_one[name].painter.painted(photo) for name in "xby")
     expected = ((x + b + away * y) / (2 + away)).clamp(0, 1)
     torch.testing.assert_close(painted(styles_of_one, photo, *styles), expected, atol=1e-5, rtol=0)
 
@@ -204,7 +204,7 @@ def test_weights_that_cancel_out_among_others(styles_of_one: Networks, photo: Te
 def test_one_style_twice_is_painted_once(styles_of_one: Networks, photo: Tensor, passes: list[str]) -> None:
     found = painted(styles_of_one, photo, Style(trained="x"), Style(trained="x", weight=2.0))
     assert passes == ["many"]
-    torch.testing.assert_close(found, styles_of_one["x"].painted(photo), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found, styles_of_one["x"].painter.painted(photo), atol=1e-5, rtol=0)
 
 
 def test_regions_keep_their_styles(styles_of_one: Networks, photo: Tensor, passes: list[str]) -> None:
@@ -213,7 +213,7 @@ def test_regions_keep_their_styles(styles_of_one: Networks, photo: Tensor, passe
     styles = [Style(trained=n, mask=mask) for n, mask in zip("xyx", masks, strict=True)]
     found = painted(styles_of_one, photo, *styles)
     assert passes == ["many", "many"]  # x once for both of its regions
-    x, y = (styles_of_one[name].painted(photo) for name in "xy")
+    x, y = (styles_of_one[name].painter.painted(photo) for name in "xy")
     torch.testing.assert_close(found, torch.cat([x[..., :30], y[..., 30:50], x[..., 50:]], dim=3))
 
 

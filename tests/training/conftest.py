@@ -39,6 +39,17 @@ def draw(folder: Path, count: int, *, seed: int) -> Path:
     return folder
 
 
+def small_options(there: Path, contents: Path) -> dict[str, Any]:
+    """Options: crops of 32 px, and the small random encoder."""
+    encoder = str(there / "tiny.safetensors")
+    return {"contents": (contents,), "encoder": encoder, "crop_px": 32, "short_side_px": 40}
+
+
+def narrow_options(there: Path, contents: Path) -> dict[str, Any]:
+    """`small_options` with a narrow network."""
+    return small_options(there, contents) | {"style_px": 64, "widths": (4, 6), "blocks": 1}
+
+
 @pytest.fixture
 def contents(tmp_path: Path) -> Path:
     """Five pictures."""
@@ -59,15 +70,8 @@ def adain_options(
     monkeypatch.setattr(arbitrary_run, "MEASURED", 8)
 
     def made(**options: Any) -> ArbitraryTrainOptions:
-        given: dict[str, Any] = {
-            "contents": (contents,),
-            "styles": (styles,),
-            "variant": "adain",
-            "encoder": str(there / "tiny.safetensors"),
-            "crop_px": 32,
-            "short_side_px": 40,
-        }
-        return ArbitraryTrainOptions(**(given | options))
+        pairs = {"styles": (styles,), "variant": "adain"}
+        return ArbitraryTrainOptions(**(small_options(there, contents) | pairs | options))
 
     return made
 
@@ -83,17 +87,8 @@ def learned_options(there: Path, contents: Path, styles: Path) -> Callable[..., 
     """`learned_options(multi_style=…)`: two styles, crops of 32 px, the small random encoder, a narrow network."""
 
     def made(**options: Any) -> FastTrainOptions:
-        given: dict[str, Any] = {
-            "contents": (contents,),
-            "styles": (there / "style.png", there / "content.png"),
-            "encoder": str(there / "tiny.safetensors"),
-            "crop_px": 32,
-            "short_side_px": 40,
-            "style_px": 64,
-            "widths": (4, 6),
-            "blocks": 1,
-        }
-        return FastTrainOptions(**(given | options))
+        pictures = {"styles": (there / "style.png", there / "content.png")}
+        return FastTrainOptions(**(narrow_options(there, contents) | pictures | options))
 
     return made
 
@@ -109,16 +104,7 @@ def distil_options(there: Path, contents: Path) -> Callable[..., DistilOptions]:
     """`distil_options(teachers=…)`: crops of 32 px seen by the small random encoder, a narrow network."""
 
     def made(**options: Any) -> DistilOptions:
-        given: dict[str, Any] = {
-            "contents": (contents,),
-            "encoder": str(there / "tiny.safetensors"),
-            "crop_px": 32,
-            "short_side_px": 40,
-            "style_px": 64,
-            "widths": (4, 6),
-            "blocks": 1,
-        }
-        return DistilOptions(**(given | options))
+        return DistilOptions(**(narrow_options(there, contents) | options))
 
     return made
 

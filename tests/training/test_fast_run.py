@@ -131,7 +131,7 @@ def test_batch_norms_keep_the_statistics_of_the_training(
     assert norm.running_mean.abs().max() > 0
     assert norm.weight.ndim == 1
     picture = torch.rand(1, 3, 40, 48)
-    expected = network.painted(picture)
+    expected = network.painter.painted(picture)
     with_another = network.net(torch.cat([picture, 0 * picture]))[:1].clamp(0, 1)  # each picture by itself
     torch.testing.assert_close(with_another, expected, atol=1e-4, rtol=0)
 

@@ -91,7 +91,7 @@ def test_only_scales_and_shifts_change(
     assert (after.card.name, after.card.kind, after.card.styles) == ("large", "fast", [])
     assert after.card.training["network"]["name"] == "two"
     assert "not stated" in after.card.notes
-    painted = nets.load_fast_network(tmp_path / "out" / "network.safetensors").painted(torch.rand(1, 3, 24, 24))
+    painted = nets.load_fast_network(tmp_path / "out" / "network.safetensors").painter.painted(torch.rand(1, 3, 24, 24))
     assert painted.shape == (1, 3, 24, 24)
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 import torch
-from together import OPTIONS, Line, batches, broken, run
+from regression import batches, kept
+from together import OPTIONS, Line, broken, run
 from torch import Tensor
 
 from impasto.core.errors import MissingExtra, OptionError
@@ -64,11 +65,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def seen(pair: Path) -> list[dict[str, Any]]:
     """What each process saw."""
     return [json.loads((pair / f"rank{i}.json").read_text(encoding="utf-8")) for i in range(2)]
-
-
-def kept(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = torch.load(folder / "checkpoint.pt", weights_only=True)
-    return found
 
 
 def assert_near(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
@@ -143,7 +139,7 @@ def test_noise_differs_by_rank(seen: list[dict[str, Any]], tmp_path: Path) -> No
 
 def test_batch_norms_keep_the_statistics_of_the_first_process(pair: Path) -> None:
     found = kept(pair / "normed")["module"]["used.0.running_mean"]
-    x = batches(0).x
+    _, x = batches(0)
     torch.testing.assert_close(found, 0.1 * x[:4].mean(0))
     assert not torch.allclose(found, 0.1 * x.mean(0))
 
@@ -159,7 +155,7 @@ def test_the_first_alone_writes(pair: Path, seen: list[dict[str, Any]]) -> None:
     assert losses(seen[0]["watched"]) == losses(seen[0]["plain"])
 
 
-def test_processes_that_stand_apart_are_told(pair: Path, seen: list[dict[str, Any]]) -> None:
+def test_processes_at_different_steps_are_refused(pair: Path, seen: list[dict[str, Any]]) -> None:
     for rows in seen:
         (row,) = rows["apart"]
         assert row["error"] == "StateError"
@@ -262,7 +258,7 @@ def test_a_device_that_is_not_there(alone: pytest.MonkeyPatch) -> None:
         device_for("mps")
 
 
-def test_the_device_is_told(alone: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_progress_names_the_device(alone: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert run(tmp_path)[0]["device"] == "cpu"
     alone.setattr(torch.cuda, "get_device_name", lambda device: "Brand 100")
     assert Processes(torch.device("cuda", 0)).about == "cuda:0 (Brand 100)"

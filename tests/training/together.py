@@ -15,31 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from regression import QUICK, batches
 from torch import Tensor, nn
 
 from impasto.config.training import FitOptions
 from impasto.core.errors import ImpastoError
 from impasto.training.fit import Progress, fit
 
-OPTIONS = FitOptions(
-    steps=6,
-    batch_size=8,
-    learning_rate=0.05,
-    warmup_steps=2,
-    precision="float32",
-    checkpoint_every=2,
-    log_every=1,
-    average_decay=0.9,
-    device="cpu",
-)
-
-
-@dataclass(frozen=True)
-class Points:
-    """Points `(b, 3)` of a step."""
-
-    step: int
-    x: Tensor
+OPTIONS = replace(QUICK, steps=6, checkpoint_every=2, device="cpu")
+Points = tuple[int, Tensor]
+"""A step, and its points `(b, 3)`."""
 
 
 @dataclass(frozen=True)
@@ -58,27 +43,23 @@ class Line:
     def loss(self, module: nn.Module, batch: Points) -> dict[str, Tensor]:
         assert isinstance(module, nn.ModuleDict)
         self.drawn.append(float(torch.rand(())))
-        found = module["used"](batch.x)[:, 0]  # not by the module's own forward
-        return {"error": (found - batch.x.sum(1)).square().mean(), "size": 1e-2 * found.square().mean()}
+        heights = module["used"](batch[1])[:, 0]  # not by the module's own forward
+        return {"error": (heights - batch[1].sum(1)).square().mean(), "size": 1e-2 * heights.square().mean()}
 
     def sample(self, module: nn.Module) -> Tensor:
         return torch.rand(2, 3, 5, 5) * next(module.parameters()).abs().max()
 
 
-def batches(step: int) -> Points:
-    return Points(step, torch.randn(8, 3, generator=torch.Generator().manual_seed(step)))
-
-
 def odd(step: int) -> Points:
-    return Points(step, batches(step).x[:7])
+    return step, batches(step)[1][:7]
 
 
 def broken(step: int) -> Points:
     """Step 3 is not finite in the last row, which the first process does not see."""
-    x = batches(step).x
+    _, x = batches(step)
     if step == 3:
         x[-1] = math.nan
-    return Points(step, x)
+    return step, x
 
 
 Row = dict[str, Any]
@@ -96,7 +77,7 @@ def run(
     rows: list[Row] = []
     try:
         for progress in fit(task or Line(), give, options=options, folder=folder):
-            rows.append(told(progress))
+            rows.append(row(progress))
             if progress.step == stop_after:
                 break
     except ImpastoError as error:
@@ -104,7 +85,7 @@ def run(
     return rows
 
 
-def told(progress: Progress) -> Row:
+def row(progress: Progress) -> Row:
     return {
         "step": progress.step,
         "losses": progress.losses,

@@ -142,13 +142,11 @@ def test_the_data_file_stands_for_its_checkpoint(tmp_path: Path) -> None:
 def test_onnx_models_of_fast_networks(raw: bool, numbered: bool, tmp_path: Path) -> None:
     """By name, and as old exporters number them in the order of the state dict."""
     state = of_examples()
-    layout = next(layout for layout in LAYOUTS if layout.name == "pytorch-examples")
-    assert set(layout.ordered) == set(state)
-    assert layout.ordered[:4] == ("conv1.conv2d.weight", "conv1.conv2d.bias", "in1.weight", "in1.bias")
-    names = (
-        {key: str(place) for place, key in enumerate(layout.ordered, 1)} if numbered else {key: key for key in state}
-    )
-    path = onnx(tmp_path / "candy.onnx", {names[key]: state[key] for key in layout.ordered}, raw=raw)
+    ordered = tuple(next(layout for layout in LAYOUTS if layout.name == "pytorch-examples").keys.values())
+    assert set(ordered) == set(state)
+    assert ordered[:4] == ("conv1.conv2d.weight", "conv1.conv2d.bias", "in1.weight", "in1.bias")
+    names = {key: str(place) for place, key in enumerate(ordered, 1)} if numbered else {key: key for key in state}
+    path = onnx(tmp_path / "candy.onnx", {names[key]: state[key] for key in ordered}, raw=raw)
     file, wanted = read_checkpoint(path), read_checkpoint(pth(tmp_path, state))
     assert same(file.tensors, wanted.tensors)
     assert "read as pytorch-examples" in file.card.source

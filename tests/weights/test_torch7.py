@@ -184,7 +184,7 @@ def test_the_painting_is_the_project_s_own(
         image = draw_photo(*size)
         expected = network.painted(image)[..., : size[0], : size[1]]
         assert expected.std() > 0.05
-        painted = nets.load_fast_network("candy", precision="float32").painted(image)
+        painted = nets.load_fast_network("candy", precision="float32").painter.painted(image)
         torch.testing.assert_close(painted, expected, atol=1e-4, rtol=0)
 
 

@@ -25,6 +25,15 @@ O = TypeVar("O", bound=Options)  # noqa: E741
 P = ParamSpec("P")
 R = TypeVar("R")
 
+Force = Annotated[
+    bool,
+    Parameter(
+        negative=(),
+        show_default=False,
+        help="Paint even if the estimated memory exceeds --memory-gb or the free memory.",
+    ),
+]
+
 _OPTION = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 

@@ -15,6 +15,14 @@ from impasto.core.errors import ImageUnreadable, OptionError
 from impasto.styles.weighted import split_weight
 
 STYLES = Group("Styles", sort_key=1)
+Styles = Annotated[
+    tuple[str, ...],
+    Parameter(
+        metavar="STYLE[:WEIGHT]",
+        help="Style and optional weight (wave:0.5): a picture, a file of impasto style save, or the name or file of a "
+        "trained style. Repeat it for several styles.",
+    ),
+]
 
 
 @Parameter(name="*", group=STYLES, negative=(), show_choices=False)
@@ -22,14 +30,7 @@ STYLES = Group("Styles", sort_key=1)
 class StyleFlags:
     """The styles that a command paints in."""
 
-    style: Annotated[
-        tuple[str, ...],
-        Parameter(
-            metavar="FILE[:WEIGHT]",
-            help="Style and optional weight (wave:0.5): a picture, a file of impasto style save, or the name or file "
-            "of a trained style. Repeat it for several styles.",
-        ),
-    ]
+    style: Styles
     style_scale: Annotated[
         tuple[float, ...],
         listed("style_scale", tuple[float, ...], help=f"{about(StyleSource, 'scale')} One number, or one a style."),

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from impasto.cli import outputs
-from impasto.cli.flags import takes_options
+from impasto.cli.flags import Force, takes_options
 from impasto.config.console import ConsoleOptions
 from impasto.config.pictures import OutputOptions
 
@@ -26,10 +26,7 @@ def redo(
     style: Annotated[
         tuple[Path, ...], Parameter(help="The styles, if they have moved: each, in order.", negative=())
     ] = (),
-    force: Annotated[
-        bool,
-        Parameter(negative=(), show_default=False, help="Paint even if the memory estimate exceeds the free memory."),
-    ] = False,
+    force: Force = False,
     output: OutputOptions,
     console: ConsoleOptions,
 ) -> int:

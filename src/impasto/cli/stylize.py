@@ -12,7 +12,7 @@ from cyclopts import App, ArgumentCollection, Group, Parameter
 
 from impasto.cli import outputs
 from impasto.cli.config_file import fill_from_config, fill_from_preset
-from impasto.cli.flags import takes_options
+from impasto.cli.flags import Force, takes_options
 from impasto.cli.mixes import MixFlags, is_folder
 from impasto.cli.outputs import Target
 from impasto.config.batch import FolderOptions
@@ -79,12 +79,7 @@ class PictureFlags:
             help="Resume after Ctrl-C (--method optimise); with several pictures, skip finished ones.",
         ),
     ] = False
-    force: Annotated[
-        bool,
-        Parameter(
-            show_default=False, help="Paint even if the estimated memory exceeds --memory-gb or the free memory."
-        ),
-    ] = False
+    force: Force = False
 
 
 @app.default

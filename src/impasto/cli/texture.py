@@ -10,8 +10,8 @@ from cyclopts import App, ArgumentCollection, Group, Parameter
 
 from impasto.cli import outputs
 from impasto.cli.config_file import fill_from_preset
-from impasto.cli.flags import listed, takes_options
-from impasto.cli.mixes import mixed
+from impasto.cli.flags import Force, listed, takes_options
+from impasto.cli.mixes import Styles, mixed
 from impasto.cli.stylize import check_outputs
 from impasto.config.console import ConsoleOptions
 from impasto.config.job import LookOptions
@@ -53,26 +53,14 @@ class TextureFlags:
             shows_default=False,
         ),
     ] = ()
-    resume: Annotated[bool, Parameter(show_default=False, help="Continue what Ctrl-C stopped (--method optimise).")] = (
-        False
-    )
-    force: Annotated[
-        bool,
-        Parameter(show_default=False, help="Paint even if the memory estimate exceeds --memory-gb or the free memory."),
-    ] = False
+    resume: Annotated[bool, Parameter(show_default=False, help="Resume after Ctrl-C (--method optimise).")] = False
+    force: Force = False
 
 
 @app.default
 @takes_options
 def texture(
-    style: Annotated[
-        tuple[str, ...],
-        Parameter(
-            metavar="STYLE[:WEIGHT]",
-            help="Style picture and its share; several are mixed. With --method arbitrary or fast also a saved or "
-            "trained style.",
-        ),
-    ],
+    style: Styles,
     /,
     *,
     pictures: TextureFlags,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Group, Parameter, validators
 
-from impasto.cli.flags import listed, takes_options, with_flags
+from impasto.cli.flags import Force, listed, takes_options, with_flags
 from impasto.cli.mixes import MixFlags
 from impasto.config.console import ConsoleOptions
 from impasto.config.job import Job
@@ -35,12 +35,7 @@ class FilmFlags:
     restart: Annotated[
         bool, Parameter(show_default=False, help="Discard the frames of a stopped job, which otherwise continues.")
     ] = False
-    force: Annotated[
-        bool,
-        Parameter(
-            show_default=False, help="Paint even if the estimated memory exceeds --memory-gb or the free memory."
-        ),
-    ] = False
+    force: Force = False
     keyframes: Annotated[
         Path | None,
         Parameter(help="TOML file of key frames, which change strength and style weights over time."),

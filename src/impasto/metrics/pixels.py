@@ -52,7 +52,7 @@ def ssim(output: Tensor, content: Tensor) -> float:
 
 def _similarity(output: np.ndarray, target: np.ndarray) -> float:
     """SSIM of two luminances `(h, w)` in `[0, 1]`."""
-    return float(metrics.structural_similarity(output, target, data_range=1.0, win_size=SSIM_WINDOW_PX))  # type: ignore[no-untyped-call]
+    return float(metrics.structural_similarity(output, target, data_range=1.0, win_size=SSIM_WINDOW_PX))
 
 
 def _quantiles_along(directions: Tensor, image: Tensor) -> Tensor:

@@ -16,11 +16,9 @@ from impasto.core.errors import OptionError, UnknownName, WeightsError
 from impasto.encoders.precision import compute_dtype
 from impasto.encoders.table import Progress
 from impasto.image.pixels import Preprocess, preprocess_from
-from impasto.image.tiling import NO_WRAPS, Wraps
 from impasto.nets.architectures import base_of, untrained
 from impasto.nets.layers import is_style_param
-from impasto.nets.noise import Noise
-from impasto.nets.painting import MEMORY_BYTES, RGB, Painter, with_params
+from impasto.nets.painting import RGB, Painter, with_params
 from impasto.nets.residual import Residual
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, filled
@@ -101,23 +99,12 @@ class FastNetwork:
         card = dataclasses.replace(self.card, network={**self.card.network, "styles": 1}, styles=styles)
         return dataclasses.replace(self, net=net, card=card)
 
-    @property
+    @cached_property
     def painter(self) -> Painter:
         """The network as a painter of whole pictures; `OptionError` for a network of several styles."""
         check_single(self)
         device = next(self.net.parameters()).device
         return Painter(self.net, self.name, self.preprocess, self.postprocess, self.dtype, device)
-
-    def painted(
-        self,
-        image: Tensor,
-        *,
-        memory_bytes: int = MEMORY_BYTES,
-        noise: Noise | None = None,
-        wraps: Wraps = NO_WRAPS,
-    ) -> Tensor:
-        """The whole `image` `(1, 3, h, w)` in `[0, 1]` repainted and clamped: see `Painter.painted`."""
-        return self.painter.painted(image, memory_bytes=memory_bytes, noise=noise, wraps=wraps)
 
 
 def blended(parts: Sequence[tuple[FastNetwork, float]]) -> FastNetwork:

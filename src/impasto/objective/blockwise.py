@@ -220,7 +220,7 @@ class Blockwise:
                 carried = [_carried(seen, key, slope=slope, regions=self.regions) for key, slope in slopes.items()]
                 sums = [loss for _, loss in losses if loss.requires_grad] + carried
                 if sums:
-                    torch.stack([part.to(pixels.dtype) for part in sums]).sum().backward()  # type: ignore[no-untyped-call]
+                    torch.stack([part.to(pixels.dtype) for part in sums]).sum().backward()
                     assert pixels.grad is not None
                     block.add(pixels.grad, gradient)
         values: dict[str, Tensor] = {}

@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.core.errors import OptionError
 from impasto.image.strips import by_strips
 from impasto.image.tiling import NO_WRAPS, Wraps
-from impasto.nets.fast import FastNetwork, blended, check_single
+from impasto.nets.fast import FastNetwork, blended
 from impasto.nets.noise import Noise
 from impasto.nets.painting import MEMORY_BYTES
 from impasto.stylizers.protocol import Mix, Step, check_strength
@@ -42,10 +42,9 @@ class Fast:
         for style in mix.styles:
             if style.trained not in self.networks:
                 raise OptionError(f"{style.name!r} is not a trained style; `method=fast` paints trained styles only.")
-            check_single(self.networks[style.trained])
         parts = [(s, weight) for s, weight in zip(mix.styles, mix.style_weights, strict=True) if weight != 0]
         if masked or len(parts) == 1:
-            return tuple(WeightedNetwork(self.networks[s.trained], weight, s.mask) for s, weight in parts)
+            return tuple(WeightedNetwork(self.networks[s.trained].painter, weight, s.mask) for s, weight in parts)
         return _joined([(self.networks[style.trained], weight) for style, weight in parts])
 
     def paint(self, content: Tensor, code: tuple[WeightedNetwork, ...], *, strength: float = 1.0) -> Iterator[Step]:
@@ -88,5 +87,5 @@ def _one(group: Sequence[tuple[FastNetwork, float]]) -> WeightedNetwork:
     """Networks of one base as one."""
     total = math.fsum(weight for _, weight in group)
     if len(group) == 1:
-        return WeightedNetwork(*group[0])
-    return WeightedNetwork(blended([(network, weight / total) for network, weight in group]), total)
+        return WeightedNetwork(group[0][0].painter, total)
+    return WeightedNetwork(blended([(network, weight / total) for network, weight in group]).painter, total)

@@ -75,7 +75,7 @@ def evaluated(canvas: Tensor, objective: Objective) -> Point:
     """The objective and its gradient at a canvas, which is a leaf that requires gradients."""
     canvas.grad = None
     terms = objective(canvas)
-    terms.total.backward()  # type: ignore[no-untyped-call]
+    terms.total.backward()
     gradient, canvas.grad = canvas.grad, None
     assert gradient is not None
     parts = {name: float(part.detach()) for name, part in terms.parts.items()}

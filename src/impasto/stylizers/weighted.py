@@ -18,7 +18,7 @@ from impasto.stylizers.protocol import BARE
 
 
 class Paints(Protocol):
-    """Paints a whole picture in one style, as `FastNetwork` does."""
+    """Paints a whole picture in one style, as `nets.painting.Painter` does."""
 
     def painted(
         self, image: Tensor, *, memory_bytes: int, noise: Noise | None = None, wraps: Wraps = NO_WRAPS

@@ -47,8 +47,6 @@ def train_style(
     more steps change the whole network. It resumes like any training; `WeightsError` for a network of another kind.
     """
     run = begin(picture, options, fitting=fitting)
-    for key, parameter in run.task.network.named_parameters():
-        parameter.requires_grad_(is_style_param(key))
     lock_run_config(folder, run.metadata)
     total = fitting.steps + options.whole_steps
     yield from _counted(run.steps(folder), before=0, total=total)
@@ -84,14 +82,24 @@ def begin(picture: Path, options: NewStyleOptions, *, fitting: FastFitOptions) -
         training=metadata | {"fit": run.fitting.to_dict()},
         notes=f"Derived from {base.card.name}, whose licence applies: {base.card.licence}",
     )
+    run = of_norm_params(dataclasses.replace(run, metadata=metadata), base, card=card)
+    if not options.whole_steps:
+        return run
+    return dataclasses.replace(run, export=lambda tensors: (half_precision(tensors), card))
+
+
+def of_norm_params(run: Run[TrainedStyles], base: Loaded, *, card: Card) -> Run[TrainedStyles]:
+    """The training of the norm parameters alone, written with the convolutions of `base`.
+
+    These stay equal to the last bit, so that the styles blend with others of the same network.
+    """
+    for key, parameter in run.task.network.named_parameters():
+        parameter.requires_grad_(is_style_param(key))
 
     def export(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], Card]:
-        if options.whole_steps:
-            return half_precision(tensors), card
-        # The convolutions stay equal to the last bit, so that the style blends with those of its network.
         return {key: value if is_style_param(key) else base.tensors[key] for key, value in tensors.items()}, card
 
-    return dataclasses.replace(run, metadata=metadata, export=export)
+    return dataclasses.replace(run, export=export)
 
 
 def _base(options: NewStyleOptions, picture: Path) -> Loaded:

@@ -93,7 +93,7 @@ class Processes:
     def backward(self, total: Tensor) -> None:
         """Accumulate the gradients of a scalar."""
         if self.fabric is None:
-            total.backward()  # type: ignore[no-untyped-call]
+            total.backward()
         else:
             self.fabric.backward(total)
 

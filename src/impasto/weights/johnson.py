@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,11 +25,16 @@ BLOCKS, OUTER_PX = 5, 9
 _PUBLISHED = (32, 64, 128)  # widths, if the tensors do not determine them
 _KNOWN = 0.5  # the part of its keys that a file must have to be taken for one with some missing
 
+_PARTS = ("one", "two", "three")  # the convolutions of a block
+
 RESNEXT = "ResidualBlock.0.conv3.conv_layer.weight"
 """A third convolution in a block, which only rrmina's ResNeXt variant has."""
 
 Keys = Mapping[str, str]
 """The other project's key for each of ours."""
+
+Prefixes = tuple[str, str]
+"""The prefixes of the keys of a convolution and of its norm; no norm where that is empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +43,8 @@ class Layout:
 
     `mark` is a key that only this project has; `network` are the numbers that differ from the defaults of
     `nets.residual`; `preprocess` and `output` name the ranges and colour orders of both ends. Keys that match `aside`
-    are left out. `ordered` are the keys in the order of a state dict, where a file may have numbers instead. `twins`
-    are the prefixes of second copies of tensors, with those of the first ones. `bottleneck`: blocks have three
-    convolutions.
+    are left out. `numbered`: files may have numbers for names, in the order of `keys`. `twins` maps the prefixes of
+    second copies of tensors to the prefixes of the first ones. `bottleneck`: blocks have three convolutions.
     """
 
     name: str
@@ -51,7 +55,7 @@ class Layout:
     output: str
     network: Mapping[str, Any] = field(default_factory=dict)
     channels_last: bool = False
-    ordered: tuple[str, ...] = ()
+    numbered: bool = False
     aside: str = ""
     twins: Mapping[str, str] = field(default_factory=dict)
     bottleneck: bool = False
@@ -78,10 +82,10 @@ class Layout:
         return renamed, origin.card(kind=FAST, network=network, preprocess=self.preprocess, notes="A trained style.")
 
     def _named(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The tensors under the project's keys, where a model has numbers for names, in the order of a state dict."""
-        if len(tensors) != len(self.ordered) or not all(key.isdecimal() for key in tensors):
+        """The tensors under the project's keys: old ONNX models number them in the order of a state dict."""
+        if not self.numbered or len(tensors) != len(self.keys) or not all(key.isdecimal() for key in tensors):
             return tensors
-        return dict(zip(self.ordered, sorted_by_number(tensors), strict=True))
+        return dict(zip(self.keys.values(), sorted_by_number(tensors), strict=True))
 
     def _own(self, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
         """Each tensor once, without ignored ones."""
@@ -110,7 +114,7 @@ class Layout:
         a, b, c = widths
         ways = {"down.0": (3, a, OUTER_PX), "down.1": (a, b, 3), "down.2": (b, c, 3)}
         block = {"one": (c, inner, 1), "two": (inner, inner, 3), "three": (inner, c, 1)}
-        block = block if self.bottleneck else dict.fromkeys(("one", "two"), (c, c, 3))
+        block = block if self.bottleneck else dict.fromkeys(_PARTS[:2], (c, c, 3))
         ways |= {f"blocks.{i}.{part}": way for i in range(BLOCKS) for part, way in block.items()}
         ways |= {"up.0": (c, b, 3), "up.1": (b, a, 3), "last": (a, 3, OUTER_PX)}
         needed: dict[str, tuple[int, ...]] = {}
@@ -136,8 +140,19 @@ def _first_copy(key: str, twins: Mapping[str, str]) -> str:
     return key if start is None else twins[start] + key.removeprefix(start)
 
 
-def _keys(places: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    """Keys from the prefixes of convolution and norm by our layer; no norm where that is empty."""
+def _keys(
+    *,
+    down: Callable[[int], Prefixes],
+    block: Callable[[int, int], Prefixes],
+    up: Callable[[int], Prefixes],
+    last: str,
+    convs: int = 2,
+) -> dict[str, str]:
+    """Keys in the order of a state dict; layers are counted from 0, the `convs` convolutions of a block from 1."""
+    places = {f"down.{i}": down(i) for i in range(3)}
+    for i in range(BLOCKS):
+        places |= {f"blocks.{i}.{part}": block(i, n) for n, part in enumerate(_PARTS[:convs], start=1)}
+    places |= {f"up.{i}": up(i) for i in range(2)} | {"last": (last, "")}
     keys: dict[str, str] = {}
     for layer, (conv, norm) in places.items():
         keys |= {f"{layer}.conv.{part}": f"{conv}.{part}" for part in ("weight", "bias")}
@@ -145,26 +160,14 @@ def _keys(places: Mapping[str, tuple[str, str]]) -> dict[str, str]:
     return keys
 
 
-def _halves(i: int) -> tuple[tuple[str, int], tuple[str, int]]:
-    return (f"blocks.{i}.one", 1), (f"blocks.{i}.two", 2)
-
-
 def _examples(ups: tuple[str, str, str]) -> dict[str, str]:
     """pytorch/examples and those who started from it, who name the layers up otherwise."""
-    places = {f"down.{i}": (f"conv{i + 1}.conv2d", f"in{i + 1}") for i in range(3)}
-    for i in range(BLOCKS):
-        places |= {ours: (f"res{i + 1}.conv{half}.conv2d", f"res{i + 1}.in{half}") for ours, half in _halves(i)}
-    places |= {"up.0": (ups[0], "in4"), "up.1": (ups[1], "in5"), "last": (ups[2], "")}
-    return _keys(places)
-
-
-def _in_order_of_examples() -> tuple[str, ...]:
-    """The keys of pytorch/examples in the order of its state dict, in which old ONNX models number them."""
-    places = [part for i in (1, 2, 3) for part in (f"conv{i}.conv2d", f"in{i}")]
-    for i in range(1, BLOCKS + 1):
-        places += [part for half in (1, 2) for part in (f"res{i}.conv{half}.conv2d", f"res{i}.in{half}")]
-    places += ["deconv1.conv2d", "in4", "deconv2.conv2d", "in5", "deconv3.conv2d"]
-    return tuple(f"{place}.{part}" for place in places for part in ("weight", "bias"))
+    return _keys(
+        down=lambda i: (f"conv{i + 1}.conv2d", f"in{i + 1}"),
+        block=lambda i, n: (f"res{i + 1}.conv{n}.conv2d", f"res{i + 1}.in{n}"),
+        up=lambda i: (ups[i], f"in{i + 4}"),
+        last=ups[2],
+    )
 
 
 def sorted_by_number(tensors: Mapping[str, Tensor]) -> list[Tensor]:
@@ -172,39 +175,20 @@ def sorted_by_number(tensors: Mapping[str, Tensor]) -> list[Tensor]:
     return [tensors[key] for key in sorted(tensors, key=int)]
 
 
-def _eriklindernoren() -> dict[str, str]:
-    places = {f"down.{i}": (f"model.{i}.block.1", f"model.{i}.norm") for i in range(3)}
-    for i in range(BLOCKS):
-        block = f"model.{3 + i}.block"
-        places |= {ours: (f"{block}.{n - 1}.block.1", f"{block}.{n - 1}.norm") for ours, n in _halves(i)}
-    places |= {f"up.{i}": (f"model.{8 + i}.block.1", f"model.{8 + i}.norm") for i in range(2)}
-    return _keys(places | {"last": ("model.10.block.1", "")})
-
-
 def _rrmina(*, convs: int = 2) -> dict[str, str]:
-    def named(place: str, conv: str = "conv_layer") -> tuple[str, str]:
-        return f"{place}.{conv}", f"{place}.norm_layer"
-
-    places = {f"down.{i}": named(f"ConvBlock.{2 * i}") for i in range(3)}
-    for i in range(BLOCKS):
-        parts = list(zip(("one", "two", "three"), range(1, convs + 1), strict=False))
-        places |= {f"blocks.{i}.{part}": named(f"ResidualBlock.{i}.conv{number}") for part, number in parts}
-    places |= {f"up.{i}": named(f"DeconvBlock.{2 * i}", "conv_transpose") for i in range(2)}
-    return _keys(places | {"last": ("DeconvBlock.4.conv_layer", "")})
-
-
-def _myklmaring() -> dict[str, str]:
-    places = {f"down.{i}": (f"conv{i + 1}.conv1", f"norm{i + 1}") for i in range(3)}
-    for i in range(BLOCKS):
-        places |= {ours: (f"res{i + 1}.ConvLayer{half}.conv1", f"res{i + 1}.norm{half}") for ours, half in _halves(i)}
-    places |= {f"up.{i}": (f"up{i + 1}.conv1", f"norm{i + 4}") for i in range(2)}
-    return _keys(places | {"last": ("conv4.conv1", "")})
+    return _keys(
+        down=lambda i: (f"ConvBlock.{2 * i}.conv_layer", f"ConvBlock.{2 * i}.norm_layer"),
+        block=lambda i, n: (f"ResidualBlock.{i}.conv{n}.conv_layer", f"ResidualBlock.{i}.conv{n}.norm_layer"),
+        up=lambda i: (f"DeconvBlock.{2 * i}.conv_transpose", f"DeconvBlock.{2 * i}.norm_layer"),
+        last="DeconvBlock.4.conv_layer",
+        convs=convs,
+    )
 
 
 def _lengstrom() -> dict[str, str]:
     """Filter, shift and scale of each layer, numbered in the order in which they are made."""
     order = ["down.0", "down.1", "down.2"]
-    order += [ours for i in range(BLOCKS) for ours, _ in _halves(i)]
+    order += [f"blocks.{i}.{part}" for i in range(BLOCKS) for part in _PARTS[:2]]
     order += ["up.0", "up.1", "last"]
     parts = [f"{layer}.{part}" for layer in order for part in ("conv.weight", "norm.bias", "norm.weight")]
     return {ours: f"Variable_{number}" if number else "Variable" for number, ours in enumerate(parts)}
@@ -230,9 +214,9 @@ _RRMINA = Layout(
 LAYOUTS = (
     Layout(
         name="pytorch-examples",
-        ordered=_in_order_of_examples(),
         about="conv1.conv2d … deconv3.conv2d: a trained style of pytorch/examples (fast_neural_style)",
         keys=_examples(("deconv1.conv2d", "deconv2.conv2d", "deconv3.conv2d")),
+        numbered=True,
         mark="deconv1.conv2d.weight",
         preprocess="rgb-255",
         output="rgb-255",
@@ -249,7 +233,12 @@ LAYOUTS = (
     Layout(
         name="eriklindernoren",
         about="model.0.block.1 … model.10.block.1: a trained style of eriklindernoren's repository",
-        keys=_eriklindernoren(),
+        keys=_keys(
+            down=lambda i: (f"model.{i}.block.1", f"model.{i}.norm"),
+            block=lambda i, n: (f"model.{3 + i}.block.{n - 1}.block.1", f"model.{3 + i}.block.{n - 1}.norm"),
+            up=lambda i: (f"model.{8 + i}.block.1", f"model.{8 + i}.norm"),
+            last="model.10.block.1",
+        ),
         mark="model.3.block.0.block.1.weight",
         preprocess="imagenet-rgb",
         output="imagenet-rgb",
@@ -279,7 +268,12 @@ LAYOUTS = (
     Layout(
         name="myklmaring",
         about="conv1.conv1 … conv4.conv1, mostly twice: a trained style of myklmaring's repository",
-        keys=_myklmaring(),
+        keys=_keys(
+            down=lambda i: (f"conv{i + 1}.conv1", f"norm{i + 1}"),
+            block=lambda i, n: (f"res{i + 1}.ConvLayer{n}.conv1", f"res{i + 1}.norm{n}"),
+            up=lambda i: (f"up{i + 1}.conv1", f"norm{i + 4}"),
+            last="conv4.conv1",
+        ),
         mark="up1.conv1.weight",
         preprocess="rgb-255",
         output="rgb-255",
