@@ -1,4 +1,4 @@
-"""The network for any style that comes with the package."""
+"""The networks for any style that come with the package."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.protocol import Mix, Style
 from impasto.weights.catalogue import CATALOGUE, located
 
-NAME = "compact-any"
+NAMES = ("compact-any", "compact-any-half")
 SIDE_PX = 160
 
 
-@pytest.fixture(scope="module")
-def network() -> Network:
+@pytest.fixture(scope="module", params=NAMES)
+def network(request: pytest.FixtureRequest) -> Network:
     """In float32, so that the processor makes no difference."""
-    return table.load_network(NAME, precision="float32")
+    return table.load_network(request.param, precision="float32")
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +38,11 @@ def painted(network: Network, photo: Tensor, style: Tensor, *, strength: float =
 
 
 def test_it_is_small_and_says_what_it_is(network: Network) -> None:
-    assert located(NAME).stat().st_size < 4_000_000
-    assert network.card.licence == CATALOGUE[NAME].licence == "MIT"
+    assert located(network.name).stat().st_size < 4_000_000
+    assert network.card.licence == CATALOGUE[network.name].licence == "MIT"
     assert "None of these pictures is in the package" in network.card.source
     assert network.card.training["options"]["encoder"] == "compact-vgg"
-    assert network.card.training["options"]["name"] == network.name == NAME
+    assert network.card.training["options"]["name"] == network.name
 
 
 def test_every_drawn_style_is_nearer_in_its_own_painting(network: Network, photo: Tensor) -> None:

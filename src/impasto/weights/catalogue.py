@@ -90,6 +90,14 @@ CATALOGUE: dict[str, Entry] = {
             bundled="compact-any.safetensors",
         ),
         Entry(
+            name="compact-any-half",
+            kind="arbitrary",
+            checkpoint_format="impasto",
+            licence="MIT",
+            about="paints in any style with a quarter of the arithmetic of compact-any; comes with the package",
+            bundled="compact-any-half.safetensors",
+        ),
+        Entry(
             name="compact-styles",
             kind=FAST,
             checkpoint_format="impasto",
