@@ -28,10 +28,10 @@ def measured(folder: Path, size: int) -> tuple[float, float, int]:
     begun = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        told = json.loads(process.stdout.read())
+        result = json.loads(process.stdout.read())
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = status
-    return time.perf_counter() - begun, told["seconds"], usage.ru_maxrss // 1024
+    return time.perf_counter() - begun, result["seconds"], usage.ru_maxrss // 1024
 
 
 def main() -> None:

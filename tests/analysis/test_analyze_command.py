@@ -143,10 +143,10 @@ def test_wrong_use_is_told_in_one_line(
     monkeypatch.chdir(picture.parent)
     name, *rest = words
     assert main(["analyze", name, "photo.png", "--encoder", weights, *rest]) == code
-    told = capsys.readouterr().err.strip()
-    assert said in told
-    assert "Traceback" not in told
-    assert len(told.splitlines()) == 1
+    message = capsys.readouterr().err.strip()
+    assert said in message
+    assert "Traceback" not in message
+    assert len(message.splitlines()) == 1
 
 
 def test_a_picture_is_rebuilt_from_python(picture: Path, weights: str) -> None:

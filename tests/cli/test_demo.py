@@ -137,7 +137,7 @@ def test_the_command_is_short_with_the_bundled_encoder() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--style", "strokse"], "Did you mean 'strokes'"),
         (["--content", "astronaut,cat"], "unknown sample 'cat'"),
@@ -146,10 +146,10 @@ def test_the_command_is_short_with_the_bundled_encoder() -> None:
         (["--size", "20"], "--size is 20"),
     ],
 )
-def test_wrong_use_is_told_before_any_work(run: Run, here: Path, words: list[str], told: str) -> None:
+def test_wrong_use_is_reported_before_any_work(run: Run, here: Path, words: list[str], message: str) -> None:
     done = run("demo", *words)
     assert done.code == 2
-    assert told in done.err
+    assert message in done.err
     assert done.err.count("\n") == 1
     assert not (here / "out").exists()
 

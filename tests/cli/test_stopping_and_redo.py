@@ -208,15 +208,15 @@ def test_a_failing_state_does_not_lose_the_picture(
 
 
 def test_the_first_ctrl_c_asks_and_the_second_stops() -> None:
-    told: list[str] = []
+    notes: list[str] = []
     before = signal.getsignal(signal.SIGINT)
-    with on_interrupt(told.append) as stop:
+    with on_interrupt(notes.append) as stop:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)  # nothing worth keeping yet
         stop.worth_keeping = True
         signal.raise_signal(signal.SIGINT)
         assert stop.asked
-        assert len(told) == 1
+        assert len(notes) == 1
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before

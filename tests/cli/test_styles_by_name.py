@@ -162,9 +162,9 @@ def test_a_sheet_of_all(run: Run, styles: list[str]) -> None:
 
 
 def test_a_sheet_needs_no_photograph(styles: list[str]) -> None:
-    told: list[tuple[int, int, str]] = []
-    found = api.sheet_of_styles(styles, size=32, progress=lambda *at: told.append(at))
-    assert told == [(0, 2, "wave"), (1, 2, "scream")]
+    calls: list[tuple[int, int, str]] = []
+    found = api.sheet_of_styles(styles, size=32, progress=lambda *at: calls.append(at))
+    assert calls == [(0, 2, "wave"), (1, 2, "scream")]
     assert min(found.pixels.shape[-2:]) > 32
 
 

@@ -136,8 +136,8 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_values_as_one_writes_them() -> None:
     values = [1e10, 5.0, 0.1, 1 / 3, 123456789.0, True, (16, 32), ("a", "b"), Path("x/y.png"), 7]
-    told = ["1e10", "5", "0.1", repr(1 / 3), "123456789.0", "true", "16+32", "a+b", "x/y.png", "7"]
-    assert [written(value) for value in values] == told
+    texts = ["1e10", "5", "0.1", repr(1 / 3), "123456789.0", "true", "16+32", "a+b", "x/y.png", "7"]
+    assert [written(value) for value in values] == texts
 
 
 def test_the_example_in_the_docs_is_the_table_of_five(tmp_path: Path) -> None:

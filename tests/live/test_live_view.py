@@ -220,7 +220,7 @@ def test_too_large_a_painting_names_the_option_that_live_has(
 def test_a_camera_without_any_way_out_is_refused(opened: Callable[..., View], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("impasto.live.opening.source_named", lambda text, **options: Frames(1))
     monkeypatch.setattr("impasto.live.opening.is_camera", lambda text: True)
-    with pytest.raises(OptionError, match="there is no window for the camera's picture"):
+    with pytest.raises(OptionError, match="the painted camera picture has no output"):
         opened()
     assert opened(serve=True, port=0).page is not None
 

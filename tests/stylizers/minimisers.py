@@ -30,7 +30,7 @@ every_minimiser = pytest.mark.parametrize("start", [lbfgs, adam, adam_alone])
 
 
 class Failing:
-    """`inner`, but not finite at the calls whose number `fails` says; `where` tells what is not finite."""
+    """`inner`, with a value (`where`) that is not finite at the calls whose numbers `fails` accepts."""
 
     def __init__(self, inner: Objective, fails: Callable[[int], bool], where: str = "loss") -> None:
         self.inner, self.fails, self.where, self.calls = inner, fails, where, 0

@@ -79,7 +79,7 @@ def trained(options: BackboneOptions, folder: Path, *, fitting: FitOptions = FIT
 
 
 def in_proportion(found: torch.Tensor, expected: torch.Tensor) -> bool:
-    """Whether each channel of `found` is a positive multiple of that of `expected`, as far as float16 tells.
+    """Whether each channel of `found` is a positive multiple of that of `expected`, within the precision of float16.
 
     Nearly dead channels are small differences of large numbers, which float16 does not keep.
     """
@@ -96,15 +96,15 @@ def test_distillation_from_options_to_a_file(distil: BackboneOptions, teacher: P
     path = tmp_path / "out" / "encoder.safetensors"
     card = load_encoder(path, precision="float32").card
     assert (card.kind, card.name, card.preprocess) == ("encoder", "compact-vgg", "imagenet-rgb")
-    told = card.training
-    assert told["fit"] == json.loads(json.dumps(FIT.to_dict()))
-    assert (told["pictures"], told["unreadable"], told["classes"]) == (4, 0, 2)
+    training = card.training
+    assert training["fit"] == json.loads(json.dumps(FIT.to_dict()))
+    assert (training["pictures"], training["unreadable"], training["classes"]) == (4, 0, 2)
     assert (
         f"Distilled from teacher.safetensors, whose licence applies: {load_encoder(teacher).card.licence}" in card.notes
     )
-    assert told["teacher_sha256"] == sha256_of(teacher)
-    assert told["options"]["teacher"] == "teacher.safetensors"
-    assert told["options"]["data"] == ["data"]
+    assert training["teacher_sha256"] == sha256_of(teacher)
+    assert training["options"]["teacher"] == "teacher.safetensors"
+    assert training["options"]["data"] == ["data"]
     assert str(tmp_path) not in card.to_json()
     assert card.measures["pictures"] == 2
     assert set(card.measures["teacher"]) == {"relu2_2", "relu3_3", "relu4_2", "relu5_1"}

@@ -1,4 +1,4 @@
-"""An empty cache folder for every test, and a file server that can be told to misbehave."""
+"""An empty cache folder for every test, and a file server with faults on demand."""
 
 from __future__ import annotations
 

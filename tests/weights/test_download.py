@@ -192,7 +192,7 @@ def test_without_a_checksum_the_digest_is_told_and_the_file_refused(served: Serv
         fetch(served, target, sha256=None)
     assert not target.exists()
     assert fetch(served, target, sha256=None, allow_unverified=True) == DIGEST
-    assert served.asked[-1] == ("/w.pth", None), "without a digest nothing tells whose bytes are here"
+    assert served.asked[-1] == ("/w.pth", None), "without a digest the origin of the bytes is unknown"
     assert only_the_file_is_left(target)
 
 

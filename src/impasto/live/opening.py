@@ -61,7 +61,7 @@ def _outputs(
         if screen is not None:
             opened.callback(screen.close)
         elif is_camera(source) and not (options.serve or options.record or options.virtual_camera):
-            raise OptionError("there is no window for the camera's picture. Add `serve`, `record` or `virtual_camera`.")
+            raise OptionError("the painted camera picture has no output. Add `serve`, `record` or `virtual_camera`.")
         if options.serve:
             page = Page(options.port)
             opened.callback(page.close)

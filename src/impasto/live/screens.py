@@ -35,7 +35,7 @@ class OpenCVScreen:
         try:
             self._cv2.namedWindow(TITLE, self._cv2.WINDOW_NORMAL)
         except self._cv2.error as error:
-            raise OptionError("this OpenCV has no windows (opencv-python-headless). Use `screen=tk`.") from error
+            raise OptionError("this build of OpenCV (opencv-python-headless) has no GUI. Use `screen=tk`.") from error
 
     def show(self, levels: Levels | None) -> str:
         """See `Screen.show`."""
