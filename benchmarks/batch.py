@@ -27,10 +27,10 @@ from impasto.config.batch import BatchOptions, FolderOptions
 from impasto.config.job import Job, StyleSource
 from impasto.config.pictures import OutputOptions, SizeOptions
 from impasto.image import files
-from impasto.jobs.batch import Batch, planned, shards_of
+from impasto.jobs.batch import PlannedBatch, planned, shards_of
 from impasto.jobs.pool import Pool
 from impasto.jobs.shards import painted_shards
-from impasto.jobs.slots import Slot, cores
+from impasto.jobs.slots import WorkerSlot, cores
 
 STYLE = "wave"
 
@@ -46,7 +46,7 @@ def drawn(folder: Path, count: int, *, size: int) -> Path:
 
 
 @contextlib.contextmanager
-def batch_of(folder: Path, outputs: Path, *, size: int) -> Iterator[Batch]:
+def batch_of(folder: Path, outputs: Path, *, size: int) -> Iterator[PlannedBatch]:
     """The pictures of a folder, in one trained style."""
     with planned(
         [str(folder)],
@@ -68,7 +68,7 @@ FIRST = 5  # pictures that are not counted
 def batched(folder: Path, outputs: Path, *, size: int, workers: int) -> Speed:
     """The speed of a batch."""
     with batch_of(folder, outputs, size=size) as batch, batch.store.staging() as staged:
-        pool, marks = Pool(batch.spec, [Slot(1)] * workers), list[tuple[float, float]]()
+        pool, marks = Pool(batch.spec, [WorkerSlot(1)] * workers), list[tuple[float, float]]()
         with contextlib.closing(pool):
             for _ in painted_shards(shards_of(batch), pool, store=batch.store, staged=staged):
                 marks.append((time.perf_counter(), time.process_time() + sum(map(cpu_seconds, pool.pids))))
@@ -121,7 +121,7 @@ def memory(folder: Path, *, count: int, size: int) -> None:
     contents = drawn(folder / "in", count, size=size)
     rows = []
     with batch_of(contents, folder / "out", size=size) as batch, batch.store.staging() as staged:
-        pool = Pool(batch.spec, [Slot(1)])
+        pool = Pool(batch.spec, [WorkerSlot(1)])
         with contextlib.closing(pool):
             for number, _ in enumerate(painted_shards(shards_of(batch), pool, store=batch.store, staged=staged), 1):
                 if number % max(1, count // 40) == 0:

@@ -51,7 +51,7 @@ def measure(megapixels: float, options: argparse.Namespace) -> dict[str, object]
     share, each = options.share if not way.whole else 1, geometry.blocks_of
     counts: list[int] = []
 
-    def some(*args: object, **named: object) -> tuple[geometry.Block, ...]:
+    def some(*args: object, **named: object) -> tuple[geometry.CanvasBlock, ...]:
         found = each(*args, **named)  # type: ignore[arg-type]
         counts.append(len(found))
         return found[::share] if len(found) >= share else found

@@ -13,7 +13,7 @@ from impasto.analysis import axes
 from impasto.analysis import reconstruct as rebuilding
 from impasto.analysis.runs import RunEvent, run_all
 from impasto.analysis.style_sheet import style_sheet, style_table
-from impasto.analysis.sweep import Painter, PaintRun, paint_runs
+from impasto.analysis.sweep import PaintRun, SweepPainter, paint_runs
 from impasto.analysis.sweep_metrics import SweepMetrics
 from impasto.analysis.sweep_report import write_sweep_report
 from impasto.config.analysis import EncoderViewOptions, RebuildOptions, RebuildTarget, SweepOptions
@@ -278,7 +278,7 @@ def sweep(
     def opened(painted: Job, output: Path) -> Session:
         return open_session(painted, output=output, cache=cache)
 
-    painter = Painter(open_session=opened, metrics=metrics, again=options.again)
+    painter = SweepPainter(open_session=opened, metrics=metrics, again=options.again)
     runs = paint_runs(job, varied, folder=folder, painter=painter)
     try:
         for event in run_all(runs):

@@ -23,9 +23,9 @@ from impasto.analysis.charts import (
     legible,
     line_chart,
     pixels_of,
+    running_means,
     scatter_chart,
     series_colours,
-    smoothed,
     svg_of,
 )
 from impasto.core.errors import MissingExtra
@@ -73,7 +73,7 @@ def test_a_line_has_the_colour_of_its_name_in_the_legend() -> None:
 
 def test_running_means_lie_over_faint_values() -> None:
     values = np.asarray([1.0, 2.0] * 20)
-    figure = line_chart([Panel("style", [Line(0, np.arange(40.0), values, smoothed(values, 0.2))])], ["run"])
+    figure = line_chart([Panel("style", [Line(0, np.arange(40.0), values, running_means(values, 0.2))])], ["run"])
     faint, strong = figure.axes[0].lines
     assert faint.get_alpha() < 1
     assert np.ptp(strong.get_ydata()) < np.ptp(faint.get_ydata())
@@ -148,8 +148,8 @@ def test_an_axis_is_logarithmic_where_it_helps(values: list[float], scale: str, 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), st.floats(0, 1))
 def test_running_means_stay_within_the_values_and_keep_a_constant(values: list[float], part: float) -> None:
     array = np.asarray(values)
-    smooth = smoothed(array, part)
+    smooth = running_means(array, part)
     assert smooth.shape == array.shape
     assert smooth.min() >= array.min() - 1e-6
     assert smooth.max() <= array.max() + 1e-6
-    assert smoothed(np.full(9, 2.0), part) == pytest.approx(2.0)
+    assert running_means(np.full(9, 2.0), part) == pytest.approx(2.0)

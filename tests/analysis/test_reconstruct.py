@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.analysis.layers import LayerStep, layer_sheet, layer_steps, targets_of
+from impasto.analysis.layers import LayerStep, layer_sheet, layer_steps, layer_targets
 from impasto.analysis.reconstruct import _statistic_loss, error_of, rebuilt
 from impasto.config.analysis import RebuildOptions, RebuildTarget
 from impasto.core.errors import ImageTooSmall, OptionError, UnknownName
@@ -80,7 +80,7 @@ def test_unknown_names_and_small_pictures_are_refused(small: Tensor, encoder: En
 
 
 def test_targets_grow_by_one_layer() -> None:
-    content, style = targets_of(("a", "b"))
+    content, style = layer_targets(("a", "b"))
     assert [t.content_layer for t in content] == ["a", "b"]
     assert [t.style_layer for t in style] == [("a",), ("a", "b")]
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from impasto.analysis.lettering import clean, font_of, shortened, width_px, wrapped
+from impasto.analysis.lettering import broken_lines, clean, font_of, shortened_middle, width_px
 from impasto.analysis.sheet import contact_sheet
 from impasto.core.errors import ImageError, OptionError
 
@@ -100,7 +100,7 @@ def test_no_pictures_and_no_picture_are_refused() -> None:
 @given(st.text(max_size=40), st.integers(20, 300))
 def test_any_text_fits_and_can_be_drawn(text: str, room: int) -> None:
     font = font_of(14)
-    lines = wrapped(text, font, room_px=room, lines=3)
+    lines = broken_lines(text, font, room_px=room, lines=3)
     assert len(lines) <= 3
     assert all(width_px(line, font) <= room for line in lines)
 
@@ -112,7 +112,7 @@ def test_odd_names_lose_what_cannot_be_drawn() -> None:
 
 def test_a_long_name_loses_its_middle() -> None:
     font = font_of(14)
-    short = shortened("a_very_long_name_of_a_picture_2.jpeg", font, room_px=120)
+    short = shortened_middle("a_very_long_name_of_a_picture_2.jpeg", font, room_px=120)
     assert short.startswith("a_very")
     assert short.endswith("jpeg")
-    assert shortened("short", font, room_px=120) == "short"
+    assert shortened_middle("short", font, room_px=120) == "short"

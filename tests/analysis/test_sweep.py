@@ -15,7 +15,7 @@ from torch import Tensor
 from impasto.analysis.axes import Axis, axis_from
 from impasto.analysis.report import DATA, PAGE
 from impasto.analysis.runs import run_all
-from impasto.analysis.sweep import Painter, PaintRun, paint_runs
+from impasto.analysis.sweep import PaintRun, SweepPainter, paint_runs
 from impasto.analysis.sweep_metrics import SweepMetrics, metric_of
 from impasto.analysis.sweep_report import SHEET, labelled, summary, sweep_sheet, write_sweep_report
 from impasto.config.analysis import SweepOptions
@@ -113,7 +113,7 @@ def swept(
     job: Job = JOB,
 ) -> tuple[list[PaintRun], list[Axis]]:
     axes = [axis_from(text, job) for text in texts]
-    painter = Painter(open_session=studio.begin, metrics=metrics, again=again)
+    painter = SweepPainter(open_session=studio.begin, metrics=metrics, again=again)
     runs = paint_runs(job, axes, folder=folder, painter=painter)
     for _ in run_all(runs):
         pass
@@ -166,7 +166,7 @@ def test_half_a_record_is_none(studio: Studio, tmp_path: Path) -> None:
 
 def test_stopping_keeps_what_is_finished(studio: Studio, tmp_path: Path) -> None:
     runs = paint_runs(
-        JOB, [axis_from("strength=1,2", JOB)], folder=tmp_path, painter=Painter(open_session=studio.begin)
+        JOB, [axis_from("strength=1,2", JOB)], folder=tmp_path, painter=SweepPainter(open_session=studio.begin)
     )
     events = run_all(runs)
     for event in events:
@@ -193,14 +193,14 @@ def test_a_mistake_in_the_program_is_not_hidden(studio: Studio, tmp_path: Path) 
     def broken(job: Job, picture: Path) -> Flat:
         raise KeyError("x")
 
-    runs = paint_runs(JOB, [axis_from("strength=1", JOB)], folder=tmp_path, painter=Painter(open_session=broken))
+    runs = paint_runs(JOB, [axis_from("strength=1", JOB)], folder=tmp_path, painter=SweepPainter(open_session=broken))
     with pytest.raises(KeyError):
         list(run_all(runs))
 
 
 def test_file_names_do_not_change_with_the_grid_and_differ(tmp_path: Path) -> None:
     few, more, odd = (
-        paint_runs(JOB, [axis_from(text, JOB)], folder=tmp_path, painter=Painter(open_session=Flat))
+        paint_runs(JOB, [axis_from(text, JOB)], folder=tmp_path, painter=SweepPainter(open_session=Flat))
         for text in ("strength=1,2", "strength=0.5,2", "content=a/b.png,a?b.png,a-b.png," + "x" * 300)
     )
     assert few[1].picture == more[1].picture
@@ -211,7 +211,7 @@ def test_file_names_do_not_change_with_the_grid_and_differ(tmp_path: Path) -> No
 
 def test_nothing_varied_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="`vary="):
-        paint_runs(JOB, [], folder=tmp_path, painter=Painter(open_session=Flat))
+        paint_runs(JOB, [], folder=tmp_path, painter=SweepPainter(open_session=Flat))
 
 
 @pytest.fixture

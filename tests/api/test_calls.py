@@ -18,7 +18,7 @@ from impasto import api
 from impasto.api import OptimiseOptions, PaintOptions, Step, stylize
 from impasto.core.errors import ImageError, OptionError, UnknownName
 from impasto.image import files
-from impasto.methods.arbitrary import ArbitraryStyle
+from impasto.methods.arbitrary import ArbitraryMethod
 
 SMALL: dict[str, Any] = {"size": 48}
 
@@ -94,7 +94,7 @@ def test_the_device_is_recorded(there: Path) -> None:
 
 def test_networks_stay_in_memory(photo: Tensor, painting: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     stylize(photo, painting, **SMALL)
-    monkeypatch.setattr(ArbitraryStyle, "load", None)
+    monkeypatch.setattr(ArbitraryMethod, "load", None)
     stylize(photo.flip(3), painting, **SMALL)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cyclopts import App
 
-from impasto.cli.flags import as_text, flag, flagged, plain, takes_options, with_flags
+from impasto.cli.flags import flag, flag_text, flagged, plain, takes_options, with_flags
 from impasto.cli.stylize import from_preset
 from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.console import ConsoleOptions
@@ -50,7 +50,7 @@ def test_every_option_has_a_flag_that_reads_its_own_default(group: type[Options]
     for field in dataclasses.fields(group):  # type: ignore[arg-type]
         if field.default in (None, ()):
             continue
-        words = [flag(field.name)] if field.default is False else [flag(field.name), as_text(field.default)]
+        words = [flag(field.name)] if field.default is False else [flag(field.name), flag_text(field.default)]
         found = getattr(parsed(group, *words), field.name)
         assert found == (True if field.default is False else field.default)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from impasto.cli.mixes import mixed
+from impasto.cli.mixes import mix_of
 from impasto.cli.outputs import check_film, is_batch, targets
 from impasto.config.batch import FolderOptions
 from impasto.config.job import StyleSource
@@ -40,17 +40,17 @@ def test_a_file_of_the_whole_name_wins(here: Path) -> None:
 
 
 def test_one_mask_is_for_all_styles() -> None:
-    sources = mixed(["a", "b:0.5"], scales=(1.0,), masks=(Path("m"),))
+    sources = mix_of(["a", "b:0.5"], scales=(1.0,), masks=(Path("m"),))
     assert [source.mask for source in sources] == [Path("m")] * 2
 
 
 def test_scales_and_masks_follow_the_styles() -> None:
-    mix = mixed(["a.png:2", "b.png"], scales=(0.5, 2.0), masks=(Path("m.png"), Path("n.png")))
+    mix = mix_of(["a.png:2", "b.png"], scales=(0.5, 2.0), masks=(Path("m.png"), Path("n.png")))
     assert [(s.source, s.weight, s.scale, s.mask) for s in mix] == [
         ("a.png", 2.0, 0.5, Path("m.png")),
         ("b.png", 1.0, 2.0, Path("n.png")),
     ]
-    assert [s.scale for s in mixed(["a", "b"], scales=(3.0,), masks=())] == [3.0, 3.0]
+    assert [s.scale for s in mix_of(["a", "b"], scales=(3.0,), masks=())] == [3.0, 3.0]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_mixes_that_do_not_fit(
     styles: list[str], scales: tuple[float, ...], masks: tuple[Path, ...], message: str
 ) -> None:
     with pytest.raises(OptionError, match=message):
-        mixed(styles, scales=scales, masks=masks)
+        mix_of(styles, scales=scales, masks=masks)
 
 
 def stem_of(text: str) -> str:

@@ -15,7 +15,7 @@ from impasto.core.errors import OptionError
 from impasto.image import files
 from impasto.nets import fast as fast_nets
 from impasto.nets.fast import KIND
-from impasto.weights.catalogue import CATALOGUE, Entry
+from impasto.weights.catalogue import CATALOGUE, CatalogueEntry
 from impasto.weights.readers import import_weights
 
 QUICK = ["--size", "48", "--precision", "float32"]
@@ -28,7 +28,7 @@ def styles(here: Path, save_learned: Callable[..., Path], monkeypatch: pytest.Mo
     for name in [name for name, entry in CATALOGUE.items() if entry.kind == KIND]:
         monkeypatch.delitem(CATALOGUE, name)
     urls = ("https://example.invalid/compact-styles.safetensors",)
-    row = Entry(
+    row = CatalogueEntry(
         name="compact-styles", kind=KIND, checkpoint_format="impasto", urls=urls, licence="MIT", about="two styles"
     )
     monkeypatch.setitem(CATALOGUE, row.name, row)

@@ -13,7 +13,7 @@ from browser import REQUIRED, Page, chromium, needs_chromium
 
 from impasto.config.export import BrowserOptions
 from impasto.core.errors import DownloadFailed, OptionError
-from impasto.export.browser import write_page
+from impasto.export.browser import write_browser_page
 from impasto.export.runtime import WASM, WEBGPU, runtime_files
 from impasto.image import files
 from impasto.nets import fast, table
@@ -90,7 +90,7 @@ def test_the_page_paints_from_a_file(
     other = save_learned(tmp_path / "other.safetensors", seed=2)
     page_file, picture = tmp_path / "page.html", tmp_path / "photo.png"
     names = (f"{styles}#one", f"{styles}#two", str(other))
-    info = write_page(page_file, BrowserOptions(style=names, webgpu=False))
+    info = write_browser_page(page_file, BrowserOptions(style=names, webgpu=False))
     assert info.styles == ("one", "two", "other")
     assert page_file.read_text().count('id="painter-') == 2  # styles of the same convolutions share one
     content = saved(photo, picture)
@@ -116,7 +116,9 @@ def test_the_camera_is_painted_until_it_is_stopped(
     runtime: None, save_learned: Callable[..., Path], tmp_path: Path
 ) -> None:
     page_file = tmp_path / "page.html"
-    write_page(page_file, BrowserOptions(style=(str(save_learned(tmp_path / "one.safetensors")),), webgpu=False))
+    write_browser_page(
+        page_file, BrowserOptions(style=(str(save_learned(tmp_path / "one.safetensors")),), webgpu=False)
+    )
     with chromium("--disable-gpu", *FAKE_CAMERA) as browser:
         page = browser.page()
         opened(page, page_file)
@@ -142,7 +144,7 @@ def test_a_picture_becomes_a_style_of_the_page(
     options = BrowserOptions(
         style=(str(there / "style.png"),), network=str(network_file), any=True, webgpu=False, style_px=64
     )
-    write_page(page_file, options)
+    write_browser_page(page_file, options)
     network = table.load_network(network_file, precision="float32")
     stylizer = Arbitrary(network)
     *_, step = stylizer.paint(content, stylizer.prepare(Mix((Style(style),))))
@@ -176,7 +178,7 @@ def test_it_paints_by_webgpu_or_as_if(
     else:
         style = save_learned(style)
     page_file = tmp_path / "page.html"
-    write_page(page_file, BrowserOptions(style=(str(style),)))
+    write_browser_page(page_file, BrowserOptions(style=(str(style),)))
     content = saved(photo[..., :64, :64], picture)
     with chromium(*SOFTWARE_GPU) as browser:
         page = browser.page()
@@ -193,4 +195,4 @@ def test_it_paints_by_webgpu_or_as_if(
 
 def test_a_page_is_html(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"does not end in \.html"):
-        write_page(tmp_path / "page.pdf", BrowserOptions())
+        write_browser_page(tmp_path / "page.pdf", BrowserOptions())

@@ -10,7 +10,7 @@ from skimage import data, transform
 from torch import Tensor
 
 from impasto.core.errors import MissingExtra, OptionError, UnknownName
-from impasto.flow.estimators import ESTIMATORS, estimator, luminance, resized_flow
+from impasto.flow.estimators import ESTIMATORS, estimator, luma, resized_flow
 from impasto.flow.warping import agreement, blurred, composed, inside, motion_boundaries, trusted, warped
 
 SIZE = (160, 208)
@@ -168,4 +168,4 @@ def test_flows_one_after_the_other_compose() -> None:
 
 def test_luminance_of_grey_is_grey() -> None:
     grey = torch.rand(2, 1, 5, 6).expand(2, 3, 5, 6)
-    assert torch.allclose(luminance(grey), grey[:, :1])
+    assert torch.allclose(luma(grey), grey[:, :1])

@@ -226,7 +226,7 @@ def training_checkpoints(folder: Path) -> Prepared:
     """Training checkpoints with a checksum, and those of `torch.save`, which have none."""
     fit = FitOptions(steps=9)
     sealed, plain = folder / "sealed.pt", folder / "plain.pt"
-    checkpoints.save(_state(step=3), sealed, options=fit)
+    checkpoints.save_checkpoint(_state(step=3), sealed, options=fit)
     torch.save(torch.load(sealed, weights_only=True), plain)
     seeds = {path: path.read_bytes() for path in (sealed, plain)}
 

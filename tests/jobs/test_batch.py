@@ -18,16 +18,16 @@ from impasto.config.job import Job
 from impasto.config.pictures import OutputOptions
 from impasto.core.errors import BatchError, StateError
 from impasto.image import files
-from impasto.jobs.batch import Batch, planned, shards_of, spec_for
+from impasto.jobs.batch import PlannedBatch, planned, shards_of, spec_for
 from impasto.jobs.ledger import read_ledger
-from impasto.jobs.manifest import Entry
-from impasto.jobs.page import write_page
+from impasto.jobs.manifest import ManifestEntry
+from impasto.jobs.page import write_report
 from impasto.jobs.shards import painted_shards
 from impasto.jobs.stores import LocalStore
 from impasto.jobs.tasks import Outcome, tasks_of
 from impasto.session.painting import recipe_of
 
-Planned = Callable[..., contextlib.AbstractContextManager[Batch]]
+Planned = Callable[..., contextlib.AbstractContextManager[PlannedBatch]]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def batch_of(quick_job: Callable[..., Job], contents: Path, tmp_path: Path) -> P
         format: str | None = None,
         written: OutputOptions | None = None,
         **options: Any,
-    ) -> contextlib.AbstractContextManager[Batch]:
+    ) -> contextlib.AbstractContextManager[PlannedBatch]:
         job = quick_job(content="", **options.pop("job", {}))
         return planned(
             [inputs or str(contents)],
@@ -63,7 +63,7 @@ def batch_of(quick_job: Callable[..., Job], contents: Path, tmp_path: Path) -> P
     return made
 
 
-def paint(batch: Batch) -> Iterator[Outcome]:
+def paint(batch: PlannedBatch) -> Iterator[Outcome]:
     with batch.store.staging() as staged:
         pool: Any = InProcess(spec_for(batch, staged), staging=staged)
         yield from painted_shards(shards_of(batch), pool, store=batch.store, staged=staged)
@@ -144,7 +144,7 @@ def test_tar_shards_hold_every_picture_with_its_recipe(batch_of: Planned, tmp_pa
 def test_the_report_counts_and_shows(batch_of: Planned, contents: Path, tmp_path: Path) -> None:
     (contents / "<bad>.png").write_text("no picture")
     with batch_of() as batch:
-        data = write_page(batch, list(paint(batch)), seconds=2.0, workers=1)
+        data = write_report(batch, list(paint(batch)), seconds=2.0, workers=1)
     assert (data["pictures"], data["done"], data["failed"], data["left"]) == (4, 3, 1, 0)
     assert data["this_run"]["pictures_per_second"] == 1.5
     assert json.loads((tmp_path / "outputs" / "batch.json").read_text()) == json.loads(json.dumps(data))
@@ -170,7 +170,7 @@ def test_a_damaged_line_of_the_ledger_is_left_out(batch_of: Planned) -> None:
 def test_names_are_numbered_and_stay_as_they_were(batch_of: Planned) -> None:
     with batch_of() as batch:
         mixes = batch.spec.mixes
-    entries = [Entry(f"/in/{name}", "a", f"/in/{name}") for name in ("a.bmp", "a.jpg", "a.png")]
+    entries = [ManifestEntry(f"/in/{name}", "a", f"/in/{name}") for name in ("a.bmp", "a.jpg", "a.png")]
     every = tasks_of(entries, mixes, suffix=".png", pairs="all", known=set(), taken=set())
     assert [task.output for task in every] == ["a-style.png", "a-style-2.png", "a-style-3.png"]
     left = tasks_of(

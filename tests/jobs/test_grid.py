@@ -9,7 +9,7 @@ import pytest
 
 from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.core.errors import ImpastoError, OptionError, UnknownName
-from impasto.jobs.grid import SAMPLE_EVERY, Experiment, experiments, written
+from impasto.jobs.grid import SAMPLE_EVERY, Experiment, experiments, value_text
 
 PAGE = Path(__file__).parents[2] / "docs" / "train.md"
 
@@ -137,7 +137,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_values_as_one_writes_them() -> None:
     values = [1e10, 5.0, 0.1, 1 / 3, 123456789.0, True, (16, 32), ("a", "b"), Path("x/y.png"), 7]
     texts = ["1e10", "5", "0.1", repr(1 / 3), "123456789.0", "true", "16+32", "a+b", "x/y.png", "7"]
-    assert [written(value) for value in values] == texts
+    assert [value_text(value) for value in values] == texts
 
 
 def test_the_example_in_the_docs_is_the_table_of_five(tmp_path: Path) -> None:

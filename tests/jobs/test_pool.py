@@ -11,12 +11,12 @@ from workers import pretend, spec, stillborn, tasks
 
 from impasto.core.errors import BatchError, OptionError
 from impasto.jobs.pool import Pool
-from impasto.jobs.slots import Slot
+from impasto.jobs.slots import WorkerSlot
 from impasto.jobs.tasks import DONE, Outcome
 
 
 def pool(workers: int = 2, **options: object) -> Pool:
-    return Pool(spec(), [Slot(1)] * workers, **{"target": pretend, **options})  # type: ignore[arg-type]
+    return Pool(spec(), [WorkerSlot(1)] * workers, **{"target": pretend, **options})  # type: ignore[arg-type]
 
 
 def by_key(outcomes: list[Outcome]) -> dict[str, Outcome]:
@@ -56,7 +56,7 @@ def test_processes_that_do_not_start_end_the_batch() -> None:
 
 def test_nothing_is_lost_when_workers_are_killed(tmp_path: Path) -> None:
     chance, names = random.Random(1), [f"p{number}" for number in range(60)]
-    running = Pool(spec(tmp_path), [Slot(1)] * 2, target=pretend)
+    running = Pool(spec(tmp_path), [WorkerSlot(1)] * 2, target=pretend)
     outcomes = []
     for outcome in running.run(tasks(*names)):
         outcomes.append(outcome)

@@ -5,17 +5,17 @@ import os
 import pytest
 
 from impasto.core.errors import OptionError
-from impasto.jobs.slots import VISIBLE, Slot, slots
+from impasto.jobs.slots import VISIBLE, WorkerSlot, slots
 
 
 def test_workers_share_the_cores() -> None:
-    assert slots(0, cores=8) == [Slot(1)] * 8
-    assert slots(3, cores=8) == [Slot(2)] * 3
-    assert slots(4, cores=2) == [Slot(1)] * 4
+    assert slots(0, cores=8) == [WorkerSlot(1)] * 8
+    assert slots(3, cores=8) == [WorkerSlot(2)] * 3
+    assert slots(4, cores=2) == [WorkerSlot(1)] * 4
 
 
 def test_each_device_has_one_worker() -> None:
-    assert slots(0, ("0", "2"), cores=16, gpus=4) == [Slot(8, "cuda", "0"), Slot(8, "cuda", "2")]
+    assert slots(0, ("0", "2"), cores=16, gpus=4) == [WorkerSlot(8, "cuda", "0"), WorkerSlot(8, "cuda", "2")]
     assert [slot.visible for slot in slots(0, ("all",), cores=4, gpus=3)] == ["0", "1", "2"]
 
 
@@ -42,7 +42,7 @@ def test_devices_that_cannot_be(workers: int, devices: tuple[str, ...], gpus: in
 
 def test_a_worker_sees_its_own_device_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VISIBLE, "0,1")
-    Slot(1).apply()
+    WorkerSlot(1).apply()
     assert os.environ[VISIBLE] == "0,1"
-    Slot(1, "cuda", "1").apply()
+    WorkerSlot(1, "cuda", "1").apply()
     assert os.environ[VISIBLE] == "1"

@@ -13,25 +13,25 @@ from impasto.config.job import Job
 from impasto.config.pictures import OutputOptions
 from impasto.core.errors import OptionError
 from impasto.jobs import worker
-from impasto.jobs.manifest import Entry
-from impasto.jobs.slots import Slot
-from impasto.jobs.tasks import MixOfStyles, Outcome, Spec, Task
+from impasto.jobs.manifest import ManifestEntry
+from impasto.jobs.slots import WorkerSlot
+from impasto.jobs.tasks import MixOfStyles, Outcome, PictureTask, Spec
 
 
 def spec(outputs: str | Path = "") -> Spec:
     return Spec({"wave": MixOfStyles(Job(content="", styles=()), {"a": 1})}, str(outputs), OutputOptions())
 
 
-def tasks(*names: str) -> list[Task]:
-    return [Task(n, Entry(name, name, name), "wave", f"{name}-wave.png") for n, name in enumerate(names)]
+def tasks(*names: str) -> list[PictureTask]:
+    return [PictureTask(n, ManifestEntry(name, name, name), "wave", f"{name}-wave.png") for n, name in enumerate(names)]
 
 
-def pretend(connection: Connection, spec: Spec, *, slot: Slot) -> None:
+def pretend(connection: Connection, spec: Spec, *, slot: WorkerSlot) -> None:
     """`fail…` fails, `die…` ends the process, `slow…` takes ten seconds, `wrong…` is an error of all pictures."""
     connection.send((worker.READY, -1, None))
     while True:
         try:
-            task: Task = connection.recv()
+            task: PictureTask = connection.recv()
         except (EOFError, OSError):
             return
         name = task.entry.key
@@ -52,7 +52,7 @@ def pretend(connection: Connection, spec: Spec, *, slot: Slot) -> None:
             connection.send((worker.FINISHED, task.number, {worker.PAINTING: 0.5}))
 
 
-def stillborn(connection: Connection, spec: Spec, *, slot: Slot) -> None:
+def stillborn(connection: Connection, spec: Spec, *, slot: WorkerSlot) -> None:
     """A process that ends before it begins."""
     os._exit(3)
 
@@ -61,11 +61,11 @@ class InProcess:
     """In place of a pool: paints in this process."""
 
     def __init__(self, spec: Spec, *, staging: Path) -> None:
-        from impasto.jobs.painter import Painter  # imports torch, which the processes that import this do not need
+        from impasto.jobs.painter import TaskPainter  # imports torch, which the processes that import this do not need
 
-        self._spec, self._painter = spec, Painter(spec, staging=staging)
+        self._spec, self._painter = spec, TaskPainter(spec, staging=staging)
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Iterable[PictureTask]) -> Iterator[Outcome]:
         for task in tasks:
             made: dict[str, Any] = {}
             try:

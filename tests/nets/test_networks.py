@@ -17,7 +17,7 @@ from impasto.nets import table
 from impasto.nets.adain_decoder import ResidualBlock
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, colour_map, recoloured
-from impasto.nets.layers import Conv, doubled
+from impasto.nets.layers import Conv, doubled_nearest
 from impasto.nets.moments import moments
 from impasto.nets.protocol import Code
 from impasto.nets.table import VARIANTS
@@ -60,8 +60,8 @@ def test_a_residual_without_weights_changes_nothing() -> None:
 
 def test_doubling_repeats_pixels() -> None:
     feats = torch.rand(1, 2, 3, 4)
-    assert doubled(feats).shape == (1, 2, 6, 8)
-    assert torch.equal(doubled(feats)[..., 1::2, ::2], feats)
+    assert doubled_nearest(feats).shape == (1, 2, 6, 8)
+    assert torch.equal(doubled_nearest(feats)[..., 1::2, ::2], feats)
 
 
 # Every network

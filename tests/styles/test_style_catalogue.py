@@ -18,7 +18,7 @@ from impasto.session.recipe import job_again, recipe_for
 from impasto.styles.catalogue import StyleCatalogue
 from impasto.styles.resolved import TrainedStyle
 from impasto.styles.text import StyleName, split_name
-from impasto.weights.catalogue import CATALOGUE, FAST, Entry
+from impasto.weights.catalogue import CATALOGUE, FAST, CatalogueEntry
 from impasto.weights.readers import import_weights
 
 Save = Callable[..., Path]
@@ -37,9 +37,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
+def row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> CatalogueEntry:
     """A row of the catalogue for a network of styles, which is not on this machine."""
-    entry = Entry(
+    entry = CatalogueEntry(
         name="compact-styles",
         kind=FAST,
         checkpoint_format="impasto",
@@ -52,7 +52,7 @@ def row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
 
 
 @pytest.fixture
-def here(folder: Path, row: Entry, save_learned: Save) -> Path:
+def here(folder: Path, row: CatalogueEntry, save_learned: Save) -> Path:
     """`wave`, `scream` and `muse` in the catalogue's network; `scream` and `fair` in `mine`; `candy` by itself."""
     (folder / "cache").mkdir()
     save_learned(folder / "cache" / row.file_name, styles=("wave", "scream", "muse"))
@@ -162,7 +162,7 @@ def test_names_for_new_styles(here: Path) -> None:
             StyleCatalogue().check_new(wrong, replace=True)
 
 
-def test_what_must_be_fetched(row: Entry, save_learned: Save) -> None:
+def test_what_must_be_fetched(row: CatalogueEntry, save_learned: Save) -> None:
     """Its styles are not known yet."""
     assert StyleCatalogue().names == ["compact-styles"]
     assert StyleCatalogue().named("compact-styles#wave") == StyleName("compact-styles", "wave")

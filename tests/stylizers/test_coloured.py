@@ -13,7 +13,7 @@ from impasto.config.pictures import ColourOptions
 from impasto.core.errors import OptionError
 from impasto.image.colour import luminance
 from impasto.image.resize import resized
-from impasto.stylizers.coloured import Coloured, recoloured
+from impasto.stylizers.coloured import Coloured, with_content_colours
 from impasto.stylizers.protocol import Mix, Step, Style
 
 
@@ -75,19 +75,19 @@ def test_the_palette_of_the_content(match: str, photo: Tensor, painting: Tensor)
 def test_matching_comes_before_keeping(photo: Tensor, painting: Tensor) -> None:
     options = ColourOptions(match_output="histogram", keep_luminance="yiq")
     image = resized(painting, (72, 80))
-    matched = recoloured(image, photo, options=ColourOptions(match_output="histogram"))
+    matched = with_content_colours(image, photo, options=ColourOptions(match_output="histogram"))
     assert torch.equal(
-        recoloured(image, photo, options=options),
-        recoloured(matched, photo, options=ColourOptions(keep_luminance="yiq")),
+        with_content_colours(image, photo, options=options),
+        with_content_colours(matched, photo, options=ColourOptions(keep_luminance="yiq")),
     )
 
 
 def test_a_picture_of_its_own_colours_stays(photo: Tensor) -> None:
     for name in ("keep_colours", "keep_luminance"):
         torch.testing.assert_close(
-            recoloured(photo, photo, options=ColourOptions(**{name: "yiq"})), photo, atol=1e-6, rtol=0
+            with_content_colours(photo, photo, options=ColourOptions(**{name: "yiq"})), photo, atol=1e-6, rtol=0
         )
-    matched = recoloured(photo, photo, options=ColourOptions(match_output="histogram"))
+    matched = with_content_colours(photo, photo, options=ColourOptions(match_output="histogram"))
     torch.testing.assert_close(matched, photo, atol=1e-6, rtol=0)
 
 
@@ -106,8 +106,8 @@ def test_coloured_twice_is_done_in_turn(photo: Tensor, painting: Tensor) -> None
     inner = Coloured(Copyist(), ColourOptions(match_output="covariance"))
     outer = Coloured(inner, ColourOptions(keep_luminance="yiq"))
     *_, last = outer.paint(photo, outer.prepare(Mix((Style(painting),))))
-    once = recoloured(last.image, photo, options=ColourOptions(match_output="covariance"))
-    assert torch.equal(last.picture(), recoloured(once, photo, options=ColourOptions(keep_luminance="yiq")))
+    once = with_content_colours(last.image, photo, options=ColourOptions(match_output="covariance"))
+    assert torch.equal(last.picture(), with_content_colours(once, photo, options=ColourOptions(keep_luminance="yiq")))
 
 
 def test_keeping_both_is_refused(painting: Tensor) -> None:

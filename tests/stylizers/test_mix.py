@@ -10,7 +10,7 @@ from torch import Tensor
 
 from impasto.core.errors import OptionError
 from impasto.image.resize import resized
-from impasto.stylizers.canvas import enlarged, first_canvas, recoloured
+from impasto.stylizers.canvas import enlarged, first_canvas, in_style_colours
 from impasto.stylizers.protocol import Mix, Step, Style
 
 PIXEL = torch.full((1, 3, 1, 1), 0.5)
@@ -129,17 +129,19 @@ def colours(image: Tensor) -> Tensor:
 
 def test_recoloured_contents_have_the_styles_colours(photo: Tensor, painting: Tensor) -> None:
     other = painting.flip(1)
-    alone, mixed = (recoloured(photo, Mix(styles)) for styles in ((Style(painting),), (Style(painting), Style(other))))
+    alone, mixed = (
+        in_style_colours(photo, Mix(styles)) for styles in ((Style(painting),), (Style(painting), Style(other)))
+    )
     torch.testing.assert_close(colours(alone), colours(painting), atol=0.06, rtol=0)
-    torch.testing.assert_close(mixed, (alone + recoloured(photo, Mix((Style(other),)))) / 2)
+    torch.testing.assert_close(mixed, (alone + in_style_colours(photo, Mix((Style(other),)))) / 2)
 
 
 def test_recolouring_follows_the_masks(photo: Tensor, painting: Tensor) -> None:
     left = torch.zeros(1, 1, *photo.shape[-2:])
     left[..., :30] = 1
     mix = Mix((Style(painting, mask=left), Style(painting.flip(1), mask=1 - left)))
-    one, other = (recoloured(photo, Mix((Style(style),))) for style in (painting, painting.flip(1)))
-    torch.testing.assert_close(recoloured(photo, mix), torch.where(left > 0, one, other))
+    one, other = (in_style_colours(photo, Mix((Style(style),))) for style in (painting, painting.flip(1)))
+    torch.testing.assert_close(in_style_colours(photo, mix), torch.where(left > 0, one, other))
 
 
 def test_an_unchanged_canvas_equals_its_start_at_every_scale(photo: Tensor) -> None:

@@ -18,7 +18,7 @@ from impasto.losses.distances import l2, relative
 from impasto.losses.table import STYLE_LOSSES
 from impasto.nets.statistics import DEVIATIONS
 from impasto.nets.table import VARIANTS, untrained
-from impasto.objective.output import Weights, content_distance
+from impasto.objective.output import Weights, content_term_distance
 from impasto.training.arbitrary import ArbitraryStyle, tempered
 from impasto.training.data import Pair
 from impasto.training.microbatch import part_of
@@ -241,7 +241,7 @@ def test_normalised_content_leaves_contrast_free(encoder: Encoder) -> None:
     feats = encoder(torch.rand(2, 3, 32, 32), ["relu3_3"])["relu3_3"]
     flatter = 0.5 * feats + 0.1
     for normalised in (True, False):
-        distance = content_distance(relative(l2), normalised=normalised)
+        distance = content_term_distance(relative(l2), normalised=normalised)
         assert (distance(flatter, feats).item() < 1e-2) is normalised
         assert distance(feats.flip(-1), feats).item() > 0.05
 

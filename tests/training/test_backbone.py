@@ -15,19 +15,19 @@ from impasto.config.training import FitOptions
 from impasto.encoders.squeezenet import SqueezeNet
 from impasto.encoders.vgg import STAGES, Vgg
 from impasto.training.backbone import (
+    ChannelNorm,
     Classification,
-    Distillation,
-    Norm,
+    EncoderDistillation,
     Student,
     channel_norms,
     feature_error,
     layer_pairs,
 )
-from impasto.training.data import Batch, Crops
+from impasto.training.data import Crops, PictureBatch
 from impasto.training.fit import averaged, fit
 
 TOY = ((6, 1), (8, 1))
-PLAIN = {"layer": Norm(torch.zeros(6), torch.ones(6))}
+PLAIN = {"layer": ChannelNorm(torch.zeros(6), torch.ones(6))}
 QUICK = FitOptions(steps=40, batch_size=8, learning_rate=0.02, warmup_steps=2, precision="float32", average_decay=0.5)
 
 
@@ -52,9 +52,9 @@ class ToyTeacher:
         return {"layer": feats, "scores": scores[..., None, None]}
 
 
-def distillation(encoder: Vgg, teacher: ToyTeacher, **options: object) -> Distillation:
+def distillation(encoder: Vgg, teacher: ToyTeacher, **options: object) -> EncoderDistillation:
     given: dict[str, object] = {"norms": PLAIN, "pairs": {"relu1_1": "layer"}, "score_layer": "scores"}
-    return Distillation(encoder, teacher, **(given | options))  # type: ignore[arg-type]
+    return EncoderDistillation(encoder, teacher, **(given | options))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -63,11 +63,11 @@ def teacher() -> ToyTeacher:
 
 
 @pytest.fixture
-def batch() -> Batch:
-    return Batch(torch.rand(3, 3, 12, 12), torch.arange(3))
+def batch() -> PictureBatch:
+    return PictureBatch(torch.rand(3, 3, 12, 12), torch.arange(3))
 
 
-def set_equal(student: Student, teacher: ToyTeacher, norm: Norm) -> None:
+def set_equal(student: Student, teacher: ToyTeacher, norm: ChannelNorm) -> None:
     """Make a student its teacher's copy, with heads that standardise."""
     student.encoder.load_state_dict(teacher.student.encoder.state_dict())
     head = student.heads["relu1_1"]
@@ -82,7 +82,9 @@ def set_equal(student: Student, teacher: ToyTeacher, norm: Norm) -> None:
 
 
 @pytest.mark.parametrize("measured", [False, True])
-def test_the_loss_of_a_student_that_is_its_teacher_is_zero(measured: bool, teacher: ToyTeacher, batch: Batch) -> None:
+def test_the_loss_of_a_student_that_is_its_teacher_is_zero(
+    measured: bool, teacher: ToyTeacher, batch: PictureBatch
+) -> None:
     norms = channel_norms(teacher, batch.images, layers=["layer"]) if measured else PLAIN
     task = distillation(toy(2), teacher, norms=norms)
     student = task.build()
@@ -96,7 +98,7 @@ def test_the_loss_of_a_student_that_is_its_teacher_is_zero(measured: bool, teach
     assert all(float(part.detach()) > 1e-4 for part in before.values())
 
 
-def test_gradients_reach_the_student_and_not_the_teacher(teacher: ToyTeacher, batch: Batch) -> None:
+def test_gradients_reach_the_student_and_not_the_teacher(teacher: ToyTeacher, batch: PictureBatch) -> None:
     task = distillation(toy(2), teacher)
     student = task.build()
     sum(task.loss(student, batch).values()).backward()  # type: ignore[union-attr]
@@ -104,14 +106,14 @@ def test_gradients_reach_the_student_and_not_the_teacher(teacher: ToyTeacher, ba
     assert all(p.grad is None for p in teacher.student.parameters())
 
 
-def test_targets_carry_no_gradient(batch: Batch) -> None:
+def test_targets_carry_no_gradient(batch: PictureBatch) -> None:
     teacher = ToyTeacher(Student(toy(1), widths={}, classes=5))
     targets = distillation(toy(2), teacher).targets(batch.images)
     assert targets.keys() == {"layer", "scores"}
     assert not any(t.requires_grad for t in targets.values())
 
 
-def test_without_scores(teacher: ToyTeacher, batch: Batch) -> None:
+def test_without_scores(teacher: ToyTeacher, batch: PictureBatch) -> None:
     task = distillation(toy(2), teacher, score_layer=None)
     student = task.build()
     assert isinstance(student, Student)
@@ -119,7 +121,7 @@ def test_without_scores(teacher: ToyTeacher, batch: Batch) -> None:
     assert task.loss(student, batch).keys() == {"relu1_1"}
 
 
-def test_the_weight_of_the_scores(teacher: ToyTeacher, batch: Batch) -> None:
+def test_the_weight_of_the_scores(teacher: ToyTeacher, batch: PictureBatch) -> None:
     one = distillation(toy(2), teacher, score_weight=1.0)
     other = distillation(toy(2), teacher, score_weight=3.0)
     student = one.build()
@@ -183,7 +185,9 @@ def test_norms_of_one_number_a_channel() -> None:
 
 
 def test_rare_peaks_are_clamped() -> None:
-    assert Norm(torch.zeros(1), torch.ones(1))(torch.tensor([[[[-99.0, 3.0, 99.0]]]])).tolist() == [[[[-8, 3, 8]]]]
+    assert ChannelNorm(torch.zeros(1), torch.ones(1))(torch.tensor([[[[-99.0, 3.0, 99.0]]]])).tolist() == [
+        [[[-8, 3, 8]]]
+    ]
 
 
 def test_a_target_of_another_size_is_resized() -> None:
@@ -216,7 +220,7 @@ def test_toy_classes_are_learned(tmp_path: Path) -> None:
     assert float((scores.argmax(1) == batch.labels).float().mean()) > 0.8
 
 
-def test_a_student_without_classes_has_no_scores(batch: Batch) -> None:
+def test_a_student_without_classes_has_no_scores(batch: PictureBatch) -> None:
     mapped, scores = Student(toy(), widths={"relu1_1": 3}, classes=0)(batch.images)
     assert scores is None
     assert mapped["relu1_1"].shape == (3, 3, 12, 12)

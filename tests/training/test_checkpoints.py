@@ -13,7 +13,7 @@ from regression import QUICK, Regression, every_optimizer, kept, run
 from states import assert_equal
 
 from impasto.core.errors import StateError
-from impasto.training.fit import averaged, begin, resolved, restore, save
+from impasto.training.fit import averaged, begin, resolved, restore, save_checkpoint
 
 
 @every_optimizer
@@ -139,7 +139,7 @@ def test_entries_of_another_type_are_refused(entry: str, value: object, message:
 def test_save_and_restore(tmp_path: Path) -> None:
     one, other = (begin(Regression(), replace(QUICK, seed=s)) for s in (0, 1))
     one.step, one.skipped = 7, 2
-    save(one, tmp_path / "c.pt", options=QUICK)
+    save_checkpoint(one, tmp_path / "c.pt", options=QUICK)
     restore(other, tmp_path / "c.pt", options=QUICK)
     assert (other.step, other.skipped) == (7, 2)
     assert_equal(other.module.state_dict(), one.module.state_dict())

@@ -16,7 +16,7 @@ from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.losses.distances import l2, relative
 from impasto.losses.statistics import gram
-from impasto.objective.output import Weights, content_distance
+from impasto.objective.output import Weights, content_term_distance
 from impasto.training.data import Crops
 from impasto.training.fast import (
     StyleBatches,
@@ -119,7 +119,7 @@ def test_content_is_compared_after_an_instance_norm(encoder: Encoder, two: tuple
         options: dict[str, Any] = {"normalise_content": normalised, "content_layers": layers, "contents": two[1]}
         found = losses(two[0], encoder, two, [[1, 0]], **options)["content"]
         output, target = (encoder(picture, layers)["relu3_3"] for picture in two)
-        distance = content_distance(relative(l2), normalised=normalised)
+        distance = content_term_distance(relative(l2), normalised=normalised)
         assert found == pytest.approx(distance(output, target).item(), rel=1e-5)
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from impasto.core.errors import DataError
 from impasto.training import image_dataset as module
-from impasto.training.data import Ahead, Bytes, Crops
+from impasto.training.data import Bytes, Crops, PreparedBatches
 from impasto.training.image_dataset import ImageDataset
 
 LOTS, SIDE = 10**9, 24
@@ -136,7 +136,7 @@ def crops(paths: list[Path], room: int) -> Crops:
 def test_batches_made_ahead_are_those_that_are_not(depth: int, threads: int, paths: list[Path]) -> None:
     plain = crops(paths, 0)
     with ThreadPoolExecutor(threads) as pool:
-        ahead = Ahead(crops(paths, 2 * ONE), pool, depth=depth)
+        ahead = PreparedBatches(crops(paths, 2 * ONE), pool, depth=depth)
         for step in (0, 1, 2, 3, 9, 10, 4, 5, 2**40, 6):  # with jumps, as when a run is resumed
             found, expected = ahead(step), plain(step)
             assert found.images.equal(expected.images)
@@ -151,7 +151,7 @@ def test_each_batch_is_made_once_and_no_more_than_depth_ahead() -> None:
         return step
 
     with ThreadPoolExecutor(1) as pool:
-        ahead = Ahead(batches, pool, depth=2)
+        ahead = PreparedBatches(batches, pool, depth=2)
         assert [ahead(step) for step in range(5)] == list(range(5))
     assert made == list(range(7))
 
@@ -165,7 +165,7 @@ def test_batches_are_made_while_another_is_looked_at() -> None:
         return step
 
     with ThreadPoolExecutor(1) as pool:
-        assert Ahead(batches, pool)(0) == 0
+        assert PreparedBatches(batches, pool)(0) == 0
         assert running.wait(10)  # nobody has asked for step 1
 
 
@@ -177,7 +177,7 @@ def test_an_error_comes_at_the_step_that_it_is_of() -> None:
         return step
 
     with ThreadPoolExecutor(2) as pool:
-        ahead: Callable[[int], int] = Ahead(batches, pool, depth=3)
+        ahead: Callable[[int], int] = PreparedBatches(batches, pool, depth=3)
         assert [ahead(0), ahead(1)] == [0, 1]
         with pytest.raises(DataError, match="gone"):
             ahead(2)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impasto.encoders.vgg import Vgg
 from impasto.training import measures
-from impasto.training.backbone import Distillation, Norm, Student
+from impasto.training.backbone import ChannelNorm, EncoderDistillation, Student
 from impasto.training.data import Bytes
 
 STAGES = ((6, 1), (8, 1), (8, 1))
@@ -69,16 +69,16 @@ def test_the_scale_of_features_does_not_matter_to_the_probe() -> None:
 
 def test_more_pictures_than_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures, _ = pictures_of(10, seed=0)
-    whole = measures.pooled(toy(), pictures, px=16)
+    whole = measures.pooled_features(toy(), pictures, px=16)
     monkeypatch.setattr(measures, "BATCH", 3)
-    torch.testing.assert_close(measures.pooled(toy(), pictures, px=16), whole, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(measures.pooled_features(toy(), pictures, px=16), whole, atol=1e-6, rtol=1e-5)
     assert whole.shape == (10, 16)
 
 
 def test_measuring_does_not_move_batch_norms() -> None:
     vgg = toy(batch_norm=True).train()
     before = {name: buffer.clone() for name, buffer in vgg.named_buffers()}
-    measures.pooled(vgg, pictures_of(5, seed=0)[0], px=16)
+    measures.pooled_features(vgg, pictures_of(5, seed=0)[0], px=16)
     assert all(torch.equal(before[name], buffer) for name, buffer in vgg.named_buffers())
 
 
@@ -102,13 +102,13 @@ class Twin:
 
 
 @pytest.fixture
-def task() -> Distillation:
+def task() -> EncoderDistillation:
     teacher = Twin(Student(toy(), widths={}, classes=4))
-    norms = {"relu1_1": Norm(torch.zeros(6), torch.ones(6))}
-    return Distillation(toy(), teacher, norms, {"relu1_1": "relu1_1"}, "scores")
+    norms = {"relu1_1": ChannelNorm(torch.zeros(6), torch.ones(6))}
+    return EncoderDistillation(toy(), teacher, norms, {"relu1_1": "relu1_1"}, "scores")
 
 
-def set_equal(student: Student, task: Distillation) -> None:
+def set_equal(student: Student, task: EncoderDistillation) -> None:
     assert isinstance(task.teacher, Twin)
     assert student.scores is not None
     assert task.teacher.student.scores is not None
@@ -117,7 +117,7 @@ def set_equal(student: Student, task: Distillation) -> None:
     student.heads["relu1_1"].bias.data.zero_()  # type: ignore[union-attr, operator]
 
 
-def test_a_twin_agrees_wholly(task: Distillation) -> None:
+def test_a_twin_agrees_wholly(task: EncoderDistillation) -> None:
     student = task.build()
     assert isinstance(student, Student)
     pictures, _ = pictures_of(7, seed=0)
@@ -127,7 +127,9 @@ def test_a_twin_agrees_wholly(task: Distillation) -> None:
     assert measures.teacher_agreement(student, task, pictures=pictures, px=16) == {"relu1_1": 0.0, "first_class": 1.0}
 
 
-def test_batches_of_agreement_count_by_their_pictures(task: Distillation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_of_agreement_count_by_their_pictures(
+    task: EncoderDistillation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     student, (pictures, _) = task.build(), pictures_of(7, seed=0)
     whole = measures.teacher_agreement(student, task, pictures=pictures, px=16)
     monkeypatch.setattr(measures, "BATCH", 3)

@@ -22,7 +22,7 @@ from impasto.nets.predicted import Predicted
 from impasto.stylizers.codes import code_of
 from impasto.training.fast_run import prepare_fast
 from impasto.training.fit import Progress
-from impasto.training.new_style import begin, learning_as, nearest, train_style
+from impasto.training.new_style import learning_as, nearest, prepare_new_style, train_style
 from impasto.weights.card import Card, load, save
 
 
@@ -117,7 +117,7 @@ def test_a_network_of_any_style_begins_with_what_it_predicts(
     file = load(path)
     save(path, file.tensors, card=dataclasses.replace(file.card, training=load(network).card.training))
     options = dataclasses.replace(options, network=str(path), style_px=80)
-    begun = begin(large, options, fitting=quick)
+    begun = prepare_new_style(large, options, fitting=quick)
     any_style = table.load_network(path, precision="float32")
     assert isinstance(any_style.net, Predicted)
     params = any_style.net.style_params(code_of(resized(files.read(large).pixels, (80, 96)), any_style))
@@ -134,7 +134,7 @@ def test_a_network_of_any_style_begins_with_what_it_predicts(
     assert not torch.equal(found.style_params("large")["down.0.norm.weight"], row["down.0.norm.weight"])
     tiled = save_network(there / "tiled.safetensors", encoder=there / "tiny.safetensors", variant="adain")
     with pytest.raises(WeightsError, match="is of kind arbitrary"):
-        begin(large, dataclasses.replace(options, network=str(tiled)), fitting=quick)
+        prepare_new_style(large, dataclasses.replace(options, network=str(tiled)), fitting=quick)
 
 
 def test_stopped_and_resumed_is_as_if_never_stopped(
@@ -174,7 +174,7 @@ def test_it_learns(large: Path, options: NewStyleOptions, quick: NewStyleFitOpti
 def test_it_begins_with_the_nearest_style(
     options: NewStyleOptions, quick: NewStyleFitOptions, there: Path, large: Path
 ) -> None:
-    begun = begin(large, options, fitting=quick)
+    begun = prepare_new_style(large, options, fitting=quick)
     base = load(Path(options.network))
     colours = {PALETTE: begun.task.network.get_buffer(PALETTE).clone()}
     rows = [
@@ -210,7 +210,7 @@ def test_options_are_those_of_the_network_but_for_what_is_given(
 def test_photographs_of_a_library_serve_where_no_contents_are_given(
     large: Path, options: NewStyleOptions, quick: NewStyleFitOptions
 ) -> None:
-    begun = begin(large, dataclasses.replace(options, contents=()), fitting=quick)
+    begun = prepare_new_style(large, dataclasses.replace(options, contents=()), fitting=quick)
     assert len(begun.datasets[0]) >= 4
 
 

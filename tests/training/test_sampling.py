@@ -111,11 +111,11 @@ def test_the_picture_of_a_sample(tmp_path: Path) -> None:
 
 def test_a_sheet_holds_each_cell() -> None:
     cells = torch.rand(5, 3, 4, 6)
-    found = sampling.sheet(cells)
+    found = sampling.side_by_side(cells)
     gap = sampling.GAP_PX
     assert found.shape == (1, 3, 2 * 4 + gap, 3 * 6 + 2 * gap)
     for i in range(5):
         top, left = i // 3 * (4 + gap), i % 3 * (6 + gap)
         assert torch.equal(found[0, :, top : top + 4, left : left + 6], cells[i])
-    assert torch.equal(sampling.sheet(cells[:1]), cells[:1])
-    assert sampling.sheet(torch.full((1, 3, 2, 2), torch.nan)).tolist() == torch.zeros(1, 3, 2, 2).tolist()
+    assert torch.equal(sampling.side_by_side(cells[:1]), cells[:1])
+    assert sampling.side_by_side(torch.full((1, 3, 2, 2), torch.nan)).tolist() == torch.zeros(1, 3, 2, 2).tolist()

@@ -302,7 +302,7 @@ def test_jobs_of_another_client_are_not_seen(studio: httpx.Client) -> None:
 
 
 def test_uploads_are_bounded_together(tmp_path: Path) -> None:
-    bounded = store.Store(tmp_path, formats=store.PICTURES, longest_bytes=100, most=9, most_bytes=250)
+    bounded = store.FileStore(tmp_path, formats=store.PICTURES, longest_bytes=100, most=9, most_bytes=250)
     for i in range(4):
         (tmp_path / f"{i}.png").write_bytes(bytes(100))
         bounded.add(store.Received(tmp_path / f"{i}.png", 100, str(i)), preview=b"x")

@@ -110,7 +110,7 @@ def test_a_style_is_trained_and_offered(running: Running, tmp_path: Path, monkey
 @pytest.mark.parametrize("rows", [2, 5, 8])
 def test_samples_are_shown_in_two_blocks_side_by_side(rows: int) -> None:
     cells = torch.arange(2.0 + 2 * rows).view(-1, 2, 1, 1, 1).expand(-1, -1, 3, 8, 8)
-    shown = folded(sampling.sheet(cells))
+    shown = folded(sampling.side_by_side(cells))
     assert shown.shape[-2] == (rows + 1) // 2 * 12 - 4
     assert set(shown.flatten().tolist()) == {1.0, *range(2, 2 + 2 * rows)}
     assert shown[0, 0, 0, [0, 12]].tolist() == [2, 3]

@@ -192,7 +192,7 @@ def test_an_upload_that_pauses_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_pat
         await asyncio.sleep(5)
 
     with pytest.raises(store.UploadRefused, match="paused"):
-        asyncio.run(store.Store(tmp_path, formats=store.PICTURES, longest_bytes=99).receive(slow()))
+        asyncio.run(store.FileStore(tmp_path, formats=store.PICTURES, longest_bytes=99).receive(slow()))
     assert list(tmp_path.iterdir()) == []
 
 

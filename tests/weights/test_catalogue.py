@@ -12,7 +12,7 @@ from impasto.core.errors import ChecksumMismatch, DownloadFailed, OptionError, U
 from impasto.weights import catalogue
 from impasto.weights.catalogue import (
     CATALOGUE,
-    Entry,
+    CatalogueEntry,
     check_cached,
     entry_of,
     imported_path,
@@ -30,9 +30,9 @@ DIGEST = hashlib.sha256(BODY).hexdigest()
 
 
 @pytest.fixture
-def tiny(served: Served, monkeypatch: pytest.MonkeyPatch) -> Entry:
+def tiny(served: Served, monkeypatch: pytest.MonkeyPatch) -> CatalogueEntry:
     served.files["/tiny.pth"] = BODY
-    entry = Entry(
+    entry = CatalogueEntry(
         name="tiny",
         kind="encoder",
         checkpoint_format="gatys-vgg",
@@ -67,12 +67,14 @@ def test_the_default_names_exist() -> None:
 
 def test_bad_rows_are_refused() -> None:
     with pytest.raises(OptionError, match="hex digits"):
-        Entry(name="x", kind="encoder", checkpoint_format="d", urls=("u",), sha256="abc", licence="l", about="a")
+        CatalogueEntry(
+            name="x", kind="encoder", checkpoint_format="d", urls=("u",), sha256="abc", licence="l", about="a"
+        )
     with pytest.raises(OptionError, match="either urls or a bundled file"):
-        Entry(name="x", kind="encoder", checkpoint_format="d", licence="l", about="a")
+        CatalogueEntry(name="x", kind="encoder", checkpoint_format="d", licence="l", about="a")
 
 
-def test_rows_are_found_by_digest(tiny: Entry) -> None:
+def test_rows_are_found_by_digest(tiny: CatalogueEntry) -> None:
     assert entry_of(DIGEST) == tiny
     assert entry_of(str(CATALOGUE["vgg19"].sha256)) == CATALOGUE["vgg19"]
     assert entry_of("0" * 64) is None
@@ -104,7 +106,7 @@ def test_strange_names_are_unknown(name: str) -> None:
         located(name)
 
 
-def test_a_name_is_fetched_once(tiny: Entry, served: Served, cache: Path) -> None:
+def test_a_name_is_fetched_once(tiny: CatalogueEntry, served: Served, cache: Path) -> None:
     seen: list[int] = []
     path = located("tiny", progress=lambda done, total: seen.append(done))
     assert path == cache / "tiny.pth"
@@ -114,21 +116,23 @@ def test_a_name_is_fetched_once(tiny: Entry, served: Served, cache: Path) -> Non
     assert len(served.asked) == 1
 
 
-def test_a_cached_file_of_another_size_is_refused(tiny: Entry, cache: Path) -> None:
+def test_a_cached_file_of_another_size_is_refused(tiny: CatalogueEntry, cache: Path) -> None:
     cache.mkdir()
     (cache / "tiny.pth").write_bytes(BODY[:-1])
     with pytest.raises(ChecksumMismatch, match="Delete it"):
         located("tiny")
 
 
-def test_a_file_put_into_the_cache_serves_offline(tiny: Entry, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_put_into_the_cache_serves_offline(
+    tiny: CatalogueEntry, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("IMPASTO_OFFLINE", "1")
     cache.mkdir()
     (cache / "tiny.pth").write_bytes(BODY)
     assert located("tiny") == cache / "tiny.pth"
 
 
-def test_offline_makes_no_connection(tiny: Entry, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_makes_no_connection(tiny: CatalogueEntry, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMPASTO_OFFLINE", "1")
     with pytest.raises(DownloadFailed, match="IMPASTO_OFFLINE forbids"):
         located("tiny")
@@ -138,7 +142,9 @@ def test_offline_makes_no_connection(tiny: Entry, served: Served, monkeypatch: p
 
 
 @pytest.mark.parametrize("ending", ["", "/"])
-def test_the_mirror_comes_first(tiny: Entry, served: Served, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mirror_comes_first(
+    tiny: CatalogueEntry, served: Served, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     served.files["/mirror/of/tiny.pth"] = BODY
     monkeypatch.setenv("IMPASTO_MIRROR", served.url("mirror/of") + ending)
     located("tiny")
@@ -147,7 +153,7 @@ def test_the_mirror_comes_first(tiny: Entry, served: Served, ending: str, monkey
 
 @pytest.mark.parametrize("given", [None, b"something else"])
 def test_a_bad_mirror_does_no_harm(
-    tiny: Entry, served: Served, given: bytes | None, monkeypatch: pytest.MonkeyPatch
+    tiny: CatalogueEntry, served: Served, given: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if given is not None:
         served.files["/mirror/tiny.pth"] = given
@@ -158,7 +164,9 @@ def test_a_bad_mirror_does_no_harm(
 
 def test_an_unverified_file_must_be_allowed(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     served.files["/u.pth"] = BODY
-    entry = Entry(name="u", kind="encoder", checkpoint_format="d", urls=(served.url("u.pth"),), licence="l", about="a")
+    entry = CatalogueEntry(
+        name="u", kind="encoder", checkpoint_format="d", urls=(served.url("u.pth"),), licence="l", about="a"
+    )
     monkeypatch.setitem(CATALOGUE, "u", entry)
     with pytest.raises(WeightsError, match=DIGEST):
         located("u")
@@ -177,7 +185,7 @@ def test_bundled_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(found.name, found.origin) for found in installed()] == [("compact-vgg", "bundled")]
 
 
-def test_installed_lists_what_is_here(tiny: Entry, cache: Path) -> None:
+def test_installed_lists_what_is_here(tiny: CatalogueEntry, cache: Path) -> None:
     located("tiny")
     (cache / "imported").mkdir()
     for name in ("mine.safetensors", ".mine-half.safetensors", "no name.safetensors", "vgg19.safetensors", "x.txt"):
@@ -205,7 +213,7 @@ def test_the_catalogue_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_cached_file_with_another_digest_is_refused(tiny: Entry, cache: Path) -> None:
+def test_a_cached_file_with_another_digest_is_refused(tiny: CatalogueEntry, cache: Path) -> None:
     cache.mkdir()
     (cache / "tiny.pth").write_bytes(BODY)
     check_cached("tiny", cache / "tiny.pth")
@@ -216,7 +224,7 @@ def test_a_cached_file_with_another_digest_is_refused(tiny: Entry, cache: Path) 
 
 
 def test_another_network_in_the_cached_file_is_refused(
-    tiny: Entry, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: CatalogueEntry, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.mkdir()
     pth(tmp_path, gatys()).rename(cache / "tiny.pth")
@@ -228,7 +236,7 @@ def test_another_network_in_the_cached_file_is_refused(
         load_weights("tiny")
 
 
-def test_removed_weights_are_gone(tiny: Entry, cache: Path) -> None:
+def test_removed_weights_are_gone(tiny: CatalogueEntry, cache: Path) -> None:
     path = located("tiny")
     assert remove_weights("tiny") == path == cache / "tiny.pth"
     assert not path.exists()

@@ -14,7 +14,7 @@ from torch.nn import functional
 from impasto.core.errors import UnknownName, WeightsError, WeightsMismatch
 from impasto.core.paths import sha256_of
 from impasto.weights.card import Card, save
-from impasto.weights.catalogue import CATALOGUE, Entry
+from impasto.weights.catalogue import CATALOGUE, CatalogueEntry
 from impasto.weights.readers import FORMATS, load_weights, read_checkpoint
 
 from .checkpoints import (
@@ -179,7 +179,7 @@ def test_features_are_not_guessed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("checkpoint_format", ["torchvision-vgg", "caffe-vgg"])
 def test_a_known_digest_settles_it(checkpoint_format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = pth(tmp_path, features())
-    entry = Entry(
+    entry = CatalogueEntry(
         name="known",
         kind="encoder",
         checkpoint_format=checkpoint_format,
@@ -196,7 +196,7 @@ def test_a_known_digest_settles_it(checkpoint_format: str, tmp_path: Path, monke
 
 def test_a_catalogue_name_is_fetched_and_read(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served.files["/w.pth"] = pth(tmp_path, features()).read_bytes()
-    entry = Entry(
+    entry = CatalogueEntry(
         name="remote",
         kind="encoder",
         checkpoint_format="caffe-vgg",

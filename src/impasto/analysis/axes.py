@@ -34,7 +34,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Point:
+class GridPoint:
     """One combination of values: their texts by path, and the job with these values."""
 
     texts: Mapping[str, str]
@@ -121,7 +121,7 @@ def _scalar(hint: Any, text: str, *, where: str) -> Any:
     return text
 
 
-def points(job: Job, axes: Sequence[Axis]) -> list[Point]:
+def points(job: Job, axes: Sequence[Axis]) -> list[GridPoint]:
     """Every combination, the last axis changing fastest. Raises `OptionError` for a value out of range."""
     paths = [axis.path for axis in axes]
     if repeated := sorted({path for path in paths if paths.count(path) > 1}):
@@ -129,11 +129,11 @@ def points(job: Job, axes: Sequence[Axis]) -> list[Point]:
     return list(_points(job, axes))
 
 
-def _points(job: Job, axes: Sequence[Axis]) -> Iterator[Point]:
+def _points(job: Job, axes: Sequence[Axis]) -> Iterator[GridPoint]:
     for choice in itertools.product(*(range(len(axis.values)) for axis in axes)):
         values = {axis.path: axis.values[i] for axis, i in zip(axes, choice, strict=True)}
         texts = {axis.path: axis.texts[i] for axis, i in zip(axes, choice, strict=True)}
-        yield Point(texts, job_with(job, values))
+        yield GridPoint(texts, job_with(job, values))
 
 
 def job_with(job: Job, values: Mapping[str, Any]) -> Job:

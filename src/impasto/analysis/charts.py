@@ -143,7 +143,7 @@ def is_log(values: Numbers, scale: str) -> bool:
     return scale == "log" or bool(values.min() >= 0 and values.max() >= LOG_FROM * positive.min())
 
 
-def smoothed(values: Numbers, part: float) -> Numbers:
+def running_means(values: Numbers, part: float) -> Numbers:
     """Running means `(n,)` over windows of `part` of all values; shorter windows at the ends."""
     reach = int(part * len(values)) // 2
     if not reach:

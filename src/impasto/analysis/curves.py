@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from impasto.analysis.charts import Line, Numbers, Panel, line_chart, pixels_of, smoothed
+from impasto.analysis.charts import Line, Numbers, Panel, line_chart, pixels_of, running_means
 from impasto.config.experiments import CurveOptions
 from impasto.core.errors import DataError, ImpastoError, MissingExtra
 from impasto.image import files
@@ -147,7 +147,7 @@ def _lines(runs: Sequence[Curves], parts: Sequence[str], *, options: CurveOption
         finite = np.isfinite(values)
         if finite.any():
             values = values[finite]
-            lines.append(Line(index, run.steps[finite], values, smoothed(values, options.smooth)))
+            lines.append(Line(index, run.steps[finite], values, running_means(values, options.smooth)))
     return lines
 
 

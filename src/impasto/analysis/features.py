@@ -18,7 +18,7 @@ ORDERS = ("strongest", "index")
 
 
 @dataclass(frozen=True)
-class Channel:
+class FeatureChannel:
     """A channel of a layer: its number, feature map `(h, w)` and root mean square."""
 
     index: int
@@ -29,7 +29,7 @@ class Channel:
 @torch.no_grad()
 def channels_of(
     picture: Tensor, layer: str, *, encoder: Encoder, count: int = 64, order: str = "strongest"
-) -> list[Channel]:
+) -> list[FeatureChannel]:
     """The first `count` channels (0: all) of `layer` in one of `ORDERS`, for a picture `(1, 3, h, w)` in `[0, 1]`."""
     if order not in ORDERS:
         raise UnknownName.of("order", order, known=ORDERS)
@@ -37,7 +37,7 @@ def channels_of(
     strength = feats.square().mean((1, 2)).sqrt()
     ranked = strength.argsort(descending=True, stable=True) if order == "strongest" else torch.arange(len(feats))
     chosen = ranked[: count or len(ranked)].tolist()
-    return [Channel(i, feats[i], float(strength[i])) for i in chosen]
+    return [FeatureChannel(i, feats[i], float(strength[i])) for i in chosen]
 
 
 def feature_sheet(
@@ -69,6 +69,6 @@ def grid_columns(count: int) -> int:
     return max(1, math.ceil(math.sqrt(count)))
 
 
-def _picture(channel: Channel, *, signed: bool, long_side_px: int) -> Tensor:
+def _picture(channel: FeatureChannel, *, signed: bool, long_side_px: int) -> Tensor:
     scaled, kind = unit(channel.values, signed=signed)
     return pixel_doubled(coloured(scaled, kind=kind), long_side_px=long_side_px)

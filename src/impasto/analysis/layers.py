@@ -24,7 +24,7 @@ class LayerStep:
     step: Step
 
 
-def targets_of(layers: Sequence[str] = STAGE_LAYERS) -> tuple[list[RebuildTarget], list[RebuildTarget]]:
+def layer_targets(layers: Sequence[str] = STAGE_LAYERS) -> tuple[list[RebuildTarget], list[RebuildTarget]]:
     """The features of each layer; the style of the first layer, the first two, … as in Gatys et al. 2015, figure 1."""
     content = [RebuildTarget(content_layer=layer) for layer in layers]
     style = [RebuildTarget(style_layer=tuple(layers[: i + 1])) for i in range(len(layers))]
@@ -39,7 +39,7 @@ def layer_steps(
     options: RebuildOptions | None = None,
 ) -> Iterator[LayerStep]:
     """All steps of all reconstructions of `picture` `(1, 3, h, w)`. Targets are checked before the first step."""
-    content, style = targets_of(layers)
+    content, style = layer_targets(layers)
     targets = [*content, *style]
     for target in targets:
         check_target(target, picture, encoder=encoder)

@@ -73,7 +73,7 @@ def width_px(text: str, font: Font) -> float:
     return float(font.getlength(text))
 
 
-def shortened(text: str, font: Font, *, room_px: float) -> str:
+def shortened_middle(text: str, font: Font, *, room_px: float) -> str:
     """One line no wider than `room_px`. Long texts lose their middle, since names differ at the ends."""
     if width_px(text, font) <= room_px:
         return text
@@ -85,7 +85,7 @@ def shortened(text: str, font: Font, *, room_px: float) -> str:
     return ELLIPSIS
 
 
-def wrapped(text: str, font: Font, *, room_px: float, lines: int) -> list[str]:
+def broken_lines(text: str, font: Font, *, room_px: float, lines: int) -> list[str]:
     """At most `lines` lines no wider than `room_px`, broken at spaces and line ends; the last is shortened."""
     done: list[str] = []
     for paragraph in clean(text, font).splitlines():
@@ -98,4 +98,4 @@ def wrapped(text: str, font: Font, *, room_px: float, lines: int) -> list[str]:
             line = longer
         done.append(line)
     kept = done[: lines - 1] + ([" ".join(done[lines - 1 :])] if len(done) >= lines else [])
-    return [shortened(line, font, room_px=room_px) for line in kept]
+    return [shortened_middle(line, font, room_px=room_px) for line in kept]

@@ -40,7 +40,7 @@ def rebuilt(
     """
     options = options or RebuildOptions()
     check_target(target, picture, encoder=encoder)
-    objective = objective_for(picture, target, encoder=encoder, options=options)
+    objective = rebuild_objective(picture, target, encoder=encoder, options=options)
     generator = torch.Generator().manual_seed(options.seed)
     noise = first_canvas("noise", picture, mix=Mix((Style(picture),)), generator=generator)
     minimiser = Lbfgs(noise, objective, history=options.history)
@@ -91,7 +91,9 @@ def _statistic_loss(name: str) -> StyleLoss:
     return loss
 
 
-def objective_for(picture: Tensor, target: RebuildTarget, *, encoder: Encoder, options: RebuildOptions) -> Perceptual:
+def rebuild_objective(
+    picture: Tensor, target: RebuildTarget, *, encoder: Encoder, options: RebuildOptions
+) -> Perceptual:
     """The loss for the features or style of `picture` `(1, 3, h, w)`, with total variation and a penalty on the range.
 
     Errors are relative to the target, so that one weight of total variation suits all layers and pictures.

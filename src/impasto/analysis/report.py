@@ -52,7 +52,7 @@ class Chart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class ReportPage:
     """Everything that the page shows; runs are columns. `charts` are grouped by their headings."""
 
     title: str
@@ -72,7 +72,7 @@ class Report:
     definitions: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_report(report: Report, folder: Path, *, data: Mapping[str, Any]) -> Path:
+def write_report(report: ReportPage, folder: Path, *, data: Mapping[str, Any]) -> Path:
     """Write `report.html` and, from `data`, `results.json` into `folder`; the path of the page."""
     whole = {"impasto": impasto.__version__, "title": report.title, **data}
     write_text(folder / DATA, json.dumps(whole, ensure_ascii=False, indent=1) + "\n")
@@ -80,7 +80,7 @@ def write_report(report: Report, folder: Path, *, data: Mapping[str, Any]) -> Pa
     return folder / PAGE
 
 
-def html_of(report: Report) -> str:
+def html_of(report: ReportPage) -> str:
     """The page of a sweep."""
     fixed = json.dumps(report.fixed, ensure_ascii=False, indent=2)
     return rendered("impasto.analysis", **{**vars(report), "fixed": fixed, "light": LIGHT_LINES, "dark": DARK_LINES})

@@ -54,7 +54,7 @@ class Record:
         return self.step_seconds / self.timed_steps if self.timed_steps else None
 
 
-class Run(Protocol[S]):
+class SweepRun(Protocol[S]):
     """One run of a sweep. `record` always holds its current state."""
 
     name: str
@@ -77,14 +77,14 @@ class Run(Protocol[S]):
 class RunEvent(Generic[S]):
     """A step of run `number` of `count`, or its end, where `step` is None. `kept`: it was finished before."""
 
-    run: Run[S]
+    run: SweepRun[S]
     number: int
     count: int
     step: S | None = None
     kept: bool = False
 
 
-def run_all(runs: Sequence[Run[S]]) -> Generator[RunEvent[S], None, None]:
+def run_all(runs: Sequence[SweepRun[S]]) -> Generator[RunEvent[S], None, None]:
     """Do the runs one after the other; yields every step and the end of each run. Close it to stop at any time."""
     for number, run in enumerate(runs, start=1):
         event, worked = RunEvent(run, number, len(runs)), False
@@ -95,7 +95,7 @@ def run_all(runs: Sequence[Run[S]]) -> Generator[RunEvent[S], None, None]:
         yield dataclasses.replace(event, kept=not worked and run.record.state == FINISHED)
 
 
-def _attempted(run: Run[S]) -> Generator[S, None, None]:
+def _attempted(run: SweepRun[S]) -> Generator[S, None, None]:
     run.record = dataclasses.replace(run.record, state=STOPPED, error="")
     try:
         with contextlib.closing(_timed(run)) as steps:
@@ -109,7 +109,7 @@ def _attempted(run: Run[S]) -> Generator[S, None, None]:
         run.ended()
 
 
-def _timed(run: Run[S]) -> Generator[S, None, None]:
+def _timed(run: SweepRun[S]) -> Generator[S, None, None]:
     """The steps of a run. Only its own time is counted, not the consumer's."""
     with contextlib.closing(run.steps()) as steps:
         for index in itertools.count():

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from impasto.analysis.lettering import Font, font_of, line_px, width_px, wrapped
+from impasto.analysis.lettering import Font, broken_lines, font_of, line_px, width_px
 from impasto.core.errors import ImageError, OptionError
 from impasto.image.pixels import from_bytes, to_bytes
 from impasto.image.resize import fit, resized
@@ -128,11 +128,11 @@ def _layout(
         widths=widths,
         heights=[max((image.height for image in row if image), default=blank // 2) for row in images],
         caption=[],
-        columns=[wrapped(text, font, room_px=w, lines=2) for text, w in zip(column_labels, widths, strict=False)],
-        rows=[wrapped(text, font, room_px=room, lines=LABEL_LINES) for text in row_labels],
+        columns=[broken_lines(text, font, room_px=w, lines=2) for text, w in zip(column_labels, widths, strict=False)],
+        rows=[broken_lines(text, font, room_px=room, lines=LABEL_LINES) for text in row_labels],
     )
     width = layout.column_left(len(widths)) - layout.gutter - layout.margin
-    layout.caption.extend(wrapped(caption, caption_font, room_px=width, lines=2))
+    layout.caption.extend(broken_lines(caption, caption_font, room_px=width, lines=2))
     return layout
 
 
@@ -141,8 +141,8 @@ def _cell(image: Image.Image | None, label: str, *, layout: _Layout, column: int
     font, room = layout.font, layout.widths[column]
     return _Cell(
         image,
-        wrapped(heading, font, room_px=room, lines=2),
-        wrapped(details, font, room_px=room, lines=LABEL_LINES - 1),
+        broken_lines(heading, font, room_px=room, lines=2),
+        broken_lines(details, font, room_px=room, lines=LABEL_LINES - 1),
     )
 
 

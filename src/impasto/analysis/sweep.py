@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impasto.analysis.axes import Axis, Point, points
+from impasto.analysis.axes import Axis, GridPoint, points
 from impasto.analysis.runs import FAILED, FAILURES, FINISHED, Record, file_stem, one_line, read_record, write_record
 from impasto.analysis.sweep_metrics import SweepMetrics
 from impasto.config.job import Job
@@ -23,7 +23,7 @@ CELLS = "cells"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Painter:
+class SweepPainter:
     """How the runs are painted and measured.
 
     `open_session(job, output)` reads the inputs of a job. A picture on disk is kept if its recipe is equal in job,
@@ -41,7 +41,7 @@ class PaintRun:
     `kept` says that the picture was there before.
     """
 
-    def __init__(self, point: Point, picture: Path, *, painter: Painter) -> None:
+    def __init__(self, point: GridPoint, picture: Path, *, painter: SweepPainter) -> None:
         self.texts, self.job, self.picture = point.texts, point.job, picture
         self.name = "  ".join(f"{path} {text}" for path, text in point.texts.items())
         self.record = Record()
@@ -112,7 +112,7 @@ class PaintRun:
         self.record = dataclasses.replace(self.record, measures=measures, measured_with=metrics.name, note=note)
 
 
-def paint_runs(job: Job, axes: Sequence[Axis], *, folder: Path, painter: Painter) -> list[PaintRun]:
+def paint_runs(job: Job, axes: Sequence[Axis], *, folder: Path, painter: SweepPainter) -> list[PaintRun]:
     """A run for every combination of values, the last axis changing fastest.
 
     File names depend on the values only, so that an axis may get more of them later. Raises `OptionError` for a value
@@ -121,7 +121,7 @@ def paint_runs(job: Job, axes: Sequence[Axis], *, folder: Path, painter: Painter
     if not axes:
         raise OptionError("no option varies. Name one with its values: `vary=strength=0.5,1,2`.")
 
-    def stem(point: Point) -> str:
+    def stem(point: GridPoint) -> str:
         return file_stem("_".join(f"{path}={text}" for path, text in point.texts.items()))
 
     return [PaintRun(point, folder / CELLS / f"{stem(point)}.png", painter=painter) for point in points(job, axes)]

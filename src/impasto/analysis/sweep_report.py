@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto.analysis.axes import Axis
 from impasto.analysis.charts import scatter_chart
-from impasto.analysis.report import DATA, PAGE, Chart, Report, Row, Thumbnail, chart, cost_rows, number, thumbnail
+from impasto.analysis.report import DATA, PAGE, Chart, ReportPage, Row, Thumbnail, chart, cost_rows, number, thumbnail
 from impasto.analysis.report import write_report as write_page
 from impasto.analysis.runs import FAILED, FINISHED, state_counts
 from impasto.analysis.sheet import contact_sheet
@@ -52,13 +52,13 @@ def write_sweep_report(
     return [folder / SHEET, folder / PAGE, folder / DATA]
 
 
-def sweep_report(runs: Sequence[PaintRun], axes: Sequence[Axis], *, job: Job, folder: Path, cell_px: int) -> Report:
+def sweep_report(runs: Sequence[PaintRun], axes: Sequence[Axis], *, job: Job, folder: Path, cell_px: int) -> ReportPage:
     """The page's contents: options, pictures and measures, the best of each marked, and content against style."""
     records = [run.record for run in runs]
     styles = " and ".join(Path(style.source).name for style in job.styles)
     varied = " and ".join(axis.name for axis in axes)
     numbered = list(enumerate(runs, start=1))
-    return Report(
+    return ReportPage(
         title=f"{Path(job.content).name} in the style of {styles}: {varied}",
         summary=", ".join(f"{count} {state}" for state, count in state_counts(records).items()),
         heads=[str(i) for i, _ in numbered],

@@ -25,8 +25,8 @@ from impasto.config.pictures import OutputOptions
 from impasto.core.paths import first_free
 
 if TYPE_CHECKING:
-    from impasto.jobs.batch import Batch
-    from impasto.jobs.slots import Slot
+    from impasto.jobs.batch import PlannedBatch
+    from impasto.jobs.slots import WorkerSlot
     from impasto.jobs.tasks import Outcome
 
 app = App(name="batch", config=(from_preset, from_config))
@@ -81,7 +81,7 @@ def batch(
             return _painted(work, places[: max(1, len(work.tasks))], console=console, bar=bar)
 
 
-def _places(options: BatchOptions, console: ConsoleOptions, *, device: str) -> list[Slot]:
+def _places(options: BatchOptions, console: ConsoleOptions, *, device: str) -> list[WorkerSlot]:
     """The places of the workers; on Ray, the resources of each actor."""
     import torch
 
@@ -89,7 +89,7 @@ def _places(options: BatchOptions, console: ConsoleOptions, *, device: str) -> l
     from impasto.session.device import painting_device
 
     if options.ray is not None:
-        return [slots.Slot(console.threads or 1, "cuda" if options.devices else None)]
+        return [slots.WorkerSlot(console.threads or 1, "cuda" if options.devices else None)]
     on_gpu = not options.devices and painting_device(device).type != "cpu"
     return slots.slots(
         options.workers or int(on_gpu),
@@ -113,10 +113,10 @@ def _jobs(mix: MixFlags, *, output: Path, folder: FolderOptions, look: LookOptio
     return jobs
 
 
-def _painted(work: Batch, places: list[Slot], *, console: ConsoleOptions, bar: Bar) -> int:
+def _painted(work: PlannedBatch, places: list[WorkerSlot], *, console: ConsoleOptions, bar: Bar) -> int:
     """Paint the remaining pictures with a bar and write the report; the exit code."""
     from impasto.jobs.batch import counts
-    from impasto.jobs.page import PAGE, write_page
+    from impasto.jobs.page import PAGE, write_report
 
     if work.known:
         bar.note(f"{len(work.known)} of {work.total} pictures are finished: {_counted(work.known)}")
@@ -133,7 +133,7 @@ def _painted(work: Batch, places: list[Slot], *, console: ConsoleOptions, bar: B
                 stopped = len(outcomes) < len(work.tasks)
                 break
     bar.wait("writing the report")
-    data = write_page(work, outcomes, seconds=progress.seconds, workers=workers)
+    data = write_report(work, outcomes, seconds=progress.seconds, workers=workers)
     page = f"{work.spec.outputs}/{PAGE}"
     data = {name: data[name] for name in ("pictures", "done", "failed", "left", "this_run")}
     print(json.dumps({"report": page, **data}) if console.json else page, flush=True)
@@ -144,7 +144,7 @@ def _painted(work: Batch, places: list[Slot], *, console: ConsoleOptions, bar: B
     return 1 if counts([*work.known, *outcomes])["failed"] else 0
 
 
-def _outcomes(work: Batch, places: list[Slot]) -> Generator[Outcome, None, None]:
+def _outcomes(work: PlannedBatch, places: list[WorkerSlot]) -> Generator[Outcome, None, None]:
     """The outcome of each task."""
     from impasto.jobs.batch import paint
 

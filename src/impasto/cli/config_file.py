@@ -9,7 +9,7 @@ from typing import Any
 
 from cyclopts import ArgumentCollection, Token
 
-from impasto.cli.flags import as_text, flag
+from impasto.cli.flags import flag, flag_text
 from impasto.config.presets import PRESETS
 from impasto.core.errors import OptionError, UnknownName
 
@@ -25,7 +25,7 @@ def fill_from_preset(preset: str, arguments: ArgumentCollection) -> None:
         for name, value in values.items():
             argument = by_name[flag(name)]
             if not (argument.tokens or (sized and flag(name) in SIZES)):
-                argument.append(Token(keyword=flag(name), value=as_text(value), source=f"preset {preset}"))
+                argument.append(Token(keyword=flag(name), value=flag_text(value), source=f"preset {preset}"))
 
 
 def fill_from_config(arguments: ArgumentCollection) -> None:

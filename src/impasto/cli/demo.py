@@ -21,8 +21,8 @@ from impasto.config.pictures import OutputOptions, SizeOptions
 from impasto.core.errors import OptionError
 
 if TYPE_CHECKING:
-    from impasto.cli.folders import Item
-    from impasto.cli.painting import Painted
+    from impasto.cli.folders import PlannedPicture
+    from impasto.cli.painting import PaintingResult
 
 app = App(name="demo")
 
@@ -121,10 +121,10 @@ def _inputs(folder: Path, options: DemoOptions) -> tuple[Files, Files]:
     return contents, styles
 
 
-def _items(contents: Files, styles: Files, *, folder: Path, options: DemoOptions) -> list[Item]:
+def _items(contents: Files, styles: Files, *, folder: Path, options: DemoOptions) -> list[PlannedPicture]:
     """The painting, unless only the sheet is asked for, and every photograph in every style, row by row."""
     from impasto import api
-    from impasto.cli.folders import Item
+    from impasto.cli.folders import PlannedPicture
 
     painting = Job(
         content=str(next(iter(contents.values()))),
@@ -145,10 +145,10 @@ def _items(contents: Files, styles: Files, *, folder: Path, options: DemoOptions
             jobs[folder / "cells" / f"{name}-{style_name}.png"] = job
     catalogue, written = api.StyleCatalogue(), OutputOptions()
     plans = {path: api.plan_job(job, catalogue=catalogue) for path, job in jobs.items()}
-    return [Item(number, plan, path, written) for number, (path, plan) in enumerate(plans.items())]
+    return [PlannedPicture(number, plan, path, written) for number, (path, plan) in enumerate(plans.items())]
 
 
-def _report(result: Painted, bar: Bar) -> None:
+def _report(result: PaintingResult, bar: Bar) -> None:
     """A line on the painting, none on the pictures of the sheet unless one was stopped."""
     if result.stopped:
         print(result.output, flush=True)

@@ -66,10 +66,10 @@ def browser(
     The runtime, onnxruntime-web, is downloaded once from the npm registry, 33 MB, or taken from --runtime.
     """
     from impasto.cli.bars import Bar, as_size, fetched
-    from impasto.export.browser import write_page
+    from impasto.export.browser import write_browser_page
 
     with Bar(quiet=quiet) as bar:
-        info = write_page(output, page, tell=bar.show, progress=fetched(bar, "onnxruntime-web"))
+        info = write_browser_page(output, page, tell=bar.show, progress=fetched(bar, "onnxruntime-web"))
     row = {
         "output": str(info.path), "styles": list(info.styles), "size_bytes": info.size_bytes,
         "difference": info.difference,

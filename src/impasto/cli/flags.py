@@ -101,9 +101,9 @@ def plain(cls: type[O], options: O) -> O:
     return cls(**values)
 
 
-def listed(name: str, kind: Any, *, help: str, shows_default: bool = True) -> Parameter:
+def list_flag(name: str, kind: Any, *, help: str, shows_default: bool = True) -> Parameter:
     """A flag with several values, for a parameter that belongs to no option dataclass."""
-    return Parameter(help=help, negative=(), show_default=as_text if shows_default else False, **_reading(name, kind))
+    return Parameter(help=help, negative=(), show_default=flag_text if shows_default else False, **_reading(name, kind))
 
 
 def about(cls: type, name: str) -> str:
@@ -111,10 +111,10 @@ def about(cls: type, name: str) -> str:
     return next(_help(hint) for field, hint in annotated_fields(cls) if field.name == name)
 
 
-def as_text(value: Any) -> str:
+def flag_text(value: Any) -> str:
     """A value as one writes it after a flag: `(60, 40)` is `60,40`."""
     if isinstance(value, tuple | list):
-        return ",".join(as_text(item) for item in value)
+        return ",".join(flag_text(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -135,7 +135,7 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> Parameter:
     elif isinstance(field.default, bool):
         del settings["negative"]  # --no-…
     else:
-        settings["show_default"] = as_text
+        settings["show_default"] = flag_text
     names = [name for rule in rules(hint) if isinstance(rule, Choice) for name in rule.names]
     if typing.get_origin(kind) is tuple:
         settings |= _reading(field.name, kind)

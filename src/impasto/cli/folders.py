@@ -13,7 +13,7 @@ from impasto.api import JobCache, OutputOptions, Plan, Session
 from impasto.cli import processor
 from impasto.cli.bars import Bar, TimeLeft, fetched
 from impasto.cli.failures import described, unexpected
-from impasto.cli.painting import Painted, Place, check_gradual, done_already, painted
+from impasto.cli.painting import PaintingResult, PlaceInRun, check_gradual, done_already, painted
 from impasto.cli.stopping import INTERRUPTED
 from impasto.config.console import ConsoleOptions
 from impasto.core.errors import OptionError, StateError
@@ -23,7 +23,7 @@ LISTED = 10  # failures that the last line names
 
 
 @dataclass(frozen=True)
-class Item:
+class PlannedPicture:
     """A planned job and where it goes; `number` counts from 0."""
 
     number: int
@@ -46,13 +46,13 @@ class FolderRun:
 
     def __init__(
         self,
-        items: Sequence[Item],
+        items: Sequence[PlannedPicture],
         *,
         resume: bool,
         several: bool,
         console: ConsoleOptions,
         force: bool = False,
-        report: Callable[[Painted, Bar], object] | None = None,
+        report: Callable[[PaintingResult, Bar], object] | None = None,
     ) -> None:
         """`force`: ignore the estimate of memory. `report` replaces the lines on each picture.
 
@@ -62,8 +62,8 @@ class FolderRun:
         for item in items:
             check_gradual(item.plan.method.gradual, item.options)
         self.items, self._resume, self._several, self._console = items, resume, several, console
-        self._force, self._report = force, report or partial(Painted.report, as_json=console.json)
-        self._cache, self._failed = JobCache(codes=several), list[Item]()
+        self._force, self._report = force, report or partial(PaintingResult.report, as_json=console.json)
+        self._cache, self._failed = JobCache(codes=several), list[PlannedPicture]()
         self._stopped, self._complete, self._left = False, True, TimeLeft(len(items))
 
     def paint(self) -> int:
@@ -85,13 +85,13 @@ class FolderRun:
             assert session is not None, "only one of several pictures is left out"
             yield session, self._bar
 
-    def finished(self, result: Painted) -> int:
+    def finished(self, result: PaintingResult) -> int:
         """Write and report the picture of the only item; the exit code."""
         self._stopped, self._complete = result.stopped, result.complete
         self._written(self.items[0], result)
         return self._exit_code()
 
-    def _opened(self, item: Item) -> Session | None:
+    def _opened(self, item: PlannedPicture) -> Session | None:
         """The item's session; None if a resumed command has painted it already."""
         if item.number == 0:
             self._bar.wait("reading pictures and weights")
@@ -118,15 +118,15 @@ class FolderRun:
             return None
         return session
 
-    def _painted(self, item: Item, session: Session | None) -> Painted | None:
+    def _painted(self, item: PlannedPicture, session: Session | None) -> PaintingResult | None:
         if session is None:
             return None
-        place = Place(item.number, len(self.items), self._left) if len(self.items) > 1 else None
+        place = PlaceInRun(item.number, len(self.items), self._left) if len(self.items) > 1 else None
         result = painted(session, item.output, options=item.options, bar=self._bar, place=place)
         self._stopped, self._complete = result.stopped, self._complete and result.complete
         return result
 
-    def _written(self, item: Item, result: Painted | None) -> None:
+    def _written(self, item: PlannedPicture, result: PaintingResult | None) -> None:
         """Write the picture and report it."""
         if result is None:
             self._bar.note(f"{item.output} is done already")
@@ -134,7 +134,7 @@ class FolderRun:
         result.save()
         self._report(result, self._bar)
 
-    def _report_failure(self, item: Item, error: Exception) -> None:
+    def _report_failure(self, item: PlannedPicture, error: Exception) -> None:
         if not self._several or isinstance(error, OptionError):
             raise error
         self._failed.append(item)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from impasto.cli.flags import about, listed
+from impasto.cli.flags import about, list_flag
 from impasto.config.job import StyleSource
 from impasto.core.errors import ImageUnreadable, OptionError
 from impasto.styles.weighted import split_weight
@@ -33,12 +33,12 @@ class StyleFlags:
     style: Styles
     style_scale: Annotated[
         tuple[float, ...],
-        listed("style_scale", tuple[float, ...], help=f"{about(StyleSource, 'scale')} One number, or one a style."),
+        list_flag("style_scale", tuple[float, ...], help=f"{about(StyleSource, 'scale')} One number, or one a style."),
     ] = (1.0,)
 
     def sources(self) -> tuple[StyleSource, ...]:
         """The styles of a job."""
-        return mixed(self.style, scales=self.style_scale, masks=())
+        return mix_of(self.style, scales=self.style_scale, masks=())
 
 
 @Parameter(name="*", group=STYLES, negative=(), show_choices=False)
@@ -48,7 +48,7 @@ class MixFlags(StyleFlags):
 
     mask: Annotated[
         tuple[Path, ...],
-        listed(
+        list_flag(
             "mask",
             tuple[Path, ...],
             help=f"{about(StyleSource, 'mask')} One for all styles, or repeated, one a style, in their order.",
@@ -58,10 +58,10 @@ class MixFlags(StyleFlags):
 
     def sources(self, styles: Sequence[str] | None = None) -> tuple[StyleSource, ...]:
         """The styles of a job: those of the flags, or `styles` in place of a folder."""
-        return mixed(self.style if styles is None else styles, scales=self.style_scale, masks=self.mask)
+        return mix_of(self.style if styles is None else styles, scales=self.style_scale, masks=self.mask)
 
 
-def mixed(styles: Sequence[str], *, scales: Sequence[float], masks: Sequence[Path]) -> tuple[StyleSource, ...]:
+def mix_of(styles: Sequence[str], *, scales: Sequence[float], masks: Sequence[Path]) -> tuple[StyleSource, ...]:
     """The styles with their weights, scales and masks (one for all, or one each), in order."""
     from impasto.session.request import mix_sources
 

@@ -34,7 +34,7 @@ LONGEST_NAME = 28  # characters of a file's name on the bar, so that the time le
 
 
 @dataclass(frozen=True)
-class Painted:
+class PaintingResult:
     """The result of painting. `state` is the file to resume from, if it was stopped.
 
     `complete` is false where a snapshot, the animation or the state could not be written. `save` writes the picture,
@@ -103,7 +103,9 @@ def check_gradual(gradual: bool, options: OutputOptions) -> None:
         )
 
 
-def painted(session: Session, output: Path, *, options: OutputOptions, bar: Bar, place: Place | None = None) -> Painted:
+def painted(
+    session: Session, output: Path, *, options: OutputOptions, bar: Bar, place: PlaceInRun | None = None
+) -> PaintingResult:
     """Paint to the end, or to the first Ctrl-C; then the picture so far and the state are kept.
 
     A picture that came at once is left to be written by the result's `save`. `place` is the picture's among several.
@@ -133,7 +135,7 @@ def painted(session: Session, output: Path, *, options: OutputOptions, bar: Bar,
     if session.resume is not None and not stopped:
         session.forget(output)
     seconds = time.monotonic() - started
-    return Painted(session, path, step, seconds, stopped, state, complete=not extras.failed, save=save)
+    return PaintingResult(session, path, step, seconds, stopped, state, complete=not extras.failed, save=save)
 
 
 def _place_of_unfinished(output: Path, inputs: Iterable[str]) -> Path:
@@ -193,7 +195,7 @@ class _Extras:
 
 
 @dataclass(frozen=True)
-class Place:
+class PlaceInRun:
     """The place of a picture among the pictures of a command: number `number`, from 0, of `count`."""
 
     number: int
@@ -210,7 +212,7 @@ class Shown:
     A step's work is taken as its canvas's pixels.
     """
 
-    def __init__(self, session: Session, bar: Bar, *, name: str, place: Place | None = None) -> None:
+    def __init__(self, session: Session, bar: Bar, *, name: str, place: PlaceInRun | None = None) -> None:
         self._bar, self._name, self._unit = bar, shortened(name, LONGEST_NAME), unit_of(session)
         self._work = [h * w for (h, w), steps in session.work() for _ in range(steps)]
         self._place, self._left = place, TimeLeft(sum(self._work)) if place is None else place.left

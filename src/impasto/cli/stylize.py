@@ -24,7 +24,7 @@ from impasto.core.errors import OptionError
 
 if TYPE_CHECKING:
     from impasto.api import Plan
-    from impasto.cli.folders import Item
+    from impasto.cli.folders import PlannedPicture
 
 PICTURES = Group("Pictures", sort_key=0)
 PRESET = Parameter(
@@ -122,10 +122,10 @@ def _items(
     folder: FolderOptions,
     look: LookOptions,
     output: OutputOptions,
-) -> list[Item]:
+) -> list[PlannedPicture]:
     """The planned jobs with their outputs. Raises errors of options and paths before any work."""
     from impasto import api
-    from impasto.cli.folders import Item
+    from impasto.cli.folders import PlannedPicture
 
     catalogue = api.StyleCatalogue()
     made = outputs.targets(
@@ -142,7 +142,7 @@ def _items(
     options = [_of_one(target, output, several=len(made) > 1) for target in made]
     check_outputs(plans, [target.output for target in made], options=options)
     rows = zip(plans, made, options, strict=True)
-    return [Item(number, plan, target.output, own) for number, (plan, target, own) in enumerate(rows)]
+    return [PlannedPicture(number, plan, target.output, own) for number, (plan, target, own) in enumerate(rows)]
 
 
 def _is_kept(path: Path, pictures: PictureFlags) -> bool:

@@ -10,8 +10,8 @@ from cyclopts import App, ArgumentCollection, Group, Parameter
 
 from impasto.cli import outputs
 from impasto.cli.config_file import fill_from_preset
-from impasto.cli.flags import Force, listed, takes_options
-from impasto.cli.mixes import Styles, mixed
+from impasto.cli.flags import Force, list_flag, takes_options
+from impasto.cli.mixes import Styles, mix_of
 from impasto.cli.stylize import check_outputs
 from impasto.config.console import ConsoleOptions
 from impasto.config.job import LookOptions
@@ -45,7 +45,7 @@ class TextureFlags:
     ] = None
     style_scale: Annotated[
         tuple[float, ...],
-        listed(
+        list_flag(
             "style_scale",
             tuple[float, ...],
             help="Size of the strokes; 1 lays the style picture over the whole output. One number, or one a style. By "
@@ -75,15 +75,15 @@ def texture(
     which takes seconds. Another --seed gives another texture; impasto redo makes it again.
     """
     from impasto import api
-    from impasto.cli.folders import FolderRun, Item
+    from impasto.cli.folders import FolderRun, PlannedPicture
     from impasto.image.files import check_writable
 
     catalogue, scales = api.StyleCatalogue(), pictures.style_scale
-    sources = mixed(style, scales=scales or (1.0,), masks=())
+    sources = mix_of(style, scales=scales or (1.0,), masks=())
     plan = api.texture_plan(sources, look, own_scale=not scales, catalogue=catalogue)
     stems = "+".join(resolved.stem for resolved in plan.styles)
     path = pictures.output or outputs.unused(Path(f"{stems}-texture.png"))
     check_writable(path, output.bits)
     check_outputs([plan], [path], options=[output])
-    item = Item(0, plan, path, output)
+    item = PlannedPicture(0, plan, path, output)
     return FolderRun([item], resume=pictures.resume, force=pictures.force, several=False, console=console).paint()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Group, Parameter, validators
 
-from impasto.cli.flags import Force, listed, takes_options, with_flags
+from impasto.cli.flags import Force, list_flag, takes_options, with_flags
 from impasto.cli.mixes import MixFlags
 from impasto.config.console import ConsoleOptions
 from impasto.config.job import Job
@@ -42,7 +42,7 @@ class FilmFlags:
     ] = None
     devices: Annotated[
         tuple[str, ...],
-        listed(
+        list_flag(
             "devices",
             tuple[str, ...],
             help="NVIDIA GPUs by number, or all: frames are painted on all of them at once. Without: --device.",

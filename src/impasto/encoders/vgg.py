@@ -40,7 +40,7 @@ JOHNSON_LAYERS = DefaultLayers(content=("relu2_2",), style=("relu1_2", "relu2_2"
 _LAYER = re.compile(r"(conv|relu)(\d+)_(\d+)|pool(\d+)")
 
 
-class Place(NamedTuple):
+class LayerPlace(NamedTuple):
     """Where a layer's features are: after the `conv`-th convolution of `stage` (1-based)."""
 
     stage: int
@@ -48,7 +48,7 @@ class Place(NamedTuple):
     kind: str
 
 
-def _name(place: Place) -> str:
+def _name(place: LayerPlace) -> str:
     return f"pool{place.stage}" if place.kind == "pool" else f"{place.kind}{place.stage}_{place.conv}"
 
 
@@ -129,14 +129,14 @@ class Vgg(nn.Module):
         place = self.place(layer)
         return int(2 ** (place.stage - (place.kind != "pool")))
 
-    def place(self, layer: str) -> Place:
+    def place(self, layer: str) -> LayerPlace:
         """Where a layer is. Raises `UnknownName`."""
         match = _LAYER.fullmatch(layer)
         if match is None or layer not in self.layers:
             raise unknown_layer(layer, self.layers, defaults=self.defaults)
         if match[4] is not None:
-            return Place(int(match[4]), self.stages[int(match[4]) - 1][1], "pool")
-        return Place(int(match[2]), int(match[3]), match[1])
+            return LayerPlace(int(match[4]), self.stages[int(match[4]) - 1][1], "pool")
+        return LayerPlace(int(match[2]), int(match[3]), match[1])
 
     def smallest_px(self, layers: Iterable[str]) -> int:
         """Shortest image side with which every layer has at least 2 pixels, as reflection padding needs."""

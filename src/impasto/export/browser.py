@@ -24,7 +24,7 @@ from impasto.export.conversion import onnx_model
 from impasto.export.graphs import (
     MULTIPLE_PX,
     Graph,
-    Painting,
+    PaintingModule,
     arbitrary_graphs,
     arbitrary_painting,
     painter_of,
@@ -32,7 +32,7 @@ from impasto.export.graphs import (
     row_of,
 )
 from impasto.export.parity import checked, onnx_engine
-from impasto.export.runtime import VERSION, WASM, WEBGPU, Engine, runtime_files
+from impasto.export.runtime import VERSION, WASM, WEBGPU, RuntimeFiles, runtime_files
 from impasto.image.inline import address
 from impasto.image.resize import fit, resized
 from impasto.image.samples import sample
@@ -56,9 +56,9 @@ Tell = Callable[[int, int, str], None]
 class _Painters:
     """Painters by the digest of their weights; styles with the same convolutions share one."""
 
-    by_base: dict[str, tuple[Painting, Tensor]] = field(default_factory=dict)
+    by_base: dict[str, tuple[PaintingModule, Tensor]] = field(default_factory=dict)
 
-    def index(self, base: str, *, painting: Painting, row: Tensor) -> int:
+    def index(self, base: str, *, painting: PaintingModule, row: Tensor) -> int:
         """The index of the painter with these weights; `row` has the parameters of an example style."""
         self.by_base.setdefault(base, (painting, row))
         return list(self.by_base).index(base)
@@ -74,7 +74,7 @@ class PageInfo:
     difference: float
 
 
-def write_page(
+def write_browser_page(
     path: Path,
     options: BrowserOptions,
     *,
@@ -137,7 +137,7 @@ def _style(source: str, painters: _Painters, *, options: BrowserOptions) -> dict
     }
 
 
-def _painting(prepared: PreparedStylizer) -> tuple[str, Painting, Tensor]:
+def _painting(prepared: PreparedStylizer) -> tuple[str, PaintingModule, Tensor]:
     """The digest and the painter of a prepared style, and the row of the style's parameters."""
     (part,) = prepared.code
     if isinstance(prepared.stylizer, Arbitrary):
@@ -185,7 +185,7 @@ def _page(
     described: dict[str, Any],
     models: dict[str, bytes],
     *,
-    engines: dict[str, Engine],
+    engines: dict[str, RuntimeFiles],
     files: dict[str, dict[str, bytes]],
 ) -> str:
     """The HTML with all parts embedded; large ones are compressed, and read on demand."""

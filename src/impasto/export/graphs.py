@@ -53,7 +53,7 @@ class Graph:
         return {name: picture if name in self.pictures else value for name, value in self.inputs.items()}
 
 
-class Painting(nn.Module):
+class PaintingModule(nn.Module):
     """A network of one style, from and to RGB in `[0, 1]`, whose style parameters are an input.
 
     The style input is a row `(1, n)` of the parameters in the order of their keys. With a `table` `(styles, n)` it is
@@ -104,7 +104,7 @@ class StyleRow(nn.Module):
         return row_of(self.net.style_params(code_from(feats, picture, net=self.net)))
 
 
-class Features(nn.Module):
+class FeaturesModule(nn.Module):
     """An encoder's features at some layers, as a tuple."""
 
     def __init__(self, encoder: Encoder, layers: Sequence[str]) -> None:
@@ -145,28 +145,28 @@ def fast_graph(network: FastNetwork, *, seed: int = 0) -> Graph:
     about = _about(network) | {"styles": list(network.styles), "noise_seed": seed}
     image = _example()
     if len(network.styles) == 1:
-        module = Painting(network.net, maps=maps, seed=seed)
+        module = PaintingModule(network.net, maps=maps, seed=seed)
         return Graph(network.name, module, {"image": image}, ("painted",), ("image",), ("painted",), about)
     each = [network.style_params(name) for name in network.styles]
     table = torch.cat([row_of(params) for params in each])
     net = network.of({network.styles[0]: 1.0}).net
-    module = Painting(net, params=each[0], table=table, maps=maps, seed=seed)
+    module = PaintingModule(net, params=each[0], table=table, maps=maps, seed=seed)
     weights = torch.eye(len(each))[:1]
     inputs = {"image": image, "style_weights": weights}
     return Graph(network.name, module, inputs, ("painted",), ("image",), ("painted",), about)
 
 
-def painter_of(network: FastNetwork) -> tuple[Painting, Tensor]:
+def painter_of(network: FastNetwork) -> tuple[PaintingModule, Tensor]:
     """The painter of a fast network of one style with its parameters as an input, and the row of its parameters.
 
     The row of a network without style parameters is empty.
     """
     params = network.style_params(network.styles[0])
-    module = Painting(network.net, params=params, maps=(network.preprocess, network.postprocess))
+    module = PaintingModule(network.net, params=params, maps=(network.preprocess, network.postprocess))
     return module, row_of(params) if params else torch.zeros(1, 0)
 
 
-def row_graph(painting: Painting, row: Tensor, *, name: str) -> Graph:
+def row_graph(painting: PaintingModule, row: Tensor, *, name: str) -> Graph:
     """A painter with the row of a style's parameters as second input."""
     inputs = {"image": _example()} | ({"style": row} if painting.sizes else {})
     return Graph(name, painting, inputs, ("painted",), ("image",), ("painted",))
@@ -185,7 +185,7 @@ def arbitrary_graphs(network: Network, *, seed: int = 0) -> tuple[Graph, Graph]:
     return painter, Graph(f"{network.name}-style", module, {"picture": picture}, ("style",), ("picture",), about=about)
 
 
-def arbitrary_painting(network: Network, *, seed: int = 0) -> tuple[Painting, Tensor]:
+def arbitrary_painting(network: Network, *, seed: int = 0) -> tuple[PaintingModule, Tensor]:
     """The painter of an arbitrary network, and the row of an example style. Raises as `arbitrary_graphs` does."""
     if network.net.fast_network is None:
         raise OptionError(
@@ -195,7 +195,7 @@ def arbitrary_painting(network: Network, *, seed: int = 0) -> tuple[Painting, Te
     params = network.net.style_params(code_of(_example(STYLE_PX), network))
     net: Any = network.net.of_style(params)
     rgb = preprocess_from(RGB)
-    painting = Painting(net, params={key: value[0] for key, value in params.items()}, maps=(rgb, rgb), seed=seed)
+    painting = PaintingModule(net, params={key: value[0] for key, value in params.items()}, maps=(rgb, rgb), seed=seed)
     return painting, row_of(params)
 
 
@@ -204,7 +204,7 @@ def encoder_graph(encoder: Encoder, layers: Sequence[str] = ()) -> Graph:
     wanted = tuple(layers) or tuple(dict.fromkeys((*encoder.defaults.style, *encoder.defaults.content)))
     about = {"name": encoder.name, "layers": wanted}
     example = {"image": _example(STYLE_PX)}
-    return Graph(encoder.name, Features(encoder, wanted), example, wanted, ("image",), wanted, about)
+    return Graph(encoder.name, FeaturesModule(encoder, wanted), example, wanted, ("image",), wanted, about)
 
 
 def _about(network: FastNetwork | Network) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from impasto.core.errors import ChecksumMismatch, WeightsError
 from impasto.core.paths import sha256_of
-from impasto.weights.catalogue import Entry, fetched
+from impasto.weights.catalogue import CatalogueEntry, fetched
 from impasto.weights.download import Progress
 
 VERSION = "1.30.0"
 
-PACKAGE = Entry(
+PACKAGE = CatalogueEntry(
     name="onnxruntime-web",
     kind="runtime",
     checkpoint_format="npm package",
@@ -29,7 +29,7 @@ INSTEAD = "or set `runtime` to a folder with its files"
 
 
 @dataclass(frozen=True)
-class Engine:
+class RuntimeFiles:
     """The files of a build of the runtime: script, loader of the WebAssembly module, and the module."""
 
     script: str
@@ -37,15 +37,17 @@ class Engine:
     binary: str
 
 
-WASM = Engine("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+WASM = RuntimeFiles("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 """For every current browser; the fastest build on a CPU."""
 
-WEBGPU = Engine("ort.jspi.min.js", "ort-wasm-simd-threaded.jspi.mjs", "ort-wasm-simd-threaded.jspi.wasm")
+WEBGPU = RuntimeFiles("ort.jspi.min.js", "ort-wasm-simd-threaded.jspi.mjs", "ort-wasm-simd-threaded.jspi.wasm")
 """With WebGPU, for browsers with JavaScript Promise Integration (JSPI). The build without JSPI is 1.5 times as large,
 and takes four times as long on a CPU."""
 
 
-def runtime_files(engine: Engine, *, folder: Path | None = None, progress: Progress | None = None) -> dict[str, bytes]:
+def runtime_files(
+    engine: RuntimeFiles, *, folder: Path | None = None, progress: Progress | None = None
+) -> dict[str, bytes]:
     """The files of `engine` by name, from `folder` (or its subfolder `dist`), or from the npm package.
 
     The package is downloaded once to the cache folder. Raises `WeightsError` and its kinds, also for missing files and

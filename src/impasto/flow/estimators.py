@@ -18,7 +18,7 @@ from impasto.image.resize import SizeHW, fit, resized
 if TYPE_CHECKING:
     Grey = NDArray[np.uint8]
 
-__all__ = ["ESTIMATORS", "Estimator", "estimator", "luminance", "resized_flow"]
+__all__ = ["ESTIMATORS", "Estimator", "estimator", "luma", "resized_flow"]
 
 LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709
 SMALLEST_PX = 32
@@ -68,7 +68,7 @@ def opencv() -> Any:
     return cv2
 
 
-def luminance(image: Tensor) -> Tensor:
+def luma(image: Tensor) -> Tensor:
     """Luma `(b, 1, h, w)` of `(b, 3, h, w)` by the weights of BT.709, in the range of `image`."""
     return (image * image.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
@@ -83,7 +83,7 @@ def resized_flow(flow: Tensor, size_hw: SizeHW) -> Tensor:
 
 
 def _grey(frame: Tensor, size_hw: SizeHW) -> Grey:
-    levels: Grey = to_bytes(resized(luminance(frame.float()), size_hw, mode="bilinear"))[0, :, :, 0]
+    levels: Grey = to_bytes(resized(luma(frame.float()), size_hw, mode="bilinear"))[0, :, :, 0]
     return levels
 
 

@@ -22,12 +22,12 @@ from impasto.core.paths import sha256_of
 from impasto.image.files import Picture
 from impasto.image.formats import check_writable
 from impasto.jobs.ledger import locked, named_mixes, read_ledger
-from impasto.jobs.manifest import Entry, manifest
+from impasto.jobs.manifest import ManifestEntry, manifest
 from impasto.jobs.pool import Pool
 from impasto.jobs.shards import Shard, painted_shards, sharded
-from impasto.jobs.slots import Slot
+from impasto.jobs.slots import WorkerSlot
 from impasto.jobs.stores import STATE, LocalStore, Store, store_at
-from impasto.jobs.tasks import DONE, FAILED, MixOfStyles, Outcome, Spec, Task, tasks_of
+from impasto.jobs.tasks import DONE, FAILED, MixOfStyles, Outcome, PictureTask, Spec, tasks_of
 from impasto.methods.table import own_groups
 from impasto.session.job_cache import JobCache
 from impasto.session.plan import plan_job
@@ -39,14 +39,14 @@ SHARD = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class PlannedBatch:
     """The work of a batch: `tasks` are the remaining ones, `known` the outcomes of earlier runs."""
 
     spec: Spec
     options: BatchOptions
-    tasks: Sequence[Task]
+    tasks: Sequence[PictureTask]
     known: Sequence[Outcome]
-    entries: Sequence[Entry]
+    entries: Sequence[ManifestEntry]
 
     @property
     def store(self) -> Store:
@@ -68,7 +68,7 @@ def planned(
     folder: FolderOptions,
     written: OutputOptions,
     options: BatchOptions,
-) -> Iterator[Batch]:
+) -> Iterator[PlannedBatch]:
     """The batch that paints `inputs` by `jobs`, which have no content, into `outputs`, which stays locked in the block.
 
     Raises every error that would stop the batch: wrong options, missing weights, styles or inputs, and outputs that
@@ -94,10 +94,10 @@ def planned(
             taken={each.output.lower() for each in before if each.state == DONE},
         )
         spec = Spec(mixes, store.text, written)
-        yield Batch(spec, options, tasks, [each for each in kept if each.identity in wanted], entries)
+        yield PlannedBatch(spec, options, tasks, [each for each in kept if each.identity in wanted], entries)
 
 
-def paint(batch: Batch, slots: Sequence[Slot]) -> Generator[Outcome, None, None]:
+def paint(batch: PlannedBatch, slots: Sequence[WorkerSlot]) -> Generator[Outcome, None, None]:
     """Paint the remaining tasks with a worker process in each of `slots`; yields the outcome of each.
 
     Close the iterator to stop: finished pictures are kept, and the next run of the same batch continues.
@@ -112,12 +112,12 @@ def paint(batch: Batch, slots: Sequence[Slot]) -> Generator[Outcome, None, None]
     clear_staging(store)
 
 
-def spec_for(batch: Batch, staged: Path) -> Spec:
+def spec_for(batch: PlannedBatch, staged: Path) -> Spec:
     """The spec of the workers, whose outputs go into `staged` if they are packed into tar shards."""
     return dataclasses.replace(batch.spec, outputs=str(staged)) if batch.options.tar else batch.spec
 
 
-def shards_of(batch: Batch) -> list[Shard]:
+def shards_of(batch: PlannedBatch) -> list[Shard]:
     """The remaining tasks, by shard."""
     run = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
     if not batch.options.tar:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from impasto.analysis.curves import Curves, loss_chart, read_curves
-from impasto.analysis.report import Chart, Report, Row, Thumbnail, chart, clock, cost_rows, number, thumbnail
+from impasto.analysis.report import Chart, ReportPage, Row, Thumbnail, chart, clock, cost_rows, number, thumbnail
 from impasto.analysis.report import write_report as write_page
 from impasto.analysis.runs import FAILED, NEW, Record, state_counts
 from impasto.core.errors import DataError
-from impasto.jobs.grid import Experiment, flag_name, written
+from impasto.jobs.grid import Experiment, flag_name, value_text
 
 SAMPLE_PX = 900  # longest side of a sample in the page
 LOSS_NOTE = (
@@ -26,7 +26,7 @@ WEIGHT_NOTE = "The loss weights differ between runs: compare the rows and curves
 
 
 @dataclass(frozen=True)
-class Entry:
+class ComparedRun:
     """An experiment with its curves and its last sample."""
 
     experiment: Experiment
@@ -62,12 +62,12 @@ def write_comparison(runs: Sequence[tuple[Experiment, Record]], folder: Path, *,
     return write_page(_comparison(entries, folder, title=title), folder, data={"runs": rows})
 
 
-def _comparison(entries: Sequence[Entry], folder: Path, *, title: str) -> Report:
+def _comparison(entries: Sequence[ComparedRun], folder: Path, *, title: str) -> ReportPage:
     varied = _varied([entry.experiment for entry in entries])
     first, records = entries[0].experiment, [entry.record for entry in entries]
     counts = ", ".join(f"{count} {state}" for state, count in state_counts(records).items())
     every = first.options.to_dict() | first.fitting.to_dict()
-    return Report(
+    return ReportPage(
         title=title,
         summary=f"Experiments: {counts}. Wall time: {clock(sum(record.seconds for record in records))}.",
         heads=[entry.experiment.head for entry in entries],
@@ -89,13 +89,13 @@ def _comparison(entries: Sequence[Entry], folder: Path, *, title: str) -> Report
     )
 
 
-def _entry(experiment: Experiment, record: Record, *, folder: Path) -> Entry:
+def _entry(experiment: Experiment, record: Record, *, folder: Path) -> ComparedRun:
     try:
         curves = read_curves(folder, name=experiment.name) if record.state != NEW else None
     except DataError:  # nothing is logged yet
         curves = None
     samples = sorted((folder / "samples").glob("step-*.png"), key=lambda path: (len(path.name), path.name))
-    return Entry(experiment, record, curves, samples[-1] if samples and record.state != NEW else None)
+    return ComparedRun(experiment, record, curves, samples[-1] if samples and record.state != NEW else None)
 
 
 def _varied(experiments: Sequence[Experiment]) -> list[str]:
@@ -107,13 +107,13 @@ def _varied(experiments: Sequence[Experiment]) -> list[str]:
     return [name for name in names if any(e.value(name) != first.value(name) for e in experiments)]
 
 
-def _sample(entry: Entry, folder: Path) -> Thumbnail:
+def _sample(entry: ComparedRun, folder: Path) -> Thumbnail:
     if entry.sample is None:
         return Thumbnail("")
     return thumbnail(entry.sample, folder, long_side_px=SAMPLE_PX, text=f"samples of {entry.experiment.name}")
 
 
-def _loss_rows(entries: Sequence[Entry]) -> list[Row]:
+def _loss_rows(entries: Sequence[ComparedRun]) -> list[Row]:
     """Final losses, and without their weights those whose weights differ."""
     finals = [entry.final for entry in entries]
     parts = dict.fromkeys(name for final in finals for name in final)
@@ -125,13 +125,13 @@ def _loss_rows(entries: Sequence[Entry]) -> list[Row]:
     return rows
 
 
-def _reweighted(entries: Sequence[Entry]) -> list[str]:
+def _reweighted(entries: Sequence[ComparedRun]) -> list[str]:
     """Parts of the loss whose weights differ between experiments."""
     parts = dict.fromkeys(part for entry in entries if entry.curves is not None for part in entry.curves.parts)
     return [part for part in parts if len({entry.weight(part) for entry in entries}) > 1]
 
 
-def _charts(entries: Sequence[Entry]) -> Mapping[str, Sequence[Chart]]:
+def _charts(entries: Sequence[ComparedRun]) -> Mapping[str, Sequence[Chart]]:
     """The losses of all runs in one chart, then a chart for each run."""
     drawable = [
         (entry, entry.curves)
@@ -153,7 +153,7 @@ def _run_chart(run: Curves) -> Chart:
     return chart(lambda: loss_chart([run]), run.name)
 
 
-def _without_weights(entry: Entry, run: Curves) -> Curves:
+def _without_weights(entry: ComparedRun, run: Curves) -> Curves:
     """The run with each part divided by its weight, if it has one."""
     weights = {part: entry.weight(part) for part in run.parts}
     return run.divided({part: 1.0 if weight is None else weight for part, weight in weights.items()})
@@ -163,7 +163,7 @@ def _short(value: Any) -> str:
     """A value for a cell of the table; of a path only the file name."""
     if isinstance(value, tuple):
         return ", ".join(map(_short, value))
-    return value.name if isinstance(value, Path) else "" if value is None else written(value)
+    return value.name if isinstance(value, Path) else "" if value is None else value_text(value)
 
 
 def _plain(value: Any) -> Any:

@@ -69,10 +69,10 @@ def experiments(path: Path) -> list[Experiment]:
     return planned
 
 
-def written(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value as text: `1e10`, `relu1_1+relu2_1`."""
     if isinstance(value, tuple | list):
-        return "+".join(written(item) for item in value)
+        return "+".join(value_text(item) for item in value)
     if isinstance(value, float):
         short = f"{value:g}"
         return (short if float(short) == value else repr(value)).replace("e+", "e")
@@ -111,12 +111,12 @@ def _of_grid(table: Mapping[str, Any], base: Mapping[str, Any], *, where: str) -
         if not isinstance(values, list) or not values:
             raise OptionError(f"{where}: {key} is {values!r}; a list of values is needed.")
         along[field] = [_value(field, v, where=f"{where}, value {i} of {key}") for i, v in enumerate(values, start=1)]
-        texts = [written(value) for value in along[field]]
+        texts = [value_text(value) for value in along[field]]
         if repeated := sorted({text for text in texts if texts.count(text) > 1}):
             raise OptionError(f"{where}: {key} has {', '.join(repeated)} twice; once is enough.")
     for number, values in enumerate(itertools.product(*along.values()) if along else [], start=1):
         settings = dict(zip(along, values, strict=True))
-        name = "_".join(f"{flag_name(field)}={written(value)}" for field, value in settings.items())
+        name = "_".join(f"{flag_name(field)}={value_text(value)}" for field, value in settings.items())
         yield _experiment(name, settings, head=str(number), base=base)
 
 

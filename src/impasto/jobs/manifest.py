@@ -22,7 +22,7 @@ COLUMNS = ("path", "url", "uri", "file", "filename", "image")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ManifestEntry:
     """A picture to paint.
 
     `key` is its path or URL, of a member of a shard as fsspec chains them; `stem` is what its outputs are called, with
@@ -55,14 +55,14 @@ class Entry:
             raise ImageUnreadable(f"{self.key} does not exist; check its name and folder.") from error
 
 
-def manifest(inputs: Sequence[str], *, outputs: str = "") -> list[Entry]:
+def manifest(inputs: Sequence[str], *, outputs: str = "") -> list[ManifestEntry]:
     """Every picture in `inputs`, each once, in order, without those in the folder `outputs`.
 
     An input is a picture, a folder, a text file with a path a line, a Parquet table with a column of paths, a tar shard
     or a pattern of any of these, on this machine or as a URL. Paths in lists and tables are relative to the file.
     Raises `BatchError` for an input without pictures.
     """
-    entries_by_key: dict[str, Entry] = {}
+    entries_by_key: dict[str, ManifestEntry] = {}
     kept_out = None if not outputs or is_url(outputs) else os.path.realpath(outputs)
     for text in inputs:
         entries = list(_entries(text))
@@ -81,7 +81,7 @@ def _lies_in(path: str, folder: str) -> bool:
     return os.path.realpath(path).startswith(folder + os.sep)
 
 
-def _entries(text: str) -> Iterator[Entry]:
+def _entries(text: str) -> Iterator[ManifestEntry]:
     suffix = posixpath.splitext(text)[1].lower()
     if any(sign in text for sign in "*?[") and not (not is_url(text) and os.path.exists(text)):
         for name in _matching(text):
@@ -106,9 +106,9 @@ def _entries(text: str) -> Iterator[Entry]:
         raise BatchError(f"{text} does not exist; name a folder, a picture or a list of pictures.")
 
 
-def _entry(path: str, *, stem: str = "") -> Entry:
+def _entry(path: str, *, stem: str = "") -> ManifestEntry:
     key = path if is_url(path) else os.path.abspath(path)
-    return Entry(key, stem or PurePosixPath(key).stem, key)
+    return ManifestEntry(key, stem or PurePosixPath(key).stem, key)
 
 
 def _matching(pattern: str) -> list[str]:
@@ -122,7 +122,7 @@ def _matching(pattern: str) -> list[str]:
         return [fs.unstrip_protocol(name) for name in sorted(fs.glob(path))]
 
 
-def _remote_folder(url: str) -> Iterator[Entry]:
+def _remote_folder(url: str) -> Iterator[ManifestEntry]:
     fs, folder = file_system(url)
     try:
         with errors_naming(url):
@@ -137,7 +137,7 @@ def _remote_folder(url: str) -> Iterator[Entry]:
 
 
 def _bytes_of(text: str) -> bytes:
-    return Entry(text, "", text).read()
+    return ManifestEntry(text, "", text).read()
 
 
 def _text_of(text: str) -> str:
@@ -168,7 +168,7 @@ def _paths_in_table(text: str) -> list[str]:
         raise BatchError(f"{text} is not a Parquet table, or is damaged ({error}).") from error
 
 
-def _named_in(text: str, lines: Iterable[str]) -> Iterator[Entry]:
+def _named_in(text: str, lines: Iterable[str]) -> Iterator[ManifestEntry]:
     """The pictures in a list, which may contain folders and shards."""
     folder = posixpath.dirname(text)
     for line in lines:
@@ -183,7 +183,7 @@ def _named_in(text: str, lines: Iterable[str]) -> Iterator[Entry]:
             yield from _entries(whole)
 
 
-def _members(text: str) -> Iterator[Entry]:
+def _members(text: str) -> Iterator[ManifestEntry]:
     """The pictures in a tar shard, with the positions of their bytes; only headers are read."""
     place = text if is_url(text) else os.path.abspath(text)
     shard = PurePosixPath(text).stem
@@ -194,7 +194,7 @@ def _members(text: str) -> Iterator[Entry]:
                 if member.isfile() and inner.suffix.lower() in READABLE_SUFFIXES:
                     key = f"tar://{member.name}::{place}"
                     stem = f"{shard}/{inner.with_suffix('').as_posix().lstrip('./')}"
-                    yield Entry(key, stem, place, member.offset_data, member.size)
+                    yield ManifestEntry(key, stem, place, member.offset_data, member.size)
     except FileNotFoundError as error:
         raise BatchError(f"{text} does not exist; a tar shard is needed.") from error
     except tarfile.TarError as error:

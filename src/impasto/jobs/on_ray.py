@@ -15,10 +15,10 @@ from typing import Any
 from impasto.config.batch import BatchOptions
 from impasto.core.errors import BatchError, OptionError
 from impasto.core.extras import optional
-from impasto.jobs.batch import Batch, clear_staging, shards_of
+from impasto.jobs.batch import PlannedBatch, clear_staging, shards_of
 from impasto.jobs.pool import Pool
 from impasto.jobs.shards import Shard, painted_shards
-from impasto.jobs.slots import Slot
+from impasto.jobs.slots import WorkerSlot
 from impasto.jobs.stores import store_at
 from impasto.jobs.tasks import Outcome, Spec
 
@@ -29,7 +29,7 @@ FEWEST_SHARDS = 8  # for each actor, so that none waits long for the last one
 class ShardPainter:
     """The work of an actor: it paints shards, resuming from their ledgers, in its own worker process."""
 
-    def __init__(self, spec: Spec, slot: Slot, *, options: BatchOptions) -> None:
+    def __init__(self, spec: Spec, slot: WorkerSlot, *, options: BatchOptions) -> None:
         self._undo, self._store = contextlib.ExitStack(), store_at(spec.outputs)
         self._staged = self._undo.enter_context(self._store.staging())
         spec = dataclasses.replace(spec, outputs=str(self._staged)) if options.tar else spec
@@ -48,7 +48,7 @@ class ShardPainter:
 class _Actor:
     """The class that Ray Data starts on the cluster; shards and outcomes travel as bytes and text."""
 
-    def __init__(self, spec: Spec, slot: Slot, *, options: BatchOptions) -> None:
+    def __init__(self, spec: Spec, slot: WorkerSlot, *, options: BatchOptions) -> None:
         self._painter = ShardPainter(spec, slot, options=options)
 
     def __call__(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ class _Actor:
             self._painter.close()
 
 
-def paint_on_ray(batch: Batch, *, workers: int, threads: int, gpus: bool, address: str) -> Iterator[Outcome]:
+def paint_on_ray(batch: PlannedBatch, *, workers: int, threads: int, gpus: bool, address: str) -> Iterator[Outcome]:
     """Paint what remains on the cluster at `address` with `workers` actors (0: as many as fit), as `batch.paint`.
 
     Each actor takes `threads` cores, and with `gpus` one GPU. `local` starts Ray on this machine for the block.
@@ -74,7 +74,7 @@ def paint_on_ray(batch: Batch, *, workers: int, threads: int, gpus: bool, addres
         rows = [{"shard": pickle.dumps(shard)} for shard in shards]
         outcomes = ray_data.from_items(rows, override_num_blocks=len(rows)).flat_map(
             _Actor,
-            fn_constructor_args=(batch.spec, Slot(threads, "cuda" if gpus else None)),
+            fn_constructor_args=(batch.spec, WorkerSlot(threads, "cuda" if gpus else None)),
             fn_constructor_kwargs={"options": batch.options},
             compute=ray_data.ActorPoolStrategy(min_size=1, max_size=max(1, min(count, len(rows)))),
             num_cpus=threads,

@@ -19,7 +19,7 @@ from impasto.image import files
 from impasto.image.inline import address
 from impasto.image.pixels import over_white
 from impasto.image.resize import fit, resized
-from impasto.jobs.batch import Batch
+from impasto.jobs.batch import PlannedBatch
 from impasto.jobs.shards import member_name
 from impasto.jobs.stores import Store
 from impasto.jobs.tasks import DONE, FAILED, Outcome
@@ -30,7 +30,7 @@ LISTED = 200  # failures on the page
 
 
 @dataclass(frozen=True)
-class Sample:
+class SamplePair:
     """A content and its painting, as data URLs."""
 
     name: str
@@ -38,7 +38,7 @@ class Sample:
     output: str
 
 
-def write_page(batch: Batch, outcomes: Sequence[Outcome], *, seconds: float, workers: int) -> dict[str, Any]:
+def write_report(batch: PlannedBatch, outcomes: Sequence[Outcome], *, seconds: float, workers: int) -> dict[str, Any]:
     """Write `batch.html` and `batch.json` to the outputs and return the data. `outcomes` are those of this run.
 
     Counts are of all runs, times of this one.
@@ -68,7 +68,7 @@ def write_page(batch: Batch, outcomes: Sequence[Outcome], *, seconds: float, wor
     return data
 
 
-def samples(batch: Batch, done: Sequence[Outcome]) -> list[Sample]:
+def samples(batch: PlannedBatch, done: Sequence[Outcome]) -> list[SamplePair]:
     """Evenly spaced finished pictures next to their contents; of tar files only the first is used."""
     first = next((each.shard for each in done if each.shard), "")
     chosen = [each for each in done if each.shard == first]
@@ -82,7 +82,7 @@ def samples(batch: Batch, done: Sequence[Outcome]) -> list[Sample]:
             output = _thumbnail(_output(batch.store, outcome), suffix=_suffix(outcome.output))
         except (ImpastoError, OSError, KeyError):  # moved or removed since
             continue
-        made.append(Sample(outcome.output, content, output))
+        made.append(SamplePair(outcome.output, content, output))
     return made
 
 
@@ -119,7 +119,7 @@ def _means(outcomes: Sequence[Outcome]) -> dict[str, float]:
     return {name: round(sum(each.seconds.get(name, 0) for each in outcomes) / len(outcomes), 4) for name in stages}
 
 
-def _html(data: Mapping[str, Any], *, failed: Sequence[Outcome], sheet: Sequence[Sample]) -> str:
+def _html(data: Mapping[str, Any], *, failed: Sequence[Outcome], sheet: Sequence[SamplePair]) -> str:
     run = data["this_run"]
     numbers = {
         "pictures": data["pictures"],

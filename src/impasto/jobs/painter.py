@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from impasto.config.job import Job
 from impasto.jobs.stores import LocalStore, store_at
-from impasto.jobs.tasks import Spec, Task
+from impasto.jobs.tasks import PictureTask, Spec
 from impasto.session.job_cache import JobCache
 from impasto.session.opened import Session, open_session
 from impasto.session.painting import Painting, sidecar_path
@@ -26,7 +26,7 @@ class OpenedTask:
     copy: Path | None
 
 
-class Painter:
+class TaskPainter:
     """Opens, paints and writes the tasks of a `Spec`. `staging` is a folder for temporary files."""
 
     def __init__(self, spec: Spec, *, staging: Path, device: str | None = None) -> None:
@@ -35,7 +35,7 @@ class Painter:
         self._store, self._catalogue = store_at(spec.outputs), StyleCatalogue()
         self._cache = JobCache(content=len(spec.mixes) > 1, codes=True)
 
-    def open(self, task: Task) -> OpenedTask:
+    def open(self, task: PictureTask) -> OpenedTask:
         """The session of a task; a content in a store or a shard is fetched."""
         copy = None if task.entry.local is not None else self._fetched(task)
         try:
@@ -48,7 +48,7 @@ class Painter:
                 copy.unlink(missing_ok=True)
             raise
 
-    def paint(self, task: Task, opened: OpenedTask) -> Painting:
+    def paint(self, task: PictureTask, opened: OpenedTask) -> Painting:
         """The finished picture; its recipe names the content as the manifest does."""
         session, copy = opened.session, opened.copy
         for step in session.steps():
@@ -60,7 +60,7 @@ class Painter:
             copy.unlink(missing_ok=True)
         return dataclasses.replace(painting, recipe=recipe, folder=None)  # its paths are already relative to the output
 
-    def write(self, task: Task, painting: Painting) -> None:
+    def write(self, task: PictureTask, painting: Painting) -> None:
         """Write the picture, and its sidecar if there is one, to the outputs."""
         staged = self._staging / f"{secrets.token_hex(8)}{PurePosixPath(task.output).suffix}"
         try:
@@ -72,7 +72,7 @@ class Painter:
         finally:
             staged.unlink(missing_ok=True)
 
-    def _fetched(self, task: Task) -> Path:
+    def _fetched(self, task: PictureTask) -> Path:
         path = self._staging / f"{secrets.token_hex(8)}{os.path.splitext(task.entry.key.partition('::')[0])[1]}"
         path.write_bytes(task.entry.read())
         return path

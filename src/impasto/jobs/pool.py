@@ -14,8 +14,8 @@ from typing import Any
 
 from impasto.core.errors import BatchError
 from impasto.jobs import worker
-from impasto.jobs.slots import Slot
-from impasto.jobs.tasks import FAILED, Outcome, Spec, Task
+from impasto.jobs.slots import WorkerSlot
+from impasto.jobs.tasks import FAILED, Outcome, PictureTask, Spec
 
 POLL_S = 0.25
 AHEAD = 2  # tasks of a worker before the writing stage: one is painted, one is read
@@ -27,7 +27,7 @@ DEATHS = 3  # of a process with this task alone, even if fewer attempts are set:
 class _Flight:
     """A task in a worker: `spent` seconds in earlier stages; the current one began at `since`."""
 
-    task: Task
+    task: PictureTask
     stage: str = ""
     spent: float = 0.0
     since: float | None = None
@@ -42,7 +42,7 @@ class _Flight:
 
 @dataclass
 class _Worker:
-    slot: Slot
+    slot: WorkerSlot
     process: SpawnProcess
     connection: Connection
     ready: bool = False
@@ -72,24 +72,24 @@ class Pool:
     def __init__(
         self,
         spec: Spec,
-        slots: Sequence[Slot],
+        slots: Sequence[WorkerSlot],
         *,
         attempts: int = 3,
         timeout_s: float = 0.0,
-        target: Callable[..., None] = worker.work,
+        target: Callable[..., None] = worker.paint_tasks,
     ) -> None:
         self._spec, self._slots, self._attempts, self._timeout_s = spec, slots, attempts, timeout_s
         self._target, self._workers, self._false_starts = target, list[_Worker](), 0
         self._tries: dict[int, int] = {}
-        self._again, self._suspects = deque[Task](), deque[Task]()
-        self._new: Iterator[Task] = iter(())
+        self._again, self._suspects = deque[PictureTask](), deque[PictureTask]()
+        self._new: Iterator[PictureTask] = iter(())
 
     @property
     def pids(self) -> list[int]:
         """The process ids."""
         return [each.process.pid for each in self._workers if each.process.pid is not None]
 
-    def run(self, tasks: Iterable[Task]) -> Generator[Outcome, None, None]:
+    def run(self, tasks: Iterable[PictureTask]) -> Generator[Outcome, None, None]:
         """Paint the tasks; yields the outcome of each as it ends. Closing the iterator early ends the processes.
 
         Raises errors that every task would have (`OptionError`, `WeightsError`), and `BatchError` if processes do not
@@ -118,7 +118,7 @@ class Pool:
             each.end()
         self._workers = []
 
-    def _started(self, slot: Slot) -> _Worker:
+    def _started(self, slot: WorkerSlot) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=self._target, args=(theirs, self._spec), kwargs={"slot": slot}, daemon=True)
@@ -136,7 +136,7 @@ class Pool:
             if self._suspects:
                 if each.flights:
                     return
-                task: Task | None = self._suspects.popleft()
+                task: PictureTask | None = self._suspects.popleft()
                 each.alone = True
             else:
                 task = next(self._new, None) or (self._again.popleft() if self._again else None)
@@ -198,14 +198,16 @@ class Pool:
                 self._tries[flight.task.number] = self._tries.get(flight.task.number, 0) + 1
                 yield self._outcome(flight.task, error=f"it took longer than {self._timeout_s:g} s.")
 
-    def _failed(self, task: Task, error: str, *, most: int | None = None, suspect: bool = False) -> Iterator[Outcome]:
+    def _failed(
+        self, task: PictureTask, error: str, *, most: int | None = None, suspect: bool = False
+    ) -> Iterator[Outcome]:
         tries = self._tries[task.number] = self._tries.get(task.number, 0) + 1
         if tries < (most or self._attempts):
             (self._suspects if suspect else self._again).append(task)
         else:
             yield self._outcome(task, error=error)
 
-    def _outcome(self, task: Task, *, error: str = "", seconds: dict[str, Any] | None = None) -> Outcome:
+    def _outcome(self, task: PictureTask, *, error: str = "", seconds: dict[str, Any] | None = None) -> Outcome:
         tries = self._tries.pop(task.number, 0)
         return Outcome(
             key=task.entry.key,

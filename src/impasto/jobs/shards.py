@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from impasto.jobs.ledger import ShardLedger
 from impasto.jobs.pool import Pool
 from impasto.jobs.stores import Store
-from impasto.jobs.tasks import DONE, Outcome, Task
+from impasto.jobs.tasks import DONE, Outcome, PictureTask
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Shard:
     """Tasks with the name of their file in the ledger; `tar` is the file of outputs, empty for single files."""
 
     name: str
-    tasks: tuple[Task, ...]
+    tasks: tuple[PictureTask, ...]
     tar: str = ""
 
 
-def sharded(tasks: Sequence[Task], *, run: str, size: int, taken: Collection[str] | None = None) -> list[Shard]:
+def sharded(tasks: Sequence[PictureTask], *, run: str, size: int, taken: Collection[str] | None = None) -> list[Shard]:
     """Shards of `size` tasks; `run` makes their names unique. With `taken`, each has a tar file with a new name."""
     starts = range(0, len(tasks), size)
     every = (f"shard-{number:06}.tar" for number in range(len(starts) + len(taken or ())))

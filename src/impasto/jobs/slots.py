@@ -13,7 +13,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
-class Slot:
+class WorkerSlot:
     """The place of one worker: its threads and its device, if one is given.
 
     `visible` is the only GPU that the worker sees, so that each has its own as `cuda`.
@@ -31,7 +31,7 @@ class Slot:
 
 def slots(
     workers: int, devices: Sequence[str] = (), *, cores: int, gpus: int = 0, visible: str | None = None
-) -> list[Slot]:
+) -> list[WorkerSlot]:
     """The places of `workers` processes (0: one per core, or per device), whose threads are `cores` in all.
 
     `devices` are numbers among the `gpus` that this process sees, or `all`; `visible` is the value of
@@ -40,12 +40,12 @@ def slots(
     """
     if not devices:
         count = workers or cores
-        return [Slot(max(1, cores // count))] * count
+        return [WorkerSlot(max(1, cores // count))] * count
     numbers = gpu_numbers(devices, gpus=gpus)
     if workers not in (0, len(numbers)):
         raise OptionError(f"`workers` is {workers}, and there are {len(numbers)} devices with one each. Leave it out.")
     ids = visible.split(",") if visible else [str(number) for number in range(gpus)]
-    return [Slot(max(1, cores // len(numbers)), "cuda", ids[number].strip()) for number in numbers]
+    return [WorkerSlot(max(1, cores // len(numbers)), "cuda", ids[number].strip()) for number in numbers]
 
 
 def cores() -> int:

@@ -11,17 +11,17 @@ from typing import Any
 from impasto.config.job import Job
 from impasto.config.pictures import OutputOptions
 from impasto.core.paths import first_free
-from impasto.jobs.manifest import Entry
+from impasto.jobs.manifest import ManifestEntry
 
 DONE, FAILED = "done", "failed"
 
 
 @dataclass(frozen=True)
-class Task:
+class PictureTask:
     """A picture in a mix of styles (by its name in `Spec.mixes`), and the name of its output."""
 
     number: int
-    entry: Entry
+    entry: ManifestEntry
     mix: str
     output: str
 
@@ -81,14 +81,14 @@ class Outcome:
 
 
 def tasks_of(
-    entries: Sequence[Entry],
+    entries: Sequence[ManifestEntry],
     mixes: Mapping[str, MixOfStyles],
     *,
     suffix: str,
     pairs: str,
     known: Set[tuple[str, str]],
     taken: Set[str],
-) -> list[Task]:
+) -> list[PictureTask]:
     """The remaining tasks: every entry in every mix, or pair by pair, without those `known` by identity.
 
     Outputs are `stem-mix.png`, numbered if the name is `taken` (in lower case, since some file systems ignore case).
@@ -97,11 +97,11 @@ def tasks_of(
     rows = (
         zip(entries, names, strict=True) if pairs == "zip" else ((entry, name) for entry in entries for name in names)
     )
-    used, tasks = set(taken), list[Task]()
+    used, tasks = set(taken), list[PictureTask]()
     for entry, name in rows:
         if (entry.key, mixes[name].digest) in known:
             continue
         output = first_free(f"{entry.stem}-{name}", suffix, taken=lambda path: path.lower() in used)
         used.add(output.lower())
-        tasks.append(Task(len(tasks), entry, name, output))
+        tasks.append(PictureTask(len(tasks), entry, name, output))
     return tasks

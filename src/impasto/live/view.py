@@ -29,7 +29,7 @@ POLL_S = 0.03  # interval of polling keys while no frame arrives
 
 
 @dataclass(frozen=True, eq=False)
-class Painted:
+class PaintedView:
     """A frame with its small painting; `captured_s` is None for a frozen frame."""
 
     frame: Levels
@@ -63,7 +63,7 @@ class View:
     def run(self, stopping: Callable[[], bool] = lambda: False) -> Report:
         """Run the view to its end. Raises what capture, painting and recording raise; a recording stays playable."""
         figures, end = Figures(), threading.Event()
-        captured, painted = Slot[Captured](), Slot[Painted]()
+        captured, painted = Slot[Captured](), Slot[PaintedView]()
         threads = [start_capture(self.source, captured, stopping=end), self._start_painting(captured, painted)]
         try:
             while not self.controls.stopped and not stopping():
@@ -81,7 +81,7 @@ class View:
             self._close()
         return figures.report(dropped=captured.dropped + painted.dropped)
 
-    def _start_painting(self, captured: Slot[Captured], painted: Slot[Painted]) -> threading.Thread:
+    def _start_painting(self, captured: Slot[Captured], painted: Slot[PaintedView]) -> threading.Thread:
         def work() -> None:
             error: BaseException | None = None
             try:
@@ -96,7 +96,7 @@ class View:
         thread.start()
         return thread
 
-    def _paint_all(self, captured: Slot[Captured], painted: Slot[Painted]) -> None:
+    def _paint_all(self, captured: Slot[Captured], painted: Slot[PaintedView]) -> None:
         """Paint each frame that is taken from the slot; while frozen, the last one again."""
         frame: Levels | None = None
         while not self.controls.stopped:
@@ -110,7 +110,7 @@ class View:
             seen = np.ascontiguousarray(frame[:, ::-1]) if controls.mirror else frame
             small = self.painter.reduced(seen)
             painting = self.painter.paint(small, controls, at_s=item.at_s)
-            painted.put(Painted(seen, small, painting, None if frozen else item.at_s))
+            painted.put(PaintedView(seen, small, painting, None if frozen else item.at_s))
 
     def _sized(self, frame: Levels) -> Levels:
         cv2: Any = opencv()
@@ -119,7 +119,7 @@ class View:
         made: Levels = frame if same else cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
         return made
 
-    def _show(self, item: Painted, figures: Figures) -> None:
+    def _show(self, item: PaintedView, figures: Figures) -> None:
         picture = self.painter.enlarged(item.painting, item.small, frame=item.frame)
         if self.controls.split:
             middle = picture.shape[1] // 2

@@ -18,7 +18,7 @@ from impasto.image.tiling import wraps_of
 from impasto.methods.memory import one_pass_bytes, room_bytes
 from impasto.methods.protocol import Work
 from impasto.methods.style_checks import check_code_style, check_trained_options
-from impasto.methods.trained import digests_of, load_trained, trained_among, trained_weights
+from impasto.methods.trained import load_trained, network_digests, trained_among, trained_weights
 from impasto.nets import table as nets
 from impasto.nets.fast import FastNetwork
 from impasto.nets.noise import SeededNoise
@@ -46,7 +46,7 @@ class LoadedNetwork:
         """The digests of encoder and networks."""
         encoder = self.network.encoder
         own = {encoder.name: encoder.sha256, self.network.name: self.network.sha256}
-        return digests_of(self.trained.values(), more=own)
+        return network_digests(self.trained.values(), more=own)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -91,7 +91,7 @@ class LoadedNetwork:
 
 
 @dataclass(frozen=True)
-class ArbitraryStyle:
+class ArbitraryMethod:
     """The row of arbitrary networks."""
 
     name: Final = "arbitrary"
@@ -129,4 +129,4 @@ class ArbitraryStyle:
         return LoadedNetwork(network, trained, {text: trained_params(fast, network) for text, fast in trained.items()})
 
 
-METHOD = ArbitraryStyle()
+METHOD = ArbitraryMethod()

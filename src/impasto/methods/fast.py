@@ -18,7 +18,7 @@ from impasto.image.tiling import wraps_of
 from impasto.methods.memory import one_pass_bytes, room_bytes
 from impasto.methods.protocol import Work
 from impasto.methods.style_checks import check_trained
-from impasto.methods.trained import digests_of, load_trained, trained_among, trained_weights
+from impasto.methods.trained import load_trained, network_digests, trained_among, trained_weights
 from impasto.nets.fast import FastNetwork
 from impasto.nets.noise import SeededNoise
 from impasto.nets.protocol import Code
@@ -38,7 +38,7 @@ class LoadedStyles:
     @property
     def weights(self) -> Mapping[str, str]:
         """The digests by the networks' names; a name that another network has already is numbered."""
-        return digests_of(self.networks.values())
+        return network_digests(self.networks.values())
 
     @property
     def dtype(self) -> torch.dtype:

@@ -26,7 +26,7 @@ def trained_weights(styles: Sequence[ResolvedStyle]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(style.at.network for style in trained_among(styles)))
 
 
-def digests_of(networks: Iterable[FastNetwork], *, more: Mapping[str, str] | None = None) -> dict[str, str]:
+def network_digests(networks: Iterable[FastNetwork], *, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The digests by the names of the networks, after `more`; the name of another network is numbered."""
     digests = dict(more or {})
     for network in networks:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.core.errors import OptionError
-from impasto.flow.estimators import Estimator, estimator, luminance
+from impasto.flow.estimators import Estimator, estimator, luma
 from impasto.flow.warping import trusted, warped
 
 LAGS = (1, 5, 10)
@@ -80,7 +80,7 @@ def warping_error(now: Pair, earlier: Pair, *, flow: Estimator) -> float:
 
 def sharpness_of(image: Tensor) -> tuple[float, float]:
     """Mean absolute Laplacian (4 neighbours) and mean length of the gradient of the luminance of `(b, 3, h, w)`."""
-    plane = luminance(image)
+    plane = luma(image)
     kernel = plane.new_tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])[None, None]
     across = plane[..., 1:, 1:] - plane[..., 1:, :-1]
     down = plane[..., 1:, 1:] - plane[..., :-1, 1:]
@@ -96,7 +96,7 @@ class _Tally:
 
     def add_frame(self, content: Tensor, output: Tensor) -> None:
         self.sharpness.append(sharpness_of(output))
-        self.levels.append((float(luminance(content).mean()), float(luminance(output).mean())))
+        self.levels.append((float(luma(content).mean()), float(luma(output).mean())))
 
     def add_flicker(self, now: Pair, earlier: Pair) -> None:
         (content, output), (content_before, before) = now, earlier

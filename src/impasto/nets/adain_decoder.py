@@ -16,13 +16,13 @@ from impasto.encoders.table import Encoder
 from impasto.image.resize import SizeHW
 from impasto.image.tiling import NO_WRAPS, Wraps
 from impasto.nets.colours import COLOURS, colour_map, in_colours, recoloured
-from impasto.nets.layers import Conv, doubled
+from impasto.nets.layers import Conv, doubled_nearest
 from impasto.nets.lazy import Map
 from impasto.nets.moments import RunningMoments
 from impasto.nets.noise import Noise
 from impasto.nets.protocol import Code, Feats, PaintedRows, ReadRows, Stats, StyleParams
 from impasto.nets.shared import shared
-from impasto.nets.statistics import COVARIANCES, DEVIATIONS, QUANTILES, Running, joined
+from impasto.nets.statistics import COVARIANCES, DEVIATIONS, QUANTILES, Running, joined_running
 from impasto.nets.windows import WINDOW_PX, Window, mirrored, mirrored_indices, padded_size, windows
 
 
@@ -104,7 +104,7 @@ class AdaINDecoder(nn.Module):
         changed = {name: given(feats[name], stats[name], target=code[name]) for name in self.code_layers}
         x = F.relu(self.first(changed[self.deepest]))
         for s, convs, block in zip((3, 2, 1), self.stages, self.blocks, strict=True):
-            x = doubled(block(x))
+            x = doubled_nearest(block(x))
             name = f"relu{s}_1"
             if name in self.joins:
                 x = x + self.joins[name](changed[name])
@@ -175,7 +175,7 @@ class StyledDecoder:
         for window in plan:
             feats = net.features(self._seen(picture, window=window, linear=linear))
             own = {name: _own(value, picture, window=window, reach_px=reach_px) for name, value in feats.items()}
-            running = joined(running, own, statistic=net.statistic)
+            running = joined_running(running, own, statistic=net.statistic)
             if sum(value.nbytes for value in feats.values()) * (len(kept) + 1) <= room_bytes:
                 kept[window] = feats
         stats = {name: shared(layer.value()) for name, layer in running.items()}

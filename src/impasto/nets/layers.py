@@ -167,7 +167,7 @@ class Conv(nn.Module):
         """The input of the convolution: upsampled by 2 where it `doubles`."""
         if self.doubles is None:
             return x
-        return doubled(x) if self.doubles == "nearest" else blurred_double(x)
+        return doubled_nearest(x) if self.doubles == "nearest" else blurred_double(x)
 
     def _padded(self, x: Tensor) -> Tensor:
         if self.padding == "reflect" and self.side == 3:
@@ -205,7 +205,7 @@ class Transposed(nn.Module):
         return F.conv_transpose2d(x, self.weight, self.bias, stride=2)[..., rows, columns]
 
 
-def doubled(x: Tensor) -> Tensor:
+def doubled_nearest(x: Tensor) -> Tensor:
     """Twice as high and wide, nearest neighbour: a convolution after it leaves no checkerboard (Odena et al. 2016)."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
@@ -260,7 +260,7 @@ def cropped(x: Tensor, size_hw: SizeHW) -> Tensor:
     return x[..., top : top + size_hw[0], left : left + size_hw[1]]
 
 
-def joined(x: Tensor, skip: Tensor) -> Tensor:
+def with_skip(x: Tensor, skip: Tensor) -> Tensor:
     """The sum of `x` and a skip connection, which may be a row or column smaller; as large as the latter."""
     x = x[..., : skip.shape[-2], : skip.shape[-1]]
     return x + skip if torch.is_grad_enabled() else x.add_(skip)

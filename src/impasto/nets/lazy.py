@@ -183,7 +183,7 @@ def summed(one: Map, other: Map) -> Map:
     return Map(rows, other.channels, other.size_hw, one.held + other.held, other.wraps)
 
 
-def halved(source: Map) -> Map:
+def halved_map(source: Map) -> Map:
     """`bands.halved` of all of `source`."""
     height, width = source.size_hw
 
@@ -193,7 +193,7 @@ def halved(source: Map) -> Map:
     return source.computed(rows, size_hw=(-(-height // 2), -(-width // 2)))
 
 
-def doubled(source: Map) -> Map:
+def doubled_map(source: Map) -> Map:
     """`bands.upsampled` of all of `source`."""
     height, width = source.size_hw
 
@@ -291,8 +291,8 @@ def _blurred_double(source: Map) -> Map:
 
     def rows(start: int, stop: int) -> Tensor:
         above, below = source.within(start // 2 - 2, -(-stop // 2) + 2)
-        doubled = source.cropped(blurred_double(source.around(above, below, columns=2)), 4)
-        return doubled[:, :, start - 2 * above : stop - 2 * above]
+        twice = source.cropped(blurred_double(source.around(above, below, columns=2)), 4)
+        return twice[:, :, start - 2 * above : stop - 2 * above]
 
     return source.computed(rows, size_hw=(2 * height, 2 * width))
 

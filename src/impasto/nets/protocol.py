@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from impasto.image.resize import SizeHW
 from impasto.image.tiling import NO_WRAPS, Wraps
 from impasto.nets.noise import Noise
-from impasto.nets.statistics import Statistic
+from impasto.nets.statistics import CodeStatistic
 
 Feats = Mapping[str, Tensor]
 """Features of a content by name, `(b, c, h, w)`."""
@@ -73,7 +73,7 @@ class Coded(Protocol):
     code_layers: tuple[str, ...]
     """Layers of the encoder whose statistics are a style's code."""
 
-    statistic: Statistic
+    statistic: CodeStatistic
     """Of its features, at the code layers."""
 
     recolours: bool

@@ -25,11 +25,11 @@ from impasto.nets.layers import (
     Layer,
     Norm,
     Transposed,
-    joined,
     rectified,
     shuffled,
     smoothed,
     unshuffled,
+    with_skip,
 )
 from impasto.nets.lazy import Map, convolved, mirrored_around, squared, summed, unsquared
 from impasto.nets.noise import Noise
@@ -142,7 +142,7 @@ class Residual(nn.Module):
             x = block(x, style_weights, noise)
         for layer in self.up:
             x, skip = rectified(layer(x, style_weights, noise)), skips.pop()
-            x = joined(x, skip.to(x.dtype)) if self.skips else x
+            x = with_skip(x, skip.to(x.dtype)) if self.skips else x
         with torch.autocast(x.device.type, enabled=False):  # bf16 has fewer steps than 8-bit pixels
             x = self.finished(self.last(x.float(), style_weights))
         x = x[..., : image.shape[-2], : image.shape[-1]]  # upsampled features reach to the next multiple

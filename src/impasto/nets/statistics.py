@@ -26,7 +26,7 @@ class Running(Protocol):
 
 
 @dataclass(frozen=True)
-class Statistic:
+class CodeStatistic:
     """A kind of statistics of features `(b, c, h, w)`, `(b, rows(c), c)`."""
 
     name: str
@@ -38,18 +38,20 @@ class Statistic:
     """Of features and their own statistics: the features with those of `target` instead."""
 
 
-DEVIATIONS = Statistic("means and standard deviations", moments, RunningMoments.of, lambda width: 2, given_moments)
-COVARIANCES = Statistic(
+DEVIATIONS = CodeStatistic("means and standard deviations", moments, RunningMoments.of, lambda width: 2, given_moments)
+COVARIANCES = CodeStatistic(
     "means and covariances",
     partial(moments, covariances=True),
     partial(RunningMoments.of, covariances=True),
     lambda width: 1 + width,
     given_covariance,
 )
-QUANTILES = Statistic("quantiles", quantiles, RunningQuantiles.of, lambda width: LEVELS, given_quantiles)
+QUANTILES = CodeStatistic("quantiles", quantiles, RunningQuantiles.of, lambda width: LEVELS, given_quantiles)
 
 
-def joined(before: Mapping[str, Running], feats: Mapping[str, Tensor], *, statistic: Statistic) -> dict[str, Running]:
+def joined_running(
+    before: Mapping[str, Running], feats: Mapping[str, Tensor], *, statistic: CodeStatistic
+) -> dict[str, Running]:
     """The statistics of the parts so far and of the one below; a part without places of a layer adds nothing."""
     both = dict(before)
     for layer, part in feats.items():

@@ -24,8 +24,8 @@ from impasto.nets.lazy import (
     Map,
     convolved,
     cropped_to,
-    doubled,
-    halved,
+    doubled_map,
+    halved_map,
     held_bytes,
     noised,
     normed,
@@ -92,19 +92,19 @@ class StripRenderer:
 
         Only what is at a quarter of the size, and smaller, is kept.
         """
-        half, matrices = halved(source), by_band(targets)
-        quarter, _ = self._passed(halved(half), keeps=True)
+        half, matrices = halved_map(source), by_band(targets)
+        quarter, _ = self._passed(halved_map(half), keeps=True)
         assert quarter is not None
-        smooth = doubled(self.held(quarter))
+        smooth = doubled_map(self.held(quarter))
 
         def band(start: int, stop: int) -> Tensor:
             return half.rows(start, stop) - smooth.rows(start, stop)[..., : half.size_hw[1]]
 
         change = band_changes(shared(self._moments(band, half.size_hw[0])[:, 1:]), matrices[:, 0])
-        coarse = doubled(self.held(contrast_change(quarter, matrices[:, 1:], wraps=self.wraps)))
+        coarse = doubled_map(self.held(contrast_change(quarter, matrices[:, 1:], wraps=self.wraps)))
         kept = (*half.held, quarter)
         finest = Map(lambda start, stop: changed(band(start, stop), change), 3, half.size_hw, kept, self.wraps)
-        whole = summed(doubled(summed(coarse, finest)), source)
+        whole = summed(doubled_map(summed(coarse, finest)), source)
         return whole.computed(lambda start, stop: whole.rows(start, stop).clamp(0, 1))
 
     def kept(self, source: Map) -> Map:

@@ -68,7 +68,7 @@ def spans(length: int, count: int, *, reach_px: int, stride: int, wraps: bool = 
 
 
 @dataclass(frozen=True)
-class Block:
+class CanvasBlock:
     """A rectangle of a picture, by its rows and columns."""
 
     y: Span
@@ -99,7 +99,7 @@ class Block:
 
 def blocks_of(
     size_hw: SizeHW, *, reach_px: int, stride: int, block_px: int = BLOCK_PX, wraps: Wraps = (False, False)
-) -> tuple[Block, ...]:
+) -> tuple[CanvasBlock, ...]:
     """The blocks of a picture of `size_hw`, of about `block_px` computed pixels at most, with the fewest in total."""
     rows, columns = (
         [
@@ -110,7 +110,7 @@ def blocks_of(
     )
     fitting = [(y, x) for y in rows for x in columns if max(_seen(y)) * max(_seen(x)) <= block_px]
     y, x = min(fitting or [(rows[-1], columns[-1])], key=lambda pair: sum(_seen(pair[0])) * sum(_seen(pair[1])))
-    return tuple(Block(above, beside) for above in y for beside in x)
+    return tuple(CanvasBlock(above, beside) for above in y for beside in x)
 
 
 def _seen(line: Sequence[Span]) -> list[int]:

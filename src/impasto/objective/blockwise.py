@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 from impasto.losses.joins import Join
 from impasto.losses.statistics import Statistic
 from impasto.losses.table import StyleLoss
-from impasto.objective.blocks import Block
+from impasto.objective.blocks import CanvasBlock
 from impasto.objective.perceptual import Encoder, Features, Terms
 
 
@@ -28,7 +28,7 @@ class BlockFeatures:
     """The features of a block and its halo, with the strides of the layers."""
 
     number: int
-    block: Block
+    block: CanvasBlock
     feats: Features
     strides: dict[str, int]
 
@@ -87,7 +87,7 @@ class BlockPixelTerm:
 
     name: str
     weight: float
-    part: Callable[[Block, Tensor], Tensor]
+    part: Callable[[CanvasBlock, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Blockwise:
     """
 
     encoder: Encoder
-    blocks: tuple[Block, ...]
+    blocks: tuple[CanvasBlock, ...]
     strides: dict[str, int]
     content: tuple[BlockContentTerm, ...] = ()
     style: tuple[BlockStyleTerm, ...] = ()

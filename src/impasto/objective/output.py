@@ -50,7 +50,7 @@ class Weights:
         return self.content > 0 or self.coherence > 0
 
 
-def content_distance(distance: Distance, *, normalised: bool) -> Distance:
+def content_term_distance(distance: Distance, *, normalised: bool) -> Distance:
     """`distance`, or with `normalised` the distance after an instance norm, which leaves the output's contrast free."""
     if not normalised:
         return distance

@@ -8,13 +8,13 @@ from torch.nn import functional as F
 
 from impasto.image.resize import SizeHW
 from impasto.image.tiling import Wraps
-from impasto.objective.blocks import Block, Span
+from impasto.objective.blocks import CanvasBlock, Span
 
 POOL_PX = 4
 """Of `smoothness.laplacian_match`."""
 
 
-def variation_part(block: Block, seen: Tensor, *, size_hw: SizeHW, wraps: Wraps) -> Tensor:
+def variation_part(block: CanvasBlock, seen: Tensor, *, size_hw: SizeHW, wraps: Wraps) -> Tensor:
     """The block's share of `smoothness.total_variation` of a picture of `size_hw`; `seen` are its pixels and halo."""
     (height, width), channels = size_hw, seen.shape[1]
     rows, columns = block.y.within(), block.x.within()
@@ -24,7 +24,7 @@ def variation_part(block: Block, seen: Tensor, *, size_hw: SizeHW, wraps: Wraps)
     return down / (channels * width) + across / (channels * height)
 
 
-def laplacian_part(block: Block, seen: Tensor, *, content: Tensor, wraps: Wraps) -> Tensor:
+def laplacian_part(block: CanvasBlock, seen: Tensor, *, content: Tensor, wraps: Wraps) -> Tensor:
     """The block's share of `smoothness.laplacian_match` with the whole `content`."""
     size = tuple(side // POOL_PX for side in content.shape[-2:])
     away = F.avg_pool2d(seen - block.seen(content).to(seen), POOL_PX)
@@ -39,7 +39,7 @@ def laplacian_part(block: Block, seen: Tensor, *, content: Tensor, wraps: Wraps)
     return (around - 4 * near[..., 1:-1, 1:-1]).square().sum() / count
 
 
-def range_part(block: Block, seen: Tensor, *, size_hw: SizeHW) -> Tensor:
+def range_part(block: CanvasBlock, seen: Tensor, *, size_hw: SizeHW) -> Tensor:
     """The block's share of `perceptual.out_of_range`."""
     own = block.own(seen)
     beyond = (-own).clamp(min=0) + (own - 1).clamp(min=0)

@@ -21,7 +21,7 @@ from impasto.losses.content_parts import PLAIN, PartDistance, gatys_part, plain_
 from impasto.losses.joins import Join
 from impasto.losses.statistics import Statistic
 from impasto.losses.table import STYLE_LOSSES, StyleLoss
-from impasto.objective.blocks import BLOCK_PX, Block, blocks_of
+from impasto.objective.blocks import BLOCK_PX, CanvasBlock, blocks_of
 from impasto.objective.blockwise import (
     BlockContentTerm,
     BlockFeatures,
@@ -37,11 +37,11 @@ from impasto.stylizers.curvature import OnDisk
 from impasto.stylizers.protocol import Mix, Style
 from impasto.stylizers.targets import FLOOR, RANGE_WEIGHT, at_scale, layer_weights, masks_of, style_loss
 
-Kept = Mapping[str, "list[Tensor] | Stored"]
+Kept = Mapping[str, "list[Tensor] | StoredFeats"]
 """Features of the content by layer, those of each block."""
 
 
-class Stored(Sequence[Tensor]):
+class StoredFeats(Sequence[Tensor]):
     """Features in temporary files, in their own precision."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ def blockwise_for(
     terms = _unscaled(mix, sight, weight=weight) if weight else ()
     regions = _regions(mix.styles, content, sight=sight) if weight else ()
     layers = losses.content_layers if losses.content_weight > 0 else ()
-    kept: Kept = {layer: Stored() if on_disk else [] for layer in layers}
+    kept: Kept = {layer: StoredFeats() if on_disk else [] for layer in layers}
     bare = Blockwise(encoder, sight.blocks, sight.strides, style=terms, regions=regions, graphs=graphs)
     gathered = bare.gathered(content, also=partial(_keep, kept=kept), layers=layers)
     if losses.balance == "relative":
@@ -156,7 +156,7 @@ class _Sight:
         return {layer: self.encoder.stride(layer) for layer in self.layers}
 
     @cached_property
-    def blocks(self) -> tuple[Block, ...]:
+    def blocks(self) -> tuple[CanvasBlock, ...]:
         """The blocks of the picture."""
         stride = max(POOL_PX, *self.strides.values())
         reach_px = max(POOL_PX, self.encoder.reach_px(self.layers) or 0)

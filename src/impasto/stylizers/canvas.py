@@ -44,7 +44,9 @@ def first_canvas(
 Match = Callable[[Tensor, Tensor], Tensor]
 
 
-def recoloured(content: Tensor, mix: Mix, *, match: Match = matched_covariance, wraps: Wraps = NO_WRAPS) -> Tensor:
+def in_style_colours(
+    content: Tensor, mix: Mix, *, match: Match = matched_covariance, wraps: Wraps = NO_WRAPS
+) -> Tensor:
     """`content` `(1, 3, h, w)` with the colours of each style by `match`, blended as the mix says."""
     size = (content.shape[-2], content.shape[-1])
     styles = [style for style in mix.styles if style.weight > 0]

@@ -17,7 +17,7 @@ from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, HUES
 from impasto.nets.moments import RunningMoments
 from impasto.nets.protocol import Code, StyleParams
-from impasto.nets.statistics import Running, joined
+from impasto.nets.statistics import Running, joined_running
 from impasto.nets.table import Network
 from impasto.nets.windows import WINDOW_PX, mirrored, windows
 
@@ -56,7 +56,7 @@ def code_of(
     for window in windows((height, width), reach_px=reach_px, stride=stride, window_px=window_px):
         feats = encoder(picture[..., window.first : window.last, :].float().to(network.device), layers)
         own = {layer: window.own_rows(feats[layer], stride=encoder.stride(layer)) for layer in layers}
-        running = joined(running, own, statistic=network.net.statistic)
+        running = joined_running(running, own, statistic=network.net.statistic)
     code = {layer: part.value() for layer, part in running.items()} | hues
     if network.net.recolours:
         colours = {COLOURS: colours_of(picture), BANDS: band_covariances(picture)}

@@ -32,10 +32,12 @@ class Coloured(Generic[Code]):
     def paint(self, content: Tensor, code: Code, *, strength: float = 1.0) -> Iterator[Step]:
         """Steps of `inner` whose `picture()` has the colours."""
         for step in self.inner.paint(content, code, strength=strength):
-            yield replace(step, finish=(*step.finish, partial(recoloured, content=content, options=self.options)))
+            yield replace(
+                step, finish=(*step.finish, partial(with_content_colours, content=content, options=self.options))
+            )
 
 
-def recoloured(image: Tensor, content: Tensor, *, options: ColourOptions) -> Tensor:
+def with_content_colours(image: Tensor, content: Tensor, *, options: ColourOptions) -> Tensor:
     """`image` `(1, 3, h, w)` with colours taken from `content`, which may have another size."""
     content = resized(content, (image.shape[-2], image.shape[-1]))
     if options.match_output != "no":

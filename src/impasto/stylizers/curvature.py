@@ -80,12 +80,12 @@ Keep = Callable[[Tensor], StoredVector]
 """Stores a vector, which is not modified afterwards."""
 
 
-def halved(tensor: Tensor) -> StoredVector:
+def in_half_precision(tensor: Tensor) -> StoredVector:
     """In memory, in bfloat16: half of the memory, three digits."""
     return InMemory(tensor.to(torch.bfloat16))
 
 
-KEEPS: dict[str, Keep] = {"float32": InMemory, "bfloat16": halved, "disk": OnDisk}
+KEEPS: dict[str, Keep] = {"float32": InMemory, "bfloat16": in_half_precision, "disk": OnDisk}
 """From the most memory to the least."""
 
 BYTES: dict[str, int] = {"float32": 4, "bfloat16": 2, "disk": 0}

@@ -57,7 +57,7 @@ class Minimiser(Protocol):
 
 
 @dataclass(frozen=True)
-class Point:
+class Evaluation:
     """A canvas with its loss `()`, the loss's gradient and its named parts."""
 
     canvas: Tensor
@@ -71,7 +71,7 @@ class Point:
         return bool(torch.isfinite(self.loss)) and bool(torch.isfinite(self.gradient).all())
 
 
-def evaluated(canvas: Tensor, objective: Objective) -> Point:
+def evaluated(canvas: Tensor, objective: Objective) -> Evaluation:
     """The objective and its gradient at a canvas, which is a leaf that requires gradients."""
     canvas.grad = None
     terms = objective(canvas)
@@ -79,7 +79,7 @@ def evaluated(canvas: Tensor, objective: Objective) -> Point:
     gradient, canvas.grad = canvas.grad, None
     assert gradient is not None
     parts = {name: float(part.detach()) for name, part in terms.parts.items()}
-    return Point(canvas.detach().clone(), terms.total.detach(), gradient, parts)
+    return Evaluation(canvas.detach().clone(), terms.total.detach(), gradient, parts)
 
 
 class _BrokenSearch(Exception):
@@ -111,8 +111,8 @@ class Lbfgs:
         self.canvas = leaf(canvas)
         self._objective, self._pyramid = objective, pyramid or _pixels(canvas)
         self._forgotten = partial(Curvature, history, keep=keep, pyramid=self._pyramid)
-        self._last: Point | None = None
-        self._lowest: Point | None = None  # of this search
+        self._last: Evaluation | None = None
+        self._lowest: Evaluation | None = None  # of this search
         self._good = self.canvas.detach().clone()
         self._stalls = self._failures = 0
         self._rate = 1.0
@@ -123,7 +123,7 @@ class Lbfgs:
         """The last canvas whose loss was finite."""
         return self._good
 
-    def _here(self) -> Point:
+    def _here(self) -> Evaluation:
         # A search ends at a point that it evaluated, and the next step begins there: keep it.
         if self._last is None:
             self._last = evaluated(self.canvas, self._objective)
@@ -154,7 +154,7 @@ class Lbfgs:
         self._memory = self._forgotten()
         return begin.parts, "the search stalled: started it afresh"
 
-    def _searched(self, begin: Point) -> Point:
+    def _searched(self, begin: Evaluation) -> Evaluation:
         """The first trial along the direction that falls enough; `begin` where none does."""
         if not begin.finite:
             raise _BrokenSearch
@@ -182,7 +182,7 @@ class Lbfgs:
                 break
         return begin
 
-    def _back_off(self, begin: Point) -> str:
+    def _back_off(self, begin: Evaluation) -> str:
         if self._lowest is not None and bool(self._lowest.loss < begin.loss):
             self._good, self._failures = self._lowest.canvas, 0
         else:

@@ -21,7 +21,7 @@ from impasto.image.tiling import NO_WRAPS, Wraps, check_multiples, resized_wrapp
 from impasto.losses.table import MATCHED_LOSSES
 from impasto.stylizers.blockwise import blockwise_for
 from impasto.stylizers.budget import seconds_a_step, steps_within
-from impasto.stylizers.canvas import enlarged, first_canvas, recoloured
+from impasto.stylizers.canvas import enlarged, first_canvas, in_style_colours
 from impasto.stylizers.curvature import KEEPS
 from impasto.stylizers.footprint import Computation, Footprint
 from impasto.stylizers.minimise import Adam, Lbfgs, Minimiser, Objective, State
@@ -202,7 +202,7 @@ class Optimised:
             *_, last = self.one_pass.paint(content, self.one_pass.prepare(mix), strength=strength)
             return last.picture().float()
         if self.options.init in ("one-pass", "recoloured"):
-            return recoloured(content, mix, wraps=self.wraps)
+            return in_style_colours(content, mix, wraps=self.wraps)
         return None
 
     def _first(self, start: Tensor | None, content: Tensor, *, mix: Mix) -> Tensor:
@@ -282,7 +282,7 @@ def _restored(minimiser: Minimiser, resume: Paused, *, count: int) -> int:
 
 
 def _with_chroma(image: Tensor, *, mix: Mix, strength: float, wraps: Wraps) -> Tensor:
-    return torch.lerp(image, recoloured(image, mix, match=matched_chroma, wraps=wraps), min(1.0, strength))
+    return torch.lerp(image, in_style_colours(image, mix, match=matched_chroma, wraps=wraps), min(1.0, strength))
 
 
 def _shown(minimiser: Minimiser) -> tuple[SizeHW, Tensor]:

@@ -15,7 +15,7 @@ from impasto.losses.distances import l2, relative
 from impasto.losses.table import STYLE_LOSSES, StyleLoss
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, in_colours
-from impasto.objective.output import NOISE_STD, Weights, content_distance, content_terms, output_terms
+from impasto.objective.output import NOISE_STD, Weights, content_term_distance, content_terms, output_terms
 from impasto.objective.perceptual import FeatureTerm, Perceptual, PixelTerm
 from impasto.training import sampling
 from impasto.training.data import Pair, placed
@@ -70,7 +70,7 @@ class ArbitraryStyle:
                 painting = self.teacher(contents, code)
                 goal = self.encoder(painting, content_layers)
         output: Tensor = module(contents, code, feats=feats)
-        distance = content_distance(CONTENT, normalised=self.normalise_content)
+        distance = content_term_distance(CONTENT, normalised=self.normalise_content)
         content = content_terms(content_layers, goal, weights=self.weights, distance=distance)
         rest = output_terms(
             self.weights,

@@ -152,7 +152,7 @@ def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _check_losses(options: ArbitraryTrainOptions) -> None:
     """Raise `OptionError` for unknown losses, losses without layers, and no loss at all."""
-    sources.check_losses(options.style_losses)
+    sources.check_style_losses(options.style_losses)
     if options.content_weight and not options.content_layers:
         raise OptionError("`content_layers` is empty. Name a layer, or give `content_weight=0`.")
     if options.style_weight and not (options.style_layers and options.style_losses):

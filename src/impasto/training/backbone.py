@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from impasto.encoders.protocol import EncoderNet
 from impasto.encoders.vgg import Vgg
-from impasto.training.data import Batch, placed
+from impasto.training.data import PictureBatch, placed
 
 MATCHED = ("relu2_2", "relu3_3", "relu4_2", "relu5_1")
 """Layers of the student whose features are compared with the teacher's."""
@@ -30,7 +30,7 @@ def layer_pairs(student: EncoderNet, teacher: EncoderNet) -> dict[str, str]:
     return {name: deepest[student.stride(name)] for name in MATCHED if student.stride(name) in deepest}
 
 
-class Teacher(Protocol):
+class TeacherEncoder(Protocol):
     """Encoder whose features, and class scores if any, are distilled."""
 
     def width(self, layer: str) -> int:
@@ -71,7 +71,7 @@ class Classification:
         """The encoder in training, with a linear head."""
         return Student(self.encoder, widths={}, classes=self.classes)
 
-    def loss(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, module: nn.Module, batch: PictureBatch) -> dict[str, Tensor]:
         """Mean cross-entropy in nats."""
         _, scores = module(placed(batch.images, module))
         assert batch.labels is not None
@@ -79,7 +79,7 @@ class Classification:
 
 
 @dataclass(frozen=True)
-class Norm:
+class ChannelNorm:
     """Mean and standard deviation of each channel of a teacher's layer, `(c,)`."""
 
     mean: Tensor
@@ -92,22 +92,22 @@ class Norm:
 
 
 @torch.no_grad()
-def channel_norms(teacher: Teacher, images: Tensor, *, layers: Sequence[str]) -> dict[str, Norm]:
+def channel_norms(teacher: TeacherEncoder, images: Tensor, *, layers: Sequence[str]) -> dict[str, ChannelNorm]:
     """The statistics of a teacher's channels on some pictures; a channel that is always zero gets a deviation of 1."""
     norms = {}
     for name, feats in teacher(images, layers).items():
         std, mean = torch.std_mean(feats.float(), dim=(0, 2, 3), correction=0)
-        norms[name] = Norm(mean, torch.where(std > 1e-4 * std.max(), std, torch.ones_like(std)))
+        norms[name] = ChannelNorm(mean, torch.where(std > 1e-4 * std.max(), std, torch.ones_like(std)))
     return norms
 
 
 @dataclass(frozen=True)
-class Distillation:
+class EncoderDistillation:
     """Squared error to a teacher's standardised features, and the divergence of its class scores (Hinton 2015)."""
 
     encoder: Vgg
-    teacher: Teacher
-    norms: Mapping[str, Norm]
+    teacher: TeacherEncoder
+    norms: Mapping[str, ChannelNorm]
     pairs: Mapping[str, str]
     score_layer: str | None
     score_weight: float = 0.2
@@ -125,7 +125,7 @@ class Distillation:
         with torch.no_grad():
             return self.teacher(images, layers)
 
-    def loss(self, module: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, module: nn.Module, batch: PictureBatch) -> dict[str, Tensor]:
         """One part for each layer and one for the scores."""
         images = placed(batch.images, module)
         targets = self.targets(images)

@@ -32,7 +32,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 }
 """Encoders that can be trained, with batch norms, which the weight file has folded."""
 
-EncoderTask = backbone.Distillation | backbone.Classification
+EncoderTask = backbone.EncoderDistillation | backbone.Classification
 
 
 def prepare_backbone(options: BackboneOptions, fitting: FitOptions) -> Run[EncoderTask]:
@@ -48,7 +48,7 @@ def prepare_backbone(options: BackboneOptions, fitting: FitOptions) -> Run[Encod
         if options.teacher
         else _classification(encoder, train, held_out=held_out)
     )
-    teacher = task.teacher if isinstance(task, backbone.Distillation) else None
+    teacher = task.teacher if isinstance(task, backbone.EncoderDistillation) else None
     counts = {"pictures": len(train.pictures), "classes": len(train.classes)} | _provenance(teacher)
     metadata = training_metadata(options, counts=counts)
     training = metadata | {"fit": fitting.to_dict()}
@@ -72,7 +72,7 @@ def prepare_backbone(options: BackboneOptions, fitting: FitOptions) -> Run[Encod
     )
 
 
-def _provenance(teacher: backbone.Teacher | None) -> dict[str, str]:
+def _provenance(teacher: backbone.TeacherEncoder | None) -> dict[str, str]:
     """Digest and licence of the teacher, for the card."""
     if not isinstance(teacher, table.Encoder):
         return {}
@@ -147,7 +147,7 @@ def _classification(encoder: Vgg, train: LabelledSet, *, held_out: LabelledSet |
     return backbone.Classification(encoder, len(train.classes))
 
 
-def _distillation(encoder: Vgg, options: BackboneOptions, *, sample: Tensor) -> backbone.Distillation:
+def _distillation(encoder: Vgg, options: BackboneOptions, *, sample: Tensor) -> backbone.EncoderDistillation:
     assert options.teacher is not None
     teacher = table.load_encoder(options.teacher)
     teacher.net.align_borders()
@@ -156,7 +156,7 @@ def _distillation(encoder: Vgg, options: BackboneOptions, *, sample: Tensor) -> 
         raise OptionError(f"`teacher={options.teacher}` has no layers to match {', '.join(backbone.MATCHED)}.")
     norms = backbone.channel_norms(teacher, sample, layers=list(pairs.values()))
     weighting = {"score_weight": options.score_weight, "temperature": options.temperature}
-    return backbone.Distillation(encoder, teacher, norms, pairs, teacher.net.score_layer, **weighting)
+    return backbone.EncoderDistillation(encoder, teacher, norms, pairs, teacher.net.score_layer, **weighting)
 
 
 def _exported(
@@ -212,7 +212,7 @@ def _measured(
         return {}
     pictures, labels = held_out.readable()
     measured: dict[str, Any] = {"pictures": len(pictures)}
-    if isinstance(task, backbone.Distillation):
+    if isinstance(task, backbone.EncoderDistillation):
         measured["teacher"] = measures.teacher_agreement(student, task, pictures=pictures, px=options.crop_px)
     elif held_out.labels is not None:
         measured["class_accuracy"] = measures.class_accuracy(student, pictures, labels=labels, px=options.crop_px)

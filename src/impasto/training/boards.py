@@ -29,7 +29,7 @@ class Board(Protocol):
         ...
 
 
-def opened(folder: Path, *, step: int, tensorboard: bool) -> list[Board]:
+def open_boards(folder: Path, *, step: int, tensorboard: bool) -> list[Board]:
     """The boards of a run that resumes after `step`; their entries of later steps are dropped.
 
     Raises `MissingExtra` for TensorBoard without its package.

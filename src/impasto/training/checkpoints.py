@@ -36,7 +36,7 @@ class Trained:
     skipped: int = 0
 
 
-def save(state: Trained, path: Path, *, options: FitOptions) -> None:
+def save_checkpoint(state: Trained, path: Path, *, options: FitOptions) -> None:
     """Write a checkpoint atomically."""
     contents = {
         "module": state.module.state_dict(),
@@ -101,7 +101,7 @@ def _opened(path: Path) -> dict[str, Any]:
 
 
 def _is_checkpoint(contents: Any) -> bool:
-    """Whether the entries are those that `save` writes, by name and type."""
+    """Whether the entries are those that `save_checkpoint` writes, by name and type."""
     if not isinstance(contents, dict) or not _TYPES.keys() <= contents.keys():
         return False
     counts = (contents["step"], contents["skipped"])

@@ -23,7 +23,7 @@ NEVER = 2**40
 
 
 @dataclass(frozen=True)
-class Batch:
+class PictureBatch:
     """Pictures `(b, 3, px, px)` in `[0, 1]`, their indices in the set, and their classes if known."""
 
     images: Tensor
@@ -32,7 +32,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Place:
+class CropPlace:
     """A square of a picture: top left corner and side in pixels, and whether it is mirrored."""
 
     top: int
@@ -41,7 +41,7 @@ class Place:
     mirrored: bool
 
     @classmethod
-    def drawn(cls, picture: Bytes, draw: np.random.Generator, *, smallest: float) -> Place:
+    def drawn(cls, picture: Bytes, draw: np.random.Generator, *, smallest: float) -> CropPlace:
         """A random square of `picture` whose side is at least `smallest` of the picture's short side."""
         h, w = picture.shape[:2]
         side = max(1, round(min(h, w) * draw.uniform(smallest, 1.0)))
@@ -49,7 +49,7 @@ class Place:
         return cls(int(top), int(left), side, bool(draw.random() < 0.5))
 
     @classmethod
-    def middle(cls, picture: Bytes) -> Place:
+    def middle(cls, picture: Bytes) -> CropPlace:
         """The largest centred square of `picture`."""
         h, w = picture.shape[:2]
         side = min(h, w)
@@ -88,7 +88,7 @@ class Crops:
         if self.odds is not None and not (min(self.odds) >= 0 and 0 < sum(self.odds) < math.inf):
             raise DataError("the odds of the pictures must be 0 or more, and one of them above 0.")
 
-    def __call__(self, step: int) -> Batch:
+    def __call__(self, step: int) -> PictureBatch:
         """The batch of this step."""
         draw = np.random.default_rng((self.seed, step))
         p = None if self.odds is None else np.asarray(self.odds) / np.sum(self.odds)
@@ -96,7 +96,7 @@ class Crops:
         places, pictures = zip(*(self._picture(int(i)) for i in chosen), strict=True)
         images = torch.cat([self._crop(picture, draw) for picture in pictures])
         labels = None if self.labels is None else torch.tensor([self.labels[i] for i in places])
-        return Batch(images, torch.tensor(places), labels)
+        return PictureBatch(images, torch.tensor(places), labels)
 
     def _picture(self, index: int) -> tuple[int, Bytes]:
         if isinstance(self.pictures, ImageDataset):
@@ -104,7 +104,7 @@ class Crops:
         return index, self.pictures[index]
 
     def _crop(self, picture: Bytes, draw: np.random.Generator) -> Tensor:
-        return Place.drawn(picture, draw, smallest=self.smallest_crop).of(picture, self.crop_px)
+        return CropPlace.drawn(picture, draw, smallest=self.smallest_crop).of(picture, self.crop_px)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Pairs:
 
 def centre_crop(picture: Bytes, side_px: int) -> Tensor:
     """The largest centred square of a picture, scaled: `(1, 3, side_px, side_px)`."""
-    return Place.middle(picture).of(picture, side_px)
+    return CropPlace.middle(picture).of(picture, side_px)
 
 
 def placed(images: Tensor, module: nn.Module) -> Tensor:
@@ -137,12 +137,12 @@ def placed(images: Tensor, module: nn.Module) -> Tensor:
     return images.to(next(module.parameters()).device, memory_format=torch.channels_last)
 
 
-Batches = Callable[[int], Batch]
+Batches = Callable[[int], PictureBatch]
 
 T = TypeVar("T")
 
 
-class Ahead(Generic[T]):
+class PreparedBatches(Generic[T]):
     """Batches by step, with the next `depth` ones prepared in other threads."""
 
     def __init__(self, batches: Callable[[int], T], pool: Executor, *, depth: int = 1) -> None:

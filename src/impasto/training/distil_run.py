@@ -19,17 +19,17 @@ from impasto.nets.layers import PALETTE
 from impasto.nets.residual import Residual
 from impasto.session.prepared import prepare_style
 from impasto.training import sources
-from impasto.training.data import NEVER, Bytes, Place
+from impasto.training.data import NEVER, Bytes, CropPlace
 from impasto.training.distil import Distillation, Teacher
 from impasto.training.distill_batches import DistillBatches
 from impasto.training.fast_networks import (
-    card_of,
     half_precision,
     init_palette,
+    network_card,
     numbers_of,
     style_weights,
     styles_of,
-    untrained,
+    untrained_residual,
 )
 from impasto.training.fit import resolved
 from impasto.training.processes import device_for
@@ -52,14 +52,14 @@ def prepare_distil(
     Raises `DataError`, `ImageError`, `NotFinite` (of a teacher), `OptionError`, `UnknownName`, `WeightsError`.
     """
     fitting = resolved(fitting)
-    check_objective(options)
+    check_distillation(options)
     weights = style_weights(options, len(options.teachers), kind="teachers")
     shown, used = sources.held_out(sources.listed_in("contents", options.contents), options.validation)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not affected
         encoder = encoders.load_encoder(options.encoder, pooling=options.pooling, precision=fitting.precision)
         layers = _layers(options, encoder)
         teachers = _teachers(options, fitting, contents=used)
-        net = untrained(options, [teacher.name for teacher in teachers], seed=fitting.seed)
+        net = untrained_residual(options, [teacher.name for teacher in teachers], seed=fitting.seed)
     sources.check_size(options.crop_px, encoder, layers=list(layers), stride=net.stride, smallest_px=net.smallest_px)
     for teacher in teachers:
         _check(teacher, options.crop_px, tell=tell, contents=len(used))
@@ -130,7 +130,7 @@ def _card(options: DistilOptions, task: Distillation, *, training: dict[str, Any
         for teacher in task.teachers
         if teacher.painter is not None and teacher.painter.licence != NOT_STATED
     ]
-    return card_of(
+    return network_card(
         options,
         numbers=numbers_of(options) | {"styles": task.network.styles},
         styles=[{"name": teacher.name} for teacher in task.teachers],
@@ -187,7 +187,7 @@ def _init_palette(task: Distillation, batches: DistillBatches, *, options: Disti
         net.get_buffer(PALETTE)[known] = before[known]
 
 
-def check_objective(options: DistilOptions) -> None:
+def check_distillation(options: DistilOptions) -> None:
     """Raise `OptionError` without teachers or losses."""
     if not options.teachers:
         raise OptionError("`teachers` is missing: name a trained style, a picture, or a folder of results; repeat it.")
@@ -259,7 +259,7 @@ def _shown(
     pictures = [(index, picture) for index in range(len(held)) if (picture := dataset.at(index)) is not None]
     if not pictures:
         raise DataError(f"none of the {len(held)} pictures for samples can be read; the first: {dataset.skipped[0]}")
-    contents = torch.cat([Place.middle(picture).of(picture, options.crop_px) for _, picture in pictures])
+    contents = torch.cat([CropPlace.middle(picture).of(picture, options.crop_px) for _, picture in pictures])
     columns = []
     for teacher, source in zip(teachers, options.teachers, strict=True):
         if teacher.painter is not None:
@@ -281,5 +281,5 @@ def _squares(results: Results | None, pictures: Sequence[tuple[int, Bytes]], *, 
     for index, picture in pictures:
         result = None if results is None else results.of(index, picture)
         white = torch.ones(1, 3, side_px, side_px)
-        rows.append(white if result is None else Place.middle(picture).of(result, side_px))
+        rows.append(white if result is None else CropPlace.middle(picture).of(result, side_px))
     return torch.cat(rows)

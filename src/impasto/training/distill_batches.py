@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.core.errors import DataError
-from impasto.training.data import Bytes, Place
+from impasto.training.data import Bytes, CropPlace
 from impasto.training.distil import DistillBatch, Teacher
 from impasto.training.fast import style_weights_at
 from impasto.training.image_dataset import ImageDataset
@@ -61,7 +61,7 @@ class DistillBatches:
     def _item(self, wanted: int, row: Tensor, *, at: tuple[int, int]) -> Item:
         index, content, results = self._usable(wanted, row)
         seed = (self.seed, *at) if self.cache is None else _number(self.names[index])
-        place = Place.drawn(content, np.random.default_rng(seed), smallest=self.smallest_crop)
+        place = CropPlace.drawn(content, np.random.default_rng(seed), smallest=self.smallest_crop)
         crop = place.of(content, self.crop_px)
         paintings = {number: place.of(result, self.crop_px) for number, result in results.items()}
         weights = torch.zeros_like(row)

@@ -15,7 +15,7 @@ from impasto.losses.distances import l2, relative
 from impasto.losses.statistics import Statistic
 from impasto.losses.table import STYLE_LOSSES, StyleLoss
 from impasto.nets.residual import Residual
-from impasto.objective.output import NOISE_STD, Weights, content_distance, content_terms, output_terms
+from impasto.objective.output import NOISE_STD, Weights, content_term_distance, content_terms, output_terms
 from impasto.objective.perceptual import FeatureTerm, Perceptual, PixelTerm
 from impasto.training import sampling
 from impasto.training.data import Crops, placed
@@ -120,7 +120,9 @@ class TrainedStyles:
         with torch.no_grad():
             targets = self.encoder(self.network.recoloured(contents, styles), content_layers) if content_layers else {}
         output: Tensor = module(contents, styles)
-        distance = content_distance(relative(l2) if self.scale == "relative" else l2, normalised=self.normalise_content)
+        distance = content_term_distance(
+            relative(l2) if self.scale == "relative" else l2, normalised=self.normalise_content
+        )
         content = content_terms(content_layers, targets, weights=self.weights, distance=distance)
         levels = range(1, len(self.targets) if self.weights.style else 1)
         objective = Perceptual(

@@ -30,7 +30,7 @@ def style_weights(options: FastNetworkOptions, count: int, *, kind: str = "style
     return weights
 
 
-def untrained(options: FastNetworkOptions, names: Sequence[str], *, seed: int) -> Residual:
+def untrained_residual(options: FastNetworkOptions, names: Sequence[str], *, seed: int) -> Residual:
     """The untrained network, or that of `start_from`, with the styles `names`.
 
     It has one style unless `multi_style` is conditional. Draws from torch's global random numbers.
@@ -103,7 +103,7 @@ def init_palette(net: Residual, pictures: Sequence[Tensor], *, weights: Sequence
         net.get_buffer(name).copy_(mean if net.styles == 1 else table)
 
 
-def card_of(
+def network_card(
     options: FastNetworkOptions,
     *,
     numbers: Mapping[str, Any],

@@ -27,12 +27,12 @@ from impasto.training import sources
 from impasto.training.data import Crops, centre_crop
 from impasto.training.fast import StyleBatches, TrainedStyles, targets_of
 from impasto.training.fast_networks import (
-    card_of,
     half_precision,
     init_palette,
+    network_card,
     numbers_of,
     style_weights,
-    untrained,
+    untrained_residual,
 )
 from impasto.training.fit import resolved
 from impasto.training.image_dataset import ImageDataset
@@ -67,12 +67,16 @@ def prepare_fast(
     weights = _style_weights(options, len(styles))
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not affected
         encoder = encoders.load_encoder(options.encoder, pooling=options.pooling, precision=fitting.precision)
-        net = untrained(options, [style.name for style in styles], seed=fitting.seed) if network is None else network
+        net = (
+            untrained_residual(options, [style.name for style in styles], seed=fitting.seed)
+            if network is None
+            else network
+        )
     content_layers, style_layers = _layers(options, encoder)
     layers = [*content_layers, *style_layers]
     smallest_px = max(net.smallest_px, encoder.smallest_px(list(style_layers)) * 2 ** (options.sizes - 1))
     sources.check_size(options.crop_px, encoder, layers=layers, stride=net.stride, smallest_px=smallest_px)
-    pictures = [style_pixels(style, options.style_px) for style in styles]
+    pictures = [scaled_style(style, options.style_px) for style in styles]
     init_palette(net, pictures, weights=weights)
     listed = sources.listed_in("contents", options.contents) if contents is None else contents
     shown, used = sources.held_out(listed, options.validation)
@@ -137,7 +141,7 @@ def _metadata(
 
 
 def _card(options: FastTrainOptions, styles: Sequence[StylePicture], *, count: int, training: dict[str, Any]) -> Card:
-    return card_of(
+    return network_card(
         options,
         numbers=numbers_of(options) | {"styles": count},
         styles=[{"name": style.name} | ({"about": style.about} if style.about else {}) for style in styles],
@@ -181,7 +185,7 @@ def _styles_in_csv(source: Path) -> list[StylePicture]:
 
 def check_objective(options: FastTrainOptions) -> None:
     """Raise `OptionError` for options of the losses that contradict each other."""
-    sources.check_losses(options.style_losses)
+    sources.check_style_losses(options.style_losses)
     if options.loss_scale == "papers" and losses_of(options) != ("gram",):
         raise OptionError("`loss_scale=papers` supports Gram matrices only. Leave `style_losses` out.")
     if not (options.content_weight or options.style_weight):
@@ -216,7 +220,7 @@ def _style_weights(options: FastTrainOptions, count: int) -> tuple[float, ...]:
     return (options.alpha, 1 - options.alpha)
 
 
-def style_pixels(style: StylePicture, style_px: int) -> Tensor:
+def scaled_style(style: StylePicture, style_px: int) -> Tensor:
     """The style's picture `(1, 3, h, w)`, scaled down to a short side of `style_px`."""
     try:
         pixels = files.read(style.path).opaque

@@ -24,7 +24,7 @@ from impasto.config.training import FitOptions
 from impasto.core.errors import NotFinite
 from impasto.encoders.precision import has_bfloat16
 from impasto.training import boards, processes, sampling
-from impasto.training.checkpoints import Trained, averaged, restore, save
+from impasto.training.checkpoints import Trained, averaged, restore, save_checkpoint
 from impasto.training.determinism import deterministic, seeded
 from impasto.training.microbatch import part_of
 from impasto.training.processes import Loss, Processes
@@ -42,7 +42,7 @@ __all__ = [
     "learning_rate",
     "resolved",
     "restore",
-    "save",
+    "save_checkpoint",
 ]
 
 B = TypeVar("B", contravariant=True)
@@ -260,14 +260,14 @@ def _outputs(
         yield lambda taken: None
         return
     with contextlib.ExitStack() as stack:
-        reported = boards.opened(folder, step=state.step, tensorboard=options.tensorboard)
+        reported = boards.open_boards(folder, step=state.step, tensorboard=options.tensorboard)
         for board in reported:
             stack.callback(board.close)
         try:
             yield lambda taken: _written(task, state, reported=reported, options=options, folder=folder, taken=taken)
         except GeneratorExit:
             if not _due(state, options):
-                save(state, folder / CHECKPOINT, options=options)
+                save_checkpoint(state, folder / CHECKPOINT, options=options)
             raise
 
 
@@ -277,7 +277,7 @@ def _written(
     """Write the outputs that are due after a step; the path of the sample, if one was written."""
     last, sample = state.step == options.steps, None
     if options.sample_every and isinstance(task, Sampled) and (state.step % options.sample_every == 0 or last):
-        sample = sampling.written(task, state, folder=folder / "samples", seed=options.seed)
+        sample = sampling.write_samples(task, state, folder=folder / "samples", seed=options.seed)
         if options.animation:
             sampling.animate(folder / "samples", folder / "samples.gif", step=state.step)
     for board in reported:
@@ -286,5 +286,5 @@ def _written(
         if sample is not None:
             board.show(state.step, sample)
     if _due(state, options):
-        save(state, folder / CHECKPOINT, options=options)
+        save_checkpoint(state, folder / CHECKPOINT, options=options)
     return sample

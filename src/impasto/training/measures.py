@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.encoders.vgg import Vgg
-from impasto.training.backbone import Distillation, Student, feature_error
+from impasto.training.backbone import EncoderDistillation, Student, feature_error
 from impasto.training.data import Bytes, centre_crop
 
 BATCH = 32
@@ -17,7 +17,7 @@ PROBED = 6000  # maximum number of training pictures of the linear probe, evenly
 
 @torch.no_grad()
 def teacher_agreement(
-    student: nn.Module, task: Distillation, *, pictures: Sequence[Bytes], px: int
+    student: nn.Module, task: EncoderDistillation, *, pictures: Sequence[Bytes], px: int
 ) -> dict[str, float]:
     """Errors against the teacher's standardised features (predicting their mean gives 1), by layer, and `first_class`:
     top-1 agreement."""
@@ -61,7 +61,7 @@ def probe_accuracy(
     a linear probe measures the information in the features, independent of their training task (Alain & Bengio 2016).
     """
     every = -(-len(train[0]) // PROBED)
-    known, unknown = pooled(encoder, train[0][::every], px=px), pooled(encoder, held_out[0], px=px)
+    known, unknown = pooled_features(encoder, train[0][::every], px=px), pooled_features(encoder, held_out[0], px=px)
     mean, std = known.mean(0), known.std(0).clamp(min=1e-6)
     known, unknown = (known - mean) / std, (unknown - mean) / std
     one_hot = nn.functional.one_hot(torch.tensor(train[1][::every]), max(train[1]) + 1).double()
@@ -73,7 +73,7 @@ def probe_accuracy(
 
 
 @torch.no_grad()
-def pooled(encoder: Vgg, pictures: Sequence[Bytes], *, px: int) -> Tensor:
+def pooled_features(encoder: Vgg, pictures: Sequence[Bytes], *, px: int) -> Tensor:
     """Mean features of the two deepest ReLUs, `(n, c)` float64."""
     encoder.eval()
     layers = [name for name in encoder.layers if name.startswith("relu")][-2:]

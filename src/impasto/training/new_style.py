@@ -27,8 +27,8 @@ from impasto.nets.residual import Residual
 from impasto.training import sources
 from impasto.training.data import NEVER
 from impasto.training.fast import StyledContents, TrainedStyles
-from impasto.training.fast_networks import card_of, half_precision
-from impasto.training.fast_run import SMALLEST_STYLE_PX, StylePicture, prepare_fast, style_pixels
+from impasto.training.fast_networks import half_precision, network_card
+from impasto.training.fast_run import SMALLEST_STYLE_PX, StylePicture, prepare_fast, scaled_style
 from impasto.training.fit import CHECKPOINT, Progress, averaged
 from impasto.training.run import Run, lock_run_config
 from impasto.weights import readers
@@ -46,7 +46,7 @@ def train_style(
     changes norm parameters only, so that the result blends with the network's own styles in one pass; `whole_steps`
     more steps change the whole network. It resumes like any training; `WeightsError` for a network of another kind.
     """
-    run = begin(picture, options, fitting=fitting)
+    run = prepare_new_style(picture, options, fitting=fitting)
     lock_run_config(folder, run.metadata)
     total = fitting.steps + options.whole_steps
     yield from _counted(run.steps(folder), before=0, total=total)
@@ -60,7 +60,7 @@ def train_style(
     run.write(folder, checkpoint=folder / WHOLE / CHECKPOINT if options.whole_steps else None)
 
 
-def begin(picture: Path, options: NewStyleOptions, *, fitting: FastFitOptions) -> Run[TrainedStyles]:
+def prepare_new_style(picture: Path, options: NewStyleOptions, *, fitting: FastFitOptions) -> Run[TrainedStyles]:
     """The training of the first part: a network with the norm parameters of the style most similar to the picture's."""
     if options.style_weight == 0:
         raise OptionError("`style_weight` is 0, with which no style is learned. Give a larger one, or leave it out.")
@@ -74,7 +74,7 @@ def begin(picture: Path, options: NewStyleOptions, *, fitting: FastFitOptions) -
         "network": {"name": base.card.name, "sha256": base.sha256},
         "options": run.metadata["options"] | whole,
     }
-    card = card_of(
+    card = network_card(
         learning,
         numbers=_numbers(base),
         styles=[{"name": learning.name or picture.stem}],
@@ -110,7 +110,7 @@ def _base(options: NewStyleOptions, picture: Path) -> Loaded:
     network = nets.network_from(base, nets.encoder_for(base.card, precision="float32"), precision="float32")
     net = network.net
     assert isinstance(net, Predicted)
-    pixels = style_pixels(StylePicture(picture, picture.stem), options.style_px or FastTrainOptions().style_px)
+    pixels = scaled_style(StylePicture(picture, picture.stem), options.style_px or FastTrainOptions().style_px)
     with torch.no_grad():
         params = net.style_params(code_from(network.encoder(pixels, net.code_layers), pixels, net=net))
     painter = {key.removeprefix(PAINTER): value for key, value in base.tensors.items() if key.startswith(PAINTER)}
@@ -152,7 +152,7 @@ def learning_as(base: Loaded, picture: Path, *, options: NewStyleOptions) -> Fas
             "about": options.about,
         },
     )
-    sides = style_pixels(StylePicture(picture, picture.stem), learning.style_px).shape[-2:]
+    sides = scaled_style(StylePicture(picture, picture.stem), learning.style_px).shape[-2:]
     halvings = int(math.log2(max(1.0, min(*sides, learning.crop_px) / SMALLEST_STYLE_PX)))
     return dataclasses.replace(learning, sizes=min(learning.sizes, 1 + halvings))
 

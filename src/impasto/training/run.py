@@ -18,7 +18,7 @@ from impasto.config.training import FitOptions
 from impasto.core.errors import StateError
 from impasto.core.options import Options
 from impasto.core.paths import written_whole
-from impasto.training.data import Ahead
+from impasto.training.data import PreparedBatches
 from impasto.training.fit import CHECKPOINT, Progress, Task, averaged, fit
 from impasto.training.image_dataset import ImageDataset
 from impasto.training.processes import device_for, is_first
@@ -84,7 +84,7 @@ class Run(Generic[T]):
         pool, device = ThreadPoolExecutor(THREADS), device_for(self.fitting.device)
         for module in self.frozen:
             module.to(device)
-        running = fit(self.task, Ahead(self.batches, pool, depth=DEPTH), options=self.fitting, folder=folder)
+        running = fit(self.task, PreparedBatches(self.batches, pool, depth=DEPTH), options=self.fitting, folder=folder)
         try:
             with contextlib.closing(running):  # type: ignore[type-var]
                 for progress in running:

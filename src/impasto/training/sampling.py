@@ -69,7 +69,7 @@ def table(contents: Tensor, painted: Tensor, *, styles: Tensor | None = None) ->
     return rows.float().clamp(0, 1)
 
 
-def written(task: Sampled, state: Trained, *, folder: Path, seed: int) -> Path:
+def write_samples(task: Sampled, state: Trained, *, folder: Path, seed: int) -> Path:
     """Write the averaged network's pictures to one file in `folder`, named by the step.
 
     A copy of the network makes them, in evaluation mode and with its own random numbers: training is not affected.
@@ -82,11 +82,11 @@ def written(task: Sampled, state: Trained, *, folder: Path, seed: int) -> Path:
     with torch.no_grad(), seeded(seed, next(module.parameters()).device):
         cells = task.sample(module)
     path = folder / f"step-{state.step:06d}.png"
-    files.write(path, sheet(cells.detach().float().cpu()))
+    files.write(path, side_by_side(cells.detach().float().cpu()))
     return path
 
 
-def sheet(cells: Tensor) -> Tensor:
+def side_by_side(cells: Tensor) -> Tensor:
     """Pictures side by side on white, as `(1, 3, H, W)`.
 
     `(rows, columns, 3, h, w)` keep their layout, `(n, 3, h, w)` are laid out in a near-square grid. NaN becomes black,

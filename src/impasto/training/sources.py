@@ -74,7 +74,7 @@ def loss_weights(options: Options, **others: float) -> Weights:
     return Weights(**{name: weight for name, weight in parts.items() if weight is not None}, **others)
 
 
-def check_losses(names: Sequence[str]) -> None:
+def check_style_losses(names: Sequence[str]) -> None:
     """Raise `UnknownName` for an unknown style loss."""
     for name in names:
         if name not in STYLE_LOSSES:

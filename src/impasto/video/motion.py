@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.flow.estimators import Estimator, estimator, luminance, resized_flow
+from impasto.flow.estimators import Estimator, estimator, luma, resized_flow
 from impasto.flow.warping import agreement, blurred, warped
 from impasto.image.resize import fit, resized
 
@@ -79,7 +79,7 @@ def is_cut(frame: Tensor, before: Tensor, flow: Tensor) -> bool:
     """Whether there is a cut between two frames: their histograms differ and the flow does not explain the change."""
     unexplained = (frame - warped(before, flow, mode="linear")).abs().mean(1) > UNEXPLAINED
     share = float(unexplained.float().mean())
-    moved = _histogram_distance(luminance(frame), luminance(before))
+    moved = _histogram_distance(luma(frame), luma(before))
     return share > CUT_LOST or (share > CUT_UNEXPLAINED and moved > CUT_HISTOGRAM)
 
 

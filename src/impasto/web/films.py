@@ -11,7 +11,7 @@ from impasto.web.pictures import PREVIEW_PX, as_jpeg
 
 if TYPE_CHECKING:
     from impasto.video.painting import Painted
-    from impasto.web.worker import Channel
+    from impasto.web.worker import TaskChannel
 
 FRAMES_AT = (1 / 6, 1 / 2, 5 / 6)
 """Positions of the preview frames, as fractions of the film's length."""
@@ -38,7 +38,7 @@ def inspect_film(path: str, *, most_pixels: int, most_s: float, folder: str) -> 
     return {"size": [width, height], "duration_s": round(film.duration_s, 3), "fps": float(film.rate), "frames": frames}
 
 
-def film(job: dict[str, Any], output: str, *, options: dict[str, Any], channel: Channel) -> dict[str, Any]:
+def film(job: dict[str, Any], output: str, *, options: dict[str, Any], channel: TaskChannel) -> dict[str, Any]:
     """Paint a film until finished or stopped by the server; the painted part is a complete file in both cases."""
     from impasto.api import Job
     from impasto.config.video import VideoOptions

@@ -13,14 +13,14 @@ from impasto.web.pictures import PREVIEW_PX, as_jpeg
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from impasto.web.worker import Channel
+    from impasto.web.worker import TaskChannel
 
 SAMPLE_EVERY = 5
 """Steps between sample pictures, which is a few seconds on two cores."""
 
 
 def learn(
-    picture: str, name: str, *, style: dict[str, Any], fit: dict[str, Any], folder: str, channel: Channel
+    picture: str, name: str, *, style: dict[str, Any], fit: dict[str, Any], folder: str, channel: TaskChannel
 ) -> dict[str, Any]:
     """Train a style from a picture, and store it under `name` for all commands on this machine.
 
@@ -29,7 +29,7 @@ def learn(
     from impasto.api import read
     from impasto.config.new_style import NewStyleFitOptions, NewStyleOptions
     from impasto.core.options import from_dict
-    from impasto.training.new_style import begin, train_style
+    from impasto.training.new_style import prepare_new_style, train_style
     from impasto.training.run import NETWORK
     from impasto.weights.readers import import_weights
 
@@ -46,7 +46,7 @@ def learn(
                 stopped = True
                 break
     if stopped:
-        begin(Path(picture), options, fitting=fitting).write(Path(folder))
+        prepare_new_style(Path(picture), options, fitting=fitting).write(Path(folder))
     import_weights(Path(folder, NETWORK), name=name)
     return {
         "stopped": stopped,

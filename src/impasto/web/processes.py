@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
-from impasto.web.worker import Message, work
+from impasto.web.worker import Message, run_tasks
 
 POLL_S = 0.05
 GRACE_S = 5.0
@@ -40,7 +40,7 @@ class TimeLimit:
 class WorkerProcess:
     """A process that runs one task at a time and starts with the first one."""
 
-    def __init__(self, *, memory_bytes: int, threads: int | None, target: Callable[..., None] = work) -> None:
+    def __init__(self, *, memory_bytes: int, threads: int | None, target: Callable[..., None] = run_tasks) -> None:
         self._memory_bytes, self._threads, self._target = memory_bytes, threads, target
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None

@@ -9,14 +9,14 @@ from impasto.core.errors import ImpastoError
 from impasto.web.pictures import PREVIEW_PX, as_jpeg
 
 if TYPE_CHECKING:
-    from impasto.web.worker import Channel
+    from impasto.web.worker import TaskChannel
 
 
 class SheetStopped(ImpastoError):
     """The server requested a stop before the sheet was finished."""
 
 
-def sheet(content: str, output: str, *, size: int, channel: Channel) -> dict[str, Any]:
+def paint_sheet(content: str, output: str, *, size: int, channel: TaskChannel) -> dict[str, Any]:
     """Paint `content` in every trained style of this machine, and write the sheet to `output` (PNG)."""
     from impasto.api import sheet_of_styles
 

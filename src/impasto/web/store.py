@@ -57,7 +57,7 @@ class Received:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredFile:
     """An uploaded picture, film or saved style: its id, its file, and the JPEG file of its preview, if it has one.
 
     `more` are the other fields of the reply.
@@ -78,7 +78,7 @@ class Stored:
         return {"id": self.id, **self.more}
 
 
-class Store:
+class FileStore:
     """Files in a folder by id. With more than `most` files or `most_bytes`, the oldest ones are deleted."""
 
     def __init__(
@@ -92,7 +92,7 @@ class Store:
     ) -> None:
         self._folder, self._formats, self._longest_bytes = folder, formats, longest_bytes
         self._most, self._most_bytes = most, max(most_bytes, longest_bytes)
-        self._stored: OrderedDict[str, Stored] = OrderedDict()
+        self._stored: OrderedDict[str, StoredFile] = OrderedDict()
         folder.mkdir(parents=True, exist_ok=True)
 
     async def receive(self, chunks: AsyncIterator[bytes]) -> Received:
@@ -119,11 +119,11 @@ class Store:
             path.unlink(missing_ok=True)
             raise
 
-    def add(self, file: Received, *, preview: bytes = b"", **more: Any) -> Stored:
+    def add(self, file: Received, *, preview: bytes = b"", **more: Any) -> StoredFile:
         """Keep a received file that was checked."""
         beside = file.path.with_name(f"{file.path.stem}-preview.jpg")
         beside.write_bytes(preview)
-        stored = Stored(file.path.stem, file, beside, more)
+        stored = StoredFile(file.path.stem, file, beside, more)
         self._stored[stored.id] = stored
         while len(self._stored) > self._most or self._size_bytes > self._most_bytes:
             _, oldest = self._stored.popitem(last=False)
@@ -135,11 +135,11 @@ class Store:
     def _size_bytes(self) -> int:
         return sum(stored.file.size_bytes for stored in self._stored.values())
 
-    def __getitem__(self, id: str) -> Stored:
+    def __getitem__(self, id: str) -> StoredFile:
         """The file of an id; raises `KeyError`."""
         return self._stored[id]
 
-    def with_digest(self, sha256: str) -> Stored | None:
+    def with_digest(self, sha256: str) -> StoredFile | None:
         """The newest file with this digest; None if there is none."""
         return next((s for s in reversed(self._stored.values()) if s.file.sha256 == sha256), None)
 

@@ -13,7 +13,7 @@ from impasto.image.formats import READABLE_SUFFIXES
 from impasto.styles.text import CODE_SUFFIX
 from impasto.web.jobs import JobQueue, QueueLimits, StudioJob
 from impasto.web.processes import WorkerProcess
-from impasto.web.store import FILMS, PICTURES, STYLES, Store
+from impasto.web.store import FILMS, PICTURES, STYLES, FileStore
 
 STOP_S = 8.0
 """Time that the running job has to save its work when the server stops."""
@@ -33,9 +33,9 @@ class Studio:
     inspector: WorkerProcess
     painter: WorkerProcess
     trainer: WorkerProcess
-    pictures: Store
-    films: Store
-    saved: Store
+    pictures: FileStore
+    films: FileStore
+    saved: FileStore
     jobs: JobQueue
     thumbnails: dict[str, bytes] = field(default_factory=dict)
 
@@ -58,9 +58,9 @@ class Studio:
             inspector=WorkerProcess(memory_bytes=memory_bytes, threads=1),
             painter=painter,
             trainer=trainer,
-            pictures=Store(folder / "pictures", formats=PICTURES, longest_bytes=int(options.upload_mb * 1e6)),
-            saved=Store(folder / "saved", formats=STYLES, longest_bytes=int(options.upload_mb * 1e6)),
-            films=Store(folder / "films", formats=FILMS, longest_bytes=int(options.film_mb * 1e6), most=20),
+            pictures=FileStore(folder / "pictures", formats=PICTURES, longest_bytes=int(options.upload_mb * 1e6)),
+            saved=FileStore(folder / "saved", formats=STYLES, longest_bytes=int(options.upload_mb * 1e6)),
+            films=FileStore(folder / "films", formats=FILMS, longest_bytes=int(options.film_mb * 1e6), most=20),
             jobs=JobQueue((painter, trainer), options.keep or folder / "results", limits=limits),
         )
         studio.jobs.on_done = studio.offer

@@ -13,7 +13,7 @@ from impasto.config.job import REST
 from impasto.core.errors import OptionError
 from impasto.core.paths import sha256_of
 from impasto.styles.text import CODE_SUFFIX, SIGN, may_be_name
-from impasto.web.store import Received, Store, UploadRefused
+from impasto.web.store import FileStore, Received, UploadRefused
 from impasto.web.studio import Studio
 from impasto.web.worker import Message
 
@@ -96,7 +96,7 @@ async def _inspected(studio: Studio, file: Received, *, task: Message, timeout_s
     return last
 
 
-def _kept(pictures: Store, frame: Mapping[str, Any], *, size: Mapping[str, int]) -> str:
+def _kept(pictures: FileStore, frame: Mapping[str, Any], *, size: Mapping[str, int]) -> str:
     path = Path(frame["path"])
     received = Received(path, path.stat().st_size, sha256_of(path))
     return pictures.add(received, preview=frame["preview"], **size).id

@@ -22,14 +22,14 @@ MOST_LETTERS = 60  # of the name of a saved style
 Message = dict[str, Any]
 
 
-def work(connection: Connection, memory_bytes: int, *, threads: int | None) -> None:
+def run_tasks(connection: Connection, memory_bytes: int, *, threads: int | None) -> None:
     """Run tasks until the connection closes. The last message of each is of kind `done` or `failed`."""
     _limit_memory(memory_bytes)
     import torch
 
     if threads is not None:
         torch.set_num_threads(threads)
-    tasks = Tasks(Channel(connection))
+    tasks = Tasks(TaskChannel(connection))
     connection.send({"kind": "ready"})
     while True:
         try:
@@ -40,7 +40,7 @@ def work(connection: Connection, memory_bytes: int, *, threads: int | None) -> N
             connection.send(tasks.answer(task))
 
 
-class Channel:
+class TaskChannel:
     """The connection of a running task to the server: progress goes out, stop requests come in."""
 
     def __init__(self, connection: Connection) -> None:
@@ -66,7 +66,7 @@ class Channel:
 class Tasks:
     """The kinds of tasks by name. Networks and encoded styles are cached between tasks."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: TaskChannel) -> None:
         from impasto.api import JobCache
 
         self._channel, self._cache = channel, JobCache(codes=True)
@@ -80,7 +80,7 @@ class Tasks:
             "inspect_film": films.inspect_film,
             "film": partial(films.film, channel=channel),
             "learn": partial(learning.learn, channel=channel),
-            "sheet": partial(sheets.sheet, channel=channel),
+            "sheet": partial(sheets.paint_sheet, channel=channel),
         }
 
     def answer(self, task: Message) -> Message:

@@ -27,7 +27,7 @@ INSTEAD = "import a copy (impasto models import FILE), or use the bundled encode
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class CatalogueEntry:
     """One row of the catalogue.
 
     `checkpoint_format` is the name of its reader, `sha256` the digest in hex or the published first digits of it (8 or
@@ -70,10 +70,10 @@ _JOHNSON_S3 = "https://s3-us-west-2.amazonaws.com/jcjohns-models/"
 _TORCHVISION_LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet"
 _OXFORD_LICENCE = "CC BY 4.0 (Simonyan and Zisserman, Oxford VGG); trained on ImageNet"
 
-CATALOGUE: dict[str, Entry] = {
+CATALOGUE: dict[str, CatalogueEntry] = {
     entry.name: entry
     for entry in (
-        Entry(
+        CatalogueEntry(
             name="compact-vgg",
             kind="encoder",
             checkpoint_format="impasto",
@@ -81,7 +81,7 @@ CATALOGUE: dict[str, Entry] = {
             about="our own compact VGG; comes with the package, needs no network connection",
             bundled="compact-vgg.safetensors",
         ),
-        Entry(
+        CatalogueEntry(
             name="compact-any",
             kind="arbitrary",
             checkpoint_format="impasto",
@@ -89,7 +89,7 @@ CATALOGUE: dict[str, Entry] = {
             about="our own network that paints in any style; comes with the package, needs no network connection",
             bundled="compact-any.safetensors",
         ),
-        Entry(
+        CatalogueEntry(
             name="compact-any-half",
             kind="arbitrary",
             checkpoint_format="impasto",
@@ -97,7 +97,7 @@ CATALOGUE: dict[str, Entry] = {
             about="paints in any style with a quarter of the arithmetic of compact-any; comes with the package",
             bundled="compact-any-half.safetensors",
         ),
-        Entry(
+        CatalogueEntry(
             name="compact-styles",
             kind=FAST,
             checkpoint_format="impasto",
@@ -105,7 +105,7 @@ CATALOGUE: dict[str, Entry] = {
             about="our own network of trained styles; comes with the package, needs no network connection",
             bundled="compact-styles.safetensors",
         ),
-        Entry(
+        CatalogueEntry(
             name="vgg16",
             kind="encoder",
             checkpoint_format="torchvision-vgg",
@@ -115,7 +115,7 @@ CATALOGUE: dict[str, Entry] = {
             licence=_TORCHVISION_LICENCE,
             about="VGG-16 as trained by torchvision",
         ),
-        Entry(
+        CatalogueEntry(
             name="vgg19",
             kind="encoder",
             checkpoint_format="torchvision-vgg",
@@ -125,7 +125,7 @@ CATALOGUE: dict[str, Entry] = {
             licence=_TORCHVISION_LICENCE,
             about="VGG-19 as trained by torchvision",
         ),
-        Entry(
+        CatalogueEntry(
             name="vgg16-caffe",
             kind="encoder",
             checkpoint_format="caffe-vgg",
@@ -134,7 +134,7 @@ CATALOGUE: dict[str, Entry] = {
             licence=_OXFORD_LICENCE,
             about="the original VGG-16 of 2014, converted from Caffe by Justin Johnson",
         ),
-        Entry(
+        CatalogueEntry(
             name="vgg19-caffe",
             kind="encoder",
             checkpoint_format="caffe-vgg",
@@ -143,7 +143,7 @@ CATALOGUE: dict[str, Entry] = {
             licence=_OXFORD_LICENCE,
             about="the original VGG-19 of 2014, converted from Caffe by Justin Johnson (used by neural-style-pt)",
         ),
-        Entry(
+        CatalogueEntry(
             name="vgg19-normalised",
             kind="encoder",
             checkpoint_format="adain-vgg",
@@ -151,7 +151,7 @@ CATALOGUE: dict[str, Entry] = {
             licence="see source",
             about="VGG-19 rescaled to unit mean activation, with reflection padding: the encoder of AdaIN",
         ),
-        Entry(
+        CatalogueEntry(
             name="vgg19-gatys",
             kind="encoder",
             checkpoint_format="gatys-vgg",
@@ -221,13 +221,13 @@ def installed() -> list[Installed]:
     return installed
 
 
-def entry_of(sha256: str) -> Entry | None:
+def entry_of(sha256: str) -> CatalogueEntry | None:
     """The catalogue's row for a file with this whole digest."""
     rows = (entry for entry in CATALOGUE.values() if entry.sha256 is not None)
     return next((entry for entry in rows if sha256.startswith(str(entry.sha256).lower())), None)
 
 
-def _bundled(entry: Entry) -> Path:
+def _bundled(entry: CatalogueEntry) -> Path:
     path = _bundled_path(entry.file_name)
     if not path.is_file():
         raise WeightsError(f"{entry.file_name} is missing from this installation; install impasto again.")
@@ -239,7 +239,7 @@ def _bundled_path(file_name: str) -> Path:
 
 
 def fetched(
-    entry: Entry, *, progress: Progress | None = None, allow_unverified: bool = False, instead: str = INSTEAD
+    entry: CatalogueEntry, *, progress: Progress | None = None, allow_unverified: bool = False, instead: str = INSTEAD
 ) -> Path:
     """The published file of `entry` in the cache folder, downloaded if missing: see `located`.
 
@@ -281,7 +281,7 @@ def check_cached(name: str, path: Path) -> None:
         check_digest_of(entry, sha256_of(path))
 
 
-def check_digest_of(entry: Entry, sha256: str) -> None:
+def check_digest_of(entry: CatalogueEntry, sha256: str) -> None:
     """Raise `ChecksumMismatch` if the digest of an entry's file on this machine is not the published one."""
     if entry.sha256 is not None and not sha256.startswith(entry.sha256.lower()):
         raise ChecksumMismatch(

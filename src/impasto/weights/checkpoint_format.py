@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.weights.card import Card, check_values
-from impasto.weights.catalogue import Entry
+from impasto.weights.catalogue import CatalogueEntry
 from impasto.weights.containers import Contents
 
 
@@ -22,7 +22,7 @@ class Origin:
     name: str
     sha256: str
     checkpoint_format: str
-    entry: Entry | None
+    entry: CatalogueEntry | None
     metadata: Mapping[str, str]
 
     def card(self, *, kind: str, network: dict[str, Any], preprocess: str | dict[str, Any], notes: str = "") -> Card:

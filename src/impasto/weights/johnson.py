@@ -38,7 +38,7 @@ Prefixes = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class KeyLayout:
     """How one project writes the network.
 
     `mark` is a key that only this project has; `network` are the numbers that differ from the defaults of
@@ -202,7 +202,7 @@ _TWINS |= {"decoder.0": "up1", "decoder.1": "norm4", "decoder.3": "up2", "decode
 _TRANSPOSED: dict[str, Any] = {"upsampling": "transposed"}
 _TENSORFLOW: dict[str, Any] = {"padding": "same", "eps": 1e-3, "biases": False, "last_norm": True}
 
-_RRMINA = Layout(
+_RRMINA = KeyLayout(
     name="rrmina",
     about="ConvBlock, ResidualBlock, DeconvBlock: a trained style of rrmina's repository, without a final tanh",
     keys=_rrmina(),
@@ -212,7 +212,7 @@ _RRMINA = Layout(
     network=_TRANSPOSED,
 )
 LAYOUTS = (
-    Layout(
+    KeyLayout(
         name="pytorch-examples",
         about="conv1.conv2d … deconv3.conv2d: a trained style of pytorch/examples (fast_neural_style)",
         keys=_examples(("deconv1.conv2d", "deconv2.conv2d", "deconv3.conv2d")),
@@ -222,7 +222,7 @@ LAYOUTS = (
         output="rgb-255",
         aside=r"in\d+\.(running_(mean|var)|num_batches_tracked)$",  # of old torch, which never used them here
     ),
-    Layout(
+    KeyLayout(
         name="gordicaleksa",
         about="conv1.conv2d … up3.conv2d: a trained style of gordicaleksa's repository",
         keys=_examples(("up1.conv2d.conv2d", "up2.conv2d.conv2d", "up3.conv2d")),
@@ -230,7 +230,7 @@ LAYOUTS = (
         preprocess="imagenet-rgb",
         output="imagenet-rgb",
     ),
-    Layout(
+    KeyLayout(
         name="eriklindernoren",
         about="model.0.block.1 … model.10.block.1: a trained style of eriklindernoren's repository",
         keys=_keys(
@@ -265,7 +265,7 @@ LAYOUTS = (
         keys=_rrmina(convs=3),
         bottleneck=True,
     ),
-    Layout(
+    KeyLayout(
         name="myklmaring",
         about="conv1.conv1 … conv4.conv1, mostly twice: a trained style of myklmaring's repository",
         keys=_keys(
@@ -279,7 +279,7 @@ LAYOUTS = (
         output="rgb-255",
         twins=_TWINS,
     ),
-    Layout(
+    KeyLayout(
         name="lengstrom",
         about="Variable … Variable_47: a trained style of lengstrom's repository (a deeplearn.js folder, or .npz)",
         keys=_lengstrom(),

@@ -43,7 +43,7 @@ def check_regular(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def open_file(path: Path) -> Iterator[IO[bytes]]:
     """The file, to be read; errors of the system become `WeightsError`."""
     try:
         with path.open("rb") as file:
@@ -55,7 +55,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 def file_head(path: Path) -> bytes:
     """The first 512 bytes of a regular file. Raises `WeightsError` if they show that it holds no weights."""
     check_regular(path)
-    with opened(path) as file:
+    with open_file(path) as file:
         head = file.read(512)
     if not head:
         raise WeightsError(f"{path.name} is empty; download it again.")
@@ -76,7 +76,7 @@ def whole_file(path: Path) -> bytes:
         raise WeightsError(
             f"{path.name} has {size_bytes / 1e9:.1f} GB; networks have at most {MOST_BYTES / 1e9:.0f} GB."
         )
-    with opened(path) as file:
+    with open_file(path) as file:
         return file.read()
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from impasto.core.errors import WeightsError
 from impasto.weights.arrays import OPTIMISER_STATE
-from impasto.weights.signatures import check_regular, opened, whole_file
+from impasto.weights.signatures import check_regular, open_file, whole_file
 from impasto.weights.wire import Message, NotAMessage, varint
 
 _FOOTER, _TRAILER = 48, 5
@@ -119,7 +119,7 @@ def _version_2(files: int, entries: dict[bytes, memoryview], *, path: Path) -> d
 
 def _piece(path: Path, *, offset: int, size_bytes: int) -> bytes:
     check_regular(path)
-    with opened(path) as file:
+    with open_file(path) as file:
         if offset < 0 or not 0 <= size_bytes <= path.stat().st_size - offset:
             raise WeightsError(f"{path.name} ends before byte {offset + size_bytes}; download it again.")
         file.seek(offset)
