@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.core.errors import MissingExtra, OptionError, UnknownName
 from impasto.flow.estimators import ESTIMATORS, estimator, luma, resized_flow
-from impasto.flow.warping import agreement, blurred, composed, inside, motion_boundaries, trusted, warped
+from impasto.flow.warping import agreement, blurred, inside, motion_boundaries, trusted, warped
 
 SIZE = (160, 208)
 
@@ -156,14 +156,6 @@ def test_a_moving_square_has_motion_boundaries_at_its_edge() -> None:
     assert edge[15, 9:11].all()
     assert not edge[20, 15:25].any()
     assert not edge[:5].any()
-
-
-def test_flows_one_after_the_other_compose() -> None:
-    one, two = affine_flow(MOTIONS["shift"]), affine_flow(MOTIONS["zoom and turn"])
-    image = picture()[..., : SIZE[0], : SIZE[1]]
-    both = warped(warped(image, two, mode="linear"), one, mode="linear")
-    at_once = warped(image, composed(one, two), mode="linear")
-    assert (both - at_once).abs()[..., 12:-12, 12:-12].mean() < 0.02
 
 
 def test_luminance_of_grey_is_grey() -> None:

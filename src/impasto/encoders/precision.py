@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
-
-Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def compute_dtype(precision: str, device: str = "cpu") -> torch.dtype:

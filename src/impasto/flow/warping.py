@@ -86,10 +86,5 @@ def motion_boundaries(flow: Tensor) -> Tensor:
     return steepness > BOUNDARY_RELATIVE * flow.square().sum(1, keepdim=True) + BOUNDARY_ABSOLUTE
 
 
-def composed(first: Tensor, second: Tensor) -> Tensor:
-    """The flow from C to A, composed of those from C to B (`first`) and B to A (`second`), each `(1, 2, h, w)`."""
-    return first + warped(second, first, mode="linear")
-
-
 def _tensor(planes: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(planes, -1, 0)))[None]

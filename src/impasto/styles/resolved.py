@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from impasto.config.job import StyleSource
-from impasto.core.paths import sha256_of
 from impasto.image.files import Picture
 from impasto.styles.text import StyleName, is_weight_file
 
@@ -87,8 +85,3 @@ def files_of(style: ResolvedStyle) -> tuple[str, ...]:
     """Every file that the style needs: its own and its mask, as the job names them."""
     own = () if style.file is None else (style.file,)
     return own if style.source.mask_file is None else (*own, str(style.source.mask_file))
-
-
-def digests_of(style: ResolvedStyle) -> dict[str, str]:
-    """The sha256 of each of the style's files, by its name. Reads them whole."""
-    return {name: sha256_of(Path(os.path.expanduser(name))) for name in files_of(style)}

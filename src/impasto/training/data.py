@@ -137,8 +137,6 @@ def placed(images: Tensor, module: nn.Module) -> Tensor:
     return images.to(next(module.parameters()).device, memory_format=torch.channels_last)
 
 
-Batches = Callable[[int], PictureBatch]
-
 T = TypeVar("T")
 
 
