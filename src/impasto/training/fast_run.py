@@ -67,11 +67,8 @@ def prepare_fast(
     weights = _style_weights(options, len(styles))
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are not affected
         encoder = encoders.load_encoder(options.encoder, pooling=options.pooling, precision=fitting.precision)
-        net = (
-            untrained_residual(options, [style.name for style in styles], seed=fitting.seed)
-            if network is None
-            else network
-        )
+        names = [style.name for style in styles]
+        net = untrained_residual(options, names, seed=fitting.seed) if network is None else network
     content_layers, style_layers = _layers(options, encoder)
     layers = [*content_layers, *style_layers]
     smallest_px = max(net.smallest_px, encoder.smallest_px(list(style_layers)) * 2 ** (options.sizes - 1))
