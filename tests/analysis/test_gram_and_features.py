@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.analysis.colours import coloured, pixel_doubled, unit
+from impasto.analysis.colours import coloured, pixel_doubled, to_unit
 from impasto.analysis.features import channels_of, feature_sheet, grid_columns
 from impasto.analysis.gram import channel_order, cosine, gram_matrices, gram_picture, gram_sheet
 from impasto.config.analysis import FeatureOptions, GramOptions
@@ -35,16 +35,16 @@ def test_an_unknown_map_is_refused() -> None:
 @pytest.mark.parametrize("scale", ["log", "linear"])
 def test_numbers_keep_their_order_and_sign(scale: str) -> None:
     values = torch.linspace(-2, 3, 21)
-    shares, kind = unit(values, scale=scale)
+    shares, kind = to_unit(values, scale=scale)
     assert kind == "diverging"
     assert bool((shares.diff() > 0).all())
     assert float(shares[values.abs().argmin()]) == pytest.approx(0.5)
-    assert unit(values.abs(), scale=scale)[1] == "sequential"
-    assert float(unit(values.abs(), scale=scale)[0].max()) == pytest.approx(1.0)
+    assert to_unit(values.abs(), scale=scale)[1] == "sequential"
+    assert float(to_unit(values.abs(), scale=scale)[0].max()) == pytest.approx(1.0)
 
 
 def test_zeros_have_a_colour() -> None:
-    assert float(unit(torch.zeros(3))[0].max()) == 0
+    assert float(to_unit(torch.zeros(3))[0].max()) == 0
 
 
 def test_pixels_are_doubled_whole() -> None:

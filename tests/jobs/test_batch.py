@@ -21,7 +21,7 @@ from impasto.image import files
 from impasto.jobs.batch import PlannedBatch, planned, shards_of, spec_for
 from impasto.jobs.ledger import read_ledger
 from impasto.jobs.manifest import ManifestEntry
-from impasto.jobs.page import write_report
+from impasto.jobs.page import write_batch_report
 from impasto.jobs.shards import painted_shards
 from impasto.jobs.stores import LocalStore
 from impasto.jobs.tasks import Outcome, tasks_of
@@ -144,7 +144,7 @@ def test_tar_shards_hold_every_picture_with_its_recipe(batch_of: Planned, tmp_pa
 def test_the_report_counts_and_shows(batch_of: Planned, contents: Path, tmp_path: Path) -> None:
     (contents / "<bad>.png").write_text("no picture")
     with batch_of() as batch:
-        data = write_report(batch, list(paint(batch)), seconds=2.0, workers=1)
+        data = write_batch_report(batch, list(paint(batch)), seconds=2.0, workers=1)
     assert (data["pictures"], data["done"], data["failed"], data["left"]) == (4, 3, 1, 0)
     assert data["this_run"]["pictures_per_second"] == 1.5
     assert json.loads((tmp_path / "outputs" / "batch.json").read_text()) == json.loads(json.dumps(data))

@@ -18,7 +18,7 @@ from impasto.core.errors import BatchError
 from impasto.image import files
 from impasto.jobs.batch import planned, shards_of, spec_for
 from impasto.jobs.manifest import manifest
-from impasto.jobs.page import write_report
+from impasto.jobs.page import write_batch_report
 from impasto.jobs.shards import painted_shards
 from impasto.jobs.stores import LocalStore, RemoteStore, Store, store_at
 from impasto.session.painting import recipe_of
@@ -102,7 +102,7 @@ def test_a_batch_from_and_to_s3(bucket: str, quick_job: Callable[..., Job], tmp_
         pool: Any = InProcess(spec_for(work, staged), staging=staged)
         outcomes = list(painted_shards(shards_of(work), pool, store=work.store, staged=staged))
         assert list(staged.iterdir()) == []
-        report = write_report(work, outcomes, seconds=1, workers=1)
+        report = write_batch_report(work, outcomes, seconds=1, workers=1)
     assert (report["done"], report["failed"]) == (2, 1)
     outputs = store_at(f"{bucket}/out")
     assert outputs.names("") == ["a-style.png", "batch.html", "batch.json"]

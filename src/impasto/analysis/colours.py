@@ -40,7 +40,7 @@ def coloured(values: Tensor, *, kind: str) -> Tensor:
     return mixed.permute(2, 0, 1)[None]
 
 
-def unit(values: Tensor, *, scale: str = "linear", signed: bool | None = None) -> tuple[Tensor, str]:
+def to_unit(values: Tensor, *, scale: str = "linear", signed: bool | None = None) -> tuple[Tensor, str]:
     """Scale `values` to `[0, 1]`; returns them with the kind of colour map that suits them.
 
     `scale` is `linear` or `log`: sign(v) log(1 + |v|/m), where m is a hundredth of the largest |v|: linear near

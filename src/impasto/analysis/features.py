@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.analysis.colours import coloured, pixel_doubled, unit
+from impasto.analysis.colours import coloured, pixel_doubled, to_unit
 from impasto.analysis.sheet import contact_sheet
 from impasto.config.analysis import FeatureOptions
 from impasto.core.errors import UnknownName
@@ -70,5 +70,5 @@ def grid_columns(count: int) -> int:
 
 
 def _picture(channel: FeatureChannel, *, signed: bool, long_side_px: int) -> Tensor:
-    scaled, kind = unit(channel.values, signed=signed)
+    scaled, kind = to_unit(channel.values, signed=signed)
     return pixel_doubled(coloured(scaled, kind=kind), long_side_px=long_side_px)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.analysis.colours import coloured, pixel_doubled, unit
+from impasto.analysis.colours import coloured, pixel_doubled, to_unit
 from impasto.analysis.sheet import contact_sheet
 from impasto.config.analysis import GramOptions
 from impasto.core.errors import OptionError, UnknownName
@@ -87,7 +87,7 @@ def _clustered(values: Tensor) -> Tensor:
 def gram_picture(matrix: GramMatrix, *, scale: str = "log") -> Tensor:
     """The matrix as `(1, 3, c, c)`, one pixel for each pair of channels; `scale` is a name in `GramOptions`."""
     values = cosine(matrix.values) if scale == "cosine" else matrix.values
-    scaled, kind = unit(values, scale="log" if scale == "log" else "linear")
+    scaled, kind = to_unit(values, scale="log" if scale == "log" else "linear")
     return coloured(scaled, kind=kind)
 
 

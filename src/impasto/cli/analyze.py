@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from impasto.cli import outputs
-from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time, fetched
+from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time, fetch_progress
 from impasto.cli.flags import takes_options
 from impasto.cli.stopping import INTERRUPTED, on_interrupt
 from impasto.config.analysis import (
@@ -186,7 +186,7 @@ class _Analysis:
             outputs.check_film(film, inputs=[picture, output])
         processor.prepare(console)
         pixels = view_pixels(files.read(picture), view)
-        encoder = encoder_of(view, precision=precision, progress=fetched(bar, view.encoder))
+        encoder = encoder_of(view, precision=precision, progress=fetch_progress(bar, view.encoder))
         return cls(picture, output, pixels, encoder, console.json)
 
     @property

@@ -161,7 +161,7 @@ def as_size(size_bytes: float | None) -> str:
     return f"{size_bytes / 1e6:.0f} MB" if size_bytes >= 1e7 else f"{size_bytes / 1e6:.1f} MB"
 
 
-def fetched(bar: Bar, name: str) -> Callable[[int, int | None], None]:
+def fetch_progress(bar: Bar, name: str) -> Callable[[int, int | None], None]:
     """The progress callback of a download."""
 
     def show(here: int, whole: int | None) -> None:

@@ -116,7 +116,7 @@ def _jobs(mix: MixFlags, *, output: Path, folder: FolderOptions, look: LookOptio
 def _painted(work: PlannedBatch, places: list[WorkerSlot], *, console: ConsoleOptions, bar: Bar) -> int:
     """Paint the remaining pictures with a bar and write the report; the exit code."""
     from impasto.jobs.batch import counts
-    from impasto.jobs.page import PAGE, write_report
+    from impasto.jobs.page import PAGE, write_batch_report
 
     if work.known:
         bar.note(f"{len(work.known)} of {work.total} pictures are finished: {_counted(work.known)}")
@@ -133,7 +133,7 @@ def _painted(work: PlannedBatch, places: list[WorkerSlot], *, console: ConsoleOp
                 stopped = len(outcomes) < len(work.tasks)
                 break
     bar.wait("writing the report")
-    data = write_report(work, outcomes, seconds=progress.seconds, workers=workers)
+    data = write_batch_report(work, outcomes, seconds=progress.seconds, workers=workers)
     page = f"{work.spec.outputs}/{PAGE}"
     data = {name: data[name] for name in ("pictures", "done", "failed", "left", "this_run")}
     print(json.dumps({"report": page, **data}) if console.json else page, flush=True)

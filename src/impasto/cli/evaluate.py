@@ -61,12 +61,12 @@ def evaluate(
         raise OptionError("--frame-by-frame is for a film. Add --video, or leave it out.")
     from impasto import api
     from impasto.cli import processor
-    from impasto.cli.bars import Bar, fetched
+    from impasto.cli.bars import Bar, fetch_progress
     from impasto.session.evaluated import compared
 
     processor.prepare(console)
     with Bar(quiet=console.quiet) as bar:
-        features = api.load_encoder(encoder, precision="float32", progress=fetched(bar, encoder))
+        features = api.load_encoder(encoder, precision="float32", progress=fetch_progress(bar, encoder))
         rows = api.evaluate(
             output, content, style=style or None, style_scale=style_scale, encoder=features, progress=bar.show
         )

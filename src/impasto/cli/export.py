@@ -37,11 +37,11 @@ def onnx(
     parameters, which a second model, OUTPUT-style, computes from a picture. Pictures are RGB in [0, 1], (1, 3, height,
     width).
     """
-    from impasto.cli.bars import Bar, fetched
+    from impasto.cli.bars import Bar, fetch_progress
     from impasto.export.files import write_graphs
 
     with Bar(quiet=quiet) as bar:
-        for written in write_graphs(name, output, options=file, progress=fetched(bar, name)):
+        for written in write_graphs(name, output, options=file, progress=fetch_progress(bar, name)):
             row = {
                 "output": str(written.path), "name": written.name, "inputs": written.inputs,
                 "outputs": written.outputs, "difference": written.difference, "unit": written.unit,
@@ -65,11 +65,11 @@ def browser(
 
     The runtime, onnxruntime-web, is downloaded once from the npm registry, 33 MB, or taken from --runtime.
     """
-    from impasto.cli.bars import Bar, as_size, fetched
+    from impasto.cli.bars import Bar, as_size, fetch_progress
     from impasto.export.browser import write_browser_page
 
     with Bar(quiet=quiet) as bar:
-        info = write_browser_page(output, page, tell=bar.show, progress=fetched(bar, "onnxruntime-web"))
+        info = write_browser_page(output, page, tell=bar.show, progress=fetch_progress(bar, "onnxruntime-web"))
     row = {
         "output": str(info.path), "styles": list(info.styles), "size_bytes": info.size_bytes,
         "difference": info.difference,

@@ -11,7 +11,7 @@ from pathlib import Path
 from impasto import api
 from impasto.api import JobCache, OutputOptions, Plan, Session
 from impasto.cli import processor
-from impasto.cli.bars import Bar, TimeLeft, fetched
+from impasto.cli.bars import Bar, TimeLeft, fetch_progress
 from impasto.cli.failures import described, unexpected
 from impasto.cli.painting import PaintingResult, PlaceInRun, check_gradual, done_already, painted
 from impasto.cli.stopping import INTERRUPTED
@@ -104,7 +104,7 @@ class FolderRun:
             output=item.output,
             force=self._force,
             cache=self._cache,
-            progress=fetched(self._bar, ", ".join(item.plan.weights)),
+            progress=fetch_progress(self._bar, ", ".join(item.plan.weights)),
         )
         try:
             session = opened(resume=self._resume and (not self._several or state is not None))

@@ -41,14 +41,14 @@ def live(
     A film plays once.
     """
     from impasto.cli import processor
-    from impasto.cli.bars import Bar, fetched
+    from impasto.cli.bars import Bar, fetch_progress
     from impasto.cli.stopping import on_interrupt
     from impasto.live.opening import open_view
 
     processor.prepare(console)
     job = Job(content=source, styles=styles.sources(), **vars(look))
     with Bar(quiet=console.quiet) as bar, on_interrupt(lambda note: None) as stop:
-        opened = open_view(job, view, on_note=bar.note, progress=fetched(bar, "weights"))
+        opened = open_view(job, view, on_note=bar.note, progress=fetch_progress(bar, "weights"))
         stop.worth_keeping = True
         report = opened.run(lambda: stop.asked)
     _tell(report, source, size_hw=opened.size_hw, as_json=console.json)

@@ -97,13 +97,13 @@ def get(
     An interrupted download is resumed by the same command. IMPASTO_CACHE sets the folder, IMPASTO_MIRROR another
     server, and IMPASTO_OFFLINE=1 forbids any connection.
     """
-    from impasto.cli.bars import Bar, fetched
+    from impasto.cli.bars import Bar, fetch_progress
     from impasto.core.errors import WeightsError
     from impasto.weights import catalogue
 
     with Bar(quiet=quiet) as bar:
         try:
-            path = catalogue.located(name, progress=fetched(bar, name), allow_unverified=allow_unverified)
+            path = catalogue.located(name, progress=fetch_progress(bar, name), allow_unverified=allow_unverified)
             catalogue.check_cached(name, path)
         except WeightsError as error:
             raise type(error)(str(error).replace("allow_unverified=True", "--allow-unverified")) from error

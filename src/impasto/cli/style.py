@@ -39,12 +39,12 @@ def save(
     Range(1, 100_000).check("--size", size)
     from impasto import api
     from impasto.cli import processor
-    from impasto.cli.bars import Bar, fetched
+    from impasto.cli.bars import Bar, fetch_progress
 
     processor.prepare(console)
     with Bar(quiet=console.quiet) as bar:
         card = api.save_style(
-            picture, output, scale=style_scale, size=size, network=network, progress=fetched(bar, network)
+            picture, output, scale=style_scale, size=size, network=network, progress=fetch_progress(bar, network)
         )
     if console.json:
         print_values({"output": str(output), **card_values(card)}, as_json=True)

@@ -38,7 +38,9 @@ class SamplePair:
     output: str
 
 
-def write_report(batch: PlannedBatch, outcomes: Sequence[Outcome], *, seconds: float, workers: int) -> dict[str, Any]:
+def write_batch_report(
+    batch: PlannedBatch, outcomes: Sequence[Outcome], *, seconds: float, workers: int
+) -> dict[str, Any]:
     """Write `batch.html` and `batch.json` to the outputs and return the data. `outcomes` are those of this run.
 
     Counts are of all runs, times of this one.

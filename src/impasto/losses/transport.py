@@ -57,7 +57,7 @@ def with_axes(target: Statistic) -> Statistic:
     pixels, mass = (part.detach() for part in target)
     size = SMALL * pixels.square().sum(-1).mean(-1).sqrt().view(-1, 1, 1)
     size = torch.where(size < NOTHING, 1, size)
-    return pixels, mass, axes_of(unit(pixels, size)), size
+    return pixels, mass, axes_of(unit_columns(pixels, size)), size
 
 
 @full_precision
@@ -130,7 +130,7 @@ def self_similarity(output: Tensor, target: Tensor, *, reduction: Reduction = "m
     return reduced((rows[0] - rows[1]).abs().sum(-1), reduction)
 
 
-def unit(pixels: Tensor, size: Tensor) -> Tensor:
+def unit_columns(pixels: Tensor, size: Tensor) -> Tensor:
     """Columns `(b, n, c)` with the coordinate `size` `(b, 1, 1)` added, of length 1: `(b, n, c + 1)`."""
     last = size.to(pixels).expand(len(pixels), pixels.shape[1], 1)
     return functional.normalize(torch.cat([pixels, last], dim=-1), dim=-1)
@@ -176,7 +176,7 @@ def _distance(pixels: Tensor, mass: Tensor, *target: Tensor, both: bool) -> Tens
     theirs, their_mass, axes, size = target
     counts, their_counts = mass > 0, their_mass > 0
     pixels, mass, theirs, their_mass = pixels[counts], mass[counts], theirs[their_counts], their_mass[their_counts]
-    ours, others = unit(pixels[None], size[None])[0], unit(theirs[None], size[None])[0]
+    ours, others = unit_columns(pixels[None], size[None])[0], unit_columns(theirs[None], size[None])[0]
     nearest, back = neighbours(ours @ axes, others @ axes)
     there = (mass * (1 - (ours * others[nearest]).sum(-1))).sum()
     if not both:
@@ -199,7 +199,7 @@ def _shares(feats: Tensor, size: Tensor) -> Tensor:
     pixels = feats.flatten(2)
     if pixels.shape[-1] > PLACES:
         pixels = pixels[..., _subset(pixels.shape[-1], PLACES).to(pixels.device)]
-    units = unit(pixels.mT, size)
+    units = unit_columns(pixels.mT, size)
     distances = (1 - units @ units.mT).clamp_min(0)
     return distances / distances.sum(-1, keepdim=True).clamp_min(1e-6)
 

@@ -14,7 +14,7 @@ from impasto.image.resize import resized
 from impasto.losses.statistics import sliced
 from impasto.losses.table import CONTENT_LOSSES, STYLE_LOSSES, StyleLoss
 
-Encoder = Callable[[Tensor, Sequence[str]], Mapping[str, Tensor]]
+Encode = Callable[[Tensor, Sequence[str]], Mapping[str, Tensor]]
 """`encoder(image (b, 3, h, w), layers)` gives `{layer: features (b, c, h, w)}`."""
 
 GRAM = STYLE_LOSSES["gram"]
@@ -24,7 +24,7 @@ SLICED = replace(STYLE_LOSSES["sliced"], statistic=partial(sliced, max_pixels=2*
 
 
 @torch.no_grad()
-def content_distance(output: Tensor, content: Tensor, *, encoder: Encoder, layers: Sequence[str]) -> float:
+def content_distance(output: Tensor, content: Tensor, *, encoder: Encode, layers: Sequence[str]) -> float:
     """Relative squared distance of features, the mean over layers; `content` is first resized to the output's size."""
     feats, targets = encoder(output, _some(layers)), encoder(fitted(content, output), layers)
     return _mean([CONTENT_LOSSES["l2"](feats[name], targets[name]) for name in layers])
@@ -32,7 +32,7 @@ def content_distance(output: Tensor, content: Tensor, *, encoder: Encoder, layer
 
 @torch.no_grad()
 def style_distance(
-    output: Tensor, style: Tensor, *, encoder: Encoder, layers: Sequence[str], loss: StyleLoss = GRAM
+    output: Tensor, style: Tensor, *, encoder: Encode, layers: Sequence[str], loss: StyleLoss = GRAM
 ) -> float:
     """Distance of a style statistic, the mean over layers. The sizes may differ."""
     feats, targets = encoder(output, _some(layers)), encoder(style, layers)

@@ -8,12 +8,12 @@ from typing import Literal
 
 from torch import Tensor
 
-from impasto.metrics.features import SLICED, Encoder, content_distance, fitted, style_distance
+from impasto.metrics.features import SLICED, Encode, content_distance, fitted, style_distance
 from impasto.metrics.patches import patch_distance, structure_similarity
 from impasto.metrics.pixels import colour_distance, ssim
 from impasto.metrics.weave import weave
 
-Progress = Callable[[int, int, str], None]
+MeasureProgress = Callable[[int, int, str], None]
 """Called with the number of finished measures, the total, and the name of the next one."""
 
 
@@ -27,7 +27,7 @@ class Case:
     output: Tensor
     content: Tensor
     style: Tensor | None
-    encoder: Encoder
+    encoder: Encode
     content_layers: Sequence[str]
     style_layers: Sequence[str]
 
@@ -117,7 +117,7 @@ def measured(case: Case) -> dict[str, float]:
     return {name: METRICS[name].value(case) for name in _names(case)}
 
 
-def reference_rows(case: Case, *, progress: Progress | None = None) -> dict[str, dict[str, float]]:
+def reference_rows(case: Case, *, progress: MeasureProgress | None = None) -> dict[str, dict[str, float]]:
     """`measured` for the output and for two copies that mark the ends of each scale.
 
     "content copy" is the content evaluated as an output: all content, no style. "style copy" is the style stretched to
@@ -146,7 +146,7 @@ def _prepared(case: Case) -> Case:
     return replace(case, content=fitted(case.content, case.output), encoder=encoder)
 
 
-def _remembering(encoder: Encoder, layers: Sequence[str]) -> Encoder:
+def _remembering(encoder: Encode, layers: Sequence[str]) -> Encode:
     """`encoder`, computing `layers` once for each picture; keeps the pictures alive for their ids."""
     known: dict[int, tuple[Tensor, Mapping[str, Tensor]]] = {}
 

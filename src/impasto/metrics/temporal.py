@@ -22,7 +22,7 @@ STILL = 0.008  # a change of the source, of 2 levels in 8 bits, below which a pl
 BORDER_SHARE = 10  # the first and the last tenth of the frames are compared for drift
 
 
-Pair = tuple[Tensor, Tensor]
+FramePair = tuple[Tensor, Tensor]
 """A frame of the source and its painting, `(1, 3, h, w)` each."""
 
 
@@ -44,14 +44,14 @@ class Steadiness:
     frames: int
 
 
-def steadiness(pairs: Iterable[Pair], *, flow: Estimator | None = None, lags: Sequence[int] = LAGS) -> Steadiness:
+def steadiness(pairs: Iterable[FramePair], *, flow: Estimator | None = None, lags: Sequence[int] = LAGS) -> Steadiness:
     """The measures of the frames `(content, output)`, each `(1, 3, h, w)` in `[0, 1]` and of one size.
 
     `flow` is Farnebäck's by default. Raises `OptionError` for fewer than two frames.
     """
     search = flow or estimator("farneback")
     tally = _Tally()
-    kept: deque[Pair] = deque(maxlen=max(lags) + 1)
+    kept: deque[FramePair] = deque(maxlen=max(lags) + 1)
     for index, pair in enumerate(pairs):
         kept.append(pair)
         tally.add_frame(*pair)
@@ -64,7 +64,7 @@ def steadiness(pairs: Iterable[Pair], *, flow: Estimator | None = None, lags: Se
     return tally.result()
 
 
-def warping_error(now: Pair, earlier: Pair, *, flow: Estimator) -> float:
+def warping_error(now: FramePair, earlier: FramePair, *, flow: Estimator) -> float:
     """Lai et al. 2018 (Learning Blind Video Temporal Consistency, equations 5 and 6) of one pair of frames.
 
     `sum M ||O_t - W(O_s)||² / sum M`: `O_s`, the `before` of any earlier frame, is warped bilinearly by the flow of the
@@ -98,7 +98,7 @@ class _Tally:
         self.sharpness.append(sharpness_of(output))
         self.levels.append((float(luma(content).mean()), float(luma(output).mean())))
 
-    def add_flicker(self, now: Pair, earlier: Pair) -> None:
+    def add_flicker(self, now: FramePair, earlier: FramePair) -> None:
         (content, output), (content_before, before) = now, earlier
         still = F.avg_pool2d((content - content_before).abs().amax(1, keepdim=True), 5, 1, 2) < STILL
         changes = (output - before).abs().mean(1, keepdim=True)[still]

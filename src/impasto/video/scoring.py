@@ -8,19 +8,15 @@ from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
 
-from torch import Tensor
-
 from impasto.core.errors import OptionError, StateError
 from impasto.flow.estimators import estimator
 from impasto.image.resize import fit, resized
-from impasto.metrics.temporal import Steadiness, steadiness
+from impasto.metrics.temporal import FramePair, Steadiness, steadiness
 from impasto.video.film_session import film_options
 from impasto.video.frames import Selection
 from impasto.video.source import Film, opened
 
 LONG_SIDE_PX = 640  # at which films are compared
-
-Pair = tuple[Tensor, Tensor]
 
 
 def film_rows(
@@ -50,7 +46,7 @@ def film_rows(
     return rows
 
 
-def _pairs(film: Film, source: Film) -> Iterator[Pair]:
+def _pairs(film: Film, source: Film) -> Iterator[FramePair]:
     """Frames of the source and the film, at the film's size or smaller."""
     size_hw = fit(film.size_hw, long_side_px=LONG_SIDE_PX, enlarge=False)
     painted, contents = film.stored(), _selection(film.path).frames(source.stored())
@@ -74,8 +70,14 @@ def _selection(path: Path) -> Selection:
 
 
 def _reported(
-    pairs: Iterator[Pair], progress: Callable[[int, int, str], None], *, name: str, row: int, rows: int, frames: int
-) -> Iterator[Pair]:
+    pairs: Iterator[FramePair],
+    progress: Callable[[int, int, str], None],
+    *,
+    name: str,
+    row: int,
+    rows: int,
+    frames: int,
+) -> Iterator[FramePair]:
     """`pairs`, with a call of `progress` for each."""
     for index, pair in enumerate(pairs):
         progress(min(row * frames + index, rows * frames), rows * frames, f"{name}: frame {index + 1}")

@@ -25,7 +25,7 @@ _NORM_EPS = 1e-5  # default of torch's BatchNorm2d, which checkpoints do not con
 _NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 _MOST_STAGES, _MOST_CONVS = 5, 4
 
-Stages = list[list[str]]
+StageKeys = list[list[str]]
 """The key prefix of each convolution (`features.0`), by stage."""
 
 
@@ -67,7 +67,7 @@ def _is_adain(contents: Contents) -> bool:
     return contents.shapes.get("0.weight") == (3, 3, 1, 1) and all(re.match(r"\d+\.", key) for key in contents.tensors)
 
 
-def _stages_by_distance(shapes: Mapping[str, tuple[int, ...]], *, prefix: str, step: int, where: str) -> Stages:
+def _stages_by_distance(shapes: Mapping[str, tuple[int, ...]], *, prefix: str, step: int, where: str) -> StageKeys:
     """Convolutions by stage: `step` layers apart within a stage, one more across a pooling."""
     pattern = re.compile(re.escape(prefix) + r"(\d+)\.weight")
     numbers = sorted(int(m[1]) for key, shape in shapes.items() if len(shape) == 4 and (m := pattern.fullmatch(key)))
@@ -88,7 +88,7 @@ def _stages_by_distance(shapes: Mapping[str, tuple[int, ...]], *, prefix: str, s
 
 
 def _canonical(
-    contents: Contents, stages: Stages, *, normed: bool, aside: Sequence[str], where: str
+    contents: Contents, stages: StageKeys, *, normed: bool, aside: Sequence[str], where: str
 ) -> tuple[dict[str, Tensor], list[list[int]]]:
     """Our keys and the stages' `[width, convolutions]`, after checking keys and shapes; `aside` is ignored."""
     counts = [len(stage) for stage in stages]
@@ -155,7 +155,7 @@ def _read_caffe(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], 
 
 
 def _read_gatys(contents: Contents, origin: Origin) -> tuple[dict[str, Tensor], Card]:
-    stages: Stages = []
+    stages: StageKeys = []
     for s in range(1, len(_VGG19) + 1):
         keys = sorted(k.removesuffix(".weight") for k in contents.tensors if re.fullmatch(rf"conv{s}_\d\.weight", k))
         stages += [keys] if keys else []
