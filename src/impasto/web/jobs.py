@@ -89,9 +89,9 @@ class StudioJob:
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """The job's row now and after each change until it has finished; simultaneous changes are merged."""
         while True:
-            changed = self.changed
-            yield self.row()
-            if self.state in FINISHED:
+            changed, row = self.changed, self.row()
+            yield row
+            if row["state"] in FINISHED:  # the row that was sent: the job may have finished meanwhile
                 return
             await changed.wait()
 
