@@ -17,15 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from PIL import Image
+from wire import PNG, head, ids, picture, raw, status
 
 from impasto.web import server, store
 
 Running = Callable[..., AbstractContextManager[httpx.Client]]
 
-PNG = b"\x89PNG\r\n\x1a\n"
 PATHS = [
     "../../etc/passwd",
     "/etc/passwd",
@@ -41,39 +40,6 @@ PATHS = [
 def studio(running: Running) -> Iterator[httpx.Client]:
     with running(client_jobs=50, queue=60) as client:
         yield client
-
-
-def picture(seed: int = 0, kind: str = "PNG", **options: Any) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 256, (32, 48, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def raw(studio: httpx.Client, data: bytes, *, timeout_s: float = 120) -> bytes:
-    """What the server sends back to these bytes, until it closes the connection or `timeout_s` passed."""
-    received = bytearray()
-    with socket.create_connection((studio.base_url.host, studio.base_url.port)) as connection:
-        connection.settimeout(timeout_s)
-        connection.sendall(data)
-        try:
-            while chunk := connection.recv(65536):
-                received += chunk
-                if b"\r\n\r\n" in received and not data.startswith(b"PUT"):
-                    break
-        except (TimeoutError, ConnectionResetError):
-            pass
-    return bytes(received)
-
-
-def head(method: str, path: str, token: str, **headers: str) -> bytes:
-    rows = {"host": "127.0.0.1", "x_impasto_token": token, "connection": "close"} | headers
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name.replace('_', '-')}: {value}" for name, value in rows.items())]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
-
-
-def status(answer: bytes) -> int:
-    return int(answer.split(b" ", 2)[1])
 
 
 @pytest.mark.parametrize(
@@ -193,10 +159,6 @@ def test_bombs(running: Running, studio: httpx.Client, name: str) -> None:
     if name in ("pixels", "tiff", "gif"):
         assert answer.status_code in (413, 415)
     assert studio.put("/api/pictures", content=picture()).status_code == 201
-
-
-def ids(studio: httpx.Client) -> str:
-    return str(studio.put("/api/pictures", content=picture()).json()["id"])
 
 
 @pytest.mark.parametrize("text", PATHS)

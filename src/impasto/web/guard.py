@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ TOKEN_HEADER = "x-impasto-token"
 OPEN_PATHS = frozenset({"/", "/health"})
 """Paths that need no token; the page itself contains no data."""
 
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s@/\\?#:\[\]]+)(?::[0-9]{1,5})?")
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 CONTENT_POLICY = (
@@ -102,11 +104,9 @@ class Guard:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, without the port: `[::1]:80` gives `::1`."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return ""
+    """The name in a Host header, without the port: `[::1]:80` gives `::1`. Empty if the header has another form."""
+    match = HOST.fullmatch(host)
+    return match[1].strip("[]").lower() if match else ""
 
 
 def given_token(headers: Headers) -> str:

@@ -10,11 +10,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
+from impasto.config.pictures import SizeOptions
 from impasto.core.errors import OptionError
+from impasto.core.options import from_dict
+from impasto.session.inputs import output_size
 from impasto.styles.catalogue import StyleCatalogue
 from impasto.web.jobs import FINISHED, StudioJob
 from impasto.web.requests import Uploads, film_task, job_options, learn_task, sheet_task
-from impasto.web.store import UploadRefused
+from impasto.web.store import UploadRefused, timed
 from impasto.web.studio import Studio
 from impasto.web.upload_routes import jpeg
 
@@ -31,8 +34,21 @@ async def post_job(studio: Studio, request: Request) -> Response:
         task = film_task(body, uploads)
     else:
         task = {"kind": "paint", "job": job_options(body, uploads)}
+    _check_output(studio, body)
     title = ", ".join(_title(studio, style) for style in body["styles"])
     return _submitted(studio, request, task=task, title=title, body=body, live=live, draft=draft)
+
+
+def _check_output(studio: Studio, body: Mapping[str, Any]) -> None:
+    """Raise `OptionError` for a picture or frame that would be larger than uploads may be."""
+    source = studio.films[body["film"]] if "film" in body else studio.pictures[body["content"]]
+    size = from_dict(SizeOptions, body.get("size", {}), where="size")
+    height, width = output_size((source.more["height"], source.more["width"]), size)
+    if height * width > studio.most_pixels:
+        raise OptionError(
+            f"the painting would have {width}×{height} px; {studio.most_pixels / 1e6:g} megapixels are allowed. "
+            "Choose a smaller size."
+        )
 
 
 async def post_sheet(studio: Studio, request: Request) -> Response:
@@ -154,11 +170,15 @@ def _client(request: Request) -> str:
 
 async def _json(request: Request) -> Any:
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in timed(request.stream()):
         body += chunk
         if len(body) > LONGEST_JSON:
             raise UploadRefused(f"the request is longer than {LONGEST_JSON:,} bytes.", 413)
     try:
-        return json.loads(body)
+        value = json.loads(body)
+        json.dumps(
+            value, allow_nan=False, ensure_ascii=False
+        ).encode()  # what is kept is sent back: no NaN, no half characters
+        return value
     except (ValueError, RecursionError):
         raise OptionError("the request is not JSON.") from None

@@ -22,7 +22,9 @@ def check_header(path: Path, most_pixels: int) -> None:
             width, height = image.size
             frames = min(getattr(image, "n_frames", 1), 10_000)
     except Exception as error:
-        raise ImageError("the file is not a picture that can be read.") from error
+        raise ImageError(
+            "the file is damaged, or is not a picture. Choose another one, or save it as JPEG or PNG."
+        ) from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     if width * height * max(1, frames) > most_pixels:

@@ -22,11 +22,14 @@ LEARN_GROUPS: Mapping[str, type[Options]] = {"style": NewStyleOptions, "fit": Ne
 FILE_OPTIONS = frozenset(
     {("optimise", "init_picture"), ("losses", "encoder"), ("arbitrary", "network")}
     | {("style", name) for name in ("network", "name", "replace", "contents")}
-    | {("fit", name) for name in ("tensorboard", "animation", "device", "checkpoint_every", "log_every")}
+    | {
+        ("fit", name)
+        for name in ("tensorboard", "animation", "device", "checkpoint_every", "log_every", "sample_every")
+    }
 )
 """Options that name or write files, or are set by the studio. Clients cannot set them."""
 
-MOST_STYLES = 16
+MOST_STYLES, LONGEST_NAME = 16, 60
 SHEET_PX = (64, 640)
 
 KINDS_OF_STYLE = ("name", "picture", "saved")
@@ -79,8 +82,8 @@ def learn_task(body: Any, uploads: Uploads) -> dict[str, Any]:
     """A task `learn` from a body with `picture`, an id, the `name` of the new style, and groups of options."""
     _check_keys(body, {"picture", "name", *LEARN_GROUPS})
     name = body.get("name")
-    if not isinstance(name, str):
-        raise OptionError("the new style needs a name.")
+    if not isinstance(name, str) or not 1 <= len(name) <= LONGEST_NAME:
+        raise OptionError(f"the new style needs a name of 1 to {LONGEST_NAME} characters.")
     picture = _upload(body.get("picture"), "picture", path_of=uploads.pictures)
     task: dict[str, Any] = {"kind": "learn", "picture": str(picture), "name": name}
     for group, cls in LEARN_GROUPS.items():

@@ -21,20 +21,45 @@ CONNECTIONS = 400
 
 
 class TimedProtocol(H11Protocol):
-    """HTTP that closes a connection whose first request is incomplete after `HEADER_TIMEOUT_S` (slow loris)."""
+    """HTTP that closes a connection which sends bytes without a complete head of a request for `HEADER_TIMEOUT_S`.
+
+    That is the first head, that of a further request, or the rest of a body whose request was refused (slow loris).
+    """
 
     def connection_made(self, transport: Any) -> None:
         """Start the timeout."""
         super().connection_made(transport)
-        self._clock = asyncio.get_running_loop().call_later(HEADER_TIMEOUT_S, self._close_if_idle)
+        self._clock: asyncio.TimerHandle | None = None
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Start the timeout, or end it with the head of a request."""
+        super().data_received(data)
+        self._watch()
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _watch(self) -> None:
+        if self._is_answering:
+            self._unwatch()
+        elif self._clock is None:
+            self._clock = asyncio.get_running_loop().call_later(HEADER_TIMEOUT_S, self._close_if_idle)
+
+    def _unwatch(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
 
     def _close_if_idle(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+        self._clock = None
+        if not self._is_answering and not self.transport.is_closing():
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the timeout."""
-        self._clock.cancel()
+        self._unwatch()
         super().connection_lost(exc)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
+import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from typing import Any
 from impasto.core.errors import ImpastoError
 
 CHUNK_TIMEOUT_S = 20.0
+SLOWEST_BYTES_S = 1000.0
+"""Lowest average speed of an upload, after the first `CHUNK_TIMEOUT_S`."""
 
 Magic = tuple[tuple[int, bytes], ...]
 """Offsets and the bytes that a file of a format has there, all of them."""
@@ -79,7 +83,10 @@ class StoredFile:
 
 
 class FileStore:
-    """Files in a folder by id. With more than `most` files or `most_bytes`, the oldest ones are deleted."""
+    """Files in a folder by id. With more than `most` files or `most_bytes`, the oldest ones are deleted.
+
+    At most `most_arriving` uploads are received and checked at the same time.
+    """
 
     def __init__(
         self,
@@ -89,22 +96,36 @@ class FileStore:
         longest_bytes: int,
         most: int = 200,
         most_bytes: int = 4_000_000_000,
+        most_arriving: int = 32,
     ) -> None:
         self._folder, self._formats, self._longest_bytes = folder, formats, longest_bytes
         self._most, self._most_bytes = most, max(most_bytes, longest_bytes)
+        self._most_arriving, self._arriving = most_arriving, 0
         self._stored: OrderedDict[str, StoredFile] = OrderedDict()
         folder.mkdir(parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def arriving(self) -> Iterator[None]:
+        """The time from the first byte of an upload until it is kept or removed. Raises `UploadRefused` (429)."""
+        if self._arriving >= self._most_arriving:
+            raise UploadRefused(f"{self._arriving} uploads are in progress. Try again later.", 429)
+        self._arriving += 1
+        try:
+            yield
+        finally:
+            self._arriving -= 1
 
     async def receive(self, chunks: AsyncIterator[bytes]) -> Received:
         """Write an upload to a new file, counting bytes as they arrive.
 
-        Raises `UploadRefused`: 413 for too many bytes, 408 for a pause of `CHUNK_TIMEOUT_S`, 415 for another format.
+        Raises `UploadRefused`: 413 for too many bytes, 408 for a pause of `CHUNK_TIMEOUT_S` or a speed below
+        `SLOWEST_BYTES_S`, 415 for another format.
         """
         path, digest, ending = self._folder / secrets.token_urlsafe(12), hashlib.sha256(), ""
         try:
             with path.open("wb") as file:
                 start = b""
-                async for chunk in _timed(chunks):
+                async for chunk in timed(chunks):
                     if file.tell() + len(chunk) > self._longest_bytes:
                         raise UploadRefused(f"the upload is longer than {self._longest_bytes:,} bytes.", 413)
                     file.write(chunk)
@@ -148,14 +169,20 @@ class FileStore:
         for ending, magics in self._formats.items():
             if any(all(start[at:].startswith(part) for at, part in magic) for magic in magics):
                 return ending
-        raise UploadRefused(f"the upload is not in a known format ({', '.join(self._formats)}).", 415)
+        known = ", ".join(self._formats)
+        raise UploadRefused(f"the upload is not in a known format ({known}). Convert it to one of them.", 415)
 
 
-async def _timed(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    iterator = aiter(chunks)
+async def timed(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The chunks of a body. Raises `UploadRefused` (408) for a pause, or for a low speed."""
+    iterator, began, received = aiter(chunks), time.monotonic(), 0
     while True:
         try:
-            yield await asyncio.wait_for(anext(iterator), CHUNK_TIMEOUT_S)
+            chunk = await asyncio.wait_for(anext(iterator), CHUNK_TIMEOUT_S)
+            received += len(chunk)
+            if received < SLOWEST_BYTES_S * (time.monotonic() - began - CHUNK_TIMEOUT_S):
+                raise UploadRefused(f"the upload is slower than {SLOWEST_BYTES_S:,g} bytes a second.", 408)
+            yield chunk
         except StopAsyncIteration:
             return
         except TimeoutError:

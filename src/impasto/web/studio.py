@@ -60,11 +60,18 @@ class Studio:
             trainer=trainer,
             pictures=FileStore(folder / "pictures", formats=PICTURES, longest_bytes=int(options.upload_mb * 1e6)),
             saved=FileStore(folder / "saved", formats=STYLES, longest_bytes=int(options.upload_mb * 1e6)),
-            films=FileStore(folder / "films", formats=FILMS, longest_bytes=int(options.film_mb * 1e6), most=20),
+            films=FileStore(
+                folder / "films", formats=FILMS, longest_bytes=int(options.film_mb * 1e6), most=20, most_arriving=4
+            ),
             jobs=JobQueue((painter, trainer), options.keep or folder / "results", limits=limits),
         )
         studio.jobs.on_done = studio.offer
         return studio
+
+    @property
+    def most_pixels(self) -> int:
+        """Largest number of pixels of an upload, and of what is painted."""
+        return int(self.options.megapixels * 1e6)
 
     def offer(self, job: StudioJob) -> None:
         """Add a newly trained style."""

@@ -19,7 +19,7 @@ from impasto.web.worker import Message
 
 INSPECT_TIMEOUT_S, FILM_TIMEOUT_S = 30.0, 120.0
 PREVIEW_PX = 1280
-THUMBNAIL_PX = 168
+THUMBNAIL_PX, MOST_THUMBNAILS = 168, 1000
 FILM_TYPES = {".mp4": "video/mp4", ".mkv": "video/webm", ".gif": "image/gif", ".webp": "image/webp"}
 
 
@@ -43,9 +43,10 @@ async def thumbnail(studio: Studio, request: Request) -> Response:
 
 async def put_saved_style(studio: Studio, request: Request) -> Response:
     """Receive a saved style as the raw body; 201 with its id and name."""
-    file = await studio.saved.receive(request.stream())
-    last = await _inspected(studio, file, task={"kind": "inspect_style"}, timeout_s=INSPECT_TIMEOUT_S)
-    return JSONResponse(studio.saved.add(file, name=last["name"]).row(), status_code=201)
+    with studio.saved.arriving():
+        file = await studio.saved.receive(request.stream())
+        last = await _inspected(studio, file, task={"kind": "inspect_style"}, timeout_s=INSPECT_TIMEOUT_S)
+        return JSONResponse(studio.saved.add(file, name=last["name"]).row(), status_code=201)
 
 
 async def saved_thumbnail(studio: Studio, request: Request) -> Response:
@@ -60,30 +61,33 @@ async def _thumbnail(studio: Studio, source: str) -> Response:
         if last["kind"] == "failed":
             raise OptionError(last["error"])
         studio.thumbnails[source] = last["preview"]
+        while len(studio.thumbnails) > MOST_THUMBNAILS:
+            del studio.thumbnails[next(iter(studio.thumbnails))]
     return jpeg(studio.thumbnails[source])
 
 
 async def put_picture(studio: Studio, request: Request) -> Response:
     """Receive a picture as the raw body; 201 with its id, size, and whether it is `painted`, i.e. has a recipe."""
-    file = await studio.pictures.receive(request.stream())
-    task = {"kind": "inspect", "most_pixels": int(studio.options.megapixels * 1e6), "preview_px": PREVIEW_PX}
-    last = await _inspected(studio, file, task=task, timeout_s=INSPECT_TIMEOUT_S)
-    width, height = last["size"]
-    stored = studio.pictures.add(file, preview=last["preview"], width=width, height=height, painted=last["painted"])
+    task = {"kind": "inspect", "most_pixels": studio.most_pixels, "preview_px": PREVIEW_PX}
+    with studio.pictures.arriving():
+        file = await studio.pictures.receive(request.stream())
+        last = await _inspected(studio, file, task=task, timeout_s=INSPECT_TIMEOUT_S)
+        width, height = last["size"]
+        stored = studio.pictures.add(file, preview=last["preview"], width=width, height=height, painted=last["painted"])
     return JSONResponse(stored.row(), status_code=201)
 
 
 async def put_film(studio: Studio, request: Request) -> Response:
     """Receive a film as the raw body; 201 with its id and the ids of three of its frames as pictures."""
-    file = await studio.films.receive(request.stream())
-    most_pixels = int(studio.options.megapixels * 1e6)
-    task = {"kind": "inspect_film", "most_pixels": most_pixels, "most_s": studio.options.film_s}
+    task = {"kind": "inspect_film", "most_pixels": studio.most_pixels, "most_s": studio.options.film_s}
     task |= {"folder": str(studio.folder / "pictures")}
-    last = await _inspected(studio, file, task=task, timeout_s=FILM_TIMEOUT_S)
-    size = dict(zip(("width", "height"), last["size"], strict=True))
-    frames = [_kept(studio.pictures, frame, size=size) for frame in last["frames"]]
-    numbers = {name: last[name] for name in ("duration_s", "fps")}
-    stored = studio.films.add(file, frames=frames, **size, **numbers)
+    with studio.films.arriving():
+        file = await studio.films.receive(request.stream())
+        last = await _inspected(studio, file, task=task, timeout_s=FILM_TIMEOUT_S)
+        size = dict(zip(("width", "height"), last["size"], strict=True))
+        frames = [_kept(studio.pictures, frame, size=size) for frame in last["frames"]]
+        numbers = {name: last[name] for name in ("duration_s", "fps")}
+        stored = studio.films.add(file, frames=frames, **size, **numbers)
     return JSONResponse(stored.row(), status_code=201)
 
 

@@ -1,5 +1,5 @@
 // Background jobs: films, trainings, sheets. Each has a line with its progress and a stop button.
-import { blob, events, picture, request, save } from "./api.js";
+import { blob, events, json, picture, request, save } from "./api.js";
 import { $, announce, attempt, make, say, spelt, state } from "./state.js";
 
 const NAMES = { film: (row) => `Clip in ${spelt(row.title)}`, learn: (row) => `Learning ${spelt(row.title)}`, sheet: () => "Sheet of every style" };
@@ -29,6 +29,8 @@ export const watch = attempt(async (job, { open = false } = {}) => {
 
 async function end(row) {
   if (row.kind === "learn") {
+    const { request: { name, picture: id } } = await json("GET", `/api/jobs/${row.id}`);
+    state.learned = { name, picture: id };
     announce("learned");
     $("status").textContent = `The style ${spelt(row.title)} is ready`;
   } else if (row.kind === "sheet") save(await blob(`/api/jobs/${row.id}/result`), "impasto-sheet.png");
@@ -45,14 +47,14 @@ function lineOf(job) {
     const look = make("button", { textContent: "Watch", className: "quiet", attributes: { "aria-label": `Watch: ${name.textContent}` }, onclick: () => openWatch(last) });
     stop.before(look);
   }
-  const began = performance.now();
-  let last = job;
+  let last = job, first = null;
   return {
     item,
     show(row) {
       last = row;
       if (row.steps) bar.value = row.step / row.steps;
-      note.textContent = row.state === "queued" ? "Waiting…" : row.steps ? `${row.step} of ${row.steps}${left(row, began)}` : "Starting…";
+      if (row.step) first ??= { step: row.step, at: performance.now() };  // what comes before takes a time of its own
+      note.textContent = row.state === "queued" ? "Waiting…" : row.steps ? `${row.step} of ${row.steps}${left(row, first)}` : "Starting…";
     },
     end() {
       item.remove();
@@ -61,9 +63,9 @@ function lineOf(job) {
   };
 }
 
-function left(row, began) {
-  if (!row.step || row.step === row.steps) return "";
-  const seconds = ((performance.now() - began) / 1000 / row.step) * (row.steps - row.step);
+function left(row, first) {
+  if (!first || row.step === first.step || row.step === row.steps) return "";
+  const seconds = ((performance.now() - first.at) / 1000 / (row.step - first.step)) * (row.steps - row.step);
   return seconds < 90 ? `, about ${Math.ceil(seconds / 5) * 5} s left` : `, about ${Math.ceil(seconds / 60)} min left`;
 }
 
@@ -73,7 +75,7 @@ function openWatch(job) {
   watched = job.id;
   $("h-watch").textContent = NAMES[job.kind](job);
   $("watched").removeAttribute("src");
-  $("watch-state").textContent = "The first picture appears in a few seconds…";
+  $("watch-state").textContent = "The first picture appears in about half a minute…";
   if (!$("watching").open) $("watching").showModal();
   if (job.previews) showWatched(job).catch(() => {});
   else stateOf(job);

@@ -37,10 +37,14 @@ export function showRegions() {
   draw();
 }
 
+function shownScale() {
+  const box = canvas.getBoundingClientRect();
+  return Math.min(box.width / canvas.width, box.height / canvas.height);
+}
+
 // The position of a pointer on the canvas, which object-fit centres in its box.
 function place(event) {
-  const box = canvas.getBoundingClientRect();
-  const scale = Math.min(box.width / canvas.width, box.height / canvas.height);
+  const box = canvas.getBoundingClientRect(), scale = shownScale();
   return {
     x: (event.clientX - box.left - (box.width - canvas.width * scale) / 2) / scale,
     y: (event.clientY - box.top - (box.height - canvas.height * scale) / 2) / scale,
@@ -73,6 +77,7 @@ function draw() {
   pen.clearRect(0, 0, canvas.width, canvas.height);
   if (canvas.hidden) return;
   for (const key of new Set(strokes.map((one) => one.region))) pen.drawImage(layer(key, colour(key)), 0, 0);
+  if (canvas.matches(":focus-visible")) showCursor();
 }
 
 // The mask of a style: its strokes; without strokes, the area that no other style has marked.
@@ -109,7 +114,44 @@ canvas.addEventListener("pointermove", (event) => {
   stroke.points.push(place(event));
   draw();
 });
-for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { if (stroke) { stroke = null; apply(); } });
+for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { if (stroke) finish(); });
+
+function finish() {
+  stroke = null;
+  apply();
+}
+
+// By keys: arrows move the brush, Space paints while it is held, Enter starts and ends a stroke.
+const cursor = { x: 0.5, y: 0.5 };
+const at = () => ({ x: cursor.x * canvas.width, y: cursor.y * canvas.height, size: Number($("brush-size").value) / shownScale() });
+canvas.addEventListener("keydown", (event) => {
+  const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
+  const starts = (event.key === " " && !stroke) || event.key === "Enter";
+  if (!dx && !dy && !starts && event.key !== " ") return;
+  event.preventDefault();
+  event.stopPropagation();
+  const step = (event.shiftKey ? 0.1 : 0.02) * Math.max(canvas.width, canvas.height);
+  cursor.x = Math.min(1, Math.max(0, cursor.x + (dx * step) / canvas.width));
+  cursor.y = Math.min(1, Math.max(0, cursor.y + (dy * step) / canvas.height));
+  if (event.key === "Enter" && stroke) finish();
+  else if (starts && !event.repeat) strokes.push((stroke = { points: [at()], region, erase }));
+  else if (stroke) stroke.points.push(at());
+  draw();
+});
+canvas.addEventListener("keyup", (event) => { if (event.key === " " && stroke) finish(); });
+canvas.addEventListener("focus", () => draw());
+canvas.addEventListener("blur", () => { if (stroke) finish(); draw(); });
+
+function showCursor() {
+  const { x, y, size } = at();
+  pen.lineWidth = size / 14;
+  for (const [style, wider] of [["#000", pen.lineWidth / 2], ["#fff", 0]]) {
+    pen.strokeStyle = style;
+    pen.beginPath();
+    pen.arc(x, y, size / 2 + wider, 0, 2 * Math.PI);
+    pen.stroke();
+  }
+}
 
 $("masked").onchange = () => {
   const open = $("masked").checked;

@@ -45,6 +45,15 @@ export const drafted = attempt(async () => {
   } finally { drafting = false; }
 });
 
+// A slider repaints while it moves, and paints the full size when it is released; with arrow keys, after a pause.
+export function slides(input, moved, { drafts = true } = {}) {
+  let timer = null, by_keys = false;
+  input.addEventListener("keydown", () => { by_keys = true; });
+  input.addEventListener("pointerdown", () => { by_keys = false; });
+  input.oninput = () => { moved(); if (drafts) drafted(); };
+  input.onchange = () => { clearTimeout(timer); timer = setTimeout(paint, by_keys ? 700 : 0); };
+}
+
 function fitDrafts(px) {
   draftPx = Math.round(Math.min(DRAFT_PX[1], Math.max(DRAFT_PX[0], px)) / 16) * 16;
 }
@@ -98,7 +107,7 @@ function report(row) {
   const text = {
     queued: "Waiting…", running: row.steps > 1 ? `Step ${row.step} of ${row.steps}` : "Painting…", failed: "Not painted",
     cancelled: "Cancelled", done: row.size ? `${row.size[0]} × ${row.size[1]} · ${row.seconds.toFixed(1)} s` : "",
-    stopped: row.error ? "Time limit reached; this is the picture so far" : "Stopped; this is the picture so far",
+    stopped: row.error ? "Time limit reached; this is the picture so far" : `Stopped at step ${row.step} of ${row.steps}`,
   };
   if (!row.draft || row.state === "done") $("status").textContent = row.draft ? "Draft" : text[row.state];
 }

@@ -13,6 +13,7 @@ export const state = {
   methods: {},  // groups of options that only some methods read
   job: null,  // id of the visible job
   learn: false,
+  learned: null,  // {name, picture} of the style that was trained last
 };
 
 export const bus = new EventTarget();

@@ -2,7 +2,7 @@
 import { events, json, picture } from "./api.js";
 import { $, attempt, make, on, say, spelt, state } from "./state.js";
 import { fields, fill } from "./options.js";
-import { drafted, follow, paint } from "./paint.js";
+import { follow, paint, slides } from "./paint.js";
 import { addOwn, addStyles, choose, isSavedStyle, loadStyles, restoreOwn, showChosen, showLearningOptions } from "./styles.js";
 import { remember, restoresWith } from "./history.js";
 import { closeFilm, closePlayer, framesShownBy, openFilm, previewFrames, showFilm } from "./films.js";
@@ -13,10 +13,19 @@ import * as viewer from "./viewer.js";
 // Pictures in
 
 const open = attempt(async (files) => {
-  const [file, ...more] = files;
+  const before = $("status").textContent;
+  try {
+    await opened(files);
+  } catch (error) {
+    $("status").textContent = before;
+    throw error;
+  }
+});
+
+async function opened([file, ...more]) {
   if (!file) return;
   if (file.type.startsWith("video/")) { await openFilm(file); return; }
-  if (isSavedStyle(file)) { await addStyles(files); return; }
+  if (isSavedStyle(file)) { await addStyles([file, ...more]); return; }
   $("status").textContent = "Opening…";
   const sent = await json("PUT", "/api/pictures", file);
   if (sent.painted) await bringBack(await json("GET", `/api/pictures/${sent.id}/recipe`), sent);
@@ -26,7 +35,7 @@ const open = attempt(async (files) => {
     if (more.length) await addStyles(more);
     else await paint();
   }
-});
+}
 
 async function showContent(sent) {
   const url = await picture(`/api/pictures/${sent.id}`), image = new Image();
@@ -117,7 +126,14 @@ on("painted", attempt(async () => {
   await remember(row, request, { content: state.content });
   await previewFrames();
 }));
-on("learned", attempt(async () => { await loadStyles(); showChosen(); }));
+on("learned", attempt(async () => {
+  const { name, picture: id } = state.learned;
+  await loadStyles();
+  showChosen();
+  const [chosen, ...others] = state.styles.values();
+  if (chosen?.picture === id && !others.length) choose(name, false);  // the painting makes room for what was learned from it
+  $("wall").querySelector(`[data-key="${CSS.escape(name)}"]`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+}));
 
 // Controls
 
@@ -127,10 +143,7 @@ function showValues() {
   $("scale-value").textContent = `${(2 ** Number($("scale").value)).toFixed(2).replace(/\.?0+$/, "")} ×`;
   $("feather-value").textContent = `${Math.round($("feather").value)} %`;
 }
-for (const id of ["strength", "size", "scale"]) {
-  $(id).oninput = () => { showValues(); if (id !== "size") drafted(); };
-  $(id).onchange = () => paint();
-}
+for (const id of ["strength", "size", "scale"]) slides($(id), showValues, { drafts: id !== "size" });
 for (const id of ["keep", "method", "seed"]) $(id).onchange = () => paint();
 $("dice").onclick = () => { $("seed").value = 1 + Math.floor(Math.random() * 9999); paint(); };
 $("refine").onclick = () => paint({ refine: true });

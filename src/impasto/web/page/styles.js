@@ -2,7 +2,7 @@
 import { json, picture } from "./api.js";
 import { $, announce, attempt, isPicture, labelOf, make, spelt, state } from "./state.js";
 import { changed, fields } from "./options.js";
-import { drafted, paint, showRefine } from "./paint.js";
+import { paint, showRefine, slides } from "./paint.js";
 import { watch } from "./jobs.js";
 
 export async function loadStyles() {
@@ -15,7 +15,8 @@ export async function loadStyles() {
 function showWall() {
   const add = make("button", { className: "add", onclick: () => $("style-file").click() }, make("b", { textContent: "+" }), "Your own");
   const own = [...state.own].map(([key, { label, url }]) => tile(key, label, url));
-  $("wall").replaceChildren(add, ...own, ...[...state.known.keys()].map((name) => tile(name, spelt(name))));
+  const names = [...state.known.keys()], fresh = names.filter((name) => name === state.learned?.name);
+  $("wall").replaceChildren(add, ...own, ...[...new Set([...fresh, ...names])].map((name) => tile(name, spelt(name))));
 }
 
 // One at a time: browsers open six connections to a server, and paintings must not wait for thumbnails.
@@ -74,8 +75,7 @@ function row([key, style]) {
   if (several) {
     const value = make("output", { textContent: style.weight });
     const range = make("input", { type: "range", min: 0.05, max: 1, step: 0.05, value: style.weight, id });
-    range.oninput = () => { style.weight = Number(range.value); value.textContent = range.value; drafted(); };
-    range.onchange = () => paint();
+    slides(range, () => { style.weight = Number(range.value); value.textContent = range.value; });
     const away = make("button", { textContent: "×", className: "quiet", attributes: { "aria-label": `Remove ${labelOf(key)}` }, onclick: () => choose(key, true) });
     item.append(value, range, away);
   } else if (state.learn && state.own.get(key)?.kind === "picture") {

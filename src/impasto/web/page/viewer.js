@@ -136,6 +136,11 @@ viewer.addEventListener("keydown", (event) => {
 
 $("zoom").onclick = toggleZoom;
 $("full").onclick = () => (document.fullscreenElement ? document.exitFullscreen() : $("stage").requestFullscreen());
-document.addEventListener("fullscreenchange", () => { $("full").textContent = document.fullscreenElement ? "Leave full screen" : "Full screen"; });
+$("full").hidden = !document.fullscreenEnabled;
+document.addEventListener("fullscreenchange", () => {
+  const text = document.fullscreenElement ? "Leave full screen" : "Full screen";
+  $("full").lastElementChild.textContent = text;
+  $("full").setAttribute("aria-label", text);
+});
 for (const input of document.getElementsByName("view")) input.onchange = () => setMode(input.value);
 new ResizeObserver(draw).observe(viewer);
