@@ -1,9 +1,10 @@
 """Time per frame of each stage and of the whole pipeline, memory by length, and the animated sample of the docs.
 
-`python benchmarks/video.py` paints a 720p film in the trained style `wave` and prints the seconds per frame of each
-stage alone, their sum, and those of the pipeline, in which they run in parallel. `--memory` compares the peak memory
-of films of different lengths; `--strength 0` does so without the network, which is quick. `--sample FILE` makes the
-picture in docs/pictures: a camera moves over a photograph, with the source on the left and the painting on the right.
+`python benchmarks/video.py` paints a 720p film in the trained style `wave` and prints the CPU and wall time per frame
+of each stage alone, their sum, and those of the pipeline, in which they run in parallel. `--memory` compares the peak
+memory of films of different lengths; `--strength 0` does so without the network, which is quick. `--sample FILE` makes
+the picture in docs/pictures: a camera moves over a photograph, with the source on the left and the painting on the
+right.
 """
 
 from __future__ import annotations
@@ -29,11 +30,16 @@ from impasto.core.memory import keep_freed_memory
 from impasto.flow.warping import warped
 from impasto.image.resize import SizeHW, resized
 from impasto.image.samples import sample
+from impasto.video.animated import animated
 from impasto.video.assembly import assembled
 from impasto.video.codecs import CODECS
 from impasto.video.film_session import open_film
 from impasto.video.frames import Frame
+from impasto.video.motion import Tracker
+from impasto.video.painting import Following, Several
 from impasto.video.parts import Layout, Parts
+from impasto.video.source import opened
+from impasto.video.steady import Steadier
 
 RATE = Fraction(25)
 STYLE = "wave"
@@ -74,60 +80,66 @@ def film(path: Path, count: int, size_hw: SizeHW, *, loops: int = 1) -> Path:
     return path
 
 
-def painted(source: Path, output: Path, *, style: str = STYLE, strength: float = 1.0) -> float:
-    """Seconds that painting takes, without loading the weights."""
+class Clock:
+    """Seconds of CPU time of all threads and of wall time since it was made."""
+
+    def __init__(self) -> None:
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
+
+    def per_frame(self, count: int) -> tuple[float, float]:
+        """CPU and wall time of each of `count` frames."""
+        return (time.process_time() - self._cpu) / count, (time.perf_counter() - self._wall) / count
+
+
+def painted(source: Path, output: Path, *, style: str = STYLE, strength: float = 1.0) -> Clock:
+    """Paint a film; the clock was started after the weights were loaded."""
     paint = PaintOptions(strength=strength)
     job = Job(content=str(source), styles=(StyleSource(source=style),), size=FilmSizeOptions(), paint=paint)
     session = open_film(job, output, options=VideoOptions())
-    begun = time.perf_counter()
+    clock = Clock()
     session.record()
-    return time.perf_counter() - begun
+    return clock
 
 
 def stages(folder: Path, count: int, size_hw: SizeHW) -> None:
     """Print seconds per frame: each stage alone, their sum, and the pipeline."""
-    from impasto.video.motion import Tracker
-    from impasto.video.painting import Following, Several
-    from impasto.video.source import opened
-    from impasto.video.steady import Steadier
-
     source = film(folder / "in.mp4", count, size_hw)
     job = Job(content=str(source), styles=(StyleSource(source=STYLE),), size=FilmSizeOptions())
-    session = open_film(job, folder / "out.mp4")
-    paint = session.painter()
+    paint = open_film(job, folder / "out.mp4").painter()
     assert not isinstance(paint, Several | Following), "frames are painted by themselves, on one device"
-    seconds: dict[str, float] = {}
-
-    def timed(name: str, begun: float) -> None:
-        seconds[name] = (time.perf_counter() - begun) / count
-
-    begun = time.perf_counter()
+    seconds: dict[str, tuple[float, float]] = {}
+    clock = Clock()
     frames = [stored.open() for stored in opened(source).stored()]
-    timed("decode", begun)
-    begun = time.perf_counter()
-    tracker = Tracker.named()
-    motions = [tracker(now.pixels, then.pixels) for then, now in pairwise(frames)]
-    timed("motion", begun)
-    begun = time.perf_counter()
+    seconds["decode"] = clock.per_frame(count)
+    tracker, clock = Tracker.named(), Clock()
+    small = [tracker.reduced(frame.pixels) for frame in frames]
+    motions = [tracker.between(now, then, size_hw=size_hw) for then, now in pairwise(small)]
+    seconds["motion"] = clock.per_frame(count)
+    paint(frames[0], 0)
+    clock = Clock()
     paintings = [paint(frame, index) for index, frame in enumerate(frames)]
-    timed("network", begun)
-    begun, steadier, last = time.perf_counter(), Steadier(), paintings[0]
+    seconds["network"] = clock.per_frame(count)
+    clock, steadier, last = Clock(), Steadier(), paintings[0]
     for painting, motion in zip(paintings[1:], motions, strict=True):
         last = steadier(painting, last, motion)
-    timed("steadying", begun)
-    begun = time.perf_counter()
+    seconds["steadying"] = clock.per_frame(count)
+    clock = Clock()
     film_of = Parts(folder / "e", Layout(CODECS["h264"], size_hw, RATE, 1 / RATE))
     film_of.open()
     for index, painting in enumerate(paintings):
         film_of.add(Frame(painting, index / RATE), duration_s=1 / RATE, state={})
     film_of.finish()
-    timed("encode", begun)
-    whole = painted(source, folder / "whole.mp4") / count
+    seconds["encode"] = clock.per_frame(count)
+    seconds["sum"] = (sum(cpu for cpu, _ in seconds.values()), sum(wall for _, wall in seconds.values()))
+    seconds["pipeline"] = painted(source, folder / "whole.mp4").per_frame(count)
     print(f"{size_hw[1]}×{size_hw[0]}, {count} frames, {torch.get_num_threads()} threads; seconds per frame")
-    for name, value in seconds.items():
-        print(f"{name:>10} {value:7.3f}")
-    print(f"{'sum':>10} {sum(seconds.values()):7.3f}")
-    print(f"{'whole':>10} {whole:7.3f}   {seconds['network'] / whole:.0%} of the network's own frames per second")
+    print(f"{'':>10} {'CPU':>7} {'wall':>7}")
+    for name, (cpu, wall) in seconds.items():
+        print(f"{name:>10} {cpu:7.3f} {wall:7.3f}")
+    shares = [alone / whole for alone, whole in zip(seconds["network"], seconds["pipeline"], strict=True)]
+    print(
+        f"the pipeline has {shares[1]:.0%} of the network's own frame rate; {shares[0]:.0%} of its CPU time is painting"
+    )
 
 
 def memory(folder: Path, counts: list[int], size_hw: SizeHW, *, strength: float) -> None:
@@ -146,9 +158,6 @@ def memory(folder: Path, counts: list[int], size_hw: SizeHW, *, strength: float)
 
 def animated_sample(output: Path, folder: Path) -> None:
     """The docs' picture: source and painting side by side."""
-    from impasto.video.animated import animated
-    from impasto.video.source import opened
-
     source = film(folder / "in.mp4", 32, (192, 256))
     painted(source, folder / "out.mkv", style="starry-night")
     parts = Parts(folder / "p", Layout(CODECS["ffv1"], (192, 512), RATE, 1 / RATE))

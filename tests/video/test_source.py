@@ -3,6 +3,7 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -11,6 +12,7 @@ from clips import film, panned, plain, tensor
 from PIL import Image
 
 from impasto.core.errors import OptionError, VideoUnreadable
+from impasto.image.pixels import to_bytes
 from impasto.video.frames import Frame, Selection, Stored
 from impasto.video.planes import HDR, to_tensor
 from impasto.video.source import natural_key, opened
@@ -75,6 +77,14 @@ def test_pixels_become_square(tmp_path: Path, aspect: Fraction, size_hw: tuple[i
     path = film(tmp_path / "a.mp4", plain((200, 30, 90), 2), aspect=aspect)
     assert opened(path).size_hw == size_hw
     assert next(iter(opened(path).stored())).open().size_hw == size_hw
+
+
+@pytest.mark.parametrize("options", [{}, {"rotation": 90}, {"aspect": Fraction(2)}])
+def test_levels_are_the_frame_with_8_bits(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = film(tmp_path / "a.mp4", panned(2, size_hw=(48, 64)), **options)
+    stored = next(iter(opened(path).stored()))
+    assert stored.levels is not None
+    assert np.array_equal(stored.levels(), to_bytes(stored.open().pixels)[0])
 
 
 def test_a_folder_is_read_in_natural_order(tmp_path: Path) -> None:

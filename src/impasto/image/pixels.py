@@ -35,7 +35,8 @@ def to_bytes(image: Tensor, *, bits: int = 8) -> NDArray[Any]:
     batch, channels, height, width = image.shape
     levels, result = _LEVELS[bits], np.empty((batch, height, width, channels), _DTYPES[bits])
     for rows in strips(height, width):
-        scaled = image[:, :, rows].detach().float().clamp(0, 1).mul(levels).add_(0.5).floor_().clamp_(max=levels)
+        scaled = image[:, :, rows].detach().float().clamp(0, 1).mul_(levels).add_(0.5).floor_().clamp_(max=levels)
+        scaled = scaled.to(torch.uint8) if bits == 8 else scaled  # a quarter of the memory to be transposed
         result[:, rows] = scaled.permute(0, 2, 3, 1).cpu().numpy()
     return result
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from impasto.flow.estimators import opencv
 from impasto.image.pixels import to_bytes
 from impasto.image.resize import SizeHW, fit
 from impasto.live.slot import Slot
+from impasto.video.frames import Stored
 from impasto.video.source import Film, opened
 
 Levels = NDArray[np.uint8]
@@ -65,7 +67,12 @@ class FilmSource:
             due_s = begun_s + float(stored.time_s)
             if stopping.wait(max(0.0, due_s - time.monotonic())):
                 return
-            yield Captured(due_s, lambda stored=stored: to_bytes(stored.open().pixels)[0])  # type: ignore[misc]
+            yield Captured(due_s, stored.levels or partial(_levels, stored))
+
+
+def _levels(stored: Stored) -> Levels:
+    levels: Levels = to_bytes(stored.open().pixels)[0]
+    return levels
 
 
 class Camera:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.job import Job
+from impasto.config.live import AUTO, SMALL_NETWORK
 from impasto.config.pictures import SizeOptions
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Progress
@@ -24,11 +29,13 @@ from impasto.nets.shared import SharedStatistics
 from impasto.session.job_cache import JobCache
 from impasto.session.memory import check_memory
 from impasto.session.opened import Session, open_session
-from impasto.session.plan import plan_job
+from impasto.session.plan import Plan, plan_job
+from impasto.styles.resolved import PictureStyle
 from impasto.stylizers.protocol import Mix
 from impasto.video.motion import Tracker
 from impasto.video.painting import Before
 from impasto.video.steady import Steadier
+from impasto.weights.catalogue import installed
 
 PREPARED = 64  # cached blends
 SEARCH_PX = 256  # of the motion; with 384 it takes twice the time, with 160 films flicker by a third more
@@ -58,6 +65,7 @@ class LivePainter:
         self._steadier = Steadier.of(steady)
         self._codes: OrderedDict[tuple[float, ...], Any] = OrderedDict()
         self._last: _Last | None = None
+        self._thread = ThreadPoolExecutor(1, "motion")  # motion is estimated while the network paints
 
     def reduced(self, frame: Levels) -> Levels:
         """The frame at the size that is painted."""
@@ -72,19 +80,27 @@ class LivePainter:
         After a change of style or strength, and after a long gap, nothing is carried over from the previous frame.
         """
         content, last = from_bytes(small), self._last
-        before, motion = None if last is None else last.frame, None
-        if self._tracker is not None and last is not None and last.leads_to(controls, at_s):
-            motion = self._tracker(content, last.frame.content)
-        statistics = SharedStatistics({} if before is None or motion is None else before.statistics)
+        if self._tracker is None or last is None or not last.leads_to(controls, at_s):
+            output, averages = self._painted(content, controls, shared={})
+        else:
+            motion_of = self._thread.submit(self._tracker, content, last.frame.content)
+            output, averages = self._painted(content, controls, shared=last.frame.statistics)
+            if (motion := motion_of.result()) is None:  # a cut, which is rare
+                output, averages = self._painted(content, controls, shared={})
+            output = self._steadier(output, last.frame.output, motion)
+        self._last = _Last(controls, at_s, Before(content, output, averages))
+        levels: Levels = to_bytes(output)[0]
+        return levels
+
+    def _painted(
+        self, content: Tensor, controls: Controls, *, shared: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The painting of one frame, and the statistics of its shot, `shared` being those of the frames before."""
+        statistics = SharedStatistics(shared)
         with statistics.active():
             code = self._code(controls.weights)
             *_, step = self.session.stylizer.paint(content, code, strength=controls.strength)
-            output = step.picture().float()
-        if before is not None:
-            output = self._steadier(output, before.output, motion)
-        self._last = _Last(controls, at_s, Before(content, output, statistics.averages))
-        levels: Levels = to_bytes(output)[0]
-        return levels
+            return step.picture().float(), statistics.averages
 
     def enlarged(self, painting: Levels, small: Levels, *, frame: Levels) -> Levels:
         """The painting at the size of the frame."""
@@ -111,7 +127,7 @@ def open_painter(
     paint_hw = fit(frame_hw, long_side_px=paint_px, enlarge=False)
     grey = from_bytes(np.full((*paint_hw, 3), 128, np.uint8))
     size = SizeOptions(exact=(paint_hw[1], paint_hw[0]))
-    plan = plan_job(dataclasses.replace(job, size=size), content=Picture(grey))
+    plan = planned(dataclasses.replace(job, size=size), content=Picture(grey))
     if plan.method.gradual:
         raise OptionError(
             f"`method={plan.method.name}` paints step by step. Live painting needs one pass: leave it out."
@@ -129,3 +145,14 @@ def open_painter(
     check_memory(plan, cache.loaded(plan, progress=progress), size_option="paint_size", may_force=False)
     session = open_session(plan, force=True, cache=cache, progress=progress)
     return LivePainter(session, paint_hw, steady=steady)
+
+
+def planned(job: Job, *, content: Picture) -> Plan:
+    """The plan of a job, with the network that `auto` is."""
+    if job.arbitrary.network != AUTO:
+        return plan_job(job, content=content)
+    plan = plan_job(dataclasses.replace(job, arbitrary=ArbitraryOptions()), content=content)
+    small = any(row.name == SMALL_NETWORK for row in installed())
+    if not small or not all(isinstance(style, PictureStyle) for style in plan.styles):
+        return plan
+    return plan_job(dataclasses.replace(job, arbitrary=ArbitraryOptions(network=SMALL_NETWORK)), content=content)

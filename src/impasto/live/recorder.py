@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import queue
 import threading
 from fractions import Fraction
@@ -19,7 +18,6 @@ from impasto.video.parts import Layout, Parts
 
 WAITING = 8  # frames queued for the encoder; further ones are dropped
 TICK = Fraction(1, 1000)
-QUICK = {"libx264": {"preset": "veryfast"}}
 
 Timed = tuple[Levels, float]
 
@@ -33,7 +31,6 @@ class Recorder:
 
     def __init__(self, path: Path, size_hw: SizeHW, *, rate: Fraction = Fraction(30)) -> None:
         codec = codec_for(path)
-        codec = dataclasses.replace(codec, options={**codec.options, **QUICK.get(codec.encoder, {})})
         self.path, self.dropped, self._rate = path, 0, rate
         self._height, self._width = codec.size_for(size_hw)
         layout = Layout(codec, (self._height, self._width), rate, TICK)

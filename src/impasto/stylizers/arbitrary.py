@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from impasto.nets.colours import COLOURS, HUES, tinted_grey
 from impasto.nets.fast import FastNetwork
 from impasto.nets.layers import PALETTE
 from impasto.nets.noise import Noise
-from impasto.nets.painting import MEMORY_BYTES
+from impasto.nets.painting import MEMORY_BYTES, Painter
 from impasto.nets.protocol import Code, StyleParams
 from impasto.nets.shared import shared
 from impasto.nets.table import Network
@@ -31,11 +32,16 @@ COLOUR_PARAMS = (COLOURS, HUES, PALETTE, BANDS)
 
 @dataclass(frozen=True)
 class Region:
-    """A style's parameters and where they paint: everywhere, or as far as `mask` `(1, 1, h, w)` reaches."""
+    """A style's painter and where it paints: everywhere, or as far as `mask` `(1, 1, h, w)` reaches."""
 
-    params: StyleParams
+    painter: AnySize
     weight: float = 1.0
     mask: Tensor | None = None
+
+    @property
+    def params(self) -> StyleParams:
+        """The style's parameters."""
+        return self.painter.params
 
 
 @dataclass(frozen=True)
@@ -57,9 +63,11 @@ class Arbitrary:
         """The parameters of the styles; without masks mixed into one. Raises `ImageTooSmall`, `OptionError`."""
         if mix.styles[0].mask is not None:
             mix.check_no_negative(by="painting with masks")
-            return tuple(Region(self._params(s), s.weight, s.mask) for s in mix.styles if s.weight > 0)
+            styles = [style for style in mix.styles if style.weight > 0]
+            return tuple(Region(AnySize(self.network, self._params(s)), s.weight, s.mask) for s in styles)
         pairs = [(self._params(s), weight) for s, weight in zip(mix.styles, mix.style_weights, strict=True) if weight]
-        return (Region(mixed([params for params, _ in pairs], [weight for _, weight in pairs])),)
+        params = mixed([params for params, _ in pairs], [weight for _, weight in pairs])
+        return (Region(AnySize(self.network, params)),)
 
     @torch.no_grad()
     def _params(self, style: Style) -> StyleParams:
@@ -98,7 +106,7 @@ class Arbitrary:
     def _painters(self, content: Tensor, regions: Sequence[Region], *, strength: float) -> list[Paints]:
         """A painter for each region, at any strength but 0."""
         if strength == 1:
-            return [AnySize(self.network, region.params) for region in regions]
+            return [region.painter for region in regions]
         code = own_code(content, self.network, wraps=self.wraps)
         own = params_of({entry: shared(value) for entry, value in code.items()}, self.network)
         painters: list[Paints] = [
@@ -119,11 +127,16 @@ class AnySize:
     network: Network
     params: StyleParams
 
+    @cached_property
+    def _painter(self) -> Painter:
+        """The network of the style; building it takes as long as painting a small picture."""
+        return self.network.painter({key: value for key, value in self.params.items() if key != HUES})
+
     def painted(
         self, image: Tensor, *, memory_bytes: int, noise: Noise | None = None, wraps: Wraps = NO_WRAPS
     ) -> Tensor:
         """`image` `(1, 3, h, w)` repainted and clamped."""
-        painter = self.network.painter({key: value for key, value in self.params.items() if key != HUES})
+        painter = self._painter
         if HUES in self.params:
             image = tinted_grey(image, self.params[HUES])
         height, width = image.shape[-2:]

@@ -60,7 +60,7 @@ QUIET = {"x265-params": "log-level=error"}
 CODECS: dict[str, Codec] = {
     codec.name: codec
     for codec in (
-        Codec("h264", "libx264", "yuv420p", crf=18),
+        Codec("h264", "libx264", "yuv420p", crf=17, options={"preset": "veryfast"}),
         Codec("h265", "libx265", "yuv420p", crf=22, options=QUIET, tag="hvc1"),
         Codec(
             "vp9",
@@ -76,7 +76,11 @@ CODECS: dict[str, Codec] = {
         Codec("ffv1", "ffv1", "bgr0", alpha_layout="bgra", even=False, part="matroska"),
     )
 }
-"""By the option `codec`. The default CRFs give about the quality of H.264 at CRF 18, visually lossless."""
+"""By the option `codec`. The default CRFs give about the quality of H.264 at CRF 18, visually lossless.
+
+H.264's default preset, medium, takes three times the time of veryfast for 0.36 dB (24 painted frames of 432×240 px; CRF
+17 makes up for the other half of the difference, and the file is a tenth larger).
+"""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.core.errors import OptionError, VideoUnreadable
@@ -27,10 +29,14 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """A frame that is decoded but not yet converted; `open` converts it, so that skipping it is cheap."""
+    """A frame that is decoded but not yet converted; `open` converts it, so that skipping it is cheap.
+
+    `levels` gives its colours with 8 bits, `(h, w, 3)`, where that is quicker than `open`.
+    """
 
     time_s: Fraction
     open: Callable[[], Frame]
+    levels: Callable[[], NDArray[np.uint8]] | None = None
 
 
 class Held:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from impasto.flow.estimators import Estimator, estimator, luma, resized_flow
-from impasto.flow.warping import agreement, blurred, warped
-from impasto.image.resize import fit, resized
+from impasto.flow.warping import agreement, blurred, vanishing, warped
+from impasto.image.resize import SizeHW, fit, resized
 
 SEARCH_PX = 640  # the long side at which motion is searched
 STILL = 0.006
@@ -20,7 +20,7 @@ CHANGED = 0.15  # difference of the warped content at which trust falls to 1/e
 
 BINS = 32
 CUT_HISTOGRAM, CUT_UNEXPLAINED = 0.25, 0.6
-"""A cut: this much of the luminance histogram changes and the flow does not explain this much of the picture, or it
+"""A cut: this much of the luma histogram changes and the flow does not explain this much of the picture, or it
 explains hardly anything (`CUT_LOST`)."""
 CUT_LOST = 0.85
 UNEXPLAINED = 0.06  # mean absolute difference above which a pixel is not explained
@@ -46,17 +46,26 @@ class Tracker:
         """A tracker with an estimator of `flow.estimators.ESTIMATORS`. Raises `UnknownName`, `MissingExtra`."""
         return cls(estimator(name), search_px)
 
+    def reduced(self, frame: Tensor) -> Tensor:
+        """The frame `(1, 3, h, w)` at the size at which motion is searched."""
+        size_hw = (frame.shape[-2], frame.shape[-1])
+        return resized(frame, fit(size_hw, long_side_px=self.search_px, enlarge=False), mode="bilinear")
+
     def __call__(self, frame: Tensor, before: Tensor) -> Motion | None:
         """The motion from `frame` to `before`, both `(1, 3, h, w)` in `[0, 1]`; None across a cut."""
         size_hw = (frame.shape[-2], frame.shape[-1])
-        search_hw = fit(size_hw, long_side_px=self.search_px, enlarge=False)
-        now, then = (resized(image, search_hw, mode="bilinear") for image in (frame, before))
+        return self.between(self.reduced(frame), self.reduced(before), size_hw=size_hw)
+
+    def between(self, now: Tensor, then: Tensor, *, size_hw: SizeHW) -> Motion | None:
+        """The motion between two `reduced` frames, at the size of the frames themselves; None across a cut."""
         flow, reverse = self.search(now, then), self.search(then, now)
-        if is_cut(now, then, flow):
+        moved = warped(then, flow, mode="linear")
+        if is_cut(now, then, moved=moved):
             return None
-        flow, reverse = at_rest(now, then, flow), at_rest(then, now, reverse)
+        flow = _rested(now, then, flow, moved=moved)
+        reverse = at_rest(then, now, reverse)
         changed = blurred((now - warped(then, flow, mode="linear")).abs().mean(1, keepdim=True), 1.0)
-        trust = agreement(flow, reverse) * torch.exp(-((changed / CHANGED) ** 2))
+        trust = agreement(flow, reverse) * vanishing((changed / CHANGED).square())
         return Motion(resized_flow(flow, size_hw), resized(trust, size_hw, mode="bilinear"))
 
 
@@ -66,21 +75,26 @@ def at_rest(frame: Tensor, before: Tensor, flow: Tensor) -> Tensor:
     In flat or still areas the flow is mostly noise. The absolute differences of the two pictures without motion and
     along the flow are compared, both smoothed by a Gaussian.
     """
-    still, moved = (
-        blurred((frame - other).abs().mean(1, keepdim=True), STILL_SIGMA_PX)
-        for other in (before, warped(before, flow, mode="linear"))
-    )
-    excess = (still - moved).clamp(min=0)
-    moves: Tensor = 1 - torch.exp(-((excess / STILL) ** 2))
-    return flow * moves
+    return _rested(frame, before, flow, moved=warped(before, flow, mode="linear"))
 
 
-def is_cut(frame: Tensor, before: Tensor, flow: Tensor) -> bool:
-    """Whether there is a cut between two frames: their histograms differ and the flow does not explain the change."""
-    unexplained = (frame - warped(before, flow, mode="linear")).abs().mean(1) > UNEXPLAINED
+def _rested(frame: Tensor, before: Tensor, flow: Tensor, *, moved: Tensor) -> Tensor:
+    """`at_rest`; `moved` is `before` warped by `flow`."""
+    apart = (frame - before).abs_().sub_((frame - moved).abs_()).mean(1, keepdim=True)
+    excess = blurred(apart, STILL_SIGMA_PX).clamp(min=0)
+    return flow * (1 - vanishing((excess / STILL).square()))
+
+
+def is_cut(frame: Tensor, before: Tensor, *, moved: Tensor) -> bool:
+    """Whether there is a cut between two frames: their histograms differ and the flow does not explain the change.
+
+    `moved` is `before` warped by the flow.
+    """
+    unexplained = (frame - moved).abs().mean(1) > UNEXPLAINED
     share = float(unexplained.float().mean())
-    moved = _histogram_distance(luma(frame), luma(before))
-    return share > CUT_LOST or (share > CUT_UNEXPLAINED and moved > CUT_HISTOGRAM)
+    if share <= CUT_UNEXPLAINED:
+        return False
+    return share > CUT_LOST or _histogram_distance(luma(frame), luma(before)) > CUT_HISTOGRAM
 
 
 def _histogram_distance(one: Tensor, other: Tensor) -> float:

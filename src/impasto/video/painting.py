@@ -139,10 +139,14 @@ def sized(stored: Stored, size_hw: SizeHW) -> Frame:
 
 
 def _moved(frames: Iterable[Frame], tracker: Tracker | None, *, before: Tensor | None) -> Iterator[_Moved]:
+    if tracker is None:
+        yield from (_Moved(frame, None) for frame in frames)
+        return
+    then = None if before is None else tracker.reduced(before)
     for frame in frames:
-        motion = None if tracker is None or before is None else tracker(frame.pixels, before)
-        yield _Moved(frame, motion)
-        before = frame.pixels
+        now = tracker.reduced(frame.pixels)
+        yield _Moved(frame, None if then is None else tracker.between(now, then, size_hw=frame.size_hw))
+        then = now
 
 
 def _painted(

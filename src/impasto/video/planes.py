@@ -7,6 +7,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.core.errors import VideoUnreadable
@@ -25,17 +26,27 @@ def to_tensor(frame: av.VideoFrame, *, turn_degrees: int = 0) -> tuple[Tensor, T
     The frame's tagged matrix and range are used; without tags BT.709 from 720 lines, BT.601 below, and limited range,
     as players assume. Bit depths above 8 are preserved. Raises `VideoUnreadable` for HDR transfer functions.
     """
-    if (transfer := int(frame.color_trc)) in HDR:
-        raise VideoUnreadable(
-            f"the video is HDR ({HDR[transfer]}); SDR is needed. Convert it first, for example with ffmpeg's "
-            "zscale and tonemap filters."
-        )
+    _check_sdr(frame)
     deep = any(component.bits > 8 for component in frame.format.components)
     alpha = frame.format.name.endswith("pal8") or any(component.is_alpha for component in frame.format.components)
     samples = _samples(frame, ("rgba64le" if deep else "rgba") if alpha else ("rgb48le" if deep else "rgb24"))
     samples = np.rot90(samples, turn_degrees // 90)
     planes = from_bytes(np.ascontiguousarray(samples))
     return planes[:, :3], planes[:, 3:] if alpha else None
+
+
+def to_levels(frame: av.VideoFrame, *, turn_degrees: int = 0) -> NDArray[np.uint8]:
+    """RGB `(h, w, 3)` with 8 bits, without alpha, otherwise as `to_tensor`."""
+    _check_sdr(frame)
+    return np.ascontiguousarray(np.rot90(_samples(frame, "rgb24"), turn_degrees // 90))
+
+
+def _check_sdr(frame: av.VideoFrame) -> None:
+    if (transfer := int(frame.color_trc)) in HDR:
+        raise VideoUnreadable(
+            f"the video is HDR ({HDR[transfer]}); SDR is needed. Convert it first, for example with ffmpeg's "
+            "zscale and tonemap filters."
+        )
 
 
 def _samples(frame: av.VideoFrame, layout: str) -> Any:

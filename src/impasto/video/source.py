@@ -7,7 +7,7 @@ import functools
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,16 +15,17 @@ from typing import Any
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from impasto.core.errors import VideoUnreadable
 from impasto.image import files
-from impasto.image.pixels import from_bytes
+from impasto.image.pixels import from_bytes, to_bytes
 from impasto.image.resize import SizeHW, resized
 from impasto.video.codecs import CONTAINERS
 from impasto.video.containers import reading
 from impasto.video.frames import Frame, Held, Stored
-from impasto.video.planes import has_alpha, to_tensor
+from impasto.video.planes import has_alpha, to_levels, to_tensor
 
 FOLDER_RATE = Fraction(25)
 SHORT_OF_END = 0.02  # a file shorter than stated by more than this fraction was cut
@@ -154,7 +155,8 @@ def _file_frames(film: Film, on_note: Any) -> Iterator[Stored]:
             if last is not None and (at is None or time_s <= last):
                 time_s, repaired = last + 1 / film.rate, repaired + 1
             last = time_s
-            yield Stored(time_s, functools.partial(_converted, film, frame, time_s))
+            convert = functools.partial(_converted, film, frame, time_s)
+            yield Stored(time_s, convert, functools.partial(_levels, film, frame, convert))
         if repaired:
             on_note(
                 f"{repaired} frames of {film.path} have a missing or non-increasing time; each is shown one period "
@@ -192,6 +194,14 @@ def _converted(film: Film, frame: Any, time_s: Fraction) -> Frame:
     pixels, alpha = to_tensor(frame, turn_degrees=frame.rotation)
     squared = resized(pixels, film.size_hw)
     return Frame(squared, time_s, None if alpha is None else resized(alpha, film.size_hw, mode="bilinear"))
+
+
+def _levels(film: Film, frame: Any, convert: Callable[[], Frame]) -> NDArray[np.uint8]:
+    levels = to_levels(frame, turn_degrees=frame.rotation)
+    if levels.shape[:2] == tuple(film.size_hw):
+        return levels
+    resampled: NDArray[np.uint8] = to_bytes(convert().pixels)[0]
+    return resampled
 
 
 @contextlib.contextmanager

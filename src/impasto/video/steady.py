@@ -58,40 +58,41 @@ class Steadier:
         """
         if motion is None:
             return painted
-        trust: Planes = motion.trust[0, 0].numpy()[..., None]
-        new, old = _planes(painted), _planes(warped(carried, motion.flow, mode="lanczos"))
-        result = np.zeros_like(new)
+        cv2: Any = opencv()
+        new = _planes(painted).copy()
+        share = cv2.merge([motion.trust[0, 0].numpy()] * 3)
+        apart = cv2.subtract(_planes(warped(carried, motion.flow, mode="lanczos")), new)
+        result: Any = None
         for sigma in BANDS_PX:
-            coarse_new, coarse_old = _blurred(new, sigma), _blurred(old, sigma)
-            result += _band(new - coarse_new, old - coarse_old, self.high * trust)
-            new, old = coarse_new, coarse_old
-        result += new + self.low * trust * (old - new)
-        return torch.from_numpy(np.ascontiguousarray(np.moveaxis(result.clip(0, 1), -1, 0)))[None]
+            coarse, coarse_apart = _blurred(new, sigma), _blurred(apart, sigma)
+            band, carry = cv2.subtract(new, coarse, dst=new), cv2.subtract(apart, coarse_apart, dst=apart)
+            scaled = _scaled(cv2.add(band, cv2.multiply(carry, share, scale=self.high)), band)
+            result = scaled if result is None else cv2.add(result, scaled, dst=result)
+            new, apart = coarse, coarse_apart
+        result = cv2.add(result, new, dst=result)
+        result = cv2.add(result, cv2.multiply(apart, share, scale=self.low), dst=result)
+        return torch.from_numpy(np.clip(result, 0, 1, out=result)).permute(2, 0, 1)[None]
 
 
-def _band(new: Planes, old: Planes, share: Any) -> Planes:
-    blended = new + share * (old - new)
-    gain = np.sqrt((_energy(new) + FLOOR) / (_energy(blended) + FLOOR)).clip(1 / GAIN, GAIN)
-    scaled: Planes = blended * _enlarged(gain, new.shape)[..., None]
+def _scaled(blended: Planes, band: Planes) -> Planes:
+    """The `blended` band with the local energy of `band`; its memory is used again."""
+    cv2: Any = opencv()
+    gain = np.sqrt((_energy(band) + FLOOR) / (_energy(blended) + FLOOR)).clip(1 / GAIN, GAIN)
+    height, width = blended.shape[:2]
+    large = cv2.resize(gain, (width, height), interpolation=cv2.INTER_LINEAR)
+    scaled: Planes = cv2.multiply(blended, cv2.merge([large] * 3), dst=blended)
     return scaled
 
 
 def _energy(band: Planes) -> NDArray[np.float32]:
     """The local mean square, on a smaller grid."""
     cv2: Any = opencv()
-    square = np.einsum("hwc,hwc->hw", band, band)
-    small_hw = [max(1, side // ENERGY_STEP) for side in square.shape]
-    small = cv2.resize(square, (small_hw[1], small_hw[0]), interpolation=cv2.INTER_AREA)
+    small_wh = [max(1, side // ENERGY_STEP) for side in band.shape[1::-1]]
+    square = cv2.resize(cv2.multiply(band, band), small_wh, interpolation=cv2.INTER_AREA)
     energy: NDArray[np.float32] = cv2.GaussianBlur(
-        small, (0, 0), ENERGY_PX / ENERGY_STEP, borderType=cv2.BORDER_REFLECT
+        square.sum(2), (0, 0), ENERGY_PX / ENERGY_STEP, borderType=cv2.BORDER_REFLECT
     )
     return energy
-
-
-def _enlarged(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    cv2: Any = opencv()
-    large: NDArray[np.float32] = cv2.resize(values, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
-    return large
 
 
 def _blurred(planes: Planes, sigma: float) -> Planes:
