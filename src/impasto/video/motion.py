@@ -62,7 +62,7 @@ class Tracker:
         moved = warped(then, flow, mode="linear")
         if is_cut(now, then, moved=moved):
             return None
-        flow = _rested(now, then, flow, moved=moved)
+        flow = _rested(now, then, flow=flow, moved=moved)
         reverse = at_rest(then, now, reverse)
         changed = blurred((now - warped(then, flow, mode="linear")).abs().mean(1, keepdim=True), 1.0)
         trust = agreement(flow, reverse) * vanishing((changed / CHANGED).square())
@@ -75,10 +75,10 @@ def at_rest(frame: Tensor, before: Tensor, flow: Tensor) -> Tensor:
     In flat or still areas the flow is mostly noise. The absolute differences of the two pictures without motion and
     along the flow are compared, both smoothed by a Gaussian.
     """
-    return _rested(frame, before, flow, moved=warped(before, flow, mode="linear"))
+    return _rested(frame, before, flow=flow, moved=warped(before, flow, mode="linear"))
 
 
-def _rested(frame: Tensor, before: Tensor, flow: Tensor, *, moved: Tensor) -> Tensor:
+def _rested(frame: Tensor, before: Tensor, *, flow: Tensor, moved: Tensor) -> Tensor:
     """`at_rest`; `moved` is `before` warped by `flow`."""
     apart = (frame - before).abs_().sub_((frame - moved).abs_()).mean(1, keepdim=True)
     excess = blurred(apart, STILL_SIGMA_PX).clamp(min=0)

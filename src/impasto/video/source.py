@@ -156,7 +156,7 @@ def _file_frames(film: Film, on_note: Any) -> Iterator[Stored]:
                 time_s, repaired = last + 1 / film.rate, repaired + 1
             last = time_s
             convert = functools.partial(_converted, film, frame, time_s)
-            yield Stored(time_s, convert, functools.partial(_levels, film, frame, convert))
+            yield Stored(time_s, convert, functools.partial(_levels, film, frame, convert=convert))
         if repaired:
             on_note(
                 f"{repaired} frames of {film.path} have a missing or non-increasing time; each is shown one period "
@@ -196,7 +196,7 @@ def _converted(film: Film, frame: Any, time_s: Fraction) -> Frame:
     return Frame(squared, time_s, None if alpha is None else resized(alpha, film.size_hw, mode="bilinear"))
 
 
-def _levels(film: Film, frame: Any, convert: Callable[[], Frame]) -> NDArray[np.uint8]:
+def _levels(film: Film, frame: Any, *, convert: Callable[[], Frame]) -> NDArray[np.uint8]:
     levels = to_levels(frame, turn_degrees=frame.rotation)
     if levels.shape[:2] == tuple(film.size_hw):
         return levels
