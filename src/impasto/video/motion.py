@@ -20,7 +20,7 @@ CHANGED = 0.15  # difference of the warped content at which trust falls to 1/e
 
 BINS = 32
 CUT_HISTOGRAM, CUT_UNEXPLAINED = 0.25, 0.6
-"""A cut: this much of the luma histogram changes and the flow does not explain this much of the picture, or it
+"""A cut: this much of the luminance histogram changes and the flow does not explain this much of the picture, or it
 explains hardly anything (`CUT_LOST`)."""
 CUT_LOST = 0.85
 UNEXPLAINED = 0.06  # mean absolute difference above which a pixel is not explained
