@@ -15,8 +15,8 @@ from impasto.nets.residual import Residual
 from impasto.weights.card import Card, Loaded
 
 NETWORKS: dict[str, dict[str, Any]] = {
-    "ours": {
-        "widths": (4, 6), "blocks": 1, "outer_px": 3, "skips": True, "recolours": True, "upsampling": "bilinear",
+    "ours": {  # ONNX Runtime Web 1.30 computes convolutions from 6 to 4 channels wrongly by WebGPU
+        "widths": (4, 8), "blocks": 1, "outer_px": 3, "skips": True, "recolours": True, "upsampling": "bilinear",
         "noise": True, "matches_palette": True, "matches_bands": True,
     },
     "half": {"widths": (6, 8), "blocks": 1, "outer_px": 3, "recolours": True, "unshuffle": 2},

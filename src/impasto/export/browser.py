@@ -37,11 +37,11 @@ from impasto.image.inline import address
 from impasto.image.resize import fit, resized
 from impasto.image.samples import sample
 from impasto.nets import table
-from impasto.nets.fast import FastNetwork
 from impasto.nets.layers import is_style_param
 from impasto.session.prepared import PreparedStylizer, prepare_style
 from impasto.styles.catalogue import StyleCatalogue
 from impasto.stylizers.arbitrary import Arbitrary
+from impasto.stylizers.fast import Fast
 
 DEFAULT_STYLES = ("compact-styles",)
 THUMBNAIL_PX, SAMPLE_PX = 112, 640
@@ -139,14 +139,14 @@ def _style(source: str, painters: _Painters, *, options: BrowserOptions) -> dict
 
 def _painting(prepared: PreparedStylizer) -> tuple[str, PaintingModule, Tensor]:
     """The digest and the painter of a prepared style, and the row of the style's parameters."""
-    (part,) = prepared.code
     if isinstance(prepared.stylizer, Arbitrary):
+        (part,) = prepared.code
         network = prepared.stylizer.network
         painting, _ = arbitrary_painting(network)
         row = row_of({key: value for key, value in part.params.items() if is_style_param(key)})
         return str(network.base), painting, row
-    fast = part.network
-    assert isinstance(fast, FastNetwork)
+    assert isinstance(prepared.stylizer, Fast)
+    (fast,) = prepared.stylizer.networks.values()
     return fast.base, *painter_of(fast)
 
 
