@@ -62,6 +62,14 @@ def test_every_method_needs_the_memory_of_the_machine(
     check(sized(job, 256, memory_gb=0))  # little is never refused
 
 
+def test_force_is_not_offered_where_there_is_no_such_option(
+    small_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: 2_000_000_000)
+    with pytest.raises(ImageTooLarge, match=r"px fit \(`size=\d+`\)\.$"):
+        open_session(sized(small_job(), 40000, memory_gb=1000), force=None)
+
+
 def test_force_goes_on(small_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "LARGE_BYTES", 0)
     monkeypatch.setattr(memory, "available_bytes", lambda: 0)

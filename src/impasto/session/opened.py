@@ -110,15 +110,15 @@ def open_session(
     *,
     output: str | Path = "",
     resume: bool = False,
-    force: bool = False,
+    force: bool | None = False,
     cache: JobCache | None = None,
     progress: Progress | None = None,
 ) -> Session:
     """Read the pictures of a job or plan, and load its weights.
 
     `output` is the path of the picture: paths in its recipe are relative to that folder, and `resume` looks for the
-    state of a stopped painting beside it. `force` paints what is not estimated to fit into memory. `cache`, one for all
-    jobs of a batch, keeps what the next one needs again.
+    state of a stopped painting beside it. `force` paints what is not estimated to fit into memory; where it is None,
+    the error does not offer it. `cache`, one for all jobs of a batch, keeps what the next one needs again.
     Raises `ImageError`, `WeightsError`, `OptionError`, `StateError`.
     """
     plan = job if isinstance(job, Plan) else plan_job(job)
@@ -131,7 +131,7 @@ def open_session(
     cache = cache or JobCache()
     loaded = cache.loaded(plan, progress=progress)
     if not force:
-        check_memory(plan, loaded)
+        check_memory(plan, loaded, may_force=force is not None)
     inputs = read_inputs(plan, cache=cache, progress=progress)
     plan = _within_seconds(plan, loaded, inputs=inputs, paused=pause.path_for(output) if resume else None)
     recipe = None if plan.in_memory else recipe_for(plan, loaded, folder=output.parent)
