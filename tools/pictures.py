@@ -1,7 +1,8 @@
 """Pictures of the docs that no command of impasto lays out by itself.
 
 `python -m tools.pictures teaser docs/pictures/teaser.jpg` shows a photograph in three drawn styles, in one pass and by
-optimisation; `python -m tools.pictures controls docs/pictures/controls.jpg` strength, style scale, mixes and colours.
+optimisation; `python -m tools.pictures controls docs/pictures/controls.jpg` strength, style scale, mixes and colours;
+`python -m tools.pictures networks docs/pictures/networks.jpg` both networks for any style.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from torch import Tensor
 import impasto
 from impasto.analysis.sheet import contact_sheet
 from impasto.api import ColourOptions, OutputOptions, read
+from impasto.config.arbitrary import ArbitraryOptions
 from impasto.core.memory import keep_freed_memory
 from impasto.image.samples import sample_path
 from impasto.image.swatches import swatch_path
 from impasto.session.painting import Painting
 
+NETWORKS = ("compact-any", "compact-any-half")
 TEASER_STYLES = ("strokes", "mosaic", "fire")
 COLOURS: dict[str, dict[str, str]] = {
     "as painted": {},
@@ -44,6 +47,18 @@ def teaser() -> Tensor:
     for method in ("arbitrary", "optimise"):
         rows.append([None, *(painted("chelsea", style, method=method) for style in styles)])
     return contact_sheet(rows, row_labels=("", "in one pass", "by optimisation"), cell_px=384)
+
+
+def networks() -> Tensor:
+    """Two photographs in four styles, by each network for any style."""
+    styles = [swatch_path(name) for name in ("strokes", "woodblock", "fire", "cubes")]
+    rows: list[list[Tensor | None]] = [[None, *(read(style).pixels for style in styles)]]
+    for content in ("astronaut", "coffee"):
+        for network in NETWORKS:
+            options = ArbitraryOptions(network=network)
+            rows.append([read(sample_path(content)).pixels])
+            rows[-1] += [painted(content, style, arbitrary=options) for style in styles]
+    return contact_sheet(rows, row_labels=("", *NETWORKS, *NETWORKS), cell_px=384)
 
 
 def controls() -> Tensor:
@@ -78,7 +93,7 @@ def mixed(first: Path, second: Path, share: float) -> Any:
     return [(path, weight) for path, weight in ((first, 1 - share), (second, share)) if weight]
 
 
-PICTURES: dict[str, Callable[[], Tensor]] = {"teaser": teaser, "controls": controls}
+PICTURES: dict[str, Callable[[], Tensor]] = {"teaser": teaser, "controls": controls, "networks": networks}
 
 
 def main() -> None:
