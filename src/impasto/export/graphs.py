@@ -15,8 +15,10 @@ from impasto.core.errors import OptionError
 from impasto.encoders.table import Encoder
 from impasto.export.planes import TracedNoise
 from impasto.image.pixels import Preprocess, preprocess_from
+from impasto.nets.bands import BANDS
 from impasto.nets.codes import code_from
 from impasto.nets.fast import FastNetwork
+from impasto.nets.layers import PALETTE, mixed_entry
 from impasto.nets.painting import RGB
 from impasto.nets.table import Network
 from impasto.stylizers.codes import code_of
@@ -83,12 +85,21 @@ class PaintingModule(nn.Module):
         if style is not None:
             row = (style if self.table is None else style @ self.table)[0]
             for key, size in self.sizes.items():  # no split: WebGPU allows an operator ten buffers
-                params[key] = row[start : start + size]
+                part = slice(start, start + size)
+                params[key] = row[part] if self.table is None else self._mixed(key, part, style=style, row=row)
                 start += size
         seen = image if self.before is None else self.before.apply(image)
         with _params_set(self.net, params):
             painted = self.net(seen, noise=self.noise)
         return (painted if self.after is None else self.after.inverse().apply(painted)).clamp(0, 1)
+
+    def _mixed(self, key: str, part: slice, *, style: Tensor, row: Tensor) -> Tensor:
+        """An entry of the mixed styles. All but the colours are taken from `row`, which keeps the graph small."""
+        if key not in (PALETTE, BANDS):
+            return row[part]
+        assert self.table is not None
+        entries = self.table[:, part]
+        return mixed_entry(key, lambda weights: weights @ entries, weights=style)[0]
 
 
 class StyleRow(nn.Module):

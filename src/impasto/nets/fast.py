@@ -17,7 +17,7 @@ from impasto.encoders.precision import compute_dtype
 from impasto.encoders.table import Progress
 from impasto.image.pixels import Preprocess, preprocess_from
 from impasto.nets.architectures import base_of, untrained
-from impasto.nets.layers import is_style_param
+from impasto.nets.layers import is_style_param, mixed_params
 from impasto.nets.painting import RGB, Painter, with_params
 from impasto.nets.residual import Residual
 from impasto.weights import readers
@@ -92,7 +92,9 @@ class FastNetwork:
 
         A style of its own by itself keeps its name.
         """
-        params = {key: torch.stack([weight * part[key] for part, weight in parts]).sum(0) for key in parts[0][0]}
+        given = [part for part, _ in parts]
+        weights = [weight for _, weight in parts]
+        params = {key: mixed_params(key, [part[key] for part in given], weights=weights) for key in given[0]}
         options = {**_options(self.card)[0], "styles": 1}
         net = with_params(lambda: untrained(options, ARCHITECTURES, name=self.name), self.net, params=params)
         styles = [style for style in self.card.styles if [style["name"]] == list(names)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import cast
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from impasto.encoders.padding import reflected
 from impasto.image.resize import SizeHW
 from impasto.nets.bands import BANDS
+from impasto.nets.colours import COLOURS
 from impasto.nets.noise import Noise, SeededNoise, with_noise
 from impasto.nets.norms import instance_norm
 from impasto.nets.shared import shared
@@ -29,6 +31,33 @@ RUNNING = ("running_mean", "running_var")
 def is_style_param(key: str) -> bool:
     """Whether a tensor of a network's state belongs to the styles: norm scales, norm shifts, colours, contrast."""
     return (".norm." in key and not key.endswith(RUNNING)) or key in (PALETTE, BANDS)
+
+
+def mixed_entry(key: str, mix: Callable[[Tensor], Tensor], *, weights: Tensor) -> Tensor:
+    """An entry of codes or style parameters, mixed: `mix(weights)` is its weighted sum, `weights` are `(…, styles)`.
+
+    Of covariances, only the styles with positive weights are mixed: with negative weights they would not remain
+    positive, and have no root. Means are extrapolated like all other parameters.
+    """
+    if key not in (PALETTE, COLOURS, BANDS):
+        return mix(weights)
+    positive = weights.clamp(min=0)
+    spread = mix(positive * (weights.sum(-1, keepdim=True) / positive.sum(-1, keepdim=True).clamp(min=1e-12)))
+    if key == BANDS:
+        return spread
+    means = mix(weights).reshape(-1, 12)[:, :3]
+    return torch.cat([means, spread.reshape(-1, 12)[:, 3:]], dim=1).view(spread.shape)
+
+
+def mixed_params(key: str, entries: Sequence[Tensor], *, weights: Sequence[float]) -> Tensor:
+    """`mixed_entry` of tensors of one shape, one a style."""
+
+    def summed(shares: Tensor) -> Tensor:
+        parts = [entry * share for entry, share in zip(entries, shares.tolist(), strict=True)]
+        total: Tensor = reduce(torch.add, parts)
+        return total
+
+    return mixed_entry(key, summed, weights=torch.tensor(weights, dtype=torch.float64))
 
 
 def with_own_defaults(net: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ from impasto.nets.layers import (
     Layer,
     Norm,
     Transposed,
+    mixed_entry,
     rectified,
     shuffled,
     smoothed,
@@ -253,7 +254,9 @@ class Residual(nn.Module):
     def _mixed(self, buffer: str, style_weights: Tensor | None) -> Tensor:
         values = self.get_buffer(buffer)
         with torch.autocast(values.device.type, enabled=False):
-            return values[None] if style_weights is None or values.ndim == 1 else style_weights @ values
+            if style_weights is None or values.ndim == 1:
+                return values[None]
+            return mixed_entry(buffer, lambda weights: weights @ values, weights=style_weights)
 
 
 class _Layers:

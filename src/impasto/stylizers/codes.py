@@ -15,6 +15,7 @@ from impasto.image.tiling import NO_WRAPS, Wraps, resized_wrapped, rounded
 from impasto.nets.bands import BANDS, band_covariances
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, HUES
+from impasto.nets.layers import mixed_params
 from impasto.nets.moments import RunningMoments
 from impasto.nets.protocol import Code, StyleParams
 from impasto.nets.statistics import Running, joined_running
@@ -90,12 +91,11 @@ def own_code(content: Tensor, network: Network, *, wraps: Wraps = NO_WRAPS) -> C
 
 
 def mixed(codes: Sequence[StyleParams], weights: Sequence[float]) -> dict[str, Tensor]:
-    """The weighted sum of codes or style parameters; weights are any real numbers."""
+    """The weighted sum of codes or style parameters; weights are any real numbers with a positive sum."""
     if len(codes) != len(weights) or not codes:
         raise OptionError(f"{len(codes)} codes and {len(weights)} weights are given; as many of each are needed.")
-    pairs = list(zip(codes, weights, strict=True))
     entries = [name for name in codes[0] if name not in OPTIONAL or all(name in code for code in codes)]
-    return {entry: reduce(torch.add, (code[entry] * weight for code, weight in pairs)) for entry in entries}
+    return {entry: mixed_params(entry, [code[entry] for code in codes], weights=weights) for entry in entries}
 
 
 def checked_code(code: Code, network: Network, *, name: str) -> Code:
