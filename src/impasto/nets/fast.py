@@ -92,9 +92,8 @@ class FastNetwork:
 
         A style of its own by itself keeps its name.
         """
-        given = [part for part, _ in parts]
         weights = [weight for _, weight in parts]
-        params = {key: mixed_params(key, [part[key] for part in given], weights=weights) for key in given[0]}
+        params = {key: mixed_params(key, [part[key] for part, _ in parts], weights=weights) for key in parts[0][0]}
         options = {**_options(self.card)[0], "styles": 1}
         net = with_params(lambda: untrained(options, ARCHITECTURES, name=self.name), self.net, params=params)
         styles = [style for style in self.card.styles if [style["name"]] == list(names)]

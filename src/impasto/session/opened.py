@@ -117,7 +117,7 @@ def open_session(
     """Read the pictures of a job or plan, and load its weights.
 
     `output` is the path of the picture: paths in its recipe are relative to that folder, and `resume` looks for the
-    state of a stopped painting beside it. `force` paints what is not estimated to fit into memory; where it is None,
+    state of a stopped painting next to it. `force` paints what is not estimated to fit into memory; where it is None,
     the error does not offer it. `cache`, one for all jobs of a batch, keeps what the next one needs again.
     Raises `ImageError`, `WeightsError`, `OptionError`, `StateError`.
     """

@@ -1,4 +1,4 @@
-"""Checkpoints of TensorFlow 1: version 1 (one file), and version 2 (`.index` with `.data-…` files beside it).
+"""Checkpoints of TensorFlow 1: version 1 (one file), and version 2 (`.index` with `.data-…` files next to it).
 
 Both are an SSTable (LevelDB, `doc/table_format.md`) with messages of protocol buffers as values
 (`tensorflow/core/util/saved_tensor_slice.proto`, `tensorflow/core/protobuf/tensor_bundle.proto`).
