@@ -105,8 +105,8 @@ def stages(folder: Path, count: int, size_hw: SizeHW) -> None:
     """Print seconds per frame: each stage alone, their sum, and the pipeline."""
     source = film(folder / "in.mp4", count, size_hw)
     job = Job(content=str(source), styles=(StyleSource(source=STYLE),), size=FilmSizeOptions())
-    paint = open_film(job, folder / "out.mp4").painter()
-    assert not isinstance(paint, Several | Following), "frames are painted by themselves, on one device"
+    paint = open_film(job, folder / "out.mp4").alone().painter()
+    assert not isinstance(paint, Several | Following), "frames are painted by themselves"
     seconds: dict[str, tuple[float, float]] = {}
     clock = Clock()
     frames = [stored.open() for stored in opened(source).stored()]

@@ -24,7 +24,7 @@ from impasto.config.video import VideoOptions
 from impasto.core.errors import StateError
 from impasto.image import files
 from impasto.video.film_session import film_again, film_options, open_film
-from impasto.video.painting import Following
+from impasto.video.painting import Following, Several
 from impasto.video.source import opened
 
 Make = Callable[..., Job]
@@ -161,8 +161,8 @@ def test_a_preview_shows_the_films_own_frames(here: Path, quick_job: Make, small
     samples = list(session.sampled(2))
     assert [round(frame.time_s * 25) for frame, _ in samples] == [3, 6]
     if not words:
-        paint = session.painter()
-        assert not isinstance(paint, Following)
+        paint = session.alone().painter()
+        assert not isinstance(paint, Following | Several)
         assert all(torch.equal(paint(frame, 0), painting) for frame, painting in samples)
 
 

@@ -25,9 +25,10 @@ from impasto.image.files import Picture
 from impasto.image.pixels import from_bytes
 from impasto.live.capture import Captured, Levels
 from impasto.live.opening import open_view
-from impasto.live.painter import planned
+from impasto.live.painter import LivePainter, planned
 from impasto.live.view import View
 from impasto.session import memory
+from impasto.session.device import with_threads
 from impasto.weights.catalogue import Installed
 
 Make = Callable[..., Job]
@@ -185,12 +186,42 @@ def test_a_still_picture_is_steady(opened: Callable[..., View]) -> None:
     changes = []
     for steady in (0.9, 0.0):
         painter = opened(steady=steady).painter
-        made = [
-            painter.paint(n.astype(np.uint8), view.controls, at_s=i / 25).astype(float) for i, n in enumerate(noisy)
-        ]
-        changes.append(np.mean([np.abs(a - b).mean() for a, b in pairwise(made)]))
+        made = [painter.paint(n.astype(np.uint8), view.controls, at_s=i / 25).result() for i, n in enumerate(noisy)]
+        changes.append(float(torch.stack([(a - b).abs().mean() for a, b in pairwise(made)]).mean()))
     assert changes[0] < 0.6 * changes[1]
     assert watch.pictures == []
+
+
+def test_frames_that_are_painted_while_others_are_steadied_come_out_the_same(opened: Callable[..., View]) -> None:
+    films = []
+    for waits in (True, False):
+        view = opened()
+        made = []
+        for index, frame in enumerate(FRAMES):
+            future = view.painter.paint(view.painter.reduced(frame), view.controls, at_s=index / 25)
+            made.append(future)
+            if waits:
+                future.result()
+        films.append(torch.cat([future.result() for future in made]))
+    assert torch.equal(*films)
+
+
+def test_the_network_leaves_a_thread_to_the_other_stages(
+    opened: Callable[..., View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    paint = LivePainter.paint
+
+    def counted(self: LivePainter, *args: Any, **options: Any) -> Any:
+        found.append(torch.get_num_threads())
+        return paint(self, *args, **options)
+
+    monkeypatch.setattr(LivePainter, "paint", counted)
+    for threads in (1, 3):
+        with with_threads(threads):
+            opened().run()
+            assert torch.get_num_threads() == threads
+    assert set(found) == {1, 2}
 
 
 # What cannot be

@@ -18,6 +18,8 @@ from impasto.config.pictures import SizeOptions
 from impasto.config.video import Keyframe, VideoOptions
 from impasto.core.errors import OptionError, VideoUnreadable
 from impasto.image import files
+from impasto.session.device import with_threads
+from impasto.video import film_session
 from impasto.video.film_session import FilmSession, open_film
 from impasto.video.frames import Held, Selection, Stored
 from impasto.video.keyframes import Timeline, read_keyframes
@@ -30,7 +32,8 @@ RATE = Fraction(25)
 
 
 def paintings(session: FilmSession) -> list[Tensor]:
-    paint = session.painter()
+    paint = session.alone().painter()
+    assert not isinstance(paint, Several)
     film = session.recording.film
     size_hw = session.recording.output_hw
     frames = [sized(item, size_hw) for item in Selection(start_s=session.options.start).frames(film.stored())]
@@ -139,11 +142,44 @@ def test_several_devices_paint_the_same_film(
     films = []
     for count in (1, 3):
         session = open_film(job, tmp_path / f"{count}.mkv", options=options, gpus=(None,) * count)
-        assert isinstance(session.painter(), Several) == (count > 1)
+        session = session.alone() if count == 1 else session
+        painter = session.painter()
+        assert not isinstance(painter, Following)
+        assert len(painter.paints if isinstance(painter, Several) else (painter,)) == count
         assert session.record()
         films.append(frames_of(tmp_path / f"{count}.mkv"))
     assert len(films[0]) > 3
     assert all(torch.equal(one, other) for one, other in zip(*films, strict=True))
+
+
+def test_each_thread_paints_a_frame_with_the_same_result(
+    source: Path, tmp_path: Path, quick_job: Make, two_styles: tuple[StyleSource, ...]
+) -> None:
+    """On the processor; frames that share statistics are painted one by one."""
+    job, before, films = job_for(quick_job, source, two_styles), torch.get_num_threads(), []
+    for threads in (1, 3):
+        with with_threads(threads):
+            session = open_film(job, tmp_path / f"{threads}.mkv", options=VideoOptions(codec="ffv1"))
+            assert len(session.sessions) == threads
+            assert len({id(one.loaded) for one in session.sessions}) == 1
+            assert session.record()
+            assert torch.get_num_threads() == threads
+            films.append(frames_of(tmp_path / f"{threads}.mkv"))
+            shared = open_film(job, "o.mp4", options=VideoOptions(share_statistics=True))
+            assert not isinstance(shared.painter(), Several)
+    assert all(torch.equal(one, other) for one, other in zip(*films, strict=True))
+    assert torch.get_num_threads() == before
+
+
+def test_frames_that_do_not_fit_into_memory_are_painted_one_by_one(
+    source: Path, quick_job: Make, two_styles: tuple[StyleSource, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_for(quick_job, source, two_styles)
+    with with_threads(4):
+        monkeypatch.setattr(film_session, "available_bytes", lambda: 2 * film_session.FRAME_BYTES * 48 * 64)
+        assert len(open_film(job, "o.mp4").sessions) == 2
+        monkeypatch.setattr(film_session, "available_bytes", lambda: 1)
+        assert len(open_film(job, "o.mp4").sessions) == 1
 
 
 def test_frames_that_begin_with_the_one_before_have_one_device(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +32,7 @@ from impasto.session.opened import Session, open_session
 from impasto.session.plan import Plan, plan_job
 from impasto.styles.resolved import PictureStyle
 from impasto.stylizers.protocol import Mix
-from impasto.video.motion import Tracker
-from impasto.video.painting import Before
+from impasto.video.motion import Motion, Tracker
 from impasto.video.steady import Steadier
 from impasto.weights.catalogue import installed
 
@@ -44,11 +43,13 @@ LONGEST_GAP_S = 0.3  # between two frames; motion in a longer gap is not estimat
 
 @dataclass(frozen=True, eq=False)
 class _Last:
-    """The last frame that was painted."""
+    """The last frame that was painted, and its output, which may not be steadied yet."""
 
     controls: Controls
     at_s: float
-    frame: Before
+    content: Tensor
+    output: Future[Tensor]
+    statistics: Mapping[str, Tensor]
 
     def leads_to(self, controls: Controls, at_s: float) -> bool:
         """Whether a frame with these controls, at this time, may continue the shot."""
@@ -57,7 +58,10 @@ class _Last:
 
 
 class LivePainter:
-    """Paints frames at `paint_hw`, each steadied by the one before. `paint` and `enlarged` may run in two threads."""
+    """Paints frames at `paint_hw`, each steadied by the one before. `paint` and `enlarged` may run in two threads.
+
+    Motion is estimated while the network paints, and a frame is steadied while the network paints the next one.
+    """
 
     def __init__(self, session: Session, paint_hw: SizeHW, *, steady: float) -> None:
         self.session, self.paint_hw = session, paint_hw
@@ -65,7 +69,7 @@ class LivePainter:
         self._steadier = Steadier.of(steady)
         self._codes: OrderedDict[tuple[float, ...], Any] = OrderedDict()
         self._last: _Last | None = None
-        self._thread = ThreadPoolExecutor(1, "motion")  # motion is estimated while the network paints
+        self._motion, self._steadying = ThreadPoolExecutor(1, "motion"), ThreadPoolExecutor(1, "steadying")
 
     def reduced(self, frame: Levels) -> Levels:
         """The frame at the size that is painted."""
@@ -74,23 +78,27 @@ class LivePainter:
         small: Levels = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
         return small
 
-    def paint(self, small: Levels, controls: Controls, *, at_s: float) -> Levels:
-        """The painting of a frame at `paint_hw`, captured at `at_s`.
+    def paint(self, small: Levels, controls: Controls, *, at_s: float) -> Future[Tensor]:
+        """The painting `(1, 3, h, w)` of a frame at `paint_hw`, captured at `at_s`, once it is steadied.
 
         After a change of style or strength, and after a long gap, nothing is carried over from the previous frame.
         """
         content, last = from_bytes(small), self._last
         if self._tracker is None or last is None or not last.leads_to(controls, at_s):
-            output, averages = self._painted(content, controls, shared={})
+            last, motion = None, None
+            painted, averages = self._painted(content, controls, shared={})
         else:
-            motion_of = self._thread.submit(self._tracker, content, last.frame.content)
-            output, averages = self._painted(content, controls, shared=last.frame.statistics)
+            motion_of = self._motion.submit(self._tracker, content, last.content)
+            painted, averages = self._painted(content, controls, shared=last.statistics)
             if (motion := motion_of.result()) is None:  # a cut, which is rare
-                output, averages = self._painted(content, controls, shared={})
-            output = self._steadier(output, last.frame.output, motion)
-        self._last = _Last(controls, at_s, Before(content, output, averages))
-        levels: Levels = to_bytes(output)[0]
-        return levels
+                painted, averages = self._painted(content, controls, shared={})
+            last.output.result()  # at most one frame waits to be steadied
+        output = self._steadying.submit(self._steadied, painted, last, motion=motion)
+        self._last = _Last(controls, at_s, content, output, averages)
+        return output
+
+    def _steadied(self, painted: Tensor, last: _Last | None, *, motion: Motion | None) -> Tensor:
+        return painted if last is None else self._steadier(painted, last.output.result(), motion)
 
     def _painted(
         self, content: Tensor, controls: Controls, *, shared: Mapping[str, Tensor]
@@ -102,8 +110,9 @@ class LivePainter:
             *_, step = self.session.stylizer.paint(content, code, strength=controls.strength)
             return step.picture().float(), statistics.averages
 
-    def enlarged(self, painting: Levels, small: Levels, *, frame: Levels) -> Levels:
-        """The painting at the size of the frame."""
+    def enlarged(self, painted: Tensor, small: Levels, *, frame: Levels) -> Levels:
+        """The painting `(1, 3, h, w)` of `small` at the size of the frame."""
+        painting: Levels = to_bytes(painted)[0]
         return painting if painting.shape == frame.shape else enlarged_along(painting, small, frame=frame)
 
     def _code(self, weights: tuple[float, ...]) -> Any:

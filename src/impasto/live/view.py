@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from impasto.flow.estimators import opencv
 from impasto.image import files
@@ -24,17 +27,18 @@ from impasto.live.recorder import Recorder
 from impasto.live.screens import Screen
 from impasto.live.slot import Closed, Slot
 from impasto.live.virtual_camera import VirtualCamera
+from impasto.session.device import with_threads
 
 POLL_S = 0.03  # interval of polling keys while no frame arrives
 
 
 @dataclass(frozen=True, eq=False)
 class PaintedView:
-    """A frame with its small painting; `captured_s` is None for a frozen frame."""
+    """A frame with its small painting, which may not be finished; `captured_s` is None for a frozen frame."""
 
     frame: Levels
     small: Levels
-    painting: Levels
+    painting: Future[Tensor]
     captured_s: float | None
 
 
@@ -85,7 +89,8 @@ class View:
         def work() -> None:
             error: BaseException | None = None
             try:
-                self._paint_all(captured, painted)
+                with with_threads(painting_threads()):
+                    self._paint_all(captured, painted)
             except Closed:
                 pass
             except BaseException as caught:
@@ -120,7 +125,7 @@ class View:
         return made
 
     def _show(self, item: PaintedView, figures: Figures) -> None:
-        picture = self.painter.enlarged(item.painting, item.small, frame=item.frame)
+        picture = self.painter.enlarged(item.painting.result(), item.small, frame=item.frame)
         if self.controls.split:
             middle = picture.shape[1] // 2
             picture[:, :middle] = item.frame[:, :middle]
@@ -177,6 +182,14 @@ class View:
             for part in (self.screen, self.page, self.camera):
                 if part is not None:
                     part.close()
+
+
+def painting_threads() -> int:
+    """Torch's threads for the network: all but one, which motion, steadying and upsampling need together.
+
+    Two threads on two cores wait for each other whenever another stage runs on one of the cores.
+    """
+    return max(1, torch.get_num_threads() - 1)
 
 
 def _free(folder: Path, name: str, *, suffix: str) -> Path:

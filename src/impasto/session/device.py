@@ -1,9 +1,9 @@
-"""The device of painting."""
+"""The device of painting, and its threads."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -43,3 +43,20 @@ def gpu_numbers(devices: Sequence[str], *, gpus: int) -> list[int]:
 def on_gpu(number: int | None) -> AbstractContextManager[object]:
     """In this context, and in this thread, `cuda` is the GPU of that number; None changes nothing."""
     return contextlib.nullcontext() if number is None else torch.cuda.device(number)
+
+
+@contextlib.contextmanager
+def with_threads(count: int | None) -> Iterator[None]:
+    """Torch computing with `count` threads in this thread; None changes nothing.
+
+    Threads that are started in the block compute with `count` threads too, the others are unaffected.
+    """
+    before = torch.get_num_threads()
+    if count is None or count == before:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

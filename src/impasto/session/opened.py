@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
@@ -10,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from impasto.config.job import Job
 from impasto.core.errors import OptionError, StateError
 from impasto.encoders.table import Progress
 from impasto.image.resize import resized
 from impasto.methods.protocol import LoadedMethod, Work
 from impasto.session import pause
+from impasto.session.device import with_threads
 from impasto.session.inputs import Inputs, read_inputs
 from impasto.session.job_cache import JobCache
 from impasto.session.memory import check_memory
@@ -69,10 +67,10 @@ class Session:
         The style is encoded before the first step.
         """
         stylizer = self.stylizer
-        with _threads(self.threads):
+        with with_threads(self.threads):
             code = stylizer.prepare(self.inputs.mix)
         steps = stylizer.paint(self.inputs.content, code, strength=self.job.paint.strength)
-        return steps if self.threads is None else _with_threads(steps, self.threads)
+        return steps if self.threads is None else _each_with_threads(steps, self.threads)
 
     def work(self) -> Work:
         """The canvas sizes in the order of painting, with the steps at each, for the estimate of the remaining time.
@@ -173,7 +171,7 @@ def redo(
     recipe = recipe_of(path)
     plan, cache = plan_job(job_again(recipe, folder=path.parent, content=content, styles=styles)), JobCache()
     count = threads or int(recipe.made_with["threads"])
-    with _threads(count):
+    with with_threads(count):
         if not force:
             check_memory(plan, cache.loaded(plan), again=True)
         session = open_session(plan, output=path if output is None else output, force=True, cache=cache)
@@ -184,25 +182,11 @@ def redo(
     return session
 
 
-def _with_threads(steps: Iterator[Step], count: int) -> Iterator[Step]:
+def _each_with_threads(steps: Iterator[Step], count: int) -> Iterator[Step]:
     """The steps, each painted with `count` threads."""
     while True:
-        with _threads(count):
+        with with_threads(count):
             step = next(steps, None)
         if step is None:
             return
         yield step
-
-
-@contextlib.contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Torch computing with `count` threads inside the block."""
-    before = torch.get_num_threads()
-    if count is None or count == before:
-        yield
-        return
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

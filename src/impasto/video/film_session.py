@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,17 +12,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from impasto.config.job import Job, StyleSource
 from impasto.config.pictures import SizeOptions
 from impasto.config.video import VideoOptions
 from impasto.core.errors import OptionError, StateError, VideoUnreadable
+from impasto.core.memory import available_bytes
 from impasto.core.options import from_dict
 from impasto.encoders.table import Progress
 from impasto.image.files import Picture
 from impasto.image.pixels import over_white
-from impasto.session.device import on_gpu
+from impasto.image.resize import SizeHW
+from impasto.methods.memory import room_bytes
+from impasto.session.device import on_gpu, painting_device, with_threads
 from impasto.session.inputs import output_size
 from impasto.session.job_cache import JobCache
 from impasto.session.opened import Session, open_session
@@ -39,6 +44,7 @@ from impasto.video.source import FOLDER_RATE, Film, is_moving, opened
 from impasto.video.steady import Steadier
 
 VIDEO_KEY = "video"  # of the film's options in its recipe
+FRAME_BYTES = 1000  # memory of painting, for each pixel
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +52,9 @@ class FilmSession:
     """A film that is ready to be painted by `record`. `recipe` is None for a film from a folder.
 
     `masks` are the job's styles with their masks if one of these is a film; `session` then has none. With several
-    `gpus`, `sessions` has one for each, and all of them paint frames at the same time.
+    `gpus`, `sessions` has one for each, and all of them paint frames at the same time; None is the job's device. On the
+    processor several sessions, which are the same one, divide its threads: they do not wait for each other as the
+    threads that paint one frame do.
     """
 
     session: Session
@@ -67,16 +75,26 @@ class FilmSession:
     ) -> bool:
         """Paint the film; returns whether it is complete. See `Recording.record`."""
         steady = self.options.steady
-        return self.recording.record(
-            self.painter(),
-            job=self._decisive(),
-            tracker=Tracker.named(self.options.flow) if steady else None,
-            steadier=Steadier.of(steady, shares=self.options.share_statistics) if steady else None,
-            restart=restart,
-            on_frame=on_frame,
-            on_note=on_note,
-            stopping=stopping,
-        )
+        with with_threads(self._threads()):
+            return self.recording.record(
+                self.painter(),
+                job=self._decisive(),
+                tracker=Tracker.named(self.options.flow) if steady else None,
+                steadier=Steadier.of(steady, shares=self.options.share_statistics) if steady else None,
+                restart=restart,
+                on_frame=on_frame,
+                on_note=on_note,
+                stopping=stopping,
+            )
+
+    def _threads(self) -> int | None:
+        """Torch's threads in each stage and each painter; None for all of them."""
+        same = len(self.sessions) > 1 and set(self.gpus) == {None}
+        return max(1, torch.get_num_threads() // len(self.sessions)) if same else None
+
+    def alone(self) -> FilmSession:
+        """This film with one painter, which paints one frame at a time."""
+        return dataclasses.replace(self, gpus=self.gpus[:1], sessions=self.sessions[:1])
 
     def painter(self) -> Paint | Several | Following:
         """The painter of the frames, in chronological order; the styles are encoded here, once for each session."""
@@ -116,7 +134,7 @@ class FilmSession:
 
     def sampled(self, count: int) -> Iterator[tuple[Frame, Tensor]]:
         """`count` evenly spaced frames, each with its painting `(1, 3, h, w)`, which is not steadied."""
-        made, paint = self.recording, dataclasses.replace(self, gpus=self.gpus[:1], sessions=()).painter()
+        made, paint = self.recording, self.alone().painter()
         assert not isinstance(paint, Several)
         first_s, last_s = made.selection.span_s(made.film.duration_s)
         times = [first_s + (last_s - first_s) * (index + 0.5) / count for index in range(count)]
@@ -174,7 +192,10 @@ def open_film(
     _check_devices(plan, options, gpus=gpus)
     seen = plan.unmasked if masks else plan
     open_with = partial(open_session, seen, output=output, force=force, progress=progress)
-    sessions = _sessions(open_with, gpus, codes=bool(masks or options.keyframes))
+    sessions = _sessions(open_with, gpus)
+    if len(sessions) == 1:
+        sessions *= _painters(sessions[0], options, size_hw=(height, width))
+        gpus = [*gpus] * len(sessions)
     named = dataclasses.replace(plan, content=None, job=dataclasses.replace(plan.job, size=job.size))
     folders = film.kind == "folder" or any(s.mask_file is not None and s.mask_file.is_dir() for s in masks)
     recipe = None if folders else recipe_for(named, sessions[0].loaded, folder=output.parent)
@@ -186,13 +207,22 @@ def open_film(
     return opened_film
 
 
-def _sessions(open_with: Callable[..., Session], gpus: Sequence[int | None], *, codes: bool) -> list[Session]:
+def _sessions(open_with: Callable[..., Session], gpus: Sequence[int | None]) -> list[Session]:
     """A session on each device."""
     sessions = []
     for gpu in gpus:
         with on_gpu(gpu):
-            sessions.append(open_with(cache=JobCache(codes=codes)))
+            sessions.append(open_with(cache=JobCache(codes=True)))
     return sessions
+
+
+def _painters(session: Session, options: VideoOptions, *, size_hw: SizeHW) -> int:
+    """How many frames are painted at the same time: one for each thread of the processor, as far as memory allows."""
+    gradual, shares = session.plan.method.gradual, options.share_statistics and options.steady
+    if gradual or shares or painting_device(session.job.paint.device).type != "cpu":
+        return 1
+    each, free = min(room_bytes(session.job), FRAME_BYTES * math.prod(size_hw)), available_bytes()
+    return min(torch.get_num_threads(), max(1, torch.get_num_threads() if free is None else free // max(1, each)))
 
 
 def _check_edges(job: Job) -> None:

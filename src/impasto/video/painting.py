@@ -85,7 +85,7 @@ class Following:
 
 @dataclass(frozen=True)
 class Several:
-    """Painters that work at the same time, each in a thread of its own, on frames by themselves: one per device."""
+    """Painters that work at the same time, each in a thread of its own, on frames by themselves."""
 
     paints: tuple[Paint, ...]
 
