@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from impasto.encoders.table import load_encoder
 from impasto.image.resize import resized
 from impasto.image.samples import sample
 from impasto.image.swatches import swatch
@@ -16,6 +17,7 @@ from impasto.nets.colours import COLOURS
 from impasto.nets.layers import PALETTE, mixed_entry, mixed_params
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.protocol import Mix, Style
+from impasto.weights.card import Card
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,19 @@ def test_away_from_a_picture_of_more_contrast(photo: Tensor) -> None:
     rich, poor = swatch("mosaic", size_hw=(96, 96)), 0.5 + 0.1 * (swatch("ink", size_hw=(96, 96)) - 0.5)
     *_, last = work.paint(photo, work.prepare(Mix((Style(poor, 2.0), Style(rich, -1.0)))))
     whole(last.picture())
+
+
+@pytest.mark.parametrize("variant", table.VARIANTS)
+def test_codes_of_every_variant(variant: str, photo: Tensor) -> None:
+    """Covariances as codes: directions of negative variance are left out (`moments.power`)."""
+    encoder = load_encoder("compact-vgg", precision="float32")
+    net = table.untrained(encoder, table.VARIANTS[variant]).eval().requires_grad_(False)
+    work = Arbitrary(table.Network(net, Card(kind="arbitrary", name=variant, network={}), "", encoder))
+    rich, poor = swatch("mosaic", size_hw=(96, 96)), 0.5 + 0.1 * (swatch("ink", size_hw=(96, 96)) - 0.5)
+    code = work.prepare(Mix((Style(poor, 2.0), Style(rich, -1.0))))
+    for strength in (1.0, 1.8):
+        *_, last = work.paint(photo, code, strength=strength)
+        assert bool(torch.isfinite(last.picture()).all())
 
 
 @pytest.mark.parametrize("key", [PALETTE, COLOURS, BANDS, "up.0.norm.weight"])

@@ -58,7 +58,7 @@ def test_every_method_needs_the_memory_of_the_machine(
     monkeypatch.setattr(memory, "available_bytes", lambda: 2_000_000_000)
     job = {"optimise": small_job, "arbitrary": quick_job, "fast": learned_job}[method]()
     with pytest.raises(ImageTooLarge, match=r"and 2\.0 GB are free\. .* px fit \(`size=\d+`\); or give `force`"):
-        open_session(sized(job, 30000, memory_gb=1000))
+        open_session(sized(job, 30000, memory_gb=1000), force=False)
     check(sized(job, 256, memory_gb=0))  # little is never refused
 
 
@@ -67,7 +67,7 @@ def test_force_is_not_offered_where_there_is_no_such_option(
 ) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: 2_000_000_000)
     with pytest.raises(ImageTooLarge, match=r"px fit \(`size=\d+`\)\.$"):
-        open_session(sized(small_job(), 40000, memory_gb=1000), force=None)
+        open_session(sized(small_job(), 40000, memory_gb=1000))
 
 
 def test_force_goes_on(small_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ class TaskPainter:
             job = dataclasses.replace(self._jobs[task.mix], content=str(copy or task.entry.local))
             folder = Path(self._spec.outputs) if isinstance(self._store, LocalStore) else Path.cwd()
             plan = plan_job(job, catalogue=self._catalogue)
-            return OpenedTask(open_session(plan, output=folder / task.output, force=None, cache=self._cache), copy)
+            return OpenedTask(open_session(plan, output=folder / task.output, cache=self._cache), copy)
         except BaseException:
             if copy is not None:
                 copy.unlink(missing_ok=True)

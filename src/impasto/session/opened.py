@@ -108,15 +108,15 @@ def open_session(
     *,
     output: str | Path = "",
     resume: bool = False,
-    force: bool | None = False,
+    force: bool | None = None,
     cache: JobCache | None = None,
     progress: Progress | None = None,
 ) -> Session:
     """Read the pictures of a job or plan, and load its weights.
 
     `output` is the path of the picture: paths in its recipe are relative to that folder, and `resume` looks for the
-    state of a stopped painting next to it. `force` paints what is not estimated to fit into memory; where it is None,
-    the error does not offer it. `cache`, one for all jobs of a batch, keeps what the next one needs again.
+    state of a stopped painting next to it. `force` paints what is not estimated to fit into memory; the error
+    offers it to callers that pass it. `cache`, one for all jobs of a batch, keeps what the next one needs again.
     Raises `ImageError`, `WeightsError`, `OptionError`, `StateError`.
     """
     plan = job if isinstance(job, Plan) else plan_job(job)

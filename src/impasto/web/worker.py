@@ -128,7 +128,7 @@ class Tasks:
         from impasto.api import Job, open_session
         from impasto.core.options import from_dict
 
-        session = open_session(from_dict(Job, job, where="job"), output=output, force=None, cache=self._cache)
+        session = open_session(from_dict(Job, job, where="job"), output=output, cache=self._cache)
         started, stopped = time.monotonic(), False
         for step in session.steps():
             stopped = step.index < step.total and self._channel.is_stopped()
@@ -157,7 +157,7 @@ class Tasks:
         if not content.exists():
             Painting(sample("chelsea").pixels).save(content)
         job = Job(content=str(content), styles=(StyleSource(source=style),), size=SizeOptions(size=px))
-        *_, last = open_session(job, force=None, cache=self._cache).steps()
+        *_, last = open_session(job, cache=self._cache).steps()
         return {"preview": as_jpeg(last.picture(), px)}
 
     def recipe(self, path: str) -> Message:
