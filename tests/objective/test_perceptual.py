@@ -11,30 +11,33 @@ from torch import Tensor
 from impasto.encoders.table import Encoder
 from impasto.losses.smoothness import laplacian_match, total_variation
 from impasto.losses.table import CONTENT_LOSSES, STYLE_LOSSES
-from impasto.objective.perceptual import ContentTerm, Perceptual, PixelTerm, StyleTerm, out_of_range
+from impasto.objective.perceptual import FeatureTerm, Perceptual, PixelTerm, out_of_range
 
 GRAM = STYLE_LOSSES["gram"]
 L2 = CONTENT_LOSSES["l2"]
 
 
-def content_terms(encoder: Encoder, picture: Tensor, layers: tuple[str, ...], weight: float = 1.0) -> list[ContentTerm]:
+def content_terms(encoder: Encoder, picture: Tensor, layers: tuple[str, ...], weight: float = 1.0) -> list[FeatureTerm]:
     feats = encoder(picture, layers)
-    return [ContentTerm(name, feats[name], weight, L2) for name in layers]
+    return [FeatureTerm("content", name, weight, partial(L2, target=feats[name])) for name in layers]
 
 
 def style_terms(
     encoder: Encoder, picture: Tensor, layers: tuple[str, ...], weight: float = 1.0, mask: Tensor | None = None
-) -> list[StyleTerm]:
+) -> list[FeatureTerm]:
     feats = encoder(picture, layers)
-    return [StyleTerm(name, GRAM.target(feats[name]), weight, GRAM, mask) for name in layers]
+    targets = {name: GRAM.target(feats[name]) for name in layers}
+    return [FeatureTerm("style", name, weight, partial(GRAM, target=targets[name], weights=mask)) for name in layers]
 
 
 @pytest.fixture
 def objective(encoder: Encoder, photo: Tensor, painting: Tensor) -> Perceptual:
     return Perceptual(
         encoder,
-        tuple(content_terms(encoder, photo, ("relu2_1", "relu3_1"), 0.5)),
-        tuple(style_terms(encoder, painting, ("relu1_1", "relu2_1"), 3.0)),
+        (
+            *content_terms(encoder, photo, ("relu2_1", "relu3_1"), 0.5),
+            *style_terms(encoder, painting, ("relu1_1", "relu2_1"), 3.0),
+        ),
         (PixelTerm("tv", 0.1, total_variation), PixelTerm("range", 2.0, out_of_range)),
     )
 
@@ -46,12 +49,14 @@ def test_the_parts_add_up_to_the_total(objective: Perceptual) -> None:
     torch.testing.assert_close(terms.total, torch.stack(list(terms.parts.values())).sum())
 
 
-def test_each_part_is_its_weighted_losses(objective: Perceptual, encoder: Encoder) -> None:
-    image = torch.rand(1, 3, 72, 80)
-    feats = encoder(image, ["relu1_1", "relu2_1", "relu3_1"])
+def test_each_part_is_its_weighted_losses(
+    objective: Perceptual, encoder: Encoder, photo: Tensor, painting: Tensor
+) -> None:
+    image, layers = torch.rand(1, 3, 72, 80), ["relu1_1", "relu2_1", "relu3_1"]
+    feats, of_photo, of_painting = (encoder(picture, layers) for picture in (image, photo, painting))
     parts = objective(image).parts
-    content = sum(0.5 * L2(feats[term.layer], term.target) for term in objective.content)
-    style = sum(3.0 * GRAM(feats[term.layer], term.target) for term in objective.style)
+    content = sum(0.5 * L2(feats[layer], of_photo[layer]) for layer in layers[1:])
+    style = sum(3.0 * GRAM(feats[layer], GRAM.target(of_painting[layer])) for layer in layers[:2])
     torch.testing.assert_close(parts["content"], content)
     torch.testing.assert_close(parts["style"], style)
     torch.testing.assert_close(parts["tv"], 0.1 * total_variation(image))
@@ -59,9 +64,7 @@ def test_each_part_is_its_weighted_losses(objective: Perceptual, encoder: Encode
 
 def test_content_is_zero_at_the_content_and_style_at_the_style(encoder: Encoder, photo: Tensor) -> None:
     layers = ("relu1_1", "relu3_1")
-    objective = Perceptual(
-        encoder, tuple(content_terms(encoder, photo, layers)), tuple(style_terms(encoder, photo, layers))
-    )
+    objective = Perceptual(encoder, (*content_terms(encoder, photo, layers), *style_terms(encoder, photo, layers)))
     parts = objective(photo).parts
     assert float(parts["content"]) == pytest.approx(0, abs=1e-9)
     assert float(parts["style"]) == pytest.approx(0, abs=1e-9)
@@ -77,8 +80,7 @@ def test_asks_for_the_layers_of_its_terms_once(encoder: Encoder, photo: Tensor) 
 
     objective = Perceptual(
         counting,  # type: ignore[arg-type]
-        tuple(content_terms(encoder, photo, ("relu2_1",))),
-        tuple(style_terms(encoder, photo, ("relu1_1", "relu2_1"))),
+        (*content_terms(encoder, photo, ("relu2_1",)), *style_terms(encoder, photo, ("relu1_1", "relu2_1"))),
     )
     objective(photo)
     assert asked == [{"relu1_1", "relu2_1"}]
@@ -120,7 +122,7 @@ def test_the_gradient_reaches_the_picture(objective: Perceptual) -> None:
 def test_a_mask_keeps_the_gradient_of_style_in_its_region(encoder: Encoder, photo: Tensor, painting: Tensor) -> None:
     mask = torch.zeros(1, 1, 72, 80)
     mask[..., :40] = 1
-    objective = Perceptual(encoder, style=tuple(style_terms(encoder, painting, ("relu1_1",), mask=mask)))
+    objective = Perceptual(encoder, tuple(style_terms(encoder, painting, ("relu1_1",), mask=mask)))
     image = photo.clone().requires_grad_(True)
     objective(image).total.backward()
     assert image.grad is not None
@@ -130,7 +132,7 @@ def test_a_mask_keeps_the_gradient_of_style_in_its_region(encoder: Encoder, phot
 
 def test_a_mask_of_ones_is_none(encoder: Encoder, photo: Tensor, painting: Tensor) -> None:
     values = [
-        Perceptual(encoder, style=tuple(style_terms(encoder, painting, ("relu1_1",), mask=mask)))(photo).total
+        Perceptual(encoder, tuple(style_terms(encoder, painting, ("relu1_1",), mask=mask)))(photo).total
         for mask in (None, torch.ones(1, 1, 72, 80))
     ]
     torch.testing.assert_close(values[0], values[1])
@@ -150,5 +152,5 @@ def test_out_of_range() -> None:
 
 def test_bfloat16_features_give_float32_losses(photo: Tensor, painting: Tensor, make_encoder: object) -> None:
     rough = make_encoder(precision="bfloat16")  # type: ignore[operator]
-    terms = Perceptual(rough, style=tuple(style_terms(rough, painting, ("relu1_1",))))(photo)
+    terms = Perceptual(rough, tuple(style_terms(rough, painting, ("relu1_1",))))(photo)
     assert terms.total.dtype == torch.float32

@@ -108,7 +108,9 @@ def test_neighbours_of_the_canvas_differ_from_those_of_the_content(
     losses = LossOptions(style_loss="neighbours", style_layers=("relu1_1+relu3_1",), neighbour_content=0.0)
     mix = Mix((Style(painting),))
     targets = [
-        objective_for(photo, mix, encoder=encoder, losses=losses, canvas=canvas).style[0].target[0]
+        objective_for(photo, mix, encoder=encoder, losses=losses, canvas=canvas)
+        .features[0]
+        .function.keywords["target"][0]
         for canvas in (None, photo, photo.flip(3))
     ]
     assert torch.equal(targets[0], targets[1])

@@ -238,7 +238,7 @@ def test_masked_styles_look_at_their_regions(encoder: Encoder, photo: Tensor, pa
     both = Mix((Style(painting, mask=left), Style(flipped(painting), mask=right)))
     losses = LossOptions(style_layers=("relu1_1",), content_weight=0, tv_weight=0)
     image = photo.clone().requires_grad_(True)
-    style = objective_for(photo, both, encoder=encoder, losses=losses).style
+    style = objective_for(photo, both, encoder=encoder, losses=losses).features
     assert len(style) == 2
     style[0](encoder(image, ["relu1_1"])).backward()
     assert image.grad is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from impasto.image.pixels import over_white
 from impasto.image.resize import fit, resized
 from impasto.losses.smoothness import total_variation
 from impasto.losses.table import CONTENT_LOSSES, StyleLoss
-from impasto.objective.perceptual import ContentTerm, Perceptual, PixelTerm, StyleTerm, out_of_range
+from impasto.objective.perceptual import FeatureTerm, Perceptual, PixelTerm, out_of_range
 from impasto.stylizers.canvas import first_canvas
 from impasto.stylizers.minimise import Lbfgs
 from impasto.stylizers.protocol import Mix, Step, Style
@@ -100,18 +101,15 @@ def rebuild_objective(
     """
     with torch.no_grad():
         feats = encoder(picture, layers_of(target))
-    content: tuple[ContentTerm, ...] = ()
-    style: tuple[StyleTerm, ...] = ()
     if target.content_layer is not None:
         layer = target.content_layer
-        content = (ContentTerm(layer, feats[layer].float(), 1.0, CONTENT_LOSSES["l2"]),)
+        terms = [FeatureTerm("content", layer, 1.0, partial(CONTENT_LOSSES["l2"], target=feats[layer].float()))]
     else:
         loss, weight = _statistic_loss(options.style_loss), 1 / len(target.style_layer)
-        style = tuple(StyleTerm(name, loss.target(feats[name]), weight, loss) for name in target.style_layer)
-    pixels = [PixelTerm("range", RANGE_WEIGHT, out_of_range)]
-    if options.tv_weight > 0:
-        pixels.append(PixelTerm("tv", options.tv_weight, total_variation))
-    return Perceptual(encoder, content, style, tuple(pixels))
+        targets = {name: loss.target(feats[name]) for name in target.style_layer}
+        terms = [FeatureTerm("style", name, weight, partial(loss, target=it)) for name, it in targets.items()]
+    smooth = PixelTerm("tv", options.tv_weight, total_variation)
+    return Perceptual(encoder, tuple(terms), (PixelTerm("range", RANGE_WEIGHT, out_of_range), smooth))
 
 
 def encoder_of(view: EncoderViewOptions, *, precision: str = "float32", progress: Progress | None = None) -> Encoder:

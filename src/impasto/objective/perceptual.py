@@ -9,8 +9,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from impasto.losses.statistics import Statistic
-
 Features = Mapping[str, Tensor]
 
 
@@ -22,49 +20,12 @@ class Encoder(Protocol):
         ...
 
 
-class TargetLoss(Protocol):
-    """A row of the tables of style losses: `loss(features, target, weights=…) -> scalar`."""
-
-    def __call__(self, feats: Tensor, target: Statistic, *, weights: Tensor | None = None) -> Tensor:
-        """The loss of `feats` `(b, c, h, w)`; `weights` `(b|1, 1, h, w)` are shares of the places."""
-        ...
-
-
 @dataclass(frozen=True)
 class Terms:
     """A scalar `total` to minimise, and its weighted `parts`."""
 
     total: Tensor
     parts: dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class ContentTerm:
-    """The distance of one layer's features from `target`."""
-
-    layer: str
-    target: Tensor
-    weight: float
-    distance: Callable[[Tensor, Tensor], Tensor]
-
-    def __call__(self, feats: Features) -> Tensor:
-        """The weighted loss."""
-        return self.weight * self.distance(feats[self.layer], self.target)
-
-
-@dataclass(frozen=True)
-class StyleTerm:
-    """The distance of one layer's statistic from `target`, within the region `mask` `(1, 1, h, w)`."""
-
-    layer: str
-    target: Statistic
-    weight: float
-    loss: TargetLoss
-    mask: Tensor | None = None
-
-    def __call__(self, feats: Features) -> Tensor:
-        """The weighted loss."""
-        return self.weight * self.loss(feats[self.layer], self.target, weights=self.mask)
 
 
 @dataclass(frozen=True)
@@ -96,32 +57,22 @@ class PixelTerm:
 
 @dataclass(frozen=True)
 class Perceptual:
-    """`objective(image) -> Terms`, with the parts `content`, `style` and those that feature and pixel terms name.
-
-    Terms of weight 0 are not computed.
-    """
+    """`objective(image) -> Terms`; terms of one name add up to a part. Terms of weight 0 are not computed."""
 
     encoder: Encoder
-    content: tuple[ContentTerm, ...] = ()
-    style: tuple[StyleTerm, ...] = ()
-    pixels: tuple[PixelTerm, ...] = ()
     features: tuple[FeatureTerm, ...] = ()
+    pixels: tuple[PixelTerm, ...] = ()
 
     @property
     def layers(self) -> frozenset[str]:
         """The layers that the encoder computes."""
-        terms: list[ContentTerm | StyleTerm | FeatureTerm] = [*self.content, *self.style, *self.features]
-        return frozenset(term.layer for term in terms if term.weight)
+        return frozenset(term.layer for term in self.features if term.weight)
 
     def __call__(self, image: Tensor) -> Terms:
         """The losses of `image` `(b, 3, h, w)`."""
         feats = self.encoder(image, self.layers) if self.layers else {}
-        losses = [
-            *(("content", term(feats)) for term in self.content if term.weight),
-            *(("style", term(feats)) for term in self.style if term.weight),
-            *((term.name, term(feats)) for term in self.features if term.weight),
-            *((term.name, term(image)) for term in self.pixels if term.weight),
-        ]
+        losses = [(term.name, term(feats)) for term in self.features if term.weight]
+        losses += [(term.name, term(image)) for term in self.pixels if term.weight]
         parts: dict[str, Tensor] = {}
         for name, loss in losses:
             parts[name] = parts[name] + loss if name in parts else loss

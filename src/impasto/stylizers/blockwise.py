@@ -35,7 +35,7 @@ from impasto.objective.blockwise import (
 from impasto.objective.pixel_parts import POOL_PX, laplacian_part, range_part, variation_part
 from impasto.stylizers.curvature import OnDisk
 from impasto.stylizers.protocol import Mix, Style
-from impasto.stylizers.targets import FLOOR, RANGE_WEIGHT, at_scale, layer_weights, masks_of, style_loss
+from impasto.stylizers.targets import FLOOR, at_scale, layer_weights, masks_of, pixel_weights, style_loss
 
 Kept = Mapping[str, "list[Tensor] | StoredFeats"]
 """Features of the content by layer, those of each block."""
@@ -232,13 +232,10 @@ def _content_part(losses: LossOptions, parts: Sequence[Tensor]) -> PartDistance:
 
 
 def _pixel_terms(content: Tensor, losses: LossOptions, *, strength: float, wraps: Wraps) -> tuple[BlockPixelTerm, ...]:
-    size, terms = (content.shape[-2], content.shape[-1]), []
-    if losses.tv_weight * strength > 0:
-        variation = partial(variation_part, size_hw=size, wraps=wraps)
-        terms.append(BlockPixelTerm("tv", losses.tv_weight * min(strength, 1.0), variation))
-    if losses.laplacian_weight > 0:
-        laplacian = partial(laplacian_part, content=content, wraps=wraps)
-        terms.append(BlockPixelTerm("laplacian", losses.laplacian_weight, laplacian))
-    if losses.balance == "relative":
-        terms.append(BlockPixelTerm("range", RANGE_WEIGHT, partial(range_part, size_hw=size)))
-    return tuple(terms)
+    size = (content.shape[-2], content.shape[-1])
+    parts = {
+        "tv": partial(variation_part, size_hw=size, wraps=wraps),
+        "laplacian": partial(laplacian_part, content=content, wraps=wraps),
+        "range": partial(range_part, size_hw=size),
+    }
+    return tuple(BlockPixelTerm(name, weight, parts[name]) for name, weight in pixel_weights(losses, strength).items())

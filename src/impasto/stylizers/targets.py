@@ -17,12 +17,13 @@ from impasto.encoders.table import Encoder
 from impasto.image.masks import normalised, pooled
 from impasto.image.resize import fit, resized
 from impasto.image.tiling import NO_WRAPS, Wraps, resized_wrapped
-from impasto.losses import distances, gatys
+from impasto.losses import gatys
+from impasto.losses.content_parts import PLAIN
 from impasto.losses.smoothness import laplacian_match, total_variation
 from impasto.losses.statistics import Statistic
 from impasto.losses.table import CONTENT_LOSSES, GATYS, MATCHED_LOSSES, NEAREST, STYLE_LOSSES, MatchedLoss, StyleLoss
 from impasto.losses.transport import colours, palette_transport
-from impasto.objective.perceptual import ContentTerm, Perceptual, PixelTerm, StyleTerm, out_of_range
+from impasto.objective.perceptual import FeatureTerm, Perceptual, PixelTerm, out_of_range
 from impasto.stylizers.protocol import Mix, Style
 
 RANGE_WEIGHT = 100.0  # holds pixels in [0, 1], so that saving clips little
@@ -111,25 +112,23 @@ def objective_for(
         style = _style_terms(
             feats, content=content, mix=mix, masks=masks, guide=guide, encoder=encoder, losses=losses, strength=strength
         )
-    keep = tuple(
-        ContentTerm(
-            name, feats[name].float(), losses.content_weight / len(losses.content_layers), _content_distance(losses)
-        )
-        for name in losses.content_layers
-        if losses.content_weight > 0
+    distance, layers_of_content = _content_distance(losses), losses.content_layers
+    keep = (
+        FeatureTerm("content", name, losses.content_weight / len(layers_of_content), partial(distance, target=target))
+        for name, target in ((name, feats[name].float()) for name in layers_of_content if losses.content_weight)
     )
     palette = _palette_terms(mix, masks, losses=losses, strength=strength)
-    return Perceptual(seen, keep, style, (*palette, *_pixel_terms(content, losses, strength=strength, wraps=wraps)))
+    pixels = (*palette, *_pixel_terms(content, losses, strength=strength, wraps=wraps))
+    return Perceptual(seen, (*keep, *style), pixels)
 
 
-def _content_distance(losses: LossOptions) -> Callable[[Tensor, Tensor], Tensor]:
+def _content_distance(losses: LossOptions) -> Callable[..., Tensor]:
     reduction: Any = losses.content_reduction  # the options allow two of its names
     if losses.balance == "relative":
         return partial(CONTENT_LOSSES[losses.content_loss], reduction=reduction)
     if losses.style_loss == "gatys" and losses.content_loss == "l2":
         return gatys.gatys_content
-    plain: dict[str, distances.Distance] = {"l2": distances.l2, "l1": distances.l1, "huber": distances.huber}
-    return partial(plain[losses.content_loss], reduction=reduction)
+    return partial(PLAIN[losses.content_loss], reduction=reduction)
 
 
 def _style_terms(
@@ -142,7 +141,7 @@ def _style_terms(
     encoder: Encoder,
     losses: LossOptions,
     strength: float,
-) -> tuple[StyleTerm, ...]:
+) -> tuple[FeatureTerm, ...]:
     weight = losses.style_weight * strength**2
     if weight == 0:
         return ()
@@ -157,8 +156,9 @@ def _style_terms(
         for layer, part in zip(losses.style_layers, layer_weights(losses, encoder), strict=True):
             h, w = feats[layer].shape[-2:]
             region = None if mask is None else pooled(mask, (h, w))
-            term = StyleTerm(layer, targets[layer], weight * share * part, loss, region)
-            terms.append(_relative(term, feats) if losses.balance == "relative" else term)
+            apart = partial(loss, target=targets[layer], weights=region)
+            start = max(float(apart(feats[layer])), FLOOR) if losses.balance == "relative" else 1.0
+            terms.append(FeatureTerm("style", layer, weight * share * part / start, apart))
     return tuple(terms)
 
 
@@ -176,11 +176,6 @@ def _style_targets(
         return {layer: loss.target(feats[layer]) for layer in layers}
     turned = [encoder(picture.rot90(turns, (2, 3)), layers) for turns in range(4)]
     return {layer: loss.match(guide[layer], [feats[layer] for feats in turned]) for layer in layers}
-
-
-def _relative(term: StyleTerm, feats: dict[str, Tensor]) -> StyleTerm:
-    start = float(term.loss(feats[term.layer], term.target, weights=term.mask))
-    return StyleTerm(term.layer, term.target, term.weight / max(start, FLOOR), term.loss, term.mask)
 
 
 def masks_of(styles: Sequence[Style], content: Tensor, *, wraps: Wraps = NO_WRAPS) -> list[Tensor | None]:
@@ -211,29 +206,25 @@ def at_scale(style: Style, canvas_hw: Sequence[int], *, smallest_px: int = 1) ->
 def _palette_terms(
     mix: Mix, masks: Sequence[Tensor | None], *, losses: LossOptions, strength: float
 ) -> tuple[PixelTerm, ...]:
-    terms = []
     weight = losses.palette_weight * strength**2
-    for style, share, mask in zip(mix.styles, mix.style_weights, masks, strict=True):
-        if weight * share > 0:
-            terms.append(
-                PixelTerm(
-                    "palette", weight * share, partial(_palette, target=colours(style.required_picture()), mask=mask)
-                )
-            )
-    return tuple(terms)
+    return tuple(
+        PixelTerm("palette", weight * share, partial(_palette, target=colours(style.required_picture()), mask=mask))
+        for style, share, mask in zip(mix.styles, mix.style_weights, masks, strict=True)
+        if weight * share > 0
+    )
 
 
 def _palette(image: Tensor, *, target: Statistic, mask: Tensor | None) -> Tensor:
     return palette_transport(colours(image, mask), target)
 
 
+def pixel_weights(losses: LossOptions, strength: float) -> dict[str, float]:
+    """The weights of the losses of pixels, by part."""
+    in_range = RANGE_WEIGHT if losses.balance == "relative" else 0.0
+    return {"tv": losses.tv_weight * min(strength, 1.0), "laplacian": losses.laplacian_weight, "range": in_range}
+
+
 def _pixel_terms(content: Tensor, losses: LossOptions, *, strength: float, wraps: Wraps) -> tuple[PixelTerm, ...]:
-    terms = []
-    if losses.tv_weight * strength > 0:
-        terms.append(PixelTerm("tv", losses.tv_weight * min(strength, 1.0), partial(total_variation, wraps=wraps)))
-    if losses.laplacian_weight > 0:
-        laplacian = partial(laplacian_match, content=content, wraps=wraps)
-        terms.append(PixelTerm("laplacian", losses.laplacian_weight, laplacian))
-    if losses.balance == "relative":
-        terms.append(PixelTerm("range", RANGE_WEIGHT, out_of_range))
-    return tuple(terms)
+    laplacian = partial(laplacian_match, content=content, wraps=wraps)
+    functions = {"tv": partial(total_variation, wraps=wraps), "laplacian": laplacian, "range": out_of_range}
+    return tuple(PixelTerm(name, weight, functions[name]) for name, weight in pixel_weights(losses, strength).items())
