@@ -17,8 +17,7 @@ from impasto.image import files
 from impasto.session.inputs import read_inputs
 from impasto.session.opened import open_session, redo
 from impasto.session.plan import plan_job
-from impasto.stylizers.coloured import Coloured
-from impasto.stylizers.masked import Masked
+from impasto.stylizers.finished import Finished, covered, with_content_colours
 from impasto.stylizers.optimised import Optimised
 
 MakeJob = Callable[..., Job]
@@ -28,17 +27,21 @@ def test_wrappers_follow_from_the_options(small_job: MakeJob, there: Path) -> No
     files.write(there / "mask.png", torch.ones(1, 1, 8, 8))
     masked = (StyleSource(source=str(there / "style.png"), mask=there / "mask.png"),)
 
-    def built(job: Job) -> object:
-        return open_session(job).stylizer
+    def finishes(job: Job) -> list[object]:
+        stylizer, functions = open_session(job).stylizer, list[object]()
+        while isinstance(stylizer, Finished):
+            functions.append(stylizer.finish.func)
+            stylizer = stylizer.inner
+        assert isinstance(stylizer, Optimised)
+        return functions
 
-    assert isinstance(built(small_job()), Optimised)
-    assert isinstance(built(small_job(colour=ColourOptions(match_style="histogram"))), Optimised)
+    assert finishes(small_job()) == []
+    assert finishes(small_job(colour=ColourOptions(match_style="histogram"))) == []
     for name in ("keep_colours", "keep_luminance"):
-        assert isinstance(built(small_job(colour=ColourOptions(**{name: "yiq"}))), Coloured)
-    assert isinstance(built(small_job(colour=ColourOptions(match_output="covariance"))), Coloured)
-    both = built(small_job(colour=ColourOptions(keep_colours="lab"), styles=masked))
-    assert isinstance(both, Masked)
-    assert isinstance(both.inner, Coloured)
+        assert finishes(small_job(colour=ColourOptions(**{name: "yiq"}))) == [with_content_colours]
+    assert finishes(small_job(colour=ColourOptions(match_output="covariance"))) == [with_content_colours]
+    both = finishes(small_job(colour=ColourOptions(keep_colours="lab"), styles=masked))
+    assert both == [covered, with_content_colours]
 
 
 def test_the_work_is_what_is_painted(small_job: MakeJob) -> None:

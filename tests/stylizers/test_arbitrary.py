@@ -23,7 +23,7 @@ from impasto.nets.residual import Residual
 from impasto.nets.table import VARIANTS, Network
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.codes import OWN_SIDE_PX, code_of, mixed, own_code
-from impasto.stylizers.masked import Masked
+from impasto.stylizers.finished import masked
 from impasto.stylizers.optimised import Optimised
 from impasto.stylizers.protocol import Mix, Step, Style
 
@@ -238,7 +238,7 @@ def test_nothing_covers_and_a_style_of_no_weight(
     assert torch.equal(half[..., 40:], photo[..., 40:])
     also = painted(work, photo, Style(painting, mask=left), Style(painting.flip(1), 0.0, mask=1 - left))
     assert torch.equal(also, half)
-    last = [*Masked(work, left).paint(photo, work.prepare(Mix((Style(painting, mask=left),))))][-1]
+    last = [*masked(work, left).paint(photo, work.prepare(Mix((Style(painting, mask=left),))))][-1]
     assert torch.equal(last.picture(), half)
 
 

@@ -13,7 +13,7 @@ from impasto.config.pictures import ColourOptions
 from impasto.core.errors import OptionError
 from impasto.image.colour import luminance
 from impasto.image.resize import resized
-from impasto.stylizers.coloured import Coloured, with_content_colours
+from impasto.stylizers.finished import coloured, with_content_colours
 from impasto.stylizers.protocol import Mix, Step, Style
 
 
@@ -31,7 +31,7 @@ class Copyist:
 
 
 def painted(content: Tensor, style: Tensor, **options: str) -> list[Step]:
-    stylizer = Coloured(Copyist(), ColourOptions(**options))
+    stylizer = coloured(Copyist(), ColourOptions(**options))
     return list(stylizer.paint(content, stylizer.prepare(Mix((Style(style),))), strength=0.7))
 
 
@@ -103,14 +103,13 @@ def test_every_step_keeps_what_it_says_and_its_size(photo: Tensor, painting: Ten
 
 
 def test_coloured_twice_is_done_in_turn(photo: Tensor, painting: Tensor) -> None:
-    inner = Coloured(Copyist(), ColourOptions(match_output="covariance"))
-    outer = Coloured(inner, ColourOptions(keep_luminance="yiq"))
+    inner = coloured(Copyist(), ColourOptions(match_output="covariance"))
+    outer = coloured(inner, ColourOptions(keep_luminance="yiq"))
     *_, last = outer.paint(photo, outer.prepare(Mix((Style(painting),))))
     once = with_content_colours(last.image, photo, options=ColourOptions(match_output="covariance"))
     assert torch.equal(last.picture(), with_content_colours(once, photo, options=ColourOptions(keep_luminance="yiq")))
 
 
-def test_keeping_both_is_refused(painting: Tensor) -> None:
-    stylizer = Coloured(Copyist(), ColourOptions(keep_colours="yiq", keep_luminance="yiq"))
+def test_keeping_both_is_refused() -> None:
     with pytest.raises(OptionError, match="Use one of them"):
-        stylizer.prepare(Mix((Style(painting),)))
+        coloured(Copyist(), ColourOptions(keep_colours="yiq", keep_luminance="yiq"))

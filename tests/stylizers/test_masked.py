@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.image.resize import resized
-from impasto.stylizers.masked import Masked, covered
+from impasto.stylizers.finished import covered, masked
 from impasto.stylizers.protocol import Mix, Step, Style
 
 
@@ -28,7 +28,7 @@ class Blackener:
 
 
 def painted(content: Tensor, cover: Tensor) -> list[Step]:
-    stylizer = Masked(Blackener(), cover)
+    stylizer = masked(Blackener(), cover)
     return list(stylizer.paint(content, stylizer.prepare(Mix((Style(content, name="it"),))), strength=0.7))
 
 

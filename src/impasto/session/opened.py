@@ -22,8 +22,7 @@ from impasto.session.memory import check_memory
 from impasto.session.painting import Painting, recipe_of
 from impasto.session.plan import Plan, plan_job
 from impasto.session.recipe import Recipe, job_again, recipe_for
-from impasto.stylizers.coloured import Coloured
-from impasto.stylizers.masked import Masked
+from impasto.stylizers.finished import coloured, masked
 from impasto.stylizers.optimised import PaintedStep, Paused
 from impasto.stylizers.protocol import Step, Stylizer
 
@@ -58,8 +57,8 @@ class Session:
         )
         colour = self.job.colour
         if any(choice != "no" for choice in (colour.keep_colours, colour.keep_luminance, colour.match_output)):
-            stylizer = Coloured(stylizer, colour)
-        return stylizer if self.inputs.cover is None else Masked(stylizer, self.inputs.cover)
+            stylizer = coloured(stylizer, colour)
+        return stylizer if self.inputs.cover is None else masked(stylizer, self.inputs.cover)
 
     def steps(self) -> Iterator[Step]:
         """Every step of painting; the last one's `picture()` is the result.
