@@ -91,9 +91,13 @@ def test_norm_parameters_mix_linearly_and_by_any_weights(network: Network, photo
     work, other = Arbitrary(network), painting.flip(1)
     (one,), (two,) = (work.prepare(Mix((Style(picture),))) for picture in (painting, other))
     (region,) = work.prepare(Mix((Style(painting, 3.0), Style(other, -1.0))))
-    for key in region.params.keys() - {PALETTE, BANDS}:
-        near(region.params[key], 1.5 * one.params[key] - 0.5 * two.params[key])
-    assert any(not torch.equal(one.params[key], two.params[key]) for key in one.params if key != PALETTE)
+    for key in region.network.params.keys() - {PALETTE, BANDS}:
+        near(region.network.params[key], 1.5 * one.network.params[key] - 0.5 * two.network.params[key])
+    assert any(
+        not torch.equal(one.network.params[key], two.network.params[key])
+        for key in one.network.params
+        if key != PALETTE
+    )
     assert bool(torch.isfinite(painted(work, photo, Style(painting, 3.0), Style(other, -1.0))).all())
 
 

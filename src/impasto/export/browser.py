@@ -143,7 +143,7 @@ def _painting(prepared: PreparedStylizer) -> tuple[str, PaintingModule, Tensor]:
         (part,) = prepared.code
         network = prepared.stylizer.network
         painting, _ = arbitrary_painting(network)
-        row = row_of({key: value for key, value in part.params.items() if is_style_param(key)})
+        row = row_of({key: value for key, value in part.network.params.items() if is_style_param(key)})
         return str(network.base), painting, row
     assert isinstance(prepared.stylizer, Fast)
     (fast,) = prepared.stylizer.networks.values()

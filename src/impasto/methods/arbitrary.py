@@ -16,8 +16,8 @@ from impasto.encoders.table import Progress
 from impasto.image.resize import SizeHW
 from impasto.image.tiling import wraps_of
 from impasto.methods.memory import one_pass_bytes, room_bytes
-from impasto.methods.protocol import Work
-from impasto.methods.style_checks import check_code_style, check_trained_options
+from impasto.methods.protocol import LoadedMethod
+from impasto.methods.style_checks import check_fixed_options
 from impasto.methods.trained import load_trained, network_digests, trained_among, trained_weights
 from impasto.nets import table as nets
 from impasto.nets.fast import FastNetwork
@@ -25,16 +25,16 @@ from impasto.nets.noise import SeededNoise
 from impasto.nets.protocol import Code, StyleParams
 from impasto.nets.table import Network
 from impasto.styles.code_file import code_for
-from impasto.styles.resolved import CodeStyle, ResolvedStyle, TrainedStyle
+from impasto.styles.resolved import PictureStyle, ResolvedStyle
 from impasto.stylizers.arbitrary import Arbitrary, trained_params
 from impasto.stylizers.codes import code_of
 from impasto.stylizers.optimised import Paused
-from impasto.stylizers.protocol import Mix, Stylizer
+from impasto.stylizers.protocol import Stylizer
 from impasto.stylizers.temporal import Temporal
 
 
 @dataclass(frozen=True)
-class LoadedNetwork:
+class LoadedNetwork(LoadedMethod):
     """An arbitrary network with its encoder, and trained styles of one style each by the text of the style."""
 
     network: Network
@@ -65,29 +65,12 @@ class LoadedNetwork:
         self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None
     ) -> Stylizer[Any]:
         """One pass of the network; there is nothing to resume."""
-        return self._stylizer(job)
-
-    def within_seconds(self, job: Job, content: Tensor, *, mix: Mix) -> Job:
-        """The job: one pass has no budget."""
-        return job
+        noise, wraps = SeededNoise(job.fast.noise_seed), wraps_of(job.size.tileable)
+        return Arbitrary(self.network, room_bytes(job), noise, trained=self.trained_params, wraps=wraps)
 
     def least_bytes(self, job: Job, size_hw: SizeHW) -> int:
         """Content, output and the smallest features."""
         return one_pass_bytes(job, size_hw, dtype=self.dtype)
-
-    def work(self, job: Job, size_hw: SizeHW) -> Work:
-        """One step."""
-        return ((size_hw, self._stylizer(job).work(size_hw)),)
-
-    def _stylizer(self, job: Job) -> Arbitrary:
-        noise = SeededNoise(job.fast.noise_seed)
-        return Arbitrary(
-            self.network,
-            memory_bytes=room_bytes(job),
-            noise=noise,
-            trained=self.trained_params,
-            wraps=wraps_of(job.size.tileable),
-        )
 
 
 @dataclass(frozen=True)
@@ -103,10 +86,8 @@ class ArbitraryMethod:
     def check_styles(self, job: Job, styles: Sequence[ResolvedStyle]) -> None:
         """Raise `OptionError` for a trained or saved style with options that need its picture."""
         for style in styles:
-            if isinstance(style, TrainedStyle):
-                check_trained_options(style, job)
-            if isinstance(style, CodeStyle):
-                check_code_style(style, job)
+            if not isinstance(style, PictureStyle):
+                check_fixed_options(style, job)
 
     def weights_of(self, job: Job, styles: Sequence[ResolvedStyle]) -> tuple[str, ...]:
         """The network, and the networks of the trained styles."""

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from impasto.config.job import Job
-from impasto.core.errors import OptionError
 from impasto.encoders.table import Progress
 from impasto.image.resize import SizeHW
 from impasto.image.tiling import wraps_of
 from impasto.methods.memory import one_pass_bytes, room_bytes
-from impasto.methods.protocol import Work
+from impasto.methods.protocol import LoadedMethod
 from impasto.methods.style_checks import check_trained
 from impasto.methods.trained import load_trained, network_digests, trained_among, trained_weights
 from impasto.nets.fast import FastNetwork
 from impasto.nets.noise import SeededNoise
-from impasto.nets.protocol import Code
 from impasto.styles.resolved import ResolvedStyle
 from impasto.stylizers.fast import Fast
 from impasto.stylizers.optimised import Paused
-from impasto.stylizers.protocol import Mix, Stylizer
+from impasto.stylizers.protocol import Stylizer
 from impasto.stylizers.temporal import Temporal
 
 
 @dataclass(frozen=True)
-class LoadedStyles:
+class LoadedStyles(LoadedMethod):
     """Networks of one style each, by the text of the style."""
 
     networks: Mapping[str, FastNetwork]
@@ -45,14 +42,6 @@ class LoadedStyles:
         """The networks' type."""
         return next(iter(self.networks.values())).dtype
 
-    def encode(self, picture: Tensor, *, name: str) -> Code:
-        """Raises `OptionError`: a fast network paints its trained styles only."""
-        raise OptionError(f"a fast network has no code of {name}. Use an arbitrary network.")
-
-    def read_code(self, path: Path) -> Code:
-        """Raises `OptionError`, as `encode` does."""
-        raise OptionError(f"a fast network cannot use the saved style {path}. Use an arbitrary network.")
-
     def stylizer(
         self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None
     ) -> Stylizer[Any]:
@@ -60,17 +49,9 @@ class LoadedStyles:
         noise = SeededNoise(job.fast.noise_seed)
         return Fast(self.networks, room_bytes(job), noise, wraps_of(job.size.tileable))
 
-    def within_seconds(self, job: Job, content: Tensor, *, mix: Mix) -> Job:
-        """The job: one pass has no budget."""
-        return job
-
     def least_bytes(self, job: Job, size_hw: SizeHW) -> int:
         """Content, output and the smallest features."""
         return one_pass_bytes(job, size_hw, dtype=self.dtype)
-
-    def work(self, job: Job, size_hw: SizeHW) -> Work:
-        """One step."""
-        return ((size_hw, 1),)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -13,17 +12,15 @@ from torch import Tensor
 
 from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.job import Job
-from impasto.core.errors import OptionError
 from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder, Progress
 from impasto.image.resize import SizeHW
 from impasto.image.tiling import wraps_of
 from impasto.methods.memory import room_bytes
 from impasto.methods.on_device import OnDevice
-from impasto.methods.protocol import Work
+from impasto.methods.protocol import LoadedMethod, Work
 from impasto.methods.style_checks import check_needs_picture
 from impasto.nets import table as nets
-from impasto.nets.protocol import Code
 from impasto.nets.table import Network
 from impasto.styles.resolved import ResolvedStyle
 from impasto.stylizers.arbitrary import Arbitrary
@@ -36,7 +33,7 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class LoadedEncoder:
+class LoadedEncoder(LoadedMethod):
     """The encoder of the losses, and the network of `init=one-pass`, on `device`."""
 
     encoder: Encoder
@@ -55,14 +52,6 @@ class LoadedEncoder:
     def dtype(self) -> torch.dtype:
         """The encoder's type."""
         return self.encoder.dtype
-
-    def encode(self, picture: Tensor, *, name: str) -> Code:
-        """Raises `OptionError`: the statistics depend on the size of the canvas."""
-        raise OptionError("optimisation has no code of a style. Use the style's picture.")
-
-    def read_code(self, path: Path) -> Code:
-        """Raises `OptionError`, as `encode` does."""
-        raise OptionError(f"optimisation cannot use the saved style {path}. Use the style's picture.")
 
     def stylizer(
         self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None

@@ -1,4 +1,7 @@
-"""The interface of methods: options, weights, and their stylizer."""
+"""The interface of methods: options, weights, and their stylizer.
+
+Subclasses of `LoadedMethod` paint in one step and have no codes of styles unless they say otherwise.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import torch
 from torch import Tensor
 
 from impasto.config.job import Job
+from impasto.core.errors import OptionError
 from impasto.encoders.table import Progress
 from impasto.image.resize import SizeHW
 from impasto.nets.protocol import Code
@@ -37,11 +41,11 @@ class LoadedMethod(Protocol):
 
     def encode(self, picture: Tensor, *, name: str) -> Code:
         """The code of a style picture `(1, 3, h, w)`, where the method `encodes`. Raises `ImageTooSmall`."""
-        ...
+        raise OptionError(f"{name} has no code for this method. Use the style's picture.")
 
     def read_code(self, path: Path) -> Code:
         """The code in a saved style, where the method `encodes`. Raises `WeightsError`."""
-        ...
+        raise OptionError(f"this method cannot use the saved style {path}. Use the style's picture.")
 
     def stylizer(
         self, job: Job, *, start: Tensor | None = None, resume: Paused | None = None, temporal: Temporal | None = None
@@ -55,7 +59,7 @@ class LoadedMethod(Protocol):
 
     def within_seconds(self, job: Job, content: Tensor, *, mix: Mix) -> Job:
         """The job with a time budget replaced by options that keep to it on this machine; the job where none is set."""
-        ...
+        return job
 
     def least_bytes(self, job: Job, size_hw: SizeHW) -> int:
         """Approximate minimum of memory for an output of `size_hw`, including the program."""
@@ -63,7 +67,7 @@ class LoadedMethod(Protocol):
 
     def work(self, job: Job, size_hw: SizeHW) -> Work:
         """The steps of painting an output of `size_hw`. Raises `ImageTooSmall`, `OptionError`."""
-        ...
+        return ((size_hw, 1),)
 
 
 class Method(Protocol):

@@ -4,63 +4,47 @@ from __future__ import annotations
 
 from impasto.config.job import Job
 from impasto.core.errors import OptionError
-from impasto.styles.resolved import CodeStyle, ResolvedStyle, TrainedStyle
+from impasto.styles.resolved import CodeStyle, PictureStyle, ResolvedStyle, TrainedStyle
 
 
 def check_trained(style: ResolvedStyle, job: Job) -> None:
     """Raise `OptionError` unless ``method=fast`` can paint the style as the job asks."""
-    text = style.source.source
     if not isinstance(style, TrainedStyle):
         raise OptionError(
-            f"{text} is not a trained style, and `method=fast` paints trained styles only. Name a trained style "
-            "(impasto models list), or leave `method=fast` out."
+            f"{style.source.source} is not a trained style, and `method=fast` paints trained styles only. Name a "
+            "trained style (impasto models list), or leave `method=fast` out."
         )
-    check_trained_options(style, job)
+    check_fixed_options(style, job)
 
 
-def check_trained_options(style: TrainedStyle, job: Job) -> None:
-    """Raise `OptionError` for options that need the picture of a trained style."""
-    text = style.source.source
+def check_fixed_options(style: TrainedStyle | CodeStyle, job: Job) -> None:
+    """Raise `OptionError` for options that need the picture of a trained or saved style."""
+    text, trained = style.source.source, isinstance(style, TrainedStyle)
     if job.colour.match_style != "no":
+        kind, instead = ("trained", "Use") if trained else ("saved", "Give the picture, or use")
         raise OptionError(
-            f"{text} is a trained style, and `match_style` changes the style's picture. Use `match_output`."
+            f"{text} is a {kind} style, and `match_style` changes the style's picture. {instead} `match_output`."
         )
     if style.source.scale != 1:
-        raise OptionError(
-            f"`style_scale` is {style.source.scale:g} for {text}, whose strokes have the size that it was trained "
-            "with. Use 1 for it, and change the stroke size with the size of the picture: `size`."
+        fixed = (
+            "whose strokes have the size that it was trained with. Use 1 for it, and change the stroke size with the "
+            "size of the picture: `size`."
+            if trained
+            else "whose scale was fixed when it was saved. Give 1 for it, or save it again: impasto style save"
         )
-
-
-def check_not_trained(style: ResolvedStyle, method: str) -> None:
-    """Raise `OptionError` for a trained style, which a fast network paints."""
-    if isinstance(style, TrainedStyle):
-        raise OptionError(
-            f"{style.source.source} is a trained style, which `method=fast` paints, and `method={method}` needs a "
-            "style's picture. Leave `method` out, or give the picture."
-        )
+        raise OptionError(f"`style_scale` is {style.source.scale:g} for {text}, {fixed}")
 
 
 def check_needs_picture(style: ResolvedStyle, method: str) -> None:
     """Raise `OptionError` for a style that is not a picture."""
-    check_not_trained(style, method)
-    if isinstance(style, CodeStyle):
-        raise OptionError(
-            f"{style.source.source} is a saved style, and `method={method}` needs the picture. Give the picture, or "
-            "leave `method` out."
-        )
-
-
-def check_code_style(style: CodeStyle, job: Job) -> None:
-    """Raise `OptionError` for options that need the picture of a saved style."""
     text = style.source.source
-    if job.colour.match_style != "no":
+    if isinstance(style, TrainedStyle):
         raise OptionError(
-            f"{text} is a saved style, and `match_style` changes the style's picture. Give the picture, or "
-            "use `match_output`."
+            f"{text} is a trained style, which `method=fast` paints, and `method={method}` needs a style's picture. "
+            "Leave `method` out, or give the picture."
         )
-    if style.source.scale != 1:
+    if not isinstance(style, PictureStyle):
         raise OptionError(
-            f"`style_scale` is {style.source.scale:g} for {text}, whose scale was fixed when it was saved. Give 1 "
-            "for it, or save it again: impasto style save"
+            f"{text} is a saved style, and `method={method}` needs the picture. Give the picture, or leave `method` "
+            "out."
         )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from impasto.core.errors import OptionError
-from impasto.image.resize import SizeHW
 from impasto.image.strips import by_strips
 from impasto.image.tiling import NO_WRAPS, Wraps
 from impasto.nets.bands import BANDS
@@ -31,20 +30,6 @@ COLOUR_PARAMS = (COLOURS, HUES, PALETTE, BANDS)
 
 
 @dataclass(frozen=True)
-class Region:
-    """A style's painter and where it paints: everywhere, or as far as `mask` `(1, 1, h, w)` reaches."""
-
-    painter: AnySize
-    weight: float = 1.0
-    mask: Tensor | None = None
-
-    @property
-    def params(self) -> StyleParams:
-        """The style's parameters."""
-        return self.painter.params
-
-
-@dataclass(frozen=True)
 class Arbitrary:
     """A stylizer that paints any style in one pass of a network.
 
@@ -59,15 +44,15 @@ class Arbitrary:
     trained: Mapping[str, StyleParams] = field(default_factory=dict)
     wraps: Wraps = NO_WRAPS
 
-    def prepare(self, mix: Mix) -> tuple[Region, ...]:
+    def prepare(self, mix: Mix) -> Regions:
         """The parameters of the styles; without masks mixed into one. Raises `ImageTooSmall`, `OptionError`."""
         if mix.styles[0].mask is not None:
             mix.check_no_negative(by="painting with masks")
             styles = [style for style in mix.styles if style.weight > 0]
-            return tuple(Region(AnySize(self.network, self._params(s)), s.weight, s.mask) for s in styles)
+            return tuple(WeightedNetwork(AnySize(self.network, self._params(s)), s.weight, s.mask) for s in styles)
         pairs = [(self._params(s), weight) for s, weight in zip(mix.styles, mix.style_weights, strict=True) if weight]
         params = mixed([params for params, _ in pairs], [weight for _, weight in pairs])
-        return (Region(AnySize(self.network, params)),)
+        return (WeightedNetwork(AnySize(self.network, params), 1.0),)
 
     @torch.no_grad()
     def _params(self, style: Style) -> StyleParams:
@@ -79,12 +64,8 @@ class Arbitrary:
             code = code_of(style.required_picture(by="`method=arbitrary`"), self.network, name=style.name)
         return params_of(code, self.network)
 
-    def work(self, size_hw: SizeHW) -> int:
-        """The number of steps: one, for any size."""
-        return 1
-
     @torch.no_grad()
-    def paint(self, content: Tensor, code: tuple[Region, ...], *, strength: float = 1.0) -> Iterator[Step]:
+    def paint(self, content: Tensor, code: Regions, *, strength: float = 1.0) -> Iterator[Step]:
         """Yield one step, with the content's precision.
 
         `strength` 0 is the content itself. Up to 1 the output is `out(s) + (1 - s) · (content - out(0))`: parameters go
@@ -96,21 +77,19 @@ class Arbitrary:
         if strength == 0:
             yield Step(1, 1, size, content)
             return
-        painters = self._painters(content, code, strength=strength)
-        networks = [
-            WeightedNetwork(painter, region.weight, region.mask) for painter, region in zip(painters, code, strict=True)
-        ]
+        networks: Sequence[WeightedNetwork[Paints]] = code
+        if strength != 1:
+            painters = self._painters(content, code, strength=strength)
+            networks = [replace(region, network=it) for region, it in zip(networks, painters, strict=True)]
         painted = blend(content, networks, memory_bytes=self.memory_bytes, noise=self.noise, wraps=self.wraps)
         yield Step(1, 1, size, painted)
 
-    def _painters(self, content: Tensor, regions: Sequence[Region], *, strength: float) -> list[Paints]:
-        """A painter for each region, at any strength but 0."""
-        if strength == 1:
-            return [region.painter for region in regions]
+    def _painters(self, content: Tensor, regions: Regions, *, strength: float) -> list[Paints]:
+        """A painter for each region, at any strength but 0 and 1."""
         code = own_code(content, self.network, wraps=self.wraps)
         own = params_of({entry: shared(value) for entry, value in code.items()}, self.network)
         painters: list[Paints] = [
-            AnySize(self.network, _between(own, region.params, strength=strength)) for region in regions
+            AnySize(self.network, _between(own, region.network.params, strength=strength)) for region in regions
         ]
         if strength > 1:
             return painters
@@ -165,6 +144,10 @@ class Faded:
             return (styled + (1 - self.strength) * (content - plain)).clamp_(0, 1)
 
         return by_strips(faded, painted.to(image.dtype), self.plain.to(image.dtype), image)
+
+
+Regions = tuple[WeightedNetwork[AnySize], ...]
+"""The painter of each style, and where it paints."""
 
 
 def trained_params(fast: FastNetwork, network: Network) -> StyleParams:

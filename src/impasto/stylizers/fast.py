@@ -14,7 +14,7 @@ from impasto.image.strips import by_strips
 from impasto.image.tiling import NO_WRAPS, Wraps
 from impasto.nets.fast import FastNetwork, blended
 from impasto.nets.noise import Noise
-from impasto.nets.painting import MEMORY_BYTES
+from impasto.nets.painting import MEMORY_BYTES, Painter
 from impasto.stylizers.protocol import Mix, Step, check_strength
 from impasto.stylizers.weighted import WeightedNetwork, blend
 
@@ -34,7 +34,7 @@ class Fast:
     noise: Noise | None = None
     wraps: Wraps = NO_WRAPS
 
-    def prepare(self, mix: Mix) -> tuple[WeightedNetwork, ...]:
+    def prepare(self, mix: Mix) -> tuple[WeightedNetwork[Painter], ...]:
         """The networks with their weights. Raises `OptionError` for an unknown style or network."""
         masked = mix.styles[0].mask is not None
         if masked:
@@ -47,7 +47,9 @@ class Fast:
             return tuple(WeightedNetwork(self.networks[s.trained].painter, weight, s.mask) for s, weight in parts)
         return _joined([(self.networks[style.trained], weight) for style, weight in parts])
 
-    def paint(self, content: Tensor, code: tuple[WeightedNetwork, ...], *, strength: float = 1.0) -> Iterator[Step]:
+    def paint(
+        self, content: Tensor, code: tuple[WeightedNetwork[Painter], ...], *, strength: float = 1.0
+    ) -> Iterator[Step]:
         """Yield one step, with the content's precision.
 
         The output is `content + strength · (blend - content)`, clamped to `[0, 1]`: the content itself at 0, the
@@ -70,7 +72,7 @@ class Fast:
         yield Step(1, 1, size, by_strips(strengthened, content, painted))
 
 
-def _joined(parts: Sequence[tuple[FastNetwork, float]]) -> tuple[WeightedNetwork, ...]:
+def _joined(parts: Sequence[tuple[FastNetwork, float]]) -> tuple[WeightedNetwork[Painter], ...]:
     """One network for all that differ in their norm parameters only; the sum of the weights stays.
 
     If there are networks with other convolutions, too, negative weights are kept apart: weights that nearly cancel out
@@ -83,7 +85,7 @@ def _joined(parts: Sequence[tuple[FastNetwork, float]]) -> tuple[WeightedNetwork
     return tuple(_one(group) for group in groups.values())
 
 
-def _one(group: Sequence[tuple[FastNetwork, float]]) -> WeightedNetwork:
+def _one(group: Sequence[tuple[FastNetwork, float]]) -> WeightedNetwork[Painter]:
     """Networks of one base as one."""
     total = math.fsum(weight for _, weight in group)
     if len(group) == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,18 +27,21 @@ class Paints(Protocol):
         ...
 
 
+P = TypeVar("P", bound=Paints, covariant=True)
+
+
 @dataclass(frozen=True)
-class WeightedNetwork:
+class WeightedNetwork(Generic[P]):
     """A network and its weight: everywhere, or as far as `mask` `(1, 1, h, w)` reaches."""
 
-    network: Paints
+    network: P
     weight: float
     mask: Tensor | None = None
 
 
 def blend(
     content: Tensor,
-    parts: Sequence[WeightedNetwork],
+    parts: Sequence[WeightedNetwork[Paints]],
     *,
     memory_bytes: int,
     noise: Noise | None = None,
@@ -71,18 +74,18 @@ def blend(
     return output
 
 
-def _sized(part: WeightedNetwork, size_hw: SizeHW) -> WeightedNetwork:
+def _sized(part: WeightedNetwork[P], size_hw: SizeHW) -> WeightedNetwork[P]:
     if part.mask is None:
         return part
     return dataclasses.replace(part, mask=resized(part.mask, size_hw, mode="bilinear"))
 
 
-def _weights(part: WeightedNetwork, rows: slice) -> Tensor:
+def _weights(part: WeightedNetwork[Paints], rows: slice) -> Tensor:
     """The weight of a part in some rows, at each pixel where it has a mask."""
     return torch.full((1, 1, 1, 1), part.weight) if part.mask is None else part.weight * part.mask[..., rows, :].float()
 
 
-def _total(parts: Sequence[WeightedNetwork], rows: slice) -> Tensor:
+def _total(parts: Sequence[WeightedNetwork[Paints]], rows: slice) -> Tensor:
     """The sum of the weights with masks; 1 without, as the weights already add up to that."""
     if parts[0].mask is None:
         return torch.ones(1, 1, 1, 1)
