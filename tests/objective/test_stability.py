@@ -69,7 +69,7 @@ def test_it_is_a_part_of_its_own_that_is_off_by_default() -> None:
         return image
 
     for weights in (Weights(), Weights(motion=2.0)):
-        terms = output_terms(weights, CONTENTS, contents=CONTENTS, paint=paint, noise_std=0.02)
+        terms = output_terms(weights, CONTENTS, contents=CONTENTS, paint=paint)
         values = {term.name: float(term(CONTENTS)) for term in terms if term.weight}
         assert ("motion" in values) == (painted == 1) == (weights.motion > 0)
 

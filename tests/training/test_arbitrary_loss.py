@@ -18,7 +18,7 @@ from impasto.losses.distances import l2, relative
 from impasto.losses.table import STYLE_LOSSES
 from impasto.nets.statistics import DEVIATIONS
 from impasto.nets.table import VARIANTS, untrained
-from impasto.objective.output import Weights, content_term_distance
+from impasto.objective.output import NOISE_STD, Weights, content_term_distance
 from impasto.training.arbitrary import ArbitraryStyle, tempered
 from impasto.training.data import Pair
 from impasto.training.microbatch import part_of
@@ -127,9 +127,8 @@ def test_smoothness_is_total_variation(encoder: Encoder, pair: Pair) -> None:
 def test_noise_is_how_much_the_output_follows_it(encoder: Encoder, pair: Pair) -> None:
     assert losses(Stub(lambda image: 0 * image), encoder, pair, only("noise"))["noise"] == 0
     for factor in (1, 3):
-        found = losses(Stub(lambda image, f=factor: f * image), encoder, pair, only("noise"), noise_std=0.1)  # type: ignore[misc]
-        assert found["noise"] == pytest.approx((0.1 * factor) ** 2, rel=0.03)
-    assert losses(Stub(lambda image: image), encoder, pair, only("noise"), noise_std=0.0)["noise"] == 0
+        found = losses(Stub(lambda image, f=factor: f * image), encoder, pair, only("noise"))  # type: ignore[misc]
+        assert found["noise"] == pytest.approx((NOISE_STD * factor) ** 2, rel=0.03)
 
 
 def test_range_is_what_saving_would_clip(encoder: Encoder, pair: Pair) -> None:

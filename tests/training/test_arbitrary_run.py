@@ -18,8 +18,9 @@ from impasto.encoders.table import Encoder
 from impasto.encoders.vgg import Vgg
 from impasto.nets import table as nets
 from impasto.training.arbitrary_run import prepare_arbitrary
+from impasto.training.checkpoints import averaged
 from impasto.training.data import Pair
-from impasto.training.fit import Progress, averaged, fit
+from impasto.training.fit import Progress, fit
 from impasto.weights.card import Card, load, save
 
 Options = Callable[..., ArbitraryTrainOptions]

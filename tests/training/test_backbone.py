@@ -23,8 +23,9 @@ from impasto.training.backbone import (
     feature_error,
     layer_pairs,
 )
+from impasto.training.checkpoints import averaged
 from impasto.training.data import Crops, PictureBatch
-from impasto.training.fit import averaged, fit
+from impasto.training.fit import fit
 
 TOY = ((6, 1), (8, 1))
 PLAIN = {"layer": ChannelNorm(torch.zeros(6), torch.ones(6))}

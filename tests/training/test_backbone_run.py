@@ -22,7 +22,8 @@ from impasto.encoders.vgg import STAGES, Vgg
 from impasto.training import backbone_run as run
 from impasto.training import image_dataset
 from impasto.training.backbone import Student
-from impasto.training.fit import averaged, fit
+from impasto.training.checkpoints import averaged
+from impasto.training.fit import fit
 from impasto.weights.card import save
 
 FIT = FitOptions(

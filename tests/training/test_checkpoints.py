@@ -13,7 +13,8 @@ from regression import QUICK, Regression, every_optimizer, kept, run
 from states import assert_equal
 
 from impasto.core.errors import StateError
-from impasto.training.fit import averaged, begin, resolved, restore, save_checkpoint
+from impasto.training.checkpoints import averaged
+from impasto.training.fit import begin, resolved, restore, save_checkpoint
 
 
 @every_optimizer

@@ -18,8 +18,9 @@ from impasto.config.distil import DistilOptions
 from impasto.config.fast_training import FastFitOptions
 from impasto.core.errors import DataError, NotFinite, OptionError, StateError, UnknownName, WeightsMismatch
 from impasto.nets import fast as nets
+from impasto.training.checkpoints import averaged
 from impasto.training.distil_run import prepare_distil
-from impasto.training.fit import Progress, averaged, fit
+from impasto.training.fit import Progress, fit
 from impasto.weights.card import load, save
 
 Options = Callable[..., DistilOptions]

@@ -27,8 +27,10 @@ from impasto.image import files
 from impasto.nets import fast as nets
 from impasto.nets.layers import PALETTE, is_style_param
 from impasto.training import sources
+from impasto.training.checkpoints import averaged
 from impasto.training.fast_run import prepare_fast, styles_in
-from impasto.training.fit import Progress, averaged, fit
+from impasto.training.fit import Progress, fit
+from impasto.training.pictures import Listed
 from impasto.weights.card import load
 
 Options = Callable[..., FastTrainOptions]
@@ -159,7 +161,7 @@ def test_epochs_set_the_steps(learned_options: Options, short: FastFitOptions, t
 def test_many_contents_keep_the_shown_ones_out(learned_options: Options, short: FastFitOptions) -> None:
     few = prepare_fast(learned_options(), short)
     assert len(few.datasets[0]) == 5
-    names = [sources.Named(Path(f"{i}.png"), f"{i}.png") for i in range(100)]
+    names = [Listed(Path(f"{i}.png"), f"{i}.png") for i in range(100)]
     held, seen = sources.held_out(names, None)
     assert len(held) == 8
     assert len(seen) == 92

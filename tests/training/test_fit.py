@@ -14,7 +14,8 @@ from states import assert_equal
 from torch import Tensor
 
 from impasto.core.errors import NotFinite
-from impasto.training.fit import Progress, Trained, averaged, begin, fit, learning_rate
+from impasto.training.checkpoints import averaged
+from impasto.training.fit import Progress, Trained, begin, fit, learning_rate
 
 
 @every_optimizer

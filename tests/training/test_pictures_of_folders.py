@@ -49,8 +49,8 @@ def test_pictures_in_the_folder_itself_have_no_class(classes: Path) -> None:
 def test_a_list(classes: Path, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,class\nset/red/0.png,warm\nset/blue/1.png,\n", encoding="utf-8")
     assert listed(tmp_path / "list.csv") == [
-        Listed(tmp_path / "set/red/0.png", "warm"),
-        Listed(tmp_path / "set/blue/1.png", None),
+        Listed(tmp_path / "set/red/0.png", "set/red/0.png", "warm"),
+        Listed(tmp_path / "set/blue/1.png", "set/blue/1.png", None),
     ]
 
 
@@ -59,7 +59,7 @@ def test_a_list(classes: Path, tmp_path: Path) -> None:
 )
 def test_lists_of_other_forms(text: str, classes: Path, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text(text, encoding="utf-8")
-    assert listed(tmp_path / "list.csv") == [Listed(tmp_path / "set/red/0.png", None)]
+    assert listed(tmp_path / "list.csv") == [Listed(tmp_path / "set/red/0.png", "set/red/0.png", None)]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,9 @@ def test_panoramas_are_cut_to_their_middle(size_hw: tuple[int, int], kept: tuple
 def test_broken_files_are_replaced_with_their_class(classes: Path) -> None:
     (classes / "red" / "0.png").write_bytes(b"no picture")
     (classes / "blue" / "1.png").write_bytes((classes / "blue" / "0.png").read_bytes()[:60])
-    found = labelled_set([*listed(classes), Listed(classes / "gone.png", "red")], short_side_px=32, memory_gb=1)
+    found = labelled_set(
+        [*listed(classes), Listed(classes / "gone.png", "gone.png", "red")], short_side_px=32, memory_gb=1
+    )
     crops = Crops(found.pictures, 64, 8, 0, labels=found.labels)(0)
     assert set(crops.indices.tolist()) == {0, 2, 3, 5}
     assert crops.labels is not None

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from impasto.core.errors import DataError
+from impasto.training.pictures import Listed
 from impasto.training.results import Results, results_in
-from impasto.training.sources import Named, listed_in
+from impasto.training.sources import listed_in
 
 
 def drawn(folder: Path, *names: str) -> Path:
@@ -20,7 +21,7 @@ def drawn(folder: Path, *names: str) -> Path:
 
 
 def found(folder: Path, *contents: str) -> Results:
-    named = [Named(Path("photos", name), name) for name in contents]
+    named = [Listed(Path("photos", name), name) for name in contents]
     return results_in(folder, named, short_side_px=40, memory_gb=1)
 
 

@@ -58,11 +58,7 @@ def content_term_distance(distance: Distance, *, normalised: bool) -> Distance:
 
 
 def content_terms(
-    layers: Mapping[str, float],
-    targets: Mapping[str, Tensor],
-    *,
-    weights: Weights,
-    distance: Distance,
+    layers: Mapping[str, float], targets: Mapping[str, Tensor], *, weights: Weights, distance: Distance
 ) -> Iterable[FeatureTerm]:
     """The parts `content` and `coherence` of features with `targets`, `(b, c, h, w)` by layer; layers have weights.
 
@@ -75,7 +71,7 @@ def content_terms(
 
 
 def output_terms(
-    weights: Weights, output: Tensor, *, contents: Tensor, paint: Callable[[Tensor], Tensor], noise_std: float
+    weights: Weights, output: Tensor, *, contents: Tensor, paint: Callable[[Tensor], Tensor]
 ) -> tuple[PixelTerm, ...]:
     """The parts `smoothness`, `noise`, `motion` and `range` of the `output` of `paint` for `contents`.
 
@@ -87,10 +83,10 @@ def output_terms(
     """
 
     def noise(image: Tensor) -> Tensor:
-        return F.mse_loss(paint(contents + noise_std * torch.randn_like(contents)), image)
+        return F.mse_loss(paint(contents + NOISE_STD * torch.randn_like(contents)), image)
 
     def motion(image: Tensor) -> Tensor:
-        return stability(image, contents=contents, paint=paint, std_px=MOTION_PX, noise_std=noise_std)
+        return stability(image, contents=contents, paint=paint, std_px=MOTION_PX, noise_std=NOISE_STD)
 
     return (
         PixelTerm("smoothness", weights.smoothness, total_variation),

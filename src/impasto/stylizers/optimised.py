@@ -157,14 +157,7 @@ class Optimised:
         return Footprint(self.encoder, losses, self.options, masks).chosen(size_hw, room)
 
     def _objective(
-        self,
-        content: Tensor,
-        mix: Mix,
-        *,
-        strength: float,
-        losses: LossOptions,
-        canvas: Tensor,
-        way: Computation,
+        self, content: Tensor, mix: Mix, *, strength: float, losses: LossOptions, canvas: Tensor, way: Computation
     ) -> Objective:
         if not way.whole:
             return blockwise_for(
@@ -180,13 +173,7 @@ class Optimised:
             )
         content = content.float()  # very large pictures are read in half precision
         objective = objective_for(
-            content,
-            mix,
-            encoder=self.encoder,
-            losses=losses,
-            strength=strength,
-            canvas=canvas,
-            wraps=self.wraps,
+            content, mix, encoder=self.encoder, losses=losses, strength=strength, canvas=canvas, wraps=self.wraps
         )
         if self.temporal is None:
             return objective

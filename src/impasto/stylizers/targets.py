@@ -163,12 +163,7 @@ def _style_terms(
 
 
 def _style_targets(
-    loss: StyleLoss | MatchedLoss,
-    picture: Tensor,
-    *,
-    guide: dict[str, Tensor],
-    encoder: Encoder,
-    layers: Sequence[str],
+    loss: StyleLoss | MatchedLoss, picture: Tensor, *, guide: dict[str, Tensor], encoder: Encoder, layers: Sequence[str]
 ) -> dict[str, Statistic]:
     """The target of each layer; a matched one is taken from the style picture as it is and turned three times."""
     if isinstance(loss, StyleLoss):

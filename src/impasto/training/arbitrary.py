@@ -15,7 +15,7 @@ from impasto.losses.distances import l2, relative
 from impasto.losses.table import STYLE_LOSSES, StyleLoss
 from impasto.nets.codes import code_from
 from impasto.nets.colours import COLOURS, in_colours
-from impasto.objective.output import NOISE_STD, Weights, content_term_distance, content_terms, output_terms
+from impasto.objective.output import Weights, content_term_distance, content_terms, output_terms
 from impasto.objective.perceptual import FeatureTerm, Perceptual, PixelTerm
 from impasto.training import sampling
 from impasto.training.data import Pair, placed
@@ -44,7 +44,6 @@ class ArbitraryStyle:
     content_layers: Mapping[str, float]
     style_layers: Mapping[str, float]
     style_losses: Sequence[str] = ("mean-std",)
-    noise_std: float = NOISE_STD
     normalise_content: bool = False
     sizes: int = 1
     teacher: nn.Module | None = None
@@ -72,13 +71,7 @@ class ArbitraryStyle:
         output: Tensor = module(contents, code, feats=feats)
         distance = content_term_distance(CONTENT, normalised=self.normalise_content)
         content = content_terms(content_layers, goal, weights=self.weights, distance=distance)
-        rest = output_terms(
-            self.weights,
-            output,
-            contents=contents,
-            paint=lambda noisy: module(noisy, code),
-            noise_std=self.noise_std,
-        )
+        rest = output_terms(self.weights, output, contents=contents, paint=lambda noisy: module(noisy, code))
         pixels = (
             *(
                 PixelTerm("style", 1, partial(self._smaller_style, styles=styles, level=level))

@@ -23,6 +23,7 @@ from impasto.training.arbitrary import ArbitraryStyle
 from impasto.training.data import NEVER, Crops, Pairs, centre_crop
 from impasto.training.fit import resolved
 from impasto.training.image_dataset import ImageDataset
+from impasto.training.pictures import Listed
 from impasto.training.run import Run, training_metadata
 from impasto.weights import readers
 from impasto.weights.card import Card, fill
@@ -120,9 +121,7 @@ def _teacher(options: ArbitraryTrainOptions, net: nn.Module, *, encoder: Encoder
     return found.net.requires_grad_(False).train()
 
 
-def _metadata(
-    options: ArbitraryTrainOptions, encoder: Encoder, *, lists: Sequence[Sequence[sources.Named]]
-) -> dict[str, Any]:
+def _metadata(options: ArbitraryTrainOptions, encoder: Encoder, *, lists: Sequence[Sequence[Listed]]) -> dict[str, Any]:
     pictures = {"contents": len(lists[0]), "styles": len(lists[1]), "names_sha256": sources.digest(*lists)}
     return training_metadata(
         options,

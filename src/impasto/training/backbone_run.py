@@ -160,12 +160,7 @@ def _distillation(encoder: Vgg, options: BackboneOptions, *, sample: Tensor) -> 
 
 
 def _exported(
-    encoder: Vgg,
-    sample: Tensor,
-    *,
-    options: BackboneOptions,
-    training: dict[str, Any],
-    measured: dict[str, Any],
+    encoder: Vgg, sample: Tensor, *, options: BackboneOptions, training: dict[str, Any], measured: dict[str, Any]
 ) -> tuple[dict[str, Tensor], Card]:
     """The encoder with its batch norms folded and its layers scaled to unit mean, and its card."""
     folded = Vgg(**ARCHITECTURES[options.arch], **_colours())

@@ -6,42 +6,15 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from impasto.core.extras import optional
 from impasto.core.paths import written_whole
 from impasto.image import files
 
 
-class Board(Protocol):
-    """A destination of metrics by step."""
-
-    def write(self, step: int, losses: Mapping[str, float], *, rate: float, norm: float, skipped: int) -> None:
-        """Losses by part, learning rate, gradient norm, and the number of steps skipped so far."""
-        ...
-
-    def show(self, step: int, sample: Path) -> None:
-        """A sample picture."""
-        ...
-
-    def close(self) -> None:
-        """Finish writing."""
-        ...
-
-
-def open_boards(folder: Path, *, step: int, tensorboard: bool) -> list[Board]:
-    """The boards of a run that resumes after `step`; their entries of later steps are dropped.
-
-    Raises `MissingExtra` for TensorBoard without its package.
-    """
-    boards: list[Board] = [Log(folder / "log.jsonl", step=step)]
-    if tensorboard:
-        boards.append(TensorBoard(folder / "tensorboard", step=step))
-    return boards
-
-
 class Log:
-    """JSON lines; a number that is not finite is null."""
+    """JSON lines of losses by step; a number that is not finite is null. Lines after `step` are dropped."""
 
     def __init__(self, path: Path, *, step: int) -> None:
         self._path = path
@@ -57,12 +30,6 @@ class Log:
         finite = {name: round(value, 6) if math.isfinite(value) else None for name, value in losses.items()}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row | finite) + "\n")
-
-    def show(self, step: int, sample: Path) -> None:
-        """Pictures are files of their own."""
-
-    def close(self) -> None:
-        """Every line has been written already."""
 
 
 class TensorBoard:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from impasto.encoders.table import Encoder
 from impasto.losses.distances import Distance, l2, relative_l2
 from impasto.nets.residual import Residual
-from impasto.objective.output import NOISE_STD, Weights, output_terms
+from impasto.objective.output import Weights, output_terms
 from impasto.objective.perceptual import FeatureTerm, Perceptual, PixelTerm
 from impasto.session.prepared import PreparedStylizer
 from impasto.training import sampling
@@ -76,7 +76,6 @@ class Distillation:
     weights: Weights
     layers: Mapping[str, float]
     cache: TeacherCache | None = None
-    noise_std: float = NOISE_STD
     shown: tuple[Tensor, Tensor] | None = None
     """Contents `(n, 3, px, px)` of the samples, and the teachers' paintings of them `(n, teachers, 3, px, px)`."""
 
@@ -94,9 +93,7 @@ class Distillation:
             PixelTerm("pixels", self.weights.pixels, partial(part.distance, target=part.paintings, by=l2))
             for part in parts
         )
-        rest = output_terms(
-            self.weights, output, contents=contents, paint=lambda noisy: module(noisy, styles), noise_std=self.noise_std
-        )
+        rest = output_terms(self.weights, output, contents=contents, paint=lambda noisy: module(noisy, styles))
         features = (term for part in parts for term in self._feature_terms(part))
         return Perceptual(self.encoder, features=tuple(features), pixels=(*pixels, *rest))(output).parts
 

@@ -32,6 +32,7 @@ from impasto.training.fast_networks import (
     untrained_residual,
 )
 from impasto.training.fit import resolved
+from impasto.training.pictures import Listed
 from impasto.training.processes import device_for
 from impasto.training.results import Results, results_in
 from impasto.training.run import Run, training_metadata, with_epochs
@@ -101,7 +102,7 @@ def _task(
     )
 
 
-def _metadata(options: DistilOptions, task: Distillation, *, contents: Sequence[sources.Named]) -> dict[str, Any]:
+def _metadata(options: DistilOptions, task: Distillation, *, contents: Sequence[Listed]) -> dict[str, Any]:
     return training_metadata(
         options,
         counts={
@@ -141,7 +142,7 @@ def _card(options: DistilOptions, task: Distillation, *, training: dict[str, Any
 
 
 def _batches(
-    contents: Sequence[sources.Named],
+    contents: Sequence[Listed],
     task: Distillation,
     *,
     options: DistilOptions,
@@ -207,9 +208,7 @@ def _share_gb(options: DistilOptions) -> float:
     return options.memory_gb / (1 + sum(source.is_dir() for source in options.teachers))
 
 
-def _teachers(
-    options: DistilOptions, fitting: FastFitOptions, *, contents: Sequence[sources.Named]
-) -> tuple[Teacher, ...]:
+def _teachers(options: DistilOptions, fitting: FastFitOptions, *, contents: Sequence[Listed]) -> tuple[Teacher, ...]:
     """The teachers in the order of the options. Raises `OptionError` if two have the same name."""
     teachers = []
     for source in options.teachers:
@@ -251,9 +250,7 @@ def _check(teacher: Teacher, crop_px: int, *, tell: Callable[[str], object], con
         raise NotFinite(f"the teacher {teacher.name} paints NaN or infinite values. Leave it out, or train it again.")
 
 
-def _shown(
-    held: Sequence[sources.Named], teachers: Sequence[Teacher], *, options: DistilOptions
-) -> tuple[Tensor, Tensor]:
+def _shown(held: Sequence[Listed], teachers: Sequence[Teacher], *, options: DistilOptions) -> tuple[Tensor, Tensor]:
     """Contents as squares with the teachers' paintings of them, for samples; white for missing results."""
     dataset = sources.dataset(held, short_side_px=options.short_side_px, memory_gb=1)
     pictures = [(index, picture) for index in range(len(held)) if (picture := dataset.at(index)) is not None]
@@ -269,7 +266,7 @@ def _shown(
     return contents, torch.stack(columns, 1)
 
 
-def _results(folder: Path, contents: Sequence[sources.Named], *, options: DistilOptions) -> Results | None:
+def _results(folder: Path, contents: Sequence[Listed], *, options: DistilOptions) -> Results | None:
     try:
         return results_in(folder, contents, short_side_px=options.short_side_px, memory_gb=1)
     except DataError:  # none of these few contents has a result

@@ -15,7 +15,7 @@ from impasto.losses.distances import l2, relative
 from impasto.losses.statistics import Statistic
 from impasto.losses.table import STYLE_LOSSES, StyleLoss
 from impasto.nets.residual import Residual
-from impasto.objective.output import NOISE_STD, Weights, content_term_distance, content_terms, output_terms
+from impasto.objective.output import Weights, content_term_distance, content_terms, output_terms
 from impasto.objective.perceptual import FeatureTerm, Perceptual, PixelTerm
 from impasto.training import sampling
 from impasto.training.data import Crops, placed
@@ -104,7 +104,6 @@ class TrainedStyles:
     style_layers: Mapping[str, float]
     scale: str = "relative"
     normalise_content: bool = False
-    noise_std: float = NOISE_STD
     shown: tuple[Tensor, Sequence[Tensor]] | None = None
     """Contents `(n, 3, px, px)` of the samples, and the style pictures `(1, 3, px, px)` to show above them."""
 
@@ -125,24 +124,10 @@ class TrainedStyles:
         )
         content = content_terms(content_layers, targets, weights=self.weights, distance=distance)
         levels = range(1, len(self.targets) if self.weights.style else 1)
-        objective = Perceptual(
-            self.encoder,
-            features=(*content, *self._style_terms(batch.weights)),
-            pixels=(
-                *(
-                    PixelTerm("style", 1, partial(self._smaller_style, weights=batch.weights, level=level))
-                    for level in levels
-                ),
-                *output_terms(
-                    self.weights,
-                    output,
-                    contents=contents,
-                    paint=lambda noisy: module(noisy, styles),
-                    noise_std=self.noise_std,
-                ),
-            ),
-        )
-        return objective(output).parts
+        smaller = (PixelTerm("style", 1, partial(self._smaller_style, weights=batch.weights, level=n)) for n in levels)
+        rest = output_terms(self.weights, output, contents=contents, paint=lambda noisy: module(noisy, styles))
+        features = (*content, *self._style_terms(batch.weights))
+        return Perceptual(self.encoder, features, (*smaller, *rest))(output).parts
 
     def sample(self, module: nn.Module) -> Tensor:
         """Every shown content in every style, `(1 + contents, 1 + styles, 3, px, px)`.

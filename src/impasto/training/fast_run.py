@@ -6,7 +6,6 @@ Johnson, Alahi & Fei-Fei 2016, "Perceptual losses for real-time style transfer a
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,7 @@ from impasto.training.fast_networks import (
 )
 from impasto.training.fit import resolved
 from impasto.training.image_dataset import ImageDataset
+from impasto.training.pictures import Listed, listed
 from impasto.training.run import Run, training_metadata, with_epochs
 from impasto.weights.card import Card
 
@@ -58,7 +58,7 @@ def prepare_fast(
     fitting: FastFitOptions,
     *,
     network: Residual | None = None,
-    contents: Sequence[sources.Named] | None = None,
+    contents: Sequence[Listed] | None = None,
 ) -> Run[TrainedStyles]:
     """The training of a fast network; `network` and `contents` replace those of the options."""
     fitting = resolved(fitting)
@@ -75,8 +75,8 @@ def prepare_fast(
     sources.check_size(options.crop_px, encoder, layers=layers, stride=net.stride, smallest_px=smallest_px)
     pictures = [scaled_style(style, options.style_px) for style in styles]
     init_palette(net, pictures, weights=weights)
-    listed = sources.listed_in("contents", options.contents) if contents is None else contents
-    shown, used = sources.held_out(listed, options.validation)
+    every = sources.listed_in("contents", options.contents) if contents is None else contents
+    shown, used = sources.held_out(every, options.validation)
     fitting = with_epochs(fitting, options.epochs, pictures=len(used))
     dataset = sources.dataset(used, short_side_px=options.short_side_px, memory_gb=options.memory_gb)
     samples = _shown(shown, pictures, options=options) if fitting.sample_every else None
@@ -127,7 +127,7 @@ def _task(
 
 
 def _metadata(
-    options: FastTrainOptions, styles: Sequence[StylePicture], *, encoder: Encoder, used: Sequence[sources.Named]
+    options: FastTrainOptions, styles: Sequence[StylePicture], *, encoder: Encoder, used: Sequence[Listed]
 ) -> dict[str, Any]:
     counts = {
         "pictures": {"contents": len(used), "names_sha256": sources.digest(used)},
@@ -156,10 +156,11 @@ def styles_in(given: Sequence[Path]) -> tuple[StylePicture, ...]:
         raise OptionError("`styles` is missing: name a picture, a folder of pictures, or a CSV.")
     styles = list[StylePicture]()
     for source in given:
-        if source.suffix.lower() == ".csv":
-            styles += _styles_in_csv(source)
-        elif source.is_dir():
-            styles += [StylePicture(item.path, item.path.stem) for item in sources.listed_in("styles", [source])]
+        if source.suffix.lower() == ".csv" or source.is_dir():
+            styles += [
+                StylePicture(item.path, item.row.get("name") or item.path.stem, item.row.get("about") or "")
+                for item in listed(source)
+            ]
         elif source.is_file():
             styles.append(StylePicture(source, source.stem))
         else:
@@ -168,16 +169,6 @@ def styles_in(given: Sequence[Path]) -> tuple[StylePicture, ...]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise OptionError(f"two styles are named {', '.join(twice)}. Give each file another name, or a CSV with names.")
     return tuple(styles)
-
-
-def _styles_in_csv(source: Path) -> list[StylePicture]:
-    pictures = sources.listed_in("styles", [source])  # which checks the file
-    with source.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.DictReader(file) if row["path"]]
-    return [
-        StylePicture(item.path, row.get("name") or item.path.stem, row.get("about") or "")
-        for item, row in zip(pictures, rows, strict=True)
-    ]
 
 
 def check_objective(options: FastTrainOptions) -> None:
@@ -230,7 +221,7 @@ def scaled_style(style: StylePicture, style_px: int) -> Tensor:
 
 
 def _shown(
-    held: Sequence[sources.Named], pictures: Sequence[Tensor], *, options: FastTrainOptions
+    held: Sequence[Listed], pictures: Sequence[Tensor], *, options: FastTrainOptions
 ) -> tuple[Tensor, list[Tensor]]:
     """Contents and styles as squares, for samples."""
     pictures_shown = sources.dataset(held, short_side_px=options.short_side_px, memory_gb=1)

@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -23,29 +24,16 @@ from torch import Tensor, nn
 from impasto.config.training import FitOptions
 from impasto.core.errors import NotFinite
 from impasto.encoders.precision import has_bfloat16
-from impasto.training import boards, processes, sampling
-from impasto.training.checkpoints import Trained, averaged, restore, save_checkpoint
+from impasto.training import processes, sampling
+from impasto.training.boards import Log, TensorBoard
+from impasto.training.checkpoints import Trained, restore, save_checkpoint
 from impasto.training.determinism import deterministic, seeded
 from impasto.training.microbatch import part_of
 from impasto.training.processes import Loss, Processes
 from impasto.training.sampling import Sampled
 
-__all__ = [
-    "PATIENCE",
-    "Progress",
-    "Sampled",
-    "Task",
-    "Trained",
-    "averaged",
-    "begin",
-    "fit",
-    "learning_rate",
-    "resolved",
-    "restore",
-    "save_checkpoint",
-]
-
 B = TypeVar("B", contravariant=True)
+Boards = list[Log | TensorBoard]
 PATIENCE = 20  # consecutive steps that may be skipped for not being finite
 LARGEST_NORM = 1e15  # of gradients, whose squares Adam keeps in float32
 CHECKPOINT = "checkpoint.pt"
@@ -260,9 +248,9 @@ def _outputs(
         yield lambda taken: None
         return
     with contextlib.ExitStack() as stack:
-        reported = boards.open_boards(folder, step=state.step, tensorboard=options.tensorboard)
-        for board in reported:
-            stack.callback(board.close)
+        reported: Boards = [Log(folder / "log.jsonl", step=state.step)]
+        if options.tensorboard:
+            reported.append(stack.enter_context(closing(TensorBoard(folder / "tensorboard", step=state.step))))
         try:
             yield lambda taken: _written(task, state, reported=reported, options=options, folder=folder, taken=taken)
         except GeneratorExit:
@@ -272,7 +260,7 @@ def _outputs(
 
 
 def _written(
-    task: Task[Any], state: Trained, *, reported: list[boards.Board], options: FitOptions, folder: Path, taken: _Taken
+    task: Task[Any], state: Trained, *, reported: Boards, options: FitOptions, folder: Path, taken: _Taken
 ) -> Path | None:
     """Write the outputs that are due after a step; the path of the sample, if one was written."""
     last, sample = state.step == options.steps, None
@@ -283,7 +271,7 @@ def _written(
     for board in reported:
         if state.step % options.log_every == 0 or last:
             board.write(state.step, taken.losses, rate=taken.rate, norm=taken.norm, skipped=state.skipped)
-        if sample is not None:
+        if sample is not None and isinstance(board, TensorBoard):
             board.show(state.step, sample)
     if _due(state, options):
         save_checkpoint(state, folder / CHECKPOINT, options=options)

@@ -24,12 +24,13 @@ from impasto.nets.fast import KIND
 from impasto.nets.layers import PALETTE, is_style_param
 from impasto.nets.predicted import PAINTER, Predicted
 from impasto.nets.residual import Residual
-from impasto.training import sources
+from impasto.training.checkpoints import averaged
 from impasto.training.data import NEVER
 from impasto.training.fast import StyledContents, TrainedStyles
 from impasto.training.fast_networks import half_precision, network_card
 from impasto.training.fast_run import SMALLEST_STYLE_PX, StylePicture, prepare_fast, scaled_style
-from impasto.training.fit import CHECKPOINT, Progress, averaged
+from impasto.training.fit import CHECKPOINT, Progress
+from impasto.training.pictures import Listed
 from impasto.training.run import Run, lock_run_config
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, fill
@@ -66,7 +67,7 @@ def prepare_new_style(picture: Path, options: NewStyleOptions, *, fitting: FastF
         raise OptionError("`style_weight` is 0, with which no style is learned. Give a larger one, or leave it out.")
     base = _base(options, picture)
     learning = learning_as(base, picture, options=options)
-    contents = None if options.contents else [sources.Named(sample_path(name), name) for name in SAMPLES]
+    contents = None if options.contents else [Listed(sample_path(name), name) for name in SAMPLES]
     run = prepare_fast(learning, fitting, network=Residual(**_numbers(base)), contents=contents)
     fill(run.task.network, nearest(base.tensors, run), where=base.card.name)
     whole = {"whole_steps": options.whole_steps, "whole_learning_rate": options.whole_learning_rate}

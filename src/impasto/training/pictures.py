@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +23,12 @@ LONGEST_ASPECT = 2.0  # longer pictures are cropped at both ends
 
 @dataclass(frozen=True)
 class Listed:
-    """A picture file with its class, if known."""
+    """A picture file, its name within its source, its class, if known, and its row in a CSV, if it is of one."""
 
     path: Path
+    name: str
     label: str | None = None
+    row: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 def listed(source: Path) -> list[Listed]:
@@ -36,7 +40,10 @@ def listed(source: Path) -> list[Listed]:
         return _from_csv(source)
     if not source.is_dir():
         raise DataError(f"{source} is neither a folder nor a .csv file.")
-    items = [Listed(path, path.parent.name if path.parent != source else None) for path in files.pictures_in(source)]
+    items = [
+        Listed(path, os.path.relpath(path, source), path.parent.name if path.parent != source else None)
+        for path in files.pictures_in(source)
+    ]
     if not items:
         raise DataError(f"{source} holds no picture. Known: {', '.join(sorted(files.READABLE_SUFFIXES))}.")
     return items
@@ -50,7 +57,11 @@ def _from_csv(source: Path) -> list[Listed]:
             rows = csv.DictReader(file)
             if "path" not in (rows.fieldnames or ()):
                 raise DataError(f"{source} has the columns {rows.fieldnames}; a column path is needed.")
-            items = [Listed(source.parent / row["path"], row.get("class") or None) for row in rows if row["path"]]
+            items = [
+                Listed(path, os.path.relpath(path, source.parent), row.get("class") or None, row)
+                for row in rows
+                if row["path"] and (path := source.parent / row["path"])
+            ]
     except (UnicodeError, csv.Error) as error:
         raise DataError(f"{source} cannot be read ({error}); a CSV in UTF-8 is needed.") from error
     if not items:

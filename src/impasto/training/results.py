@@ -12,7 +12,7 @@ from impasto.image.resize import resized
 from impasto.training import sources
 from impasto.training.data import Bytes
 from impasto.training.image_dataset import ImageDataset
-from impasto.training.sources import Named
+from impasto.training.pictures import Listed
 
 ASPECT_TOLERANCE = 0.02  # relative difference of aspect ratios, besides two pixels of rounding
 
@@ -42,7 +42,7 @@ class Results:
         return sum(place is not None for place in self.places)
 
 
-def results_in(folder: Path, contents: Sequence[Named], *, short_side_px: int, memory_gb: float) -> Results:
+def results_in(folder: Path, contents: Sequence[Listed], *, short_side_px: int, memory_gb: float) -> Results:
     """The results in `folder` of the contents, matched by name. Raises `DataError` if there are none.
 
     A result has the content's file name without the suffix, optionally continued by a hyphen and more (`cat-wave.png`
@@ -63,9 +63,9 @@ def results_in(folder: Path, contents: Sequence[Named], *, short_side_px: int, m
     return Results(dataset, tuple(places.get(key) for key in keys))
 
 
-def _chosen(pictures: Sequence[Named], keys: set[str], *, folder: Path) -> dict[str, Named]:
+def _chosen(pictures: Sequence[Listed], keys: set[str], *, folder: Path) -> dict[str, Listed]:
     """The result of each content that has one. Raises `DataError` for two results of one content."""
-    chosen: dict[str, Named] = {}
+    chosen: dict[str, Listed] = {}
     for result in sorted(pictures, key=lambda item: _key(item.name) not in keys):  # exact names first
         key = _content_of(_key(result.name), keys)
         if key is None:
@@ -78,9 +78,9 @@ def _chosen(pictures: Sequence[Named], keys: set[str], *, folder: Path) -> dict[
     return chosen
 
 
-def _check_alone(contents: Sequence[Named], chosen: Mapping[str, Named], *, folder: Path) -> None:
+def _check_alone(contents: Sequence[Listed], chosen: Mapping[str, Listed], *, folder: Path) -> None:
     """Raise `DataError` if a result matches two contents."""
-    first: dict[str, Named] = {}
+    first: dict[str, Listed] = {}
     for content in contents:
         other = first.setdefault(_key(content.name), content)
         if other.path != content.path and _key(content.name) in chosen:

@@ -18,8 +18,9 @@ from impasto.config.training import FitOptions
 from impasto.core.errors import StateError
 from impasto.core.options import Options
 from impasto.core.paths import written_whole
+from impasto.training.checkpoints import averaged
 from impasto.training.data import PreparedBatches
-from impasto.training.fit import CHECKPOINT, Progress, Task, averaged, fit
+from impasto.training.fit import CHECKPOINT, Progress, Task, fit
 from impasto.training.image_dataset import ImageDataset
 from impasto.training.processes import device_for, is_first
 from impasto.weights.card import Card, save

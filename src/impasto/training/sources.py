@@ -7,7 +7,6 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from impasto.core.errors import OptionError, UnknownName
 from impasto.core.options import Options, option
@@ -15,37 +14,26 @@ from impasto.encoders.table import Encoder
 from impasto.losses.table import STYLE_LOSSES
 from impasto.objective.output import Weights
 from impasto.training.image_dataset import ImageDataset
-from impasto.training.pictures import listed
+from impasto.training.pictures import Listed, listed
 
 HELD_OUT = 8  # contents for samples
 ENOUGH = 10  # times as many contents are needed to keep those out of the training
 
 
-class Named(NamedTuple):
-    """A picture file and its name within its source."""
-
-    path: Path
-    name: str
-
-
-def listed_in(name: str, sources: Sequence[Path]) -> list[Named]:
+def listed_in(name: str, sources: Sequence[Path]) -> list[Listed]:
     """The pictures of all sources, in order. Raises `OptionError` without sources, `DataError` for an empty one."""
     if not sources:
         raise OptionError(f"{option(name)} is missing: name at least one folder of pictures, or a CSV.")
-    pictures = list[Named]()
-    for source in sources:
-        folder = source if source.is_dir() else source.parent
-        pictures += [Named(item.path, os.path.relpath(item.path, folder)) for item in listed(source)]
-    return pictures
+    return [item for source in sources for item in listed(source)]
 
 
-def digest(*lists: Sequence[Named]) -> str:
+def digest(*lists: Sequence[Listed]) -> str:
     """The SHA-256 of all names, in order."""
     names = "\0\0".join("\0".join(Path(item.name).as_posix() for item in pictures) for pictures in lists)
     return hashlib.sha256(os.fsencode(names)).hexdigest()
 
 
-def dataset(pictures: Sequence[Named], *, short_side_px: int, memory_gb: float) -> ImageDataset:
+def dataset(pictures: Sequence[Listed], *, short_side_px: int, memory_gb: float) -> ImageDataset:
     """The pictures, read on demand."""
     return ImageDataset(
         [item.path for item in pictures], short_side_px=short_side_px, memory_bytes=int(memory_gb * 1e9)
@@ -94,7 +82,7 @@ def check_size(crop_px: int, encoder: Encoder, *, layers: Sequence[str], stride:
         )
 
 
-def held_out(contents: Sequence[Named], validation: Path | None) -> tuple[list[Named], list[Named]]:
+def held_out(contents: Sequence[Listed], validation: Path | None) -> tuple[list[Listed], list[Listed]]:
     """Contents for samples, and those for training: disjoint if there are enough. Raises `DataError`."""
     if validation is not None:
         return listed_in("validation", [validation])[:HELD_OUT], list(contents)
