@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -74,12 +75,11 @@ def convolved(source: Map, conv: nn.Module, *, wide: bool = False) -> Map:
     """The output of a `Conv` or a `Transposed` for all of `source`; `wide`: in float32, also under autocast."""
     height, width = source.size_hw
     if isinstance(conv, Transposed):
-        return source.computed(
-            _transposed(source, conv), channels=conv.weight.shape[1], size_hw=(2 * height, 2 * width)
-        )
+        twice = _doubled(source, conv, reach=1, channels=conv.weight.shape[1])
+        return twice.computed(lambda start, stop: twice.rows(start, stop).contiguous(memory_format=torch.channels_last))
     assert isinstance(conv, Conv)
     if conv.doubles == "bilinear":
-        source = _blurred_double(source)
+        source = _doubled(source, blurred_double, reach=2)
     rows, columns = (
         (side if conv.doubles is None else 2 * side) // conv.stride if wrap else own
         for side, own, wrap in zip((height, width), conv.size_of((height, width)), source.wraps, strict=True)
@@ -195,14 +195,7 @@ def halved_map(source: Map) -> Map:
 
 def doubled_map(source: Map) -> Map:
     """`bands.upsampled` of all of `source`."""
-    height, width = source.size_hw
-
-    def rows(start: int, stop: int) -> Tensor:
-        above, below = source.within(start // 2 - 1, -(-stop // 2) + 1)
-        enlarged = source.cropped(bands.upsampled(source.around(above, below, columns=1)), 2)
-        return enlarged[:, :, start - 2 * above : stop - 2 * above]
-
-    return source.computed(rows, size_hw=(2 * height, 2 * width))
+    return _doubled(source, bands.upsampled, reach=1)
 
 
 def running_moments(feats: Tensor, before: RunningMoments | None) -> RunningMoments:
@@ -285,22 +278,13 @@ def _continued(before: int, length: int, *, after: int) -> list[tuple[int, int]]
     return [(k, k + length) for k in range(before)] + [(end + k, before + k) for k in range(after)]
 
 
-def _blurred_double(source: Map) -> Map:
-    """`layers.blurred_double` of all of `source`."""
+def _doubled(source: Map, function: Callable[[Tensor], Tensor], *, reach: int, channels: int | None = None) -> Map:
+    """`function`, which doubles the size and sees `reach` places around, of all of `source`."""
     height, width = source.size_hw
 
     def rows(start: int, stop: int) -> Tensor:
-        above, below = source.within(start // 2 - 2, -(-stop // 2) + 2)
-        twice = source.cropped(blurred_double(source.around(above, below, columns=2)), 4)
+        above, below = source.within(start // 2 - reach, -(-stop // 2) + reach)
+        twice = source.cropped(function(source.around(above, below, columns=reach)), 2 * reach)
         return twice[:, :, start - 2 * above : stop - 2 * above]
 
-    return source.computed(rows, size_hw=(2 * height, 2 * width))
-
-
-def _transposed(source: Map, conv: Transposed) -> ReadRows:
-    def rows(start: int, stop: int) -> Tensor:
-        above, below = source.within(start // 2 - 1, -(-stop // 2) + 1)
-        strip: Tensor = source.cropped(conv(source.around(above, below, columns=1)), 2)
-        return strip[:, :, start - 2 * above : stop - 2 * above].contiguous(memory_format=torch.channels_last)
-
-    return rows
+    return source.computed(rows, channels=channels, size_hw=(2 * height, 2 * width))

@@ -57,14 +57,7 @@ def with_noise(x: Tensor, strength: Tensor, *, plane: Tensor) -> Tensor:
 
 @lru_cache(maxsize=32)
 def noise_plane(
-    top: int,
-    bottom: int,
-    *,
-    left: int,
-    right: int,
-    layer: int,
-    seed: int = 0,
-    device: torch.device | None = None,
+    top: int, bottom: int, *, left: int, right: int, layer: int, seed: int = 0, device: torch.device | None = None
 ) -> Tensor:
     """Rows and columns of an endless plane of standard normal noise, `(1, 1, bottom - top, right - left)` in float32.
 

@@ -45,12 +45,7 @@ class Painter:
 
     @torch.no_grad()
     def painted(
-        self,
-        image: Tensor,
-        *,
-        memory_bytes: int = MEMORY_BYTES,
-        noise: Noise | None = None,
-        wraps: Wraps = NO_WRAPS,
+        self, image: Tensor, *, memory_bytes: int = MEMORY_BYTES, noise: Noise | None = None, wraps: Wraps = NO_WRAPS
     ) -> Tensor:
         """The whole `image` `(1, 3, h, w)` in `[0, 1]` repainted and clamped.
 

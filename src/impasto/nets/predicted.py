@@ -75,13 +75,7 @@ class Predicted(nn.Module):
     row_unit: Tensor
 
     def __init__(
-        self,
-        code_widths: Mapping[str, int],
-        *,
-        widths: Sequence[int],
-        blocks: int,
-        rank: int = 128,
-        **numbers: Any,
+        self, code_widths: Mapping[str, int], *, widths: Sequence[int], blocks: int, rank: int = 128, **numbers: Any
     ) -> None:
         """`code_widths`: the encoder's channels by layer; `numbers`: more options of `Residual`."""
         super().__init__()

@@ -51,13 +51,7 @@ class OneStyle(Protocol):
         ...
 
     def strips(
-        self,
-        read: ReadRows,
-        size_hw: SizeHW,
-        *,
-        room_bytes: int,
-        noise: Noise | None = None,
-        wraps: Wraps = NO_WRAPS,
+        self, read: ReadRows, size_hw: SizeHW, *, room_bytes: int, noise: Noise | None = None, wraps: Wraps = NO_WRAPS
     ) -> PaintedRows:
         """Paint a picture of `size_hw` whose rows `read` gives in float32, as often as it is asked.
 

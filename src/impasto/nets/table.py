@@ -34,10 +34,7 @@ def _predicted(encoder: Encoder, *, code_layers: Sequence[str], **numbers: Any) 
     return Predicted({name: encoder.width(name) for name in code_layers}, **numbers)
 
 
-ARCHITECTURES: dict[str, Callable[..., Any]] = {
-    "mirrored": AdaINDecoder,
-    "predicted": _predicted,
-}
+ARCHITECTURES: dict[str, Callable[..., Any]] = {"mirrored": AdaINDecoder, "predicted": _predicted}
 """Builders by the name in a card's `network`; they take the encoder and plain numbers."""
 
 SKIPS = ("relu1_1", "relu2_1", "relu3_1")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from impasto.config.job import StyleSource
 from impasto.image.files import Picture
 from impasto.styles.text import StyleName, is_weight_file
 
 
-@dataclass(frozen=True, kw_only=True)
-class PictureStyle:
-    """A style picture: the file that `source` names, or `picture` in memory."""
+class OfFile(Protocol):
+    """A style that is named by its file."""
 
     source: StyleSource
-    picture: Picture | None = None
 
     @property
     def name(self) -> str:
@@ -26,6 +25,14 @@ class PictureStyle:
     def stem(self) -> str:
         """The name of this style in names of outputs."""
         return Path(self.source.source).stem
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureStyle(OfFile):
+    """A style picture: the file that `source` names, or `picture` in memory."""
+
+    source: StyleSource
+    picture: Picture | None = None
 
     @property
     def file(self) -> str | None:
@@ -34,20 +41,10 @@ class PictureStyle:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodeStyle:
+class CodeStyle(OfFile):
     """A saved style: the code of a style picture, without the picture."""
 
     source: StyleSource
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return Path(self.source.source).name
-
-    @property
-    def stem(self) -> str:
-        """The name of this style in names of outputs."""
-        return Path(self.source.source).stem
 
     @property
     def file(self) -> str:

@@ -70,41 +70,28 @@ _JOHNSON_S3 = "https://s3-us-west-2.amazonaws.com/jcjohns-models/"
 _TORCHVISION_LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet"
 _OXFORD_LICENCE = "CC BY 4.0 (Simonyan and Zisserman, Oxford VGG); trained on ImageNet"
 
+
+def _bundled(name: str, kind: str, about: str) -> CatalogueEntry:
+    """Weights of our own, in the package."""
+    return CatalogueEntry(
+        name=name,
+        kind=kind,
+        checkpoint_format="impasto",
+        licence="MIT",
+        about=f"{about}; comes with the package, needs no network connection",
+        bundled=f"{name}.safetensors",
+    )
+
+
 CATALOGUE: dict[str, CatalogueEntry] = {
     entry.name: entry
     for entry in (
-        CatalogueEntry(
-            name="compact-vgg",
-            kind="encoder",
-            checkpoint_format="impasto",
-            licence="MIT",
-            about="our own compact VGG; comes with the package, needs no network connection",
-            bundled="compact-vgg.safetensors",
+        _bundled("compact-vgg", "encoder", "our own compact VGG"),
+        _bundled("compact-any", "arbitrary", "our own network that paints in any style"),
+        _bundled(
+            "compact-any-half", "arbitrary", "paints in any style with a quarter of the arithmetic of compact-any"
         ),
-        CatalogueEntry(
-            name="compact-any",
-            kind="arbitrary",
-            checkpoint_format="impasto",
-            licence="MIT",
-            about="our own network that paints in any style; comes with the package, needs no network connection",
-            bundled="compact-any.safetensors",
-        ),
-        CatalogueEntry(
-            name="compact-any-half",
-            kind="arbitrary",
-            checkpoint_format="impasto",
-            licence="MIT",
-            about="paints in any style with a quarter of the arithmetic of compact-any; comes with the package",
-            bundled="compact-any-half.safetensors",
-        ),
-        CatalogueEntry(
-            name="compact-styles",
-            kind=FAST,
-            checkpoint_format="impasto",
-            licence="MIT",
-            about="our own network of trained styles; comes with the package, needs no network connection",
-            bundled="compact-styles.safetensors",
-        ),
+        _bundled("compact-styles", FAST, "our own network of trained styles"),
         CatalogueEntry(
             name="vgg16",
             kind="encoder",

@@ -83,9 +83,6 @@ ROWS = (
         read=_read_torchvision,
     ),
     CheckpointFormat(
-        name="squeezenet",
-        about="conv1, fire2 … fire9, conv_final: SqueezeNet 1.0",
-        matches=_matches,
-        read=_read,
+        name="squeezenet", about="conv1, fire2 … fire9, conv_final: SqueezeNet 1.0", matches=_matches, read=_read
     ),
 )
