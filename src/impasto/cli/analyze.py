@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 
 from impasto.cli import outputs
 from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time, fetch_progress
-from impasto.cli.flags import takes_options
+from impasto.cli.flags import output_flag, takes_options
 from impasto.cli.stopping import INTERRUPTED, on_interrupt
 from impasto.config.analysis import (
     EncoderViewOptions,
@@ -39,7 +39,7 @@ NOTE = "impasto-analysis"  # key of the metadata in the pictures
 
 
 Picture = Annotated[Path, Parameter(help="Picture to analyse.")]
-Output = Annotated[Path, Parameter(name=("--output", "-o"), negative=(), help="Picture file to write.")]
+Output = Annotated[Path, output_flag("Picture file to write.")]
 
 
 @app.command
@@ -111,13 +111,7 @@ def layers(
 @app.command
 @takes_options
 def gram(
-    picture: Picture,
-    /,
-    *,
-    output: Output,
-    matrices: GramOptions,
-    view: EncoderViewOptions,
-    console: ConsoleOptions,
+    picture: Picture, /, *, output: Output, matrices: GramOptions, view: EncoderViewOptions, console: ConsoleOptions
 ) -> int:
     """Draw Gram matrices: the correlations between the channels of a layer, which represent a style."""
     with Bar(quiet=console.quiet) as bar:
@@ -133,13 +127,7 @@ def gram(
 @app.command
 @takes_options
 def features(
-    picture: Picture,
-    /,
-    *,
-    output: Output,
-    channels: FeatureOptions,
-    view: EncoderViewOptions,
-    console: ConsoleOptions,
+    picture: Picture, /, *, output: Output, channels: FeatureOptions, view: EncoderViewOptions, console: ConsoleOptions
 ) -> int:
     """Draw the feature maps of a layer: where in the picture each channel is active."""
     with Bar(quiet=console.quiet) as bar:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from impasto.cli.bars import Bar
-from impasto.cli.flags import takes_options
+from impasto.cli.flags import output_flag, takes_options
 from impasto.config.console import ConsoleOptions
 from impasto.config.demo import DemoOptions
 from impasto.config.job import DEFAULT_METHOD, Job, PaintOptions, StyleSource
@@ -44,7 +44,7 @@ Files = dict[str, Path]
 @takes_options
 def demo(
     *,
-    output: Annotated[Path, Parameter(name=("--output", "-o"), help="Folder to write to.")] = Path("out"),
+    output: Annotated[Path, output_flag("Folder to write to.")] = Path("out"),
     options: DemoOptions,
     console: ConsoleOptions,
 ) -> int:

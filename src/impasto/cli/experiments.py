@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from impasto.cli import outputs
 from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time
-from impasto.cli.flags import takes_options
+from impasto.cli.flags import output_flag, takes_options
 from impasto.cli.mixes import MixFlags
 from impasto.cli.stopping import INTERRUPTED, on_interrupt
 from impasto.config.analysis import SweepOptions
@@ -47,10 +47,7 @@ def paint_sweep(
     *,
     mix: MixFlags,
     vary: Axes,
-    output: Annotated[
-        Path,
-        Parameter(name=("--output", "-o"), negative=(), help="Folder for sheet, report, results.json and pictures."),
-    ],
+    output: Annotated[Path, output_flag("Folder for sheet, report, results.json and pictures.")],
     sweep: SweepOptions,
     look: LookOptions,
     console: ConsoleOptions,
@@ -85,9 +82,7 @@ def sweep(
     grid: Annotated[Path, Parameter(help="TOML file: [base] common options, [grid] value lists, [[runs]].")],
     /,
     *,
-    output: Annotated[
-        Path, Parameter(name=("--output", "-o"), negative=(), help="Folder for report.html and one sub-folder per run.")
-    ],
+    output: Annotated[Path, output_flag("Folder for report.html and one sub-folder per run.")],
     console: ConsoleOptions,
 ) -> int:
     """Train a fast network with each of many settings, and compare them on one page.
@@ -173,7 +168,7 @@ def curves(
     ],
     /,
     *,
-    output: Annotated[Path, Parameter(name=("--output", "-o"), negative=(), help="Picture file to write.")],
+    output: Annotated[Path, output_flag("Picture file to write.")],
     curves: CurveOptions,
     console: ConsoleOptions,
 ) -> int:

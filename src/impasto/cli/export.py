@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from impasto.cli.flags import takes_options
+from impasto.cli.flags import output_flag, takes_options
 from impasto.cli.models import Json, Quiet
 from impasto.config.export import BrowserOptions, OnnxOptions
 
@@ -26,7 +26,7 @@ def onnx(
     name: Annotated[str, Parameter(help="Network, encoder or trained style, by name or file.")],
     /,
     *,
-    output: Annotated[Path, Parameter(name=("--output", "-o"), help="File to write: .onnx, or .xml of OpenVINO.")],
+    output: Annotated[Path, output_flag("File to write: .onnx, or .xml of OpenVINO.")],
     file: OnnxOptions,
     json: Json = False,
     quiet: Quiet = False,
@@ -56,7 +56,7 @@ def onnx(
 @takes_options
 def browser(
     *,
-    output: Annotated[Path, Parameter(name=("--output", "-o"), help="HTML file to write.")],
+    output: Annotated[Path, output_flag("HTML file to write.")],
     page: BrowserOptions,
     json: Json = False,
     quiet: Quiet = False,

@@ -34,6 +34,12 @@ Force = Annotated[
     ),
 ]
 
+
+def output_flag(help: str) -> Parameter:
+    """`--output` or `-o`, for a file or folder."""
+    return Parameter(name=("--output", "-o"), negative=(), help=help)
+
+
 _OPTION = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from impasto.cli.failures import printable
+from impasto.cli.flags import output_flag
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +27,7 @@ STYLE_COLUMN = 28
 """Characters of the column of style names, which is wrapped."""
 
 Quiet = Annotated[bool, Parameter(negative=(), show_default=False, help="No progress.")]
-Output = Annotated[Path, Parameter(name=("--output", "-o"), negative=(), help="Picture file to write.")]
+Output = Annotated[Path, output_flag("Picture file to write.")]
 Unverified = Annotated[
     bool, Parameter(negative=(), show_default=False, help="Accept a file without a published checksum.")
 ]
@@ -113,10 +114,7 @@ def get(
 
 @app.command(name="import")
 def import_model(
-    file: Annotated[
-        Path,
-        Parameter(help="Weight file of any project (docs/weights.md), or a deeplearn.js folder."),
-    ],
+    file: Annotated[Path, Parameter(help="Weight file of any project (docs/weights.md), or a deeplearn.js folder.")],
     /,
     *,
     name: Annotated[str | None, Parameter(help="Name to store it under. Without: the name of the file.")] = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from impasto.cli import outputs
-from impasto.cli.flags import Force, takes_options
+from impasto.cli.flags import Force, output_flag, takes_options
 from impasto.config.console import ConsoleOptions
 from impasto.config.pictures import OutputOptions
 
@@ -21,7 +21,7 @@ def redo(
     file: Annotated[Path, Parameter(help="Picture or film made by impasto, or a picture's JSON file.")],
     /,
     *,
-    to: Annotated[Path, Parameter(name=("--output", "-o"), help="File to write; the extension determines the format.")],
+    to: Annotated[Path, output_flag("File to write; the extension determines the format.")],
     content: Annotated[Path | None, Parameter(help="The content, if it has moved.")] = None,
     style: Annotated[
         tuple[Path, ...], Parameter(help="The styles, if they have moved: each, in order.", negative=())

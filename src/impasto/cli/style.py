@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from impasto.cli import outputs
-from impasto.cli.flags import about, takes_options
+from impasto.cli.flags import about, output_flag, takes_options
 from impasto.cli.models import Json, card_values, print_values
 from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.console import ConsoleOptions
@@ -24,7 +24,7 @@ def save(
     picture: Annotated[Path, Parameter(help="Picture to save the style of.")],
     /,
     *,
-    output: Annotated[Path, Parameter(name=("--output", "-o"), help="File to write, ending in .safetensors.")],
+    output: Annotated[Path, output_flag("File to write, ending in .safetensors.")],
     style_scale: Annotated[float, Parameter(help=about(StyleSource, "scale"))] = 1.0,
     size: Annotated[int, Parameter(help="Long side in pixels of the intended outputs.")] = 512,
     network: Annotated[str, Parameter(help=about(ArbitraryOptions, "network"))] = ArbitraryOptions().network,

@@ -69,7 +69,7 @@ class PictureFlags:
         Path | None,
         Parameter(
             help="Take options from a TOML file with the names of flags (size = 512), or styles and options from the "
-            "recipe of a picture or JSON file; flags override them.",
+            "recipe of a picture or JSON file; flags override them."
         ),
     ] = None
     resume: Annotated[

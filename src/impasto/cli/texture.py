@@ -60,13 +60,7 @@ class TextureFlags:
 @app.default
 @takes_options
 def texture(
-    style: Styles,
-    /,
-    *,
-    pictures: TextureFlags,
-    look: LookOptions,
-    output: OutputOptions,
-    console: ConsoleOptions,
+    style: Styles, /, *, pictures: TextureFlags, look: LookOptions, output: OutputOptions, console: ConsoleOptions
 ) -> int:
     """Make a texture of any size from a style.
 

@@ -3,98 +3,73 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from impasto.cli.flags import takes_options
+from impasto.cli.flags import output_flag, takes_options
 from impasto.config.arbitrary_training import ArbitraryFitOptions, ArbitraryTrainOptions
 from impasto.config.console import ConsoleOptions
 from impasto.config.distil import DistilOptions
 from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.config.new_style import NewStyleFitOptions, NewStyleOptions
 from impasto.config.training import BackboneOptions, FitOptions
+from impasto.core.options import Options
 
 if TYPE_CHECKING:
     from impasto.training.fit import Progress
 
 app = App(name="train", help="Train networks.", version_flags=())
 app.command("impasto.cli.experiments:sweep")
-Output = Annotated[
-    Path, Parameter(name=("--output", "-o"), help="Folder for network.safetensors, checkpoints, samples and log.")
-]
+Output = Annotated[Path, output_flag("Folder for the weight file, checkpoints, samples and log.")]
 NAMED = 3  # unreadable pictures that are named
 
 
-@app.command
-@takes_options
-def backbone(
-    *,
-    output: Annotated[
-        Path, Parameter(name=("--output", "-o"), help="Folder for encoder.safetensors, checkpoints and log.")
-    ],
-    backbone: BackboneOptions,
-    fit: FitOptions,
-    console: ConsoleOptions,
-) -> int:
-    """Train an encoder by distillation (with --teacher) or by classification.
+def _add_command(name: str, about: str, *, prepare: str, options: type[Options], fit: type[FitOptions]) -> None:
+    """Add a training whose `prepare`, a function `module.name` of `training`, takes both groups of options."""
 
-    Ctrl-C stops after the current step; the same command resumes exactly there.
-    """
-    from impasto.training.backbone_run import prepare_backbone
+    def train(*, output: Output, training: Any, fit: Any, console: ConsoleOptions) -> int:
+        module, _, function = prepare.partition(".")
+        prepared = getattr(importlib.import_module(f"impasto.training.{module}"), function)
+        return _trained(lambda: prepared(training, fit).train(output), output, fit=fit, console=console)
 
-    return _trained(lambda: prepare_backbone(backbone, fit).train(output), output, fit=fit, console=console)  # type: ignore[type-var]
+    train.__doc__ = f"{about}\n\n{CTRL_C}"
+    train.__annotations__ |= {"training": options, "fit": fit}
+    app.command(takes_options(train), name=name)
 
 
-@app.command
-@takes_options
-def arbitrary(
-    *,
-    output: Output,
-    training: ArbitraryTrainOptions,
-    fit: ArbitraryFitOptions,
-    console: ConsoleOptions,
-) -> int:
-    """Train an arbitrary network, which paints any style in one pass (Huang & Belongie 2017).
-
-    Ctrl-C stops after the current step; the same command resumes exactly there.
-    """
-    from impasto.training.arbitrary_run import prepare_arbitrary
-
-    return _trained(lambda: prepare_arbitrary(training, fit).train(output), output, fit=fit, console=console)  # type: ignore[type-var]
-
-
-@app.command
-@takes_options
-def fast(
-    *,
-    output: Output,
-    training: FastTrainOptions,
-    fit: FastFitOptions,
-    console: ConsoleOptions,
-) -> int:
-    """Train a fast network of one or several styles (Johnson et al. 2016; Dumoulin et al. 2017).
-
-    Ctrl-C stops after the current step; the same command resumes exactly there.
-    """
-    from impasto.training.fast_run import prepare_fast
-
-    return _trained(lambda: prepare_fast(training, fit).train(output), output, fit=fit, console=console)  # type: ignore[type-var]
+CTRL_C = "Ctrl-C stops after the current step; the same command resumes exactly there."
+_add_command(
+    "backbone",
+    "Train an encoder by distillation (with --teacher) or by classification.",
+    prepare="backbone_run.prepare_backbone",
+    options=BackboneOptions,
+    fit=FitOptions,
+)
+_add_command(
+    "arbitrary",
+    "Train an arbitrary network, which paints any style in one pass (Huang & Belongie 2017).",
+    prepare="arbitrary_run.prepare_arbitrary",
+    options=ArbitraryTrainOptions,
+    fit=ArbitraryFitOptions,
+)
+_add_command(
+    "fast",
+    "Train a fast network of one or several styles (Johnson et al. 2016; Dumoulin et al. 2017).",
+    prepare="fast_run.prepare_fast",
+    options=FastTrainOptions,
+    fit=FastFitOptions,
+)
 
 
 @app.command
 @takes_options
-def distil(
-    *,
-    output: Output,
-    distil: DistilOptions,
-    fit: FastFitOptions,
-    console: ConsoleOptions,
-) -> int:
+def distil(*, output: Output, distil: DistilOptions, fit: FastFitOptions, console: ConsoleOptions) -> int:
     """Train a fast network to paint like its teachers: trained styles, pictures, or folders of results.
 
     Ctrl-C stops after the current step; the same command resumes exactly there.
@@ -116,10 +91,7 @@ def style(
     /,
     *,
     output: Annotated[
-        Path | None,
-        Parameter(
-            name=("--output", "-o"), help="Folder for network, checkpoints, samples and log. Without: NAME-training."
-        ),
+        Path | None, output_flag("Folder for network, checkpoints, samples and log. Without: NAME-training.")
     ] = None,
     style: NewStyleOptions,
     fit: NewStyleFitOptions,
