@@ -52,7 +52,6 @@ class _Layout:
 
     @property
     def left(self) -> int:
-        """Left edge of the first column."""
         widest = max((width_px(line, self.font) for lines in self.rows for line in lines), default=0.0)
         return self.margin + (round(widest) + 2 * self.gutter if widest else 0)
 

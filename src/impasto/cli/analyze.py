@@ -179,7 +179,6 @@ class _Analysis:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the encoder was loaded."""
         return time.monotonic() - self.began
 
     def write(self, made: Tensor, *, command: str, options: Mapping[str, Any], row: Mapping[str, Any]) -> None:

@@ -145,7 +145,6 @@ def _painted(work: PlannedBatch, places: list[WorkerSlot], *, console: ConsoleOp
 
 
 def _outcomes(work: PlannedBatch, places: list[WorkerSlot]) -> Generator[Outcome, None, None]:
-    """The outcome of each task."""
     from impasto.jobs.batch import paint
 
     if not work.tasks:
@@ -178,7 +177,6 @@ class _Progress:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the beginning."""
         return time.monotonic() - self.began
 
     def show(self, last: Outcome) -> None:

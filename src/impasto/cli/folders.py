@@ -127,7 +127,6 @@ class FolderRun:
         return result
 
     def _written(self, item: PlannedPicture, result: PaintingResult | None) -> None:
-        """Write the picture and report it."""
         if result is None:
             self._bar.note(f"{item.output} is done already")
             return

@@ -153,7 +153,6 @@ def _identity(path: Path) -> Identity | None:
 
 
 def _found(contents: Sequence[Path], output: Path | None) -> list[Found]:
-    """Every picture that is to be painted."""
     pictures_by_folder = []
     for content in contents:
         if not content.is_dir():

@@ -162,7 +162,6 @@ def _trained(start: Callable[[], Iterator[Progress]], output: Path, *, fit: FitO
 
 
 def _afterwards(progress: Progress | None, output: Path, *, stopped: bool) -> Iterator[str]:
-    """The closing remarks."""
     if progress is None:
         yield f"{output} was trained to the end already. To train longer, give more --steps."
         return
@@ -175,7 +174,6 @@ def _afterwards(progress: Progress | None, output: Path, *, stopped: bool) -> It
 
 
 def _result(progress: Progress | None, output: Path, *, fit: FitOptions) -> str:
-    """One line of JSON."""
     row = {
         "output": str(output),
         "steps": progress.steps if progress is not None else fit.steps,

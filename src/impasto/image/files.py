@@ -170,7 +170,6 @@ def _stored(pixels: Tensor, alpha: Tensor | None, *, keep_alpha: bool) -> Tensor
 
 
 def _joined(parts: Iterator[NDArray[np.uint8]], size_hw: tuple[int, int]) -> Image.Image:
-    """Pillow's picture of all strips."""
     whole, top = None, 0
     for part in parts:
         strip = Image.fromarray(part)

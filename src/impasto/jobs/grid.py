@@ -137,7 +137,6 @@ def _experiment(name: str, settings: Mapping[str, Any], *, head: str, base: Mapp
 
 
 def _made(cls: type[O], values: Mapping[str, Any]) -> O:
-    """The values that are options of `cls`."""
     return cls(**{name: value for name, value in values.items() if _options()[name][0] is cls})
 
 
@@ -149,7 +148,6 @@ def _options() -> dict[str, tuple[type[Options], Any]]:
 
 
 def _checked(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The values of a table by field name."""
     values: dict[str, Any] = {}
     for key, value in table.items():
         field = _field(key, values, where=where)

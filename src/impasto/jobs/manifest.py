@@ -112,7 +112,6 @@ def _entry(path: str, *, stem: str = "") -> ManifestEntry:
 
 
 def _matching(pattern: str) -> list[str]:
-    """The files that match a pattern, sorted."""
     import glob
 
     if not is_url(pattern):

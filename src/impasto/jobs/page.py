@@ -116,7 +116,6 @@ def _thumbnail(data: bytes, *, suffix: str) -> str:
 
 
 def _means(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """The mean seconds of each stage."""
     stages = dict.fromkeys(name for each in outcomes for name in each.seconds)
     return {name: round(sum(each.seconds.get(name, 0) for each in outcomes) / len(outcomes), 4) for name in stages}
 

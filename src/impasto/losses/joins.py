@@ -40,6 +40,5 @@ def joined_deviations(parts: Statistic, shares: Tensor) -> Statistic:
 
 
 def _mean(parts: Tensor, shares: Tensor) -> Tensor:
-    """The weighted mean over the first axis."""
     joined_sum: Tensor = torch.tensordot(shares.to(parts), parts, dims=1)
     return joined_sum

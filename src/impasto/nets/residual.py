@@ -279,17 +279,11 @@ class _Layers:
 
     def down(self, outer_px: int) -> nn.ModuleList:
         """The way down: the first layer at full size, the others with stride 2."""
-        first = Layer(
-            self._conv(self._colours, self._widths[0], side=outer_px), self._normed(self._widths[0]), px=self._px[0]
-        )
+        sides = [(outer_px, 1), *[(3, 2)] * (len(self._widths) - 1)]
+        steps = zip(pairwise([self._colours, *self._widths]), sides, self._px, strict=True)
         return nn.ModuleList(
-            [
-                first,
-                *(
-                    Layer(self._conv(a, b, side=3, stride=2), self._normed(b), px=px)
-                    for (a, b), px in zip(pairwise(self._widths), self._px[1:], strict=True)
-                ),
-            ]
+            Layer(self._conv(a, b, side=side, stride=stride), self._normed(b), px=px)
+            for (a, b), (side, stride), px in steps
         )
 
     def blocks(self, count: int, bottleneck: int, *, pads: bool) -> nn.ModuleList:

@@ -267,7 +267,6 @@ class _Known(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
-        """The value."""
         ctx.gradient = gradient
         return value.clone()
 

@@ -105,7 +105,6 @@ def evaluate(
 
 
 def _case(output: Tensor, content: Tensor, *, style: Tensor | None, encoder: Encoder) -> Case:
-    """The case with the layers of painting by default."""
     layers = {name: getattr(LossOptions(), name) for name in ("content_layers", "style_layers")}
     return Case(output=output, content=content, style=style, encoder=encoder, **layers)
 
@@ -123,7 +122,6 @@ def _given_styles(style: PictureLike | Sequence[PictureLike]) -> list[MeasuredSt
 
 
 def _styles_of(recipe: Recipe | None) -> list[MeasuredStyle]:
-    """The style pictures of a recipe."""
     assert recipe is not None
     catalogue, styles = StyleCatalogue(), []
     for source in recipe.job.styles:
@@ -142,7 +140,6 @@ def _check_unchanged(recipe: Recipe, name: str) -> None:
 
 
 def _mean(rows: Sequence[Rows], weights: Sequence[float]) -> Rows:
-    """The mean of each measure by weight."""
     total = sum(weights)
     return {
         row: {

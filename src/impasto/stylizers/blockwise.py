@@ -97,7 +97,6 @@ def _join_of(name: str) -> Join | None:
 
 
 def _loss_of(losses: LossOptions) -> StyleLoss:
-    """The style loss, after `check_separable`."""
     loss = style_loss(losses.style_loss)
     assert isinstance(loss, StyleLoss)
     return loss
@@ -147,7 +146,6 @@ class _Sight:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The layers of all losses."""
         return (*self.losses.content_layers, *self.losses.style_layers)
 
     @property
@@ -157,7 +155,6 @@ class _Sight:
 
     @cached_property
     def blocks(self) -> tuple[CanvasBlock, ...]:
-        """The blocks of the picture."""
         stride = max(POOL_PX, *self.strides.values())
         reach_px = max(POOL_PX, self.encoder.reach_px(self.layers) or 0)
         return blocks_of(self.size_hw, reach_px=reach_px, stride=stride, block_px=self.block_px, wraps=self.wraps)
@@ -201,7 +198,6 @@ def _keep(seen: BlockFeatures, *, kept: Kept) -> None:
 
 
 def _targets(style: Style, sight: _Sight) -> dict[str, Statistic]:
-    """The ready statistics of a style picture by layer."""
     layers, loss = sight.losses.style_layers, _loss_of(sight.losses)
     picture = at_scale(style, sight.size_hw, smallest_px=sight.encoder.smallest_px(layers))
     own = dataclasses.replace(sight, size_hw=(picture.shape[-2], picture.shape[-1]), wraps=NO_WRAPS)

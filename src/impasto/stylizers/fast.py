@@ -86,7 +86,6 @@ def _joined(parts: Sequence[tuple[FastNetwork, float]]) -> tuple[WeightedNetwork
 
 
 def _one(group: Sequence[tuple[FastNetwork, float]]) -> WeightedNetwork[Painter]:
-    """Networks of one base as one."""
     total = math.fsum(weight for _, weight in group)
     if len(group) == 1:
         return WeightedNetwork(group[0][0].painter, total)

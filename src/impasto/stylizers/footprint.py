@@ -113,7 +113,6 @@ class Footprint:
         return round(area * (canvases + content + self.masks * (2 * 4 + layers)))
 
     def _features(self, area: int) -> int:
-        """The content's features that the canvas is compared with."""
         width = self.encoder.dtype.itemsize
         floats = sum(
             self.encoder.width(layer) / self.encoder.stride(layer) ** 2 for layer in self.losses.content_layers

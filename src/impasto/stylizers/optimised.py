@@ -193,7 +193,6 @@ class Optimised:
         return None
 
     def _first(self, start: Tensor | None, content: Tensor, *, mix: Mix) -> Tensor:
-        """The first canvas, of the size of `content`."""
         if start is not None:
             canvas = self._sized(start, (content.shape[-2], content.shape[-1])).clone()
         else:

@@ -221,5 +221,6 @@ def pixel_weights(losses: LossOptions, strength: float) -> dict[str, float]:
 
 def _pixel_terms(content: Tensor, losses: LossOptions, *, strength: float, wraps: Wraps) -> tuple[PixelTerm, ...]:
     laplacian = partial(laplacian_match, content=content, wraps=wraps)
-    functions = {"tv": partial(total_variation, wraps=wraps), "laplacian": laplacian, "range": out_of_range}
+    variation: Callable[[Tensor], Tensor] = partial(total_variation, wraps=wraps)
+    functions = {"tv": variation, "laplacian": laplacian, "range": out_of_range}
     return tuple(PixelTerm(name, weight, functions[name]) for name, weight in pixel_weights(losses, strength).items())

@@ -218,7 +218,6 @@ def _shown(sets: Sequence[ImageDataset], side_px: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _codes(net: Predicted, encoder: Encoder, *, pairs: Pairs) -> dict[str, Tensor]:
-    """The codes of some styles, by layer."""
     codes: list[Code] = []
     for step in range(NEVER, NEVER - (-MEASURED // pairs.styles.batch_size)):
         pictures = pairs.styles(step).images

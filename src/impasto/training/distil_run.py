@@ -117,7 +117,6 @@ def _metadata(options: DistilOptions, task: Distillation, *, contents: Sequence[
 
 
 def _described(teacher: Teacher) -> dict[str, Any]:
-    """A teacher in the card of its student."""
     if teacher.results is not None:
         return {"name": teacher.name, "results": len(teacher.results)}
     assert teacher.painter is not None

@@ -197,7 +197,6 @@ def losses_of(options: FastTrainOptions) -> tuple[str, ...]:
 
 
 def _style_weights(options: FastTrainOptions, count: int) -> tuple[float, ...]:
-    """A weight for each style."""
     if options.alpha is None:
         return style_weights(options, count)
     if count != 2 or options.weights != (1.0,):
@@ -223,7 +222,6 @@ def scaled_style(style: StylePicture, style_px: int) -> Tensor:
 def _shown(
     held: Sequence[Listed], pictures: Sequence[Tensor], *, options: FastTrainOptions
 ) -> tuple[Tensor, list[Tensor]]:
-    """Contents and styles as squares, for samples."""
     pictures_shown = sources.dataset(held, short_side_px=options.short_side_px, memory_gb=1)
     contents = torch.cat([centre_crop(picture, options.crop_px) for picture in pictures_shown])
     return contents, [_square(picture, options.crop_px) for picture in pictures]

@@ -184,7 +184,6 @@ def _style(tensors: dict[str, Tensor], index: int) -> dict[str, Tensor]:
 
 
 def _numbers(base: Loaded) -> dict[str, Any]:
-    """The hyperparameters of the network, for one style."""
     if base.card.kind != KIND or base.card.network.get("architecture") != "residual":
         raise WeightsError(f"{base.card.name} is of kind {base.card.kind}; a network of trained styles is needed.")
     if base.card.preprocess not in ("", "rgb") or base.card.network.get("output", "rgb") != "rgb":
