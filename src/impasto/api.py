@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.analysis import axes
 from impasto.analysis import reconstruct as rebuilding
 from impasto.analysis.runs import RunEvent, run_all
-from impasto.analysis.style_sheet import style_sheet, style_table
+from impasto.analysis.sheet import style_sheet, style_table
 from impasto.analysis.sweep import PaintRun, SweepPainter, paint_runs
 from impasto.analysis.sweep_metrics import SweepMetrics
 from impasto.analysis.sweep_report import write_sweep_report

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from impasto.analysis.curves import LOG, PICTURE, LossPicture, loss_chart, loss_picture, read_all, read_curves
-from impasto.config.experiments import CurveOptions
+from impasto.config.analysis import CurveOptions
 from impasto.core.errors import DataError
 from impasto.image import files
 from impasto.training.boards import Log

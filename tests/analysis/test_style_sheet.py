@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.analysis.style_sheet import style_sheet, style_table
+from impasto.analysis.sheet import style_sheet, style_table
 from impasto.core.errors import ImageError
 
 

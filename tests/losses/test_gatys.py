@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.losses.gatys import gatys_content, gatys_style
+from impasto.losses.distances import gatys_content, gatys_style
 from impasto.losses.statistics import gram
 from impasto.losses.table import GATYS
 

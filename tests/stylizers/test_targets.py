@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.config.optimise import LossOptions
 from impasto.core.errors import ImageError, OptionError, UnknownName
 from impasto.encoders.table import Encoder
-from impasto.losses.gatys import gatys_content
+from impasto.losses.distances import gatys_content
 from impasto.losses.table import STYLE_LOSSES
 from impasto.objective.perceptual import Terms
 from impasto.stylizers.protocol import Mix, Style

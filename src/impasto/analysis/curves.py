@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from impasto.analysis.charts import Line, Numbers, Panel, line_chart, pixels_of, running_means
-from impasto.config.experiments import CurveOptions
+from impasto.config.analysis import CurveOptions
 from impasto.core.errors import DataError, ImpastoError, MissingExtra
 from impasto.image import files
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.analysis.colours import coloured, pixel_doubled, to_unit
-from impasto.analysis.sheet import contact_sheet
+from impasto.analysis.sheet import contact_sheet, rows_of
 from impasto.config.analysis import FeatureOptions
 from impasto.core.errors import UnknownName
 from impasto.encoders.table import Encoder
@@ -52,13 +52,12 @@ def feature_sheet(
     signed = any(bool((channel.values < 0).any()) for channel in channels)
     images = [_picture(channel, signed=signed, long_side_px=options.cell_px) for channel in channels]
     columns = grid_columns(len(images))
-    rows = [images[i : i + columns] for i in range(0, len(images), columns)]
     labels = [f"{c.index}" if c.strength > 0 else f"{c.index} (silent)" for c in channels]
     of = f" of {name}" if name else ""
     order = "strongest first" if options.order == "strongest" else "by number"
     return contact_sheet(
-        rows,
-        cell_labels=[labels[i : i + columns] for i in range(0, len(labels), columns)],
+        rows_of(images, columns),
+        cell_labels=rows_of(labels, columns),
         cell_px=options.cell_px,
         caption=f"{options.layer}{of}: {len(channels)} of {encoder.width(options.layer)} channels, {order}",
     )

@@ -32,11 +32,7 @@ def layer_targets(layers: Sequence[str] = STAGE_LAYERS) -> tuple[list[RebuildTar
 
 
 def layer_steps(
-    picture: Tensor,
-    layers: Sequence[str] = STAGE_LAYERS,
-    *,
-    encoder: Encoder,
-    options: RebuildOptions | None = None,
+    picture: Tensor, layers: Sequence[str] = STAGE_LAYERS, *, encoder: Encoder, options: RebuildOptions | None = None
 ) -> Iterator[LayerStep]:
     """All steps of all reconstructions of `picture` `(1, 3, h, w)`. Targets are checked before the first step."""
     content, style = layer_targets(layers)

@@ -1,9 +1,11 @@
-"""Contact sheets: pictures in rows and columns, with labels."""
+"""Contact sheets: pictures in rows and columns, with labels; paintings in trained styles, and frames of films."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -17,10 +19,16 @@ from impasto.image.resize import fit, resized
 Cells = Sequence[Sequence[Tensor | None]]
 Texts = Sequence[str]
 Lines = list[str]
+T = TypeVar("T")
 
 PAPER, INK, SOFT, EMPTY = "#fbfaf7", "#22211f", "#77736c", "#eeece6"
 ROW_LABEL_ROOM = 0.75  # largest width of the row labels, as a fraction of a cell
 LABEL_LINES = 3  # at most
+ASPECT = 1.5  # ratio of columns to rows of a sheet of styles
+FILM_COLUMNS, FILM_CELL_PX = 4, 360
+
+Sample = tuple[float, Tensor, Tensor]
+"""A time in seconds, a frame of the source and its painting."""
 
 
 @dataclass(frozen=True)
@@ -193,3 +201,38 @@ def _write(
 ) -> None:
     for i, line in enumerate(lines):
         draw.text((at[0], at[1] + i * line_px(font)), line, fill=fill, font=font, anchor="ma" if centre else "la")
+
+
+def style_sheet(content: Tensor, paintings: Mapping[str, Tensor], *, cell_px: int = 320) -> Tensor:
+    """One picture `(1, 3, H, W)`: the content, then its paintings in order, each above the name of its style.
+
+    Pictures are `(1, 3, h, w)` in `[0, 1]`, resized to a long side of `cell_px`. Raises `ImageError` without paintings.
+    """
+    cells = [("", content), *paintings.items()] if paintings else []
+    lines = rows_of(cells, max(1, math.ceil(math.sqrt(ASPECT * len(cells)))))
+    pictures, labels = ([[cell[part] for cell in line] for line in lines] for part in (1, 0))
+    return contact_sheet(pictures, cell_labels=labels, cell_px=cell_px)  # type: ignore[arg-type]
+
+
+def style_table(rows: Sequence[tuple[Tensor, Mapping[str, Tensor]]], *, cell_px: int = 320) -> Tensor:
+    """One picture `(1, 3, H, W)`: a row for each content with its paintings, the names of the styles above.
+
+    Every content is painted in the same styles. Raises `ImageError` without rows.
+    """
+    names = list(rows[0][1]) if rows else []
+    pictures = [[content, *paintings.values()] for content, paintings in rows]
+    return contact_sheet(pictures, column_labels=["", *names], cell_px=cell_px)
+
+
+def film_sheet(samples: Sequence[Sample]) -> Tensor:
+    """Frames `(1, 3, h, w)` of a film above their paintings with their times, four side by side."""
+    rows, labels = list[list[Tensor]](), list[list[str]]()
+    for group in rows_of(samples, FILM_COLUMNS):
+        rows += [[content for _, content, _ in group], [painting for _, _, painting in group]]
+        labels += [["" for _ in group], [f"{int(s // 60)}:{s % 60:05.2f}" for s, _, _ in group]]
+    return contact_sheet(rows, cell_labels=labels, cell_px=FILM_CELL_PX)
+
+
+def rows_of(items: Sequence[T], length: int) -> list[list[T]]:
+    """`items` in rows of `length`, the last one perhaps shorter."""
+    return [list(items[start : start + length]) for start in range(0, len(items), length)]

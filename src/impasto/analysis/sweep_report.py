@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import Tensor
 
@@ -16,15 +16,13 @@ from impasto.analysis.charts import scatter_chart
 from impasto.analysis.report import DATA, PAGE, Chart, ReportPage, Row, Thumbnail, chart, cost_rows, number, thumbnail
 from impasto.analysis.report import write_report as write_page
 from impasto.analysis.runs import FAILED, FINISHED, state_counts
-from impasto.analysis.sheet import contact_sheet
+from impasto.analysis.sheet import contact_sheet, rows_of
 from impasto.analysis.sweep import PaintRun
 from impasto.analysis.sweep_metrics import metric_of
 from impasto.config.analysis import SweepOptions
 from impasto.config.job import Job
 from impasto.image import files
 from impasto.metrics.table import METRICS, Metric
-
-T = TypeVar("T")
 
 SHEET = "sheet.png"
 
@@ -126,16 +124,16 @@ def sweep_sheet(
     if len(axes) == 1:
         width = math.ceil(len(runs) / math.ceil(len(runs) / columns))  # rows of similar length
         labels = [f"{labelled(axes[0], i)}\n{state}".rstrip() for i, state in enumerate(states)]
-        rows = _rows_of(pictures, width)
-        return contact_sheet(rows, cell_labels=_rows_of(labels, width), cell_px=cell_px, caption=caption)
+        rows = rows_of(pictures, width)
+        return contact_sheet(rows, cell_labels=rows_of(labels, width), cell_px=cell_px, caption=caption)
     *outer, last = axes
     width = len(last.texts)
     places = itertools.product(*(range(len(axis.texts)) for axis in outer))
     return contact_sheet(
-        _rows_of(pictures, width),
+        rows_of(pictures, width),
         row_labels=["\n".join(labelled(a, i) for a, i in zip(outer, place, strict=True)) for place in places],
         column_labels=[labelled(last, i) for i in range(width)],
-        cell_labels=_rows_of(states, width) if any(states) else (),
+        cell_labels=rows_of(states, width) if any(states) else (),
         cell_px=cell_px,
         caption=caption,
     )
@@ -148,10 +146,6 @@ def labelled(axis: Axis, index: int) -> str:
 
 def _file_name(text: str) -> str:
     return text.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
-
-
-def _rows_of(items: Sequence[T], length: int) -> list[list[T]]:
-    return [list(items[i : i + length]) for i in range(0, len(items), length)]
 
 
 def summary(runs: Sequence[PaintRun]) -> dict[str, int]:

@@ -16,9 +16,8 @@ from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time
 from impasto.cli.flags import output_flag, takes_options
 from impasto.cli.mixes import MixFlags
 from impasto.cli.stopping import INTERRUPTED, on_interrupt
-from impasto.config.analysis import SweepOptions
+from impasto.config.analysis import CurveOptions, SweepOptions
 from impasto.config.console import ConsoleOptions
-from impasto.config.experiments import CurveOptions
 from impasto.config.job import Job, LookOptions
 
 if TYPE_CHECKING:

@@ -146,7 +146,7 @@ def painted(
 
 def _write_preview(session: FilmSession, count: int, *, bar: Bar) -> None:
     """Write the contact sheet of a film next to its output."""
-    from impasto.analysis.film_sheet import Sample, film_sheet
+    from impasto.analysis.sheet import Sample, film_sheet
     from impasto.image import files
 
     path, samples = session.recording.path, list[Sample]()

@@ -1,4 +1,4 @@
-"""Options of analysing pictures and encoders: reconstructions, Gram matrices, feature maps and sweeps."""
+"""Options of analysing pictures and encoders: reconstructions, Gram matrices, feature maps, sweeps and loss curves."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ class EncoderViewOptions(Options, title="Encoder"):
 
     encoder: Annotated[str, Doc("Encoder: a name of `impasto models list`, or a weight file.")] = "compact-vgg"
     pooling: Annotated[
-        str,
-        Doc("Pooling of the encoder; native: as the weights were trained."),
-        Choice(("native", "max", "average")),
+        str, Doc("Pooling of the encoder; native: as the weights were trained."), Choice(("native", "max", "average"))
     ] = "native"
     size: Annotated[int, Doc("Long side of the picture in pixels; 0 keeps its size."), Range(0, 100_000)] = 256
 
@@ -103,3 +101,18 @@ class SweepOptions(Options, title="Sweep"):
         tuple[Path, ...],
         Doc("Reference picture for the measures of trained and saved styles; one per `style`, in the same order."),
     ] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveOptions(Options, title="Curves"):
+    """How the losses of training runs are drawn."""
+
+    scale: Annotated[
+        str,
+        Doc("Scale of the loss axis. auto: logarithmic if the largest loss is at least 20 times the smallest."),
+        Choice(("auto", "linear", "log")),
+    ] = "auto"
+    smooth: Annotated[
+        float, Doc("Window of the running mean as a fraction of the run; 0 disables smoothing."),
+        Range(0, 1),
+    ] = 0.04  # fmt: skip

@@ -50,8 +50,7 @@ class ArbitraryTrainOptions(Options, title="Network"):
         ),
     ] = None
     teacher: Annotated[
-        str | None,
-        Doc("Arbitrary network to distil: its paintings replace the contents in the content loss."),
+        str | None, Doc("Arbitrary network to distil: its paintings replace the contents in the content loss.")
     ] = None
     keep_painter: Annotated[bool, Doc("Train the predictor only; the painter of `start_from` stays unchanged.")] = False
     short_side_px: Annotated[int, Doc("Short side that pictures are scaled down to."), Range(32, 4096)] = 512

@@ -34,21 +34,16 @@ class BatchOptions(Options, title="Batch"):
     workers: Annotated[
         int, Doc("Worker processes, which share the cores equally; 0: one per core or device."), Range(0, 4096)
     ] = 0
-    devices: Annotated[
-        tuple[str, ...],
-        Doc("NVIDIA GPUs by number, or all; one worker each. Without: `device`."),
-    ] = ()
+    devices: Annotated[tuple[str, ...], Doc("NVIDIA GPUs by number, or all; one worker each. Without: `device`.")] = ()
     attempts: Annotated[
         int, Doc("Attempts per picture before it is recorded as failed, with its error."), Range(1, 100)
     ] = 3
     timeout: Annotated[float, Doc("Time limit per picture in seconds; 0 disables it."), Range(0, 1_000_000)] = 0.0
     retry: Annotated[bool, Doc("Retry the pictures that failed in an earlier run.")] = False
     beside: Annotated[
-        bool,
-        Doc("If the outputs were painted with other options, keep them and write numbered names."),
+        bool, Doc("If the outputs were painted with other options, keep them and write numbered names.")
     ] = False
     tar: Annotated[int, Doc("Pictures per WebDataset tar shard; 0 writes single files."), Range(0, 1000000)] = 0
     ray: Annotated[
-        str | None,
-        Doc("Ray cluster to paint on: its address, auto to find a running one, or local to start one here."),
+        str | None, Doc("Ray cluster to paint on: its address, auto to find a running one, or local to start one here.")
     ] = None

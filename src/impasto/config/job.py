@@ -29,8 +29,7 @@ class StyleSource(Options):
     """A style of the mix, by file."""
 
     source: Annotated[
-        str,
-        Doc("Style: a picture, a file of `impasto style save`, or the name or file of a trained style."),
+        str, Doc("Style: a picture, a file of `impasto style save`, or the name or file of a trained style.")
     ]
     weight: Annotated[
         float, Doc("Weight of this style relative to the others; below 0 moves away from it."), Range()

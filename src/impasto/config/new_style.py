@@ -41,9 +41,7 @@ class NewStyleOptions(Options, title="Style"):
     content_weight: Annotated[float | None, Doc("Weight of the content loss."), Range(0)] = None
     style_weight: Annotated[float | None, Doc("Weight of the style loss."), Range(0)] = None
     style_px: Annotated[
-        int | None,
-        Doc("Short side that the picture is scaled down to; larger means larger strokes."),
-        Range(32, 4096),
+        int | None, Doc("Short side that the picture is scaled down to; larger means larger strokes."), Range(32, 4096)
     ] = None
     crop_px: Annotated[int | None, Doc("Side of the training crops in pixels."), Range(32, 1024)] = None
     whole_steps: Annotated[int, Doc("Further steps that train the whole network for this style alone."), Range(0)] = 0

@@ -39,9 +39,7 @@ class ColourOptions(Options, title="Colours"):
     """What happens to the colours."""
 
     keep_colours: Annotated[
-        str,
-        Doc("Keep the content's chroma under the output's luminance (yiq or lab)."),
-        Choice(("no", "yiq", "lab")),
+        str, Doc("Keep the content's chroma under the output's luminance (yiq or lab)."), Choice(("no", "yiq", "lab"))
     ] = "no"
     keep_luminance: Annotated[
         str, Doc("Keep the content's luminance under the output's chroma."), Choice(("no", "yiq", "lab"))
@@ -52,9 +50,7 @@ class ColourOptions(Options, title="Colours"):
         Choice(("no", "histogram", "covariance")),
     ] = "no"
     match_output: Annotated[
-        str,
-        Doc("After painting, give the output the content's colours."),
-        Choice(("no", "histogram", "covariance")),
+        str, Doc("After painting, give the output the content's colours."), Choice(("no", "histogram", "covariance"))
     ] = "no"
 
 

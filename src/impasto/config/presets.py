@@ -56,11 +56,7 @@ PRESETS: dict[str, Preset] = {
                 "palette_weight": 2.0,
                 "tv_weight": 0.2,
             },
-            "optimise": {
-                **FROM_64_PX,
-                "final_steps": 6,
-                "final_chroma": True,
-            },
+            "optimise": {**FROM_64_PX, "final_steps": 6, "final_chroma": True},
         },
     ),
     "strotss": Preset(

@@ -61,9 +61,7 @@ class BackboneOptions(Options, title="Encoder"):
     ] = (1.0,)
     validation: Annotated[Path | None, Doc("Folder or CSV to measure on; not trained on.")] = None
     arch: Annotated[
-        str,
-        Doc("Architecture. Batch norms are folded into the convolutions of the weight file."),
-        Choice(ENCODERS),
+        str, Doc("Architecture. Batch norms are folded into the convolutions of the weight file."), Choice(ENCODERS)
     ] = "compact-vgg"
     teacher: Annotated[
         str | None, Doc("Teacher encoder for distillation: a name or a file. Without: classification.")

@@ -54,13 +54,7 @@ class SqueezeNet(nn.Module):
     matrix: Tensor
     offset: Tensor
 
-    def __init__(
-        self,
-        *,
-        matrix: Sequence[Sequence[float]],
-        offset: Sequence[float],
-        conv1_padding: int = 0,
-    ) -> None:
+    def __init__(self, *, matrix: Sequence[Sequence[float]], offset: Sequence[float], conv1_padding: int = 0) -> None:
         super().__init__()
         self.register_buffer("matrix", torch.tensor(matrix)[:, :, None, None], persistent=False)
         self.register_buffer("offset", torch.tensor(offset), persistent=False)

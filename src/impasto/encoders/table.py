@@ -25,10 +25,7 @@ from impasto.weights.download import Progress
 __all__ = ["ARCHITECTURES", "Encoder", "Progress", "build_encoder", "load_encoder"]
 
 
-ARCHITECTURES: dict[str, Callable[..., EncoderNet]] = {
-    "vgg": build_vgg,
-    "squeezenet-1.0": build_squeezenet,
-}
+ARCHITECTURES: dict[str, Callable[..., EncoderNet]] = {"vgg": build_vgg, "squeezenet-1.0": build_squeezenet}
 """Builders by the architecture's name in a card; arguments are card, tensors and `pooling=`. A new encoder is a row."""
 
 

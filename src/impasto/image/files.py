@@ -18,14 +18,7 @@ from impasto.core.errors import ImageError, ImageUnwritable, OptionError
 from impasto.core.paths import written_whole
 from impasto.image import metadata, png, tiff
 from impasto.image.decoding import decoded, notes_in, size_in
-from impasto.image.formats import (
-    READABLE_SUFFIXES,
-    Format,
-    carries_notes,
-    check_writable,
-    pictures_in,
-    writable_format,
-)
+from impasto.image.formats import READABLE_SUFFIXES, Format, carries_notes, check_writable, pictures_in, writable_format
 from impasto.image.pixels import check_finite, from_bytes, over_white, to_bytes
 from impasto.image.profiles import srgb_profile
 from impasto.image.strips import LARGE_PX, strips

@@ -10,15 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.analysis.curves import LossPicture
-from impasto.analysis.runs import (
-    FINISHED,
-    STOPPED,
-    Record,
-    RunEvent,
-    read_record,
-    run_all,
-    write_record,
-)
+from impasto.analysis.runs import FINISHED, STOPPED, Record, RunEvent, read_record, run_all, write_record
 from impasto.config.fast_training import FastFitOptions, FastTrainOptions
 from impasto.core.errors import OptionError, StateError
 from impasto.core.options import annotated_fields

@@ -27,7 +27,7 @@ def plain_part(name: str, targets: Sequence[Tensor], *, reduction: str = "mean")
 
 
 def gatys_part() -> PartDistance:
-    """The parts of `gatys.gatys_content`."""
+    """The parts of `distances.gatys_content`."""
     return lambda output, target: distances.l2(output, target, reduction="sum") / 2
 
 

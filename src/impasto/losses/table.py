@@ -14,6 +14,7 @@ from impasto.losses.distances import (
     Distance,
     StatisticDistance,
     coral,
+    gatys_style,
     huber,
     joined,
     l1,
@@ -22,7 +23,6 @@ from impasto.losses.distances import (
     relative,
     relative_l2,
 )
-from impasto.losses.gatys import gatys_style
 from impasto.losses.joins import Join, joined_covariances, joined_deviations, joined_means
 from impasto.losses.smoothness import laplacian_match, total_variation
 from impasto.losses.statistics import Statistic
@@ -147,7 +147,7 @@ GATYS = StyleLoss(
     statistic=statistics.gram,
     join=joined_means,
     distance=lambda output, target: gatys_style(output[0], target[0]),
-    about="the paper's own absolute style loss; its content loss is gatys.gatys_content",
+    about="the paper's own absolute style loss; its content loss is distances.gatys_content",
     paper="Gatys et al. 2016, eq. 4",
 )
 """Absolute, so not part of the table: weights tuned for its rows do not fit."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic
 
 import torch
 from torch import Tensor
@@ -17,7 +17,6 @@ from impasto.encoders.table import Encoder, Progress
 from impasto.image.resize import SizeHW
 from impasto.image.tiling import wraps_of
 from impasto.methods.memory import room_bytes
-from impasto.methods.on_device import OnDevice
 from impasto.methods.protocol import LoadedMethod, Work
 from impasto.methods.style_checks import check_needs_picture
 from impasto.nets import table as nets
@@ -26,7 +25,7 @@ from impasto.styles.resolved import ResolvedStyle
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.footprint import Footprint
 from impasto.stylizers.optimised import Optimised, Paused
-from impasto.stylizers.protocol import Mix, Stylizer
+from impasto.stylizers.protocol import Code, Mix, Step, Stylizer
 from impasto.stylizers.temporal import Temporal
 
 CPU = torch.device("cpu")
@@ -98,6 +97,23 @@ class LoadedEncoder(LoadedMethod):
         stylizer = self._optimised(job)
         sizes = stylizer.sizes(size_hw)
         return tuple(zip([*sizes, sizes[-1]], stylizer.counts(len(sizes)), strict=False))
+
+
+@dataclass(frozen=True)
+class OnDevice(Generic[Code]):
+    """`inner` with its pictures moved to `device`; steps come back with their image on the content's device."""
+
+    inner: Stylizer[Code]
+    device: torch.device
+
+    def prepare(self, mix: Mix) -> Code:
+        """As `inner` does, from style pictures and masks on the device."""
+        return self.inner.prepare(Mix(tuple(style.on(self.device) for style in mix.styles)))
+
+    def paint(self, content: Tensor, code: Code, *, strength: float = 1.0) -> Iterator[Step]:
+        """Steps of `inner`."""
+        for step in self.inner.paint(content.to(self.device), code, strength=strength):
+            yield dataclasses.replace(step, image=step.image.to(content.device))
 
 
 @dataclass(frozen=True)

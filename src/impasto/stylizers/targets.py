@@ -17,8 +17,8 @@ from impasto.encoders.table import Encoder
 from impasto.image.masks import normalised, pooled
 from impasto.image.resize import fit, resized
 from impasto.image.tiling import NO_WRAPS, Wraps, resized_wrapped
-from impasto.losses import gatys
 from impasto.losses.content_parts import PLAIN
+from impasto.losses.distances import gatys_content
 from impasto.losses.smoothness import laplacian_match, total_variation
 from impasto.losses.statistics import Statistic
 from impasto.losses.table import CONTENT_LOSSES, GATYS, MATCHED_LOSSES, NEAREST, STYLE_LOSSES, MatchedLoss, StyleLoss
@@ -127,7 +127,7 @@ def _content_distance(losses: LossOptions) -> Callable[..., Tensor]:
     if losses.balance == "relative":
         return partial(CONTENT_LOSSES[losses.content_loss], reduction=reduction)
     if losses.style_loss == "gatys" and losses.content_loss == "l2":
-        return gatys.gatys_content
+        return gatys_content
     return partial(PLAIN[losses.content_loss], reduction=reduction)
 
 

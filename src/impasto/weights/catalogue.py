@@ -71,7 +71,7 @@ _TORCHVISION_LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet"
 _OXFORD_LICENCE = "CC BY 4.0 (Simonyan and Zisserman, Oxford VGG); trained on ImageNet"
 
 
-def _our_own(name: str, kind: str, about: str) -> CatalogueEntry:
+def _our_own(name: str, kind: str, *, about: str) -> CatalogueEntry:
     """Weights of our own, in the package."""
     return CatalogueEntry(
         name=name,
@@ -86,12 +86,12 @@ def _our_own(name: str, kind: str, about: str) -> CatalogueEntry:
 CATALOGUE: dict[str, CatalogueEntry] = {
     entry.name: entry
     for entry in (
-        _our_own("compact-vgg", "encoder", "our own compact VGG"),
-        _our_own("compact-any", "arbitrary", "our own network that paints in any style"),
+        _our_own("compact-vgg", "encoder", about="our own compact VGG"),
+        _our_own("compact-any", "arbitrary", about="our own network that paints in any style"),
         _our_own(
-            "compact-any-half", "arbitrary", "paints in any style with a quarter of the arithmetic of compact-any"
+            "compact-any-half", "arbitrary", about="paints in any style with a quarter of the arithmetic of compact-any"
         ),
-        _our_own("compact-styles", FAST, "our own network of trained styles"),
+        _our_own("compact-styles", FAST, about="our own network of trained styles"),
         CatalogueEntry(
             name="vgg16",
             kind="encoder",
