@@ -23,14 +23,10 @@ VARIANTS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArbitraryFitOptions(FitOptions):
-    """The training loop, with defaults for arbitrary networks."""
-
-    steps: Annotated[int, Doc("Number of optimiser steps; may be raised when a run is resumed."), Range(1)] = 20_000
-    batch_size: Annotated[int, Doc("Batch size, in pairs of content and style."), Range(1, 4096)] = 8
-    optimizer: Annotated[str, Doc("Optimiser."), Choice(("adamw", "adam", "sgd"))] = "adam"
-    learning_rate: Annotated[float, Doc("Peak learning rate, reached after the warm-up."), Range(0)] = 1e-3
-    weight_decay: Annotated[float, Doc("Weight decay; not applied to biases and norms."), Range(0, 1)] = 0.0
+class ArbitraryFitOptions(
+    FitOptions, steps=20_000, batch_size=8, optimizer="adam", learning_rate=1e-3, weight_decay=0.0
+):
+    """The training loop, with defaults for arbitrary networks; a batch is of pairs of content and style."""
 
 
 @dataclass(frozen=True, kw_only=True)

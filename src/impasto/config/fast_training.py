@@ -14,14 +14,8 @@ LOSS_SCALES = ("relative", "papers")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FastFitOptions(FitOptions):
+class FastFitOptions(FitOptions, steps=4000, batch_size=4, optimizer="adam", learning_rate=2e-3, weight_decay=0.0):
     """The training loop, with defaults for fast networks."""
-
-    steps: Annotated[int, Doc("Number of optimiser steps; may be raised when a run is resumed."), Range(1)] = 4000
-    batch_size: Annotated[int, Doc("Batch size."), Range(1, 4096)] = 4
-    optimizer: Annotated[str, Doc("Optimiser."), Choice(("adamw", "adam", "sgd"))] = "adam"
-    learning_rate: Annotated[float, Doc("Peak learning rate, reached after the warm-up."), Range(0)] = 2e-3
-    weight_decay: Annotated[float, Doc("Weight decay; not applied to biases and norms."), Range(0, 1)] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,17 +11,16 @@ from impasto.core.options import Doc, Options, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewStyleFitOptions(FastFitOptions):
+class NewStyleFitOptions(
+    FastFitOptions,
+    steps=250,
+    learning_rate=3e-2,
+    warmup_steps=20,
+    average_decay=0.98,
+    checkpoint_every=50,
+    sample_every=20,
+):
     """The training loop, with defaults for norm parameters."""
-
-    steps: Annotated[int, Doc("Number of optimiser steps of the norm parameters."), Range(1)] = 250
-    learning_rate: Annotated[float, Doc("Peak learning rate, reached after the warm-up."), Range(0)] = 3e-2
-    warmup_steps: Annotated[int, Doc("Steps of linear warm-up."), Range(0)] = 20
-    average_decay: Annotated[
-        float, Doc("Decay of the exponential moving average of the weights; 0 disables it."), Range(0, 0.99999)
-    ] = 0.98
-    checkpoint_every: Annotated[int, Doc("Steps between checkpoints."), Range(1)] = 50
-    sample_every: Annotated[int, Doc("Steps between sample pictures; 0 disables them."), Range(0)] = 20
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,10 +87,14 @@ class Options:
 
     title: ClassVar[str] = "Options"
 
-    def __init_subclass__(cls, *, title: str | None = None) -> None:
+    def __init_subclass__(cls, *, title: str | None = None, **defaults: Any) -> None:
+        """`defaults` are other defaults for options of the base."""
         super().__init_subclass__()
         if title is not None:
             cls.title = title
+        for name, value in defaults.items():
+            cls.__annotations__[name] = _hints(cls.__mro__[1])[name]
+            setattr(cls, name, value)
 
     def __post_init__(self) -> None:
         for field, hint in annotated_fields(type(self)):

@@ -74,9 +74,9 @@ def gatys_content(output: Tensor, target: Tensor) -> Tensor:
 def gatys_style(output: Tensor, target: Tensor) -> Tensor:
     """1/(4 N² M²) Σ (G - A)² of one layer, the mean over the batch (eq. 4 there), of `gram` matrices.
 
-    They are `(b, c, c)`. N is the number of channels and M of pixels. The paper's G and A are sums over pixels; those here are means, that is
-    G/M and A/M, so M² cancels. The result is the paper's where both pictures have one size, and its natural extension
-    where they do not.
+    They are `(b, c, c)`. N is the number of channels and M of pixels. The paper's G and A are sums over pixels; those
+    here are means, that is G/M and A/M, so M² cancels. The result is the paper's where both pictures have one size, and
+    its natural extension where they do not.
     """
     return (output - target).square().sum((-2, -1)).mean() / (4 * output.shape[-1] ** 2)
 
