@@ -23,7 +23,7 @@ from impasto.jobs.ledger import read_ledger
 from impasto.jobs.manifest import ManifestEntry
 from impasto.jobs.page import write_batch_report
 from impasto.jobs.shards import painted_shards
-from impasto.jobs.stores import LocalStore
+from impasto.jobs.stores import Store
 from impasto.jobs.tasks import Outcome, tasks_of
 from impasto.session.painting import recipe_of
 
@@ -164,7 +164,7 @@ def test_a_damaged_line_of_the_ledger_is_left_out(batch_of: Planned) -> None:
         list(paint(batch))
     (ledger,) = Path(batch.spec.outputs, ".impasto", "done").iterdir()
     ledger.write_text(ledger.read_text()[:-20])
-    assert len(read_ledger(LocalStore(batch.spec.outputs))) == 2
+    assert len(read_ledger(Store(batch.spec.outputs))) == 2
 
 
 def test_names_are_numbered_and_stay_as_they_were(batch_of: Planned) -> None:

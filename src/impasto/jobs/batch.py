@@ -26,7 +26,7 @@ from impasto.jobs.manifest import ManifestEntry, manifest
 from impasto.jobs.pool import Pool
 from impasto.jobs.shards import Shard, painted_shards, sharded
 from impasto.jobs.slots import WorkerSlot
-from impasto.jobs.stores import STATE, LocalStore, Store, store_at
+from impasto.jobs.stores import STATE, Store, store_at
 from impasto.jobs.tasks import DONE, FAILED, MixOfStyles, Outcome, PictureTask, Spec, tasks_of
 from impasto.methods.table import own_groups
 from impasto.session.job_cache import JobCache
@@ -127,8 +127,8 @@ def shards_of(batch: PlannedBatch) -> list[Shard]:
 
 def clear_staging(store: Store) -> None:
     """Remove temporary files of killed processes."""
-    if isinstance(store, LocalStore):
-        shutil.rmtree(Path(store.text) / STATE / "staging", ignore_errors=True)
+    if store.local is not None:
+        shutil.rmtree(store.local / STATE / "staging", ignore_errors=True)
 
 
 def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
@@ -162,10 +162,10 @@ def _with_digests(value: Any, digests: Mapping[str, str]) -> Any:
 
 
 def _check(outputs: str, *, folder: FolderOptions, written: OutputOptions) -> None:
-    store = store_at(outputs)
-    if isinstance(store, LocalStore):
-        if Path(store.text).is_file():
+    folder_of_outputs = store_at(outputs).local
+    if folder_of_outputs is not None:
+        if folder_of_outputs.is_file():
             raise BatchError(f"{outputs} is a file; a folder for the outputs is needed.")
-        check_writable(Path(store.text) / f"x.{folder.format or 'png'}", written.bits)
+        check_writable(folder_of_outputs / f"x.{folder.format or 'png'}", written.bits)
     if written.snapshots or written.animation is not None:
         raise OptionError("`snapshots` and `animation` are for single pictures. Leave them out, or use stylize.")

@@ -6,13 +6,12 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import filelock
 
 from impasto.core.errors import BatchError, StateError
-from impasto.jobs.stores import STATE, LocalStore, Store
+from impasto.jobs.stores import STATE, Store
 from impasto.jobs.tasks import DONE, MixOfStyles, Outcome
 from impasto.session.recipe import differing
 
@@ -93,10 +92,10 @@ def _recipes(store: Store) -> dict[str, Any]:
 @contextlib.contextmanager
 def locked(store: Store) -> Iterator[None]:
     """Lock a local folder for one driver; `BatchError` for a second one."""
-    if not isinstance(store, LocalStore):
+    if store.local is None:
         yield
         return
-    place = Path(store.text) / LOCK
+    place = store.local / LOCK
     lock = filelock.FileLock(place, blocking=False)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from impasto.config.job import Job
-from impasto.jobs.stores import LocalStore, store_at
+from impasto.jobs.stores import store_at
 from impasto.jobs.tasks import PictureTask, Spec
 from impasto.session.job_cache import JobCache
 from impasto.session.opened import Session, open_session
@@ -40,7 +40,7 @@ class TaskPainter:
         copy = None if task.entry.local is not None else self._fetched(task)
         try:
             job = dataclasses.replace(self._jobs[task.mix], content=str(copy or task.entry.local))
-            folder = Path(self._spec.outputs) if isinstance(self._store, LocalStore) else Path.cwd()
+            folder = self._store.local or Path.cwd()
             plan = plan_job(job, catalogue=self._catalogue)
             return OpenedTask(open_session(plan, output=folder / task.output, cache=self._cache), copy)
         except BaseException:

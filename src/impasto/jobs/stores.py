@@ -8,145 +8,94 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from impasto.core.errors import BatchError, MissingExtra
 from impasto.core.paths import written_whole
 
 
-class Store(Protocol):
-    """A folder. Names in it are relative, with forward slashes."""
-
-    @property
-    def text(self) -> str:
-        """The folder's path or URL."""
-        ...
-
-    def read(self, name: str) -> bytes | None:
-        """The bytes of a file; None if it does not exist."""
-        ...
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write a whole file."""
-        ...
-
-    def take(self, path: Path, name: str) -> None:
-        """Move the local file at `path` to `name`, atomically."""
-        ...
-
-    def names(self, folder: str) -> list[str]:
-        """The names of the files in a subfolder, sorted; empty if it does not exist."""
-        ...
-
-    def remove(self, name: str) -> None:
-        """Remove a file if it exists."""
-        ...
-
-    def staging(self) -> contextlib.AbstractContextManager[Path]:
-        """A new local folder for files before `take`; removed at the end."""
-        ...
-
-
 @dataclass(frozen=True)
-class LocalStore:
-    """A local or mounted folder."""
+class Store:
+    """A folder: local or mounted, by its path, or in a file system of fsspec, by its URL.
+
+    Names in it are relative, with forward slashes.
+    """
 
     text: str
+
+    @property
+    def local(self) -> Path | None:
+        """The folder on this machine; None for a URL."""
+        return None if is_url(self.text) else Path(self.text)
+
+    @contextlib.contextmanager
+    def _remote(self, name: str) -> Iterator[tuple[Any, str]]:
+        """The file system and the path of a name in it, for a block whose errors name the store."""
+        fs, folder = file_system(self.text)
+        with errors_naming(self.text):
+            yield fs, posixpath.join(folder, name)
 
     def read(self, name: str) -> bytes | None:
         """The bytes of a file; None if it does not exist."""
         try:
-            return (Path(self.text) / name).read_bytes()
+            if self.local:
+                return (self.local / name).read_bytes()
+            with self._remote(name) as (fs, path):
+                return bytes(fs.cat_file(path))
         except FileNotFoundError:
             return None
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a whole file."""
-        with written_whole(Path(self.text) / name) as temporary:
-            temporary.write_bytes(data)
+        """Write a whole file; in one request where it is remote."""
+        if self.local:
+            with written_whole(self.local / name) as temporary:
+                temporary.write_bytes(data)
+        else:
+            with self._remote(name) as (fs, path):
+                fs.pipe_file(path, data)
 
     def take(self, path: Path, name: str) -> None:
-        """Rename `path`; files in `staging` are on the same file system."""
-        place = Path(self.text) / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(place)
+        """Move the local file at `path`, which is in `staging`, to `name`, atomically."""
+        if self.local:
+            place = self.local / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
+        else:
+            with self._remote(name) as (fs, remote):
+                fs.put_file(str(path), remote)
+            path.unlink()
 
     def names(self, folder: str) -> list[str]:
-        """The names of the files in a subfolder."""
-        place = Path(self.text) / folder
-        return sorted(entry.name for entry in place.iterdir() if entry.is_file()) if place.is_dir() else []
-
-    def remove(self, name: str) -> None:
-        """Remove a file."""
-        (Path(self.text) / name).unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def staging(self) -> Iterator[Path]:
-        """A hidden folder next to the outputs."""
-        parent = Path(self.text) / STATE / "staging"
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=parent))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@dataclass(frozen=True)
-class RemoteStore:
-    """A folder in a file system of fsspec, by its URL."""
-
-    text: str
-
-    @property
-    def _place(self) -> tuple[Any, str]:
-        return file_system(self.text)
-
-    def _path(self, name: str) -> str:
-        return posixpath.join(self._place[1], name)
-
-    def read(self, name: str) -> bytes | None:
-        """The bytes of a file; None if it does not exist."""
-        with errors_naming(self.text):
-            try:
-                return bytes(self._place[0].cat_file(self._path(name)))
-            except FileNotFoundError:
-                return None
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write a whole file in one request."""
-        with errors_naming(self.text):
-            self._place[0].pipe_file(self._path(name), data)
-
-    def take(self, path: Path, name: str) -> None:
-        """Upload the file and remove the local one."""
-        with errors_naming(self.text):
-            self._place[0].put_file(str(path), self._path(name))
-        path.unlink()
-
-    def names(self, folder: str) -> list[str]:
-        """The names of the files in a subfolder."""
-        fs, _ = self._place
-        fs.invalidate_cache()
-        with errors_naming(self.text), contextlib.suppress(FileNotFoundError):
-            rows = fs.ls(self._path(folder), detail=True)
+        """The names of the files in a subfolder, sorted; empty if it does not exist."""
+        if self.local:
+            place = self.local / folder
+            return sorted(entry.name for entry in place.iterdir() if entry.is_file()) if place.is_dir() else []
+        with contextlib.suppress(FileNotFoundError), self._remote(folder) as (fs, path):
+            fs.invalidate_cache()
+            rows = fs.ls(path, detail=True)
             return sorted(posixpath.basename(row["name"]) for row in rows if row["type"] == "file")
         return []
 
     def remove(self, name: str) -> None:
-        """Remove a file."""
-        with errors_naming(self.text), contextlib.suppress(FileNotFoundError):
-            self._place[0].rm_file(self._path(name))
+        """Remove a file if it exists."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.local:
+                (self.local / name).unlink()
+            else:
+                with self._remote(name) as (fs, path):
+                    fs.rm_file(path)
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
-        """A local temporary folder."""
-        with tempfile.TemporaryDirectory(prefix="impasto-") as folder:
+        """A new local folder for files before `take`, hidden next to local outputs; removed at the end."""
+        parent = self.local and self.local / STATE / "staging"
+        if parent:
+            parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="impasto-", dir=parent, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 
 
@@ -156,7 +105,7 @@ STATE = ".impasto"
 
 def store_at(text: str) -> Store:
     """The store of a folder's path or URL."""
-    return RemoteStore(text.rstrip("/")) if is_url(text) else LocalStore(os.path.abspath(text))
+    return Store(text.rstrip("/") if is_url(text) else os.path.abspath(text))
 
 
 def is_url(text: str) -> bool:
