@@ -221,6 +221,8 @@ def pixel_weights(losses: LossOptions, strength: float) -> dict[str, float]:
 
 def _pixel_terms(content: Tensor, losses: LossOptions, *, strength: float, wraps: Wraps) -> tuple[PixelTerm, ...]:
     laplacian = partial(laplacian_match, content=content, wraps=wraps)
-    variation: Callable[[Tensor], Tensor] = partial(total_variation, wraps=wraps)
-    functions = {"tv": variation, "laplacian": laplacian, "range": out_of_range}
+    variation = partial(total_variation, wraps=wraps)
+    functions: dict[str, Callable[[Tensor], Tensor]] = {
+        "tv": variation, "laplacian": laplacian, "range": out_of_range,
+    }  # fmt: skip
     return tuple(PixelTerm(name, weight, functions[name]) for name, weight in pixel_weights(losses, strength).items())
