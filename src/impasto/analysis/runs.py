@@ -62,15 +62,12 @@ class SweepRun(Protocol[S]):
 
     def steps(self) -> Generator[S, None, None]:
         """Do the work. A run that was finished before sets `record` and yields nothing."""
-        ...
 
     def progressed(self, step: S, /) -> None:
         """Update `record` after a step."""
-        ...
 
     def ended(self) -> None:
         """Save `record` after the last step, a failure or an interruption."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -33,12 +33,10 @@ class EncoderNet(Protocol):
     @property
     def layers(self) -> tuple[str, ...]:
         """Every layer name, shallow to deep."""
-        ...
 
     @property
     def defaults(self) -> DefaultLayers:
         """Recommended layers, for optimisation and as a training loss."""
-        ...
 
     @property
     def stages(self) -> Stages | None:
@@ -46,24 +44,19 @@ class EncoderNet(Protocol):
 
         Layers of a network with stages are named `reluS_I`, for the I-th convolution of stage S, both from 1 on.
         """
-        ...
 
     @property
     def score_layer(self) -> str | None:
         """The layer of the class scores, `(b, classes, 1, 1)`; None without a classifier."""
-        ...
 
     def width(self, layer: str) -> int:
         """Number of channels of a layer. Raises `UnknownName`."""
-        ...
 
     def stride(self, layer: str) -> int:
         """Pixels of the image per feature pixel. Raises `UnknownName`."""
-        ...
 
     def smallest_px(self, layers: Iterable[str]) -> int:
         """Shortest image side that the layers accept. Raises `UnknownName`."""
-        ...
 
     def reach_px(self, layers: Iterable[str]) -> int | None:
         """Receptive field to each side in pixels, of tiles whose edges are multiples of the layers' strides.
@@ -71,40 +64,32 @@ class EncoderNet(Protocol):
         None where tiles of an image do not equal the whole.
         None is right for a network whose features are not aligned with multiples of their stride.
         """
-        ...
 
     def align_borders(self) -> None:
         """Pad the input from now on so that features align with networks with padded convolutions."""
-        ...
 
     def wrapped(self, wraps: Wraps) -> EncoderNet:
         """The network with the same weights for pictures that wrap: padding comes from the opposite edge.
 
         Sides that wrap are multiples of the layers' strides. Raises `OptionError` for a network without this padding.
         """
-        ...
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features `(b, c, h, w)` of `image` `(b, 3, h, w)`, RGB in `[0, 1]`. Raises `ImageTooSmall`."""
-        ...
 
     # The methods of torch.nn.Module in use:
 
     def eval(self) -> Any:
         """Set the module to evaluation."""
-        ...
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
         """Switch gradients by the weights."""
-        ...
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
         """Move the weights to a device, type or memory format."""
-        ...
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """The weights."""
-        ...
 
 
 def unknown_layer(layer: str, layers: Sequence[str], *, defaults: DefaultLayers) -> UnknownName:

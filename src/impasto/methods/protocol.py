@@ -32,12 +32,10 @@ class LoadedMethod(Protocol):
     @property
     def weights(self) -> Mapping[str, str]:
         """The sha256 of each set of weights, by name."""
-        ...
 
     @property
     def dtype(self) -> torch.dtype:
         """The type that it computes in."""
-        ...
 
     def encode(self, picture: Tensor, *, name: str) -> Code:
         """The code of a style picture `(1, 3, h, w)`, where the method `encodes`. Raises `ImageTooSmall`."""
@@ -55,7 +53,6 @@ class LoadedMethod(Protocol):
 
         Raises `OptionError` for options that these weights cannot follow.
         """
-        ...
 
     def within_seconds(self, job: Job, content: Tensor, *, mix: Mix) -> Job:
         """The job with a time budget replaced by options that keep to it on this machine; the job where none is set."""
@@ -63,7 +60,6 @@ class LoadedMethod(Protocol):
 
     def least_bytes(self, job: Job, size_hw: SizeHW) -> int:
         """Approximate minimum of memory for an output of `size_hw`, including the program."""
-        ...
 
     def work(self, job: Job, size_hw: SizeHW) -> Work:
         """The steps of painting an output of `size_hw`. Raises `ImageTooSmall`, `OptionError`."""
@@ -76,42 +72,33 @@ class Method(Protocol):
     @property
     def name(self) -> str:
         """As `PaintOptions.method` has it."""
-        ...
 
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups of `Job` that this method reads and not every method does."""
-        ...
 
     @property
     def gradual(self) -> bool:
         """Whether each step shows the whole picture as it grows, and painting can be resumed after it."""
-        ...
 
     @property
     def encodes(self) -> bool:
         """Whether a style picture has a code that does not depend on the content."""
-        ...
 
     @property
     def style_short_side_px(self) -> int:
         """Style pictures are not reduced below this short side."""
-        ...
 
     def check_styles(self, job: Job, styles: Sequence[ResolvedStyle]) -> None:
         """Raise `OptionError` for a style that the method cannot paint, or cannot paint with these options."""
-        ...
 
     def weights_of(self, job: Job, styles: Sequence[ResolvedStyle]) -> tuple[str, ...]:
         """The names or files of the weights that the job needs."""
-        ...
 
     def with_weights(self, job: Job, weights: str) -> Job:
         """The job with another name or file of weights, where options name them; the job itself where styles do."""
-        ...
 
     def load(
         self, job: Job, styles: Sequence[ResolvedStyle], *, device: torch.device, progress: Progress | None = None
     ) -> LoadedMethod:
         """The weights on `device`, downloaded if necessary. Raises `UnknownName`, `WeightsError`."""
-        ...

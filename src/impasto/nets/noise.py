@@ -25,7 +25,6 @@ class Noise(Protocol):
         Standard normal and white. `layer` numbers the layers of a network; a place of the layer covers `stride` ×
         `stride` pixels of the picture. The same rows must give the same numbers, whichever strips they are asked in.
         """
-        ...
 
 
 @dataclass(frozen=True)

@@ -39,16 +39,13 @@ class OneStyle(Protocol):
     @property
     def smallest_px(self) -> int:
         """Shortest side of a picture."""
-        ...
 
     @property
     def whole_bytes(self) -> int:
         """Memory for painting a picture whole in bfloat16, for each of its pixels."""
-        ...
 
     def __call__(self, image: Tensor, *, noise: Noise | None = None) -> Tensor:
         """`image` `(b, 3, h, w)` painted whole: float32, not clamped. `noise` defaults to the noise of seed 0."""
-        ...
 
     def strips(
         self, read: ReadRows, size_hw: SizeHW, *, room_bytes: int, noise: Noise | None = None, wraps: Wraps = NO_WRAPS
@@ -58,7 +55,6 @@ class OneStyle(Protocol):
         Features are kept in about `room_bytes`, and computed again beyond that. The result equals painting it whole.
         Sides that `wraps`, multiples of `tiling.MULTIPLE_PX`, continue at the opposite edge.
         """
-        ...
 
 
 class Coded(Protocol):
@@ -84,19 +80,15 @@ class AnyStyle(Coded, Protocol):
 
         Trained styles of a network with the same convolutions have the same style parameters, and mix with pictures.
         """
-        ...
 
     def style_params(self, code: Code) -> StyleParams:
         """The parameters `(b, …)` of the styles of `code` `(b, …)`."""
-        ...
 
     def of_style(self, params: StyleParams) -> OneStyle:
         """The network with the parameters `(1, …)` of one style; weights are shared, not copied."""
-        ...
 
     def __call__(self, image: Tensor, code: Code, *, feats: Feats | None = None) -> Tensor:
         """`image` `(b, 3, h, w)` painted whole, each in the style of its `code`, as in training.
 
         `feats` are the encoder's features of what is painted on, where they are known.
         """
-        ...

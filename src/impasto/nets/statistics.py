@@ -18,11 +18,9 @@ class Running(Protocol):
 
     def joined(self, other: Any) -> Any:
         """With those of the part below."""
-        ...
 
     def value(self) -> Tensor:
         """The statistics of all parts at once `(b, n, c)`."""
-        ...
 
 
 @dataclass(frozen=True)

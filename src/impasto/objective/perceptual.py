@@ -17,7 +17,6 @@ class Encoder(Protocol):
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features `(b, c, h, w)` of `image` `(b, 3, h, w)` in `[0, 1]`."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,9 @@ class StoredVector(Protocol):
     @property
     def tensor(self) -> Tensor:
         """The whole vector, possibly rounded, in its own type."""
-        ...
 
     def chunks(self) -> Iterator[Tensor]:
         """Its numbers in order, flat, a part at a time, in float32."""
-        ...
 
 
 class InMemory:

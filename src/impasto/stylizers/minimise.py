@@ -41,19 +41,15 @@ class Minimiser(Protocol):
     @property
     def best(self) -> Tensor:
         """The picture so far."""
-        ...
 
     def step(self) -> tuple[dict[str, float], str]:
         """One step: the loss parts before it, and a note where a guard acted."""
-        ...
 
     def state(self) -> State:
         """All that `restore` needs to go on exactly."""
-        ...
 
     def restore(self, state: State) -> None:
         """Go on from `state()`."""
-        ...
 
 
 @dataclass(frozen=True)

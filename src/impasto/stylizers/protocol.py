@@ -140,8 +140,6 @@ class Stylizer(Protocol[Code]):
 
     def prepare(self, mix: Mix) -> Code:
         """The styles as painting needs them; expensive, done once."""
-        ...
 
     def paint(self, content: Tensor, code: Code, *, strength: float = 1.0) -> Iterator[Step]:
         """Paint `content` `(1, 3, h, w)`; the last step carries the result. `strength` 0 gives the content back."""
-        ...

@@ -24,7 +24,6 @@ class Paints(Protocol):
         self, image: Tensor, *, memory_bytes: int, noise: Noise | None = None, wraps: Wraps = NO_WRAPS
     ) -> Tensor:
         """`image` `(1, 3, h, w)` in `[0, 1]` repainted and clamped, in about `memory_bytes`."""
-        ...
 
 
 P = TypeVar("P", bound=Paints, covariant=True)

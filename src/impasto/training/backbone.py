@@ -35,11 +35,9 @@ class TeacherEncoder(Protocol):
 
     def width(self, layer: str) -> int:
         """Number of channels of a layer."""
-        ...
 
     def __call__(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """Features by layer name."""
-        ...
 
 
 class Student(nn.Module):

@@ -22,15 +22,7 @@ from impasto.training import sources
 from impasto.training.data import NEVER, Bytes, CropPlace
 from impasto.training.distil import Distillation, Teacher
 from impasto.training.distill_batches import DistillBatches
-from impasto.training.fast_networks import (
-    half_precision,
-    init_palette,
-    network_card,
-    numbers_of,
-    style_weights,
-    styles_of,
-    untrained_residual,
-)
+from impasto.training.fast_networks import init_palette, network_run, style_weights, styles_of, untrained_residual
 from impasto.training.fit import resolved
 from impasto.training.pictures import Listed
 from impasto.training.processes import device_for
@@ -38,7 +30,6 @@ from impasto.training.results import Results, results_in
 from impasto.training.run import Run, training_metadata, with_epochs
 from impasto.training.teacher_cache import TeacherCache
 from impasto.weights import readers
-from impasto.weights.card import Card
 
 PALETTE_SAMPLES = 8  # paintings of each teacher that its colours are measured on
 COMPARED = 4  # layers whose features are compared, as many as in arXiv 1911.06464
@@ -69,18 +60,24 @@ def prepare_distil(
     batches = _batches(used, task, options=options, fitting=fitting, weights=weights)
     _init_palette(task, batches, options=options)
     fitting = with_epochs(fitting, options.epochs, pictures=len(used))
-    metadata = _metadata(options, task, contents=used)
-    card = _card(options, task, training=metadata | {"fit": fitting.to_dict()})
-    results = [teacher.results.dataset for teacher in teachers if teacher.results is not None]
-    return Run(
-        task=task,
-        batches=batches,
+    return network_run(
+        task,
+        batches,
+        options=options,
         fitting=fitting,
-        metadata=metadata,
-        export=lambda tensors: (half_precision(tensors), card),
-        frozen=(encoder.net,),
-        datasets=(batches.contents, *results),
+        metadata=_metadata(options, task, contents=used),
+        styles=[{"name": teacher.name} for teacher in teachers],
+        command="impasto train distil",
+        datasets=(batches.contents, *(teacher.results.dataset for teacher in teachers if teacher.results is not None)),
+        notes=_licences(teachers),
     )
+
+
+def _licences(teachers: Sequence[Teacher]) -> str:
+    """The licences of the teachers, for the card of their student."""
+    painters = [it.painter for it in teachers if it.painter is not None and it.painter.licence != NOT_STATED]
+    licences = ", ".join(f"{painter.name} ({painter.licence})" for painter in painters)
+    return f"Distilled from {licences}, whose licences apply." if licences else ""
 
 
 def _task(
@@ -121,23 +118,6 @@ def _described(teacher: Teacher) -> dict[str, Any]:
         return {"name": teacher.name, "results": len(teacher.results)}
     assert teacher.painter is not None
     return {"name": teacher.name, "sha256": teacher.painter.sha256, "licence": teacher.painter.licence}
-
-
-def _card(options: DistilOptions, task: Distillation, *, training: dict[str, Any]) -> Card:
-    """The card of the student; the licences of its teachers go into the notes."""
-    licences = [
-        f"{teacher.name} ({teacher.painter.licence})"
-        for teacher in task.teachers
-        if teacher.painter is not None and teacher.painter.licence != NOT_STATED
-    ]
-    return network_card(
-        options,
-        numbers=numbers_of(options) | {"styles": task.network.styles},
-        styles=[{"name": teacher.name} for teacher in task.teachers],
-        command="impasto train distil",
-        training=training,
-        notes=f"Distilled from {', '.join(licences)}, whose licences apply." if licences else "",
-    )
 
 
 def _batches(

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from impasto.config.fast_training import FastNetworkOptions
+from impasto.config.fast_training import FastFitOptions, FastNetworkOptions
 from impasto.core.errors import OptionError, WeightsMismatch
+from impasto.encoders.table import Encoder
 from impasto.nets.bands import BANDS, band_covariances
 from impasto.nets.fast import KIND
 from impasto.nets.layers import PALETTE, is_style_param, with_own_defaults
 from impasto.nets.moments import moments
 from impasto.nets.residual import Residual
+from impasto.training.fit import Task
+from impasto.training.image_dataset import ImageDataset
+from impasto.training.run import Run
 from impasto.weights import readers
 from impasto.weights.card import Card, Loaded, fill
+
+
+class OfResidual(Task[Any], Protocol):
+    """A task that trains a fast network by an encoder."""
+
+    @property
+    def network(self) -> Residual:
+        """The network."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of its losses."""
+
+
+Residuals = TypeVar("Residuals", bound=OfResidual)
 
 
 def style_weights(options: FastNetworkOptions, count: int, *, kind: str = "styles") -> tuple[float, ...]:
@@ -122,6 +141,32 @@ def network_card(
         training=training,
         styles=[dict(style) for style in styles] if numbers.get("styles", 1) > 1 else [],
         notes=notes,
+    )
+
+
+def network_run(
+    task: Residuals,
+    batches: Callable[[int], Any],
+    *,
+    options: FastNetworkOptions,
+    fitting: FastFitOptions,
+    metadata: dict[str, Any],
+    styles: Sequence[Mapping[str, str]],
+    command: str,
+    datasets: tuple[ImageDataset, ...],
+    notes: str = "",
+) -> Run[Residuals]:
+    """The training of a task's network, whose card is `network_card` with the account in `metadata`."""
+    numbers, training = numbers_of(options) | {"styles": task.network.styles}, metadata | {"fit": fitting.to_dict()}
+    card = network_card(options, numbers=numbers, styles=styles, command=command, training=training, notes=notes)
+    return Run(
+        task=task,
+        batches=batches,
+        fitting=fitting,
+        metadata=metadata,
+        export=lambda tensors: (half_precision(tensors), card),
+        frozen=(task.encoder.net,),
+        datasets=datasets,
     )
 
 

@@ -25,19 +25,11 @@ from impasto.nets.residual import Residual
 from impasto.training import sources
 from impasto.training.data import Crops, centre_crop
 from impasto.training.fast import StyleBatches, TrainedStyles, targets_of
-from impasto.training.fast_networks import (
-    half_precision,
-    init_palette,
-    network_card,
-    numbers_of,
-    style_weights,
-    untrained_residual,
-)
+from impasto.training.fast_networks import init_palette, network_run, style_weights, untrained_residual
 from impasto.training.fit import resolved
 from impasto.training.image_dataset import ImageDataset
 from impasto.training.pictures import Listed, listed
 from impasto.training.run import Run, training_metadata, with_epochs
-from impasto.weights.card import Card
 
 SMALLEST_STYLE_PX = 64  # smaller pictures leave too few places in deep layers for statistics
 
@@ -82,14 +74,14 @@ def prepare_fast(
     samples = _shown(shown, pictures, options=options) if fitting.sample_every else None
     task = _task(options, net, encoder=encoder, pictures=pictures, shown=samples)
     metadata = _metadata(options, styles, encoder=encoder, used=used)
-    card = _card(options, styles, count=net.styles, training=metadata | {"fit": fitting.to_dict()})
-    return Run(
-        task=task,
-        batches=_batches(dataset, options, fitting=fitting, weights=weights),
+    return network_run(
+        task,
+        _batches(dataset, options, fitting=fitting, weights=weights),
+        options=options,
         fitting=fitting,
         metadata=metadata,
-        export=lambda tensors: (half_precision(tensors), card),
-        frozen=(encoder.net,),
+        styles=[{"name": style.name} | ({"about": style.about} if style.about else {}) for style in styles],
+        command="impasto train fast",
         datasets=(dataset,),
     )
 
@@ -135,16 +127,6 @@ def _metadata(
         "encoder_sha256": encoder.sha256,
     }
     return training_metadata(options, counts=counts, styles=[style.name for style in styles], encoder=encoder.name)
-
-
-def _card(options: FastTrainOptions, styles: Sequence[StylePicture], *, count: int, training: dict[str, Any]) -> Card:
-    return network_card(
-        options,
-        numbers=numbers_of(options) | {"styles": count},
-        styles=[{"name": style.name} | ({"about": style.about} if style.about else {}) for style in styles],
-        command="impasto train fast",
-        training=training,
-    )
 
 
 def styles_in(given: Sequence[Path]) -> tuple[StylePicture, ...]:

@@ -45,11 +45,9 @@ class Task(Protocol[B]):
 
     def build(self) -> nn.Module:
         """The module to train; its random initialisation follows from the seed."""
-        ...
 
     def loss(self, module: nn.Module, batch: B) -> dict[str, Tensor]:
         """Named scalar losses, already weighted, means over the batch; their sum is minimised."""
-        ...
 
 
 @dataclass(frozen=True)

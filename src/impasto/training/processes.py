@@ -29,7 +29,6 @@ class Lossy(Protocol):
 
     def loss(self, module: nn.Module, batch: Any) -> dict[str, Tensor]:
         """Named scalar losses."""
-        ...
 
 
 class Loss(nn.Module):

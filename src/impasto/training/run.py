@@ -40,7 +40,6 @@ class Movable(Protocol):
 
     def to(self, device: Any) -> Any:
         """Move it to a device."""
-        ...
 
 
 T = TypeVar("T", bound=Task[Any])

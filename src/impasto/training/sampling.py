@@ -31,7 +31,6 @@ class Sampled(Protocol):
 
     def sample(self, module: nn.Module) -> Tensor:
         """Pictures `(n, 3, h, w)` or `(rows, columns, 3, h, w)` in `[0, 1]`, of the same inputs each time."""
-        ...
 
 
 def check(task: object, options: FitOptions) -> None:
