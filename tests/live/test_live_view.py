@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import threading
 import time
@@ -18,18 +17,16 @@ from clips import film, panned, seen
 
 from impasto.cli.main import main
 from impasto.config.job import Job, StyleSource
-from impasto.config.live import SMALL_NETWORK, LiveNetworkOptions, LiveOptions
+from impasto.config.live import LiveOptions
 from impasto.core.errors import ImageTooLarge, OptionError, VideoUnreadable
 from impasto.image import files
-from impasto.image.files import Picture
 from impasto.image.pixels import from_bytes
 from impasto.live.capture import Captured, Levels
 from impasto.live.opening import open_view
-from impasto.live.painter import LivePainter, planned
+from impasto.live.painter import LivePainter
 from impasto.live.view import View
 from impasto.session import memory
 from impasto.session.device import with_threads
-from impasto.weights.catalogue import Installed
 
 Make = Callable[..., Job]
 FRAMES = panned(12, size_hw=(90, 160))
@@ -272,17 +269,3 @@ def test_the_command(
     assert len(seen(tmp_path / "r.mkv")[0]) >= 1
     assert main([*words[:1], "none.mp4", *words[2:], "--screen", "none"]) == 1
     assert "none.mp4 does not exist" in capsys.readouterr().err
-
-
-def test_auto_is_the_small_network_where_every_style_is_a_picture(
-    quick_job: Make, learned_job: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    grey = Picture(torch.full((1, 3, 48, 64), 0.5))
-    small = Installed(name=SMALL_NETWORK, path=Path("small"), origin="bundled", size_bytes=1)
-    found = []
-    for there in ([], [small]):
-        monkeypatch.setattr("impasto.live.painter.installed", lambda there=there: there)
-        for make in (quick_job, learned_job):
-            job = dataclasses.replace(make(), arbitrary=LiveNetworkOptions())
-            found.append(planned(job, content=grey).job.arbitrary.network)
-    assert found == ["compact-any", "compact-any", SMALL_NETWORK, "compact-any"]

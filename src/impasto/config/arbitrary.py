@@ -13,3 +13,20 @@ class ArbitraryOptions(Options, title="One pass (`method=arbitrary`)"):
     """Which network paints."""
 
     network: Annotated[str, Doc("Network: a name of `impasto models list`, or a weight file.")] = "compact-any"
+
+
+AUTO = "auto"
+SMALL_NETWORK = "compact-any-half"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameNetworkOptions(ArbitraryOptions, title="One pass (`method=arbitrary`)"):
+    """Which network paints the frames of films and cameras."""
+
+    network: Annotated[
+        str,
+        Doc(
+            f"Network: a name of `impasto models list`, or a weight file; {AUTO}: {SMALL_NETWORK} where it is "
+            f"installed and every style is a picture, otherwise {ArbitraryOptions().network}."
+        ),
+    ] = AUTO

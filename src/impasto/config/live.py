@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from impasto.config.arbitrary import ArbitraryOptions
+from impasto.config.arbitrary import FrameNetworkOptions
 from impasto.config.fast import FastOptions
 from impasto.config.job import PaintOptions
 from impasto.config.pictures import ColourOptions
@@ -40,28 +40,11 @@ class LiveOptions(Options, title="View"):
     folder: Annotated[Path, Doc("Folder for snapshots and recordings.")] = Path(".")
 
 
-AUTO = "auto"
-SMALL_NETWORK = "compact-any-half"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LiveNetworkOptions(ArbitraryOptions, title="One pass (`method=arbitrary`)"):
-    """Which network paints style pictures."""
-
-    network: Annotated[
-        str,
-        Doc(
-            f"Network: a name of `impasto models list`, or a weight file; {AUTO}: {SMALL_NETWORK} where it is "
-            f"installed and every style is a picture, otherwise {ArbitraryOptions().network}."
-        ),
-    ] = AUTO
-
-
 @dataclass(frozen=True, kw_only=True)
 class LiveLookOptions(Options):
     """All that decides how a live frame looks, apart from the source and the styles."""
 
     paint: PaintOptions = field(default_factory=PaintOptions)
     colour: ColourOptions = field(default_factory=ColourOptions)
-    arbitrary: LiveNetworkOptions = field(default_factory=LiveNetworkOptions)
+    arbitrary: FrameNetworkOptions = field(default_factory=FrameNetworkOptions)
     fast: FastOptions = field(default_factory=FastOptions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from impasto.config.arbitrary import FrameNetworkOptions
 from impasto.config.job import LookOptions
 from impasto.config.pictures import SizeOptions
 from impasto.core.options import Choice, Doc, Options, Range
@@ -28,6 +29,7 @@ class FilmLookOptions(LookOptions):
     """All that decides how a frame looks, apart from the film and the styles."""
 
     size: FilmSizeOptions = field(default_factory=FilmSizeOptions)
+    arbitrary: FrameNetworkOptions = field(default_factory=FrameNetworkOptions)
 
 
 @dataclass(frozen=True, kw_only=True)

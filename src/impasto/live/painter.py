@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from impasto.config.arbitrary import ArbitraryOptions
 from impasto.config.job import Job
-from impasto.config.live import AUTO, SMALL_NETWORK
 from impasto.config.pictures import SizeOptions
 from impasto.core.errors import OptionError
 from impasto.encoders.table import Progress
@@ -29,12 +27,10 @@ from impasto.nets.shared import SharedStatistics
 from impasto.session.job_cache import JobCache
 from impasto.session.memory import check_memory
 from impasto.session.opened import Session, open_session
-from impasto.session.plan import Plan, plan_job
-from impasto.styles.resolved import PictureStyle
 from impasto.stylizers.protocol import Mix
+from impasto.video.frame_plan import frame_plan
 from impasto.video.motion import Motion, Tracker
 from impasto.video.steady import Steadier
-from impasto.weights.catalogue import installed
 
 PREPARED = 64  # cached blends
 SEARCH_PX = 256  # of the motion; with 384 it takes twice the time, with 160 films flicker by a third more
@@ -136,7 +132,7 @@ def open_painter(
     paint_hw = fit(frame_hw, long_side_px=paint_px, enlarge=False)
     grey = from_bytes(np.full((*paint_hw, 3), 128, np.uint8))
     size = SizeOptions(exact=(paint_hw[1], paint_hw[0]))
-    plan = planned(dataclasses.replace(job, size=size), content=Picture(grey))
+    plan = frame_plan(dataclasses.replace(job, size=size), content=Picture(grey))
     if plan.method.gradual:
         raise OptionError(
             f"`method={plan.method.name}` paints step by step. Live painting needs one pass: leave it out."
@@ -154,14 +150,3 @@ def open_painter(
     check_memory(plan, cache.loaded(plan, progress=progress), size_option="paint_size", may_force=False)
     session = open_session(plan, force=True, cache=cache, progress=progress)
     return LivePainter(session, paint_hw, steady=steady)
-
-
-def planned(job: Job, *, content: Picture) -> Plan:
-    """The plan of a job, with the network that `auto` is."""
-    if job.arbitrary.network != AUTO:
-        return plan_job(job, content=content)
-    plan = plan_job(dataclasses.replace(job, arbitrary=ArbitraryOptions()), content=content)
-    small = any(row.name == SMALL_NETWORK for row in installed())
-    if not small or not all(isinstance(style, PictureStyle) for style in plan.styles):
-        return plan
-    return plan_job(dataclasses.replace(job, arbitrary=ArbitraryOptions(network=SMALL_NETWORK)), content=content)

@@ -30,10 +30,11 @@ from impasto.session.device import on_gpu, painting_device, with_threads
 from impasto.session.inputs import output_size
 from impasto.session.job_cache import JobCache
 from impasto.session.opened import Session, open_session
-from impasto.session.plan import Plan, plan_job
+from impasto.session.plan import Plan
 from impasto.session.recipe import Recipe, job_again, recipe_for
 from impasto.video.codecs import CONTAINERS
 from impasto.video.containers import reading
+from impasto.video.frame_plan import frame_plan
 from impasto.video.frames import Frame, Selection
 from impasto.video.keyframes import Timeline
 from impasto.video.look import Looks, MaskFilm, moving_masks
@@ -187,7 +188,7 @@ def open_film(
     recording = _recording(job, output, options=options)
     film, (height, width) = recording.film, recording.output_hw
     first = Picture(_first_frame(film, recording.selection).pixels)
-    plan = plan_job(dataclasses.replace(job, size=SizeOptions(exact=(width, height))), content=first)
+    plan = frame_plan(dataclasses.replace(job, size=SizeOptions(exact=(width, height))), content=first)
     masks = plan.job.styles if any(is_moving(s.mask_file) for s in job.styles if s.mask_file is not None) else ()
     _check_devices(plan, options, gpus=gpus)
     seen = plan.unmasked if masks else plan
