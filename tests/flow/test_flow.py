@@ -96,7 +96,7 @@ def test_resized_flow_scales_its_vectors() -> None:
     assert resized_flow(flow, (10, 20)) is flow
 
 
-@pytest.mark.parametrize("mode", ["lanczos", "cubic", "linear", "nearest"])
+@pytest.mark.parametrize("mode", ["cubic", "linear", "nearest"])
 def test_warping_by_whole_pixels_moves_pixels(mode: str) -> None:
     image = picture()
     flow = torch.tensor([3.0, -2.0]).view(1, 2, 1, 1).expand(1, 2, *image.shape[-2:])
@@ -111,14 +111,14 @@ def test_warping_one_channel_and_masks_keeps_their_shape() -> None:
     assert blurred(mask, 2.0).shape == mask.shape
 
 
-def test_wider_kernels_keep_more_detail() -> None:
+def test_the_wider_kernel_keeps_more_detail() -> None:
     image = picture()
     half = torch.full((1, 2, *image.shape[-2:]), 0.5)
     errors = []
-    for mode in ("lanczos", "cubic", "linear"):
+    for mode in ("cubic", "linear"):
         there = warped(image, half, mode=mode)
         errors.append((warped(there, -half, mode=mode) - image).abs()[..., 4:-4, 4:-4].mean())
-    assert errors[0] < 0.8 * errors[1] < 0.5 * errors[2]
+    assert errors[0] < 0.7 * errors[1]
 
 
 def test_there_and_back_is_trusted_and_elsewhere_not() -> None:

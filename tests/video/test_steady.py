@@ -71,7 +71,7 @@ def test_plain_blending_costs_sharpness_that_steadying_keeps() -> None:
     grey = torch.full((1, 3, *SIZE), 0.5)
     one, two = (textured(Frame(grey, Fraction(0)), seed) for seed in (1, 2))
     plain = one + 0.7 * (two - one)
-    steady = Steadier(low=0.7, high=0.7)(one, two, motion)
+    steady = Steadier(low=0.7, middle=0.7, high=0.7)(one, two, motion)
     detail = [sharpness_of(image)[0] for image in (one, plain, steady)]
     assert detail[1] < 0.8 * detail[0]
     assert detail[2] > 0.93 * detail[0]
@@ -98,7 +98,7 @@ def test_where_flow_is_not_trusted_the_painted_frame_stays() -> None:
     assert Steadier()(one, two, None) is one
 
 
-@pytest.mark.parametrize("options", [{"low": 1.0}, {"high": -0.1}])
+@pytest.mark.parametrize("options", [{"low": 1.0}, {"middle": 1.5}, {"high": -0.1}])
 def test_wrong_parts_are_told(options: dict[str, float]) -> None:
     with pytest.raises(OptionError, match="0 or more, below 1"):
         Steadier(**options)

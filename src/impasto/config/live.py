@@ -24,7 +24,7 @@ class LiveOptions(Options, title="View"):
         Doc("Long side at which frames are painted; the result is upsampled along the edges of the source."),
         Range(64, 4096),
     ] = 320
-    steady: Steady = 0.9
+    steady: Steady = 0.95
     mirror: Annotated[bool, Doc("Start with the picture mirrored.")] = False
     screen: Annotated[
         str,

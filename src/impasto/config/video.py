@@ -56,7 +56,7 @@ class FrameOptions(Options, title="Frames and format"):
         float | None, Doc("Frame rate of the output and of a folder of frames. Without: the rate of the source."),
         Range(0.01, 1000),
     ] = None  # fmt: skip
-    steady: Steady = 0.9
+    steady: Steady = 0.95
     next_steps: Annotated[
         int,
         Doc("Steps of `method=optimise` per frame after the first of a shot, starting from the previous frame."),

@@ -17,16 +17,14 @@ BOUNDARY_RELATIVE, BOUNDARY_ABSOLUTE = 0.01, 0.002  # the same, equation 6
 def warped(image: Tensor, flow: Tensor, *, mode: str = "cubic") -> Tensor:
     """`image` `(1, c, h, w)` sampled at `p + flow(p)` for every pixel `p`; `flow` `(1, 2, h, w)` in pixels.
 
-    With the flow from frame B to frame A and A's pixels, this aligns A with B. `mode` is `lanczos` (8 × 8 pixels;
-    keeps the most detail over many warps), `cubic`, `linear` or `nearest`; the first two overshoot at edges. Pixels
-    beyond the border repeat the border's.
+    With the flow from frame B to frame A and A's pixels, this aligns A with B. `mode` is `cubic` (which
+    overshoots at edges), `linear` or `nearest`. Pixels beyond the border repeat the border's.
     """
     cv2 = opencv()
     height, width = flow.shape[-2:]
     x = flow[0, 0].numpy() + np.arange(width, dtype=np.float32)
     y = flow[0, 1].numpy() + np.arange(height, dtype=np.float32)[:, None]
     interpolation = {
-        "lanczos": cv2.INTER_LANCZOS4,
         "cubic": cv2.INTER_CUBIC,
         "linear": cv2.INTER_LINEAR,
         "nearest": cv2.INTER_NEAREST,

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.core.errors import OptionError
-from impasto.flow.estimators import opencv
+from impasto.flow.estimators import LUMA, opencv
 from impasto.flow.warping import warped
 from impasto.video.motion import Motion
 
-Planes = NDArray[np.float32]  # (h, w, 3)
+Planes = NDArray[np.float32]  # (h, w) or (h, w, 3)
+
+TO_LUMA = np.array([LUMA, np.subtract((1, 0, 0), LUMA), np.subtract((0, 0, 1), LUMA)])
+"""From R, G, B to luminance Y, R - Y and B - Y."""
 
 BANDS_PX = (0.7, 2.0)  # sigmas between which the bands of detail lie
 ENERGY_PX, ENERGY_STEP = 8.0, 4  # sigma of a band's local energy, and the factor by which its grid is smaller
@@ -25,7 +28,8 @@ FLOOR = 1e-6  # energy of flat areas
 
 @dataclass(frozen=True)
 class Steadier:
-    """Blends the carried output into the painted frame: `low` of the coarse picture, `high` of the bands of detail.
+    """Blends the carried output into the painted frame: `low` of its colours and coarse luminance, `middle` and `high`
+    of two bands of detail of the luminance.
 
     Plain blending averages strokes that do not match, which blurs them: two uncorrelated textures blended by `a` keep
     `a² + (1 - a)²` of their energy. Here each band of detail is rescaled to its local energy in the painted frame
@@ -35,12 +39,13 @@ class Steadier:
     (`nets.shared`).
     """
 
-    low: float = 0.9
+    low: float = 0.95
+    middle: float = 0.88
     high: float = 0.8  # with 0.9 and more, detail that has been carried for 100 frames turns into streaks
     shares: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in (("low", self.low), ("high", self.high)):
+        for name, value in (("low", self.low), ("middle", self.middle), ("high", self.high)):
             if not 0 <= value < 1:
                 raise OptionError(
                     f"the fraction {name} of the carried frame is {value:g}; it must be 0 or more, below 1."
@@ -49,7 +54,8 @@ class Steadier:
     @classmethod
     def of(cls, steady: float, *, shares: bool = False) -> Steadier:
         """A steadier that carries `steady` of the coarse picture, and proportionally less of the detail."""
-        return cls(low=steady, high=steady * cls.high / cls.low, shares=shares)
+        part = steady / cls.low
+        return cls(low=steady, middle=part * cls.middle, high=part * cls.high, shares=shares)
 
     def __call__(self, painted: Tensor, carried: Tensor, motion: Motion | None) -> Tensor:
         """The output for a `painted` frame that follows the output `carried`, both `(1, 3, h, w)` in `[0, 1]`.
@@ -59,19 +65,34 @@ class Steadier:
         if motion is None:
             return painted
         cv2: Any = opencv()
-        new = _planes(painted).copy()
-        share = cv2.merge([motion.trust[0, 0].numpy()] * 3)
-        apart = cv2.subtract(_planes(warped(carried, motion.flow, mode="lanczos")), new)
-        result: Any = None
-        for sigma in BANDS_PX:
-            coarse, coarse_apart = _blurred(new, sigma), _blurred(apart, sigma)
-            band, carry = cv2.subtract(new, coarse, dst=new), cv2.subtract(apart, coarse_apart, dst=apart)
-            scaled = _scaled(cv2.add(band, cv2.multiply(carry, share, scale=self.high)), band)
-            result = scaled if result is None else cv2.add(result, scaled, dst=result)
-            new, apart = coarse, coarse_apart
-        result = cv2.add(result, new, dst=result)
-        result = cv2.add(result, cv2.multiply(apart, share, scale=self.low), dst=result)
+        new, share = _planes(painted), _share(motion.trust)
+        apart = cv2.subtract(_planes(warped(carried, motion.flow)), new)
+        luma, red, blue = cv2.split(cv2.transform(apart, TO_LUMA))
+        change = self._change(cv2.transform(new, TO_LUMA[:1]), luma, share=share)
+        red, blue = (cv2.multiply(share, chroma, dst=chroma, scale=self.low) for chroma in (red, blue))
+        result = cv2.add(new, cv2.transform(cv2.merge([change, red, blue]), np.linalg.inv(TO_LUMA)))
         return torch.from_numpy(np.clip(result, 0, 1, out=result)).permute(2, 0, 1)[None]
+
+    def _change(self, painted: Planes, apart: Planes, *, share: Planes) -> Planes:
+        """What is added to the luminance `painted`, from which the carried one is `apart`."""
+        cv2: Any = opencv()
+        new, change = painted, None
+        for sigma, fraction in zip(BANDS_PX, (self.high, self.middle), strict=True):
+            coarse, coarse_apart = _blurred(new, sigma), _blurred(apart, sigma)
+            band, carry = cv2.subtract(new, coarse), cv2.subtract(apart, coarse_apart, dst=apart)
+            scaled = _scaled(cv2.add(band, cv2.multiply(carry, share, dst=carry, scale=fraction), dst=carry), band)
+            added = cv2.subtract(scaled, band, dst=scaled)
+            change = added if change is None else cv2.add(change, added, dst=change)
+            new, apart = coarse, coarse_apart
+        result: Planes = cv2.add(change, cv2.multiply(apart, share, dst=apart, scale=self.low), dst=change)
+        return result
+
+
+def _share(trust: Tensor) -> Planes:
+    """`1 - (1 - trust)^1.5` `(h, w)`: more is carried where the trust is moderate; squared, ghosts can be seen."""
+    doubt: Planes = 1 - trust[0, 0].numpy()
+    share: Planes = 1 - doubt * np.sqrt(doubt)
+    return share
 
 
 def _scaled(blended: Planes, band: Planes) -> Planes:
@@ -80,18 +101,16 @@ def _scaled(blended: Planes, band: Planes) -> Planes:
     gain = np.sqrt((_energy(band) + FLOOR) / (_energy(blended) + FLOOR)).clip(1 / GAIN, GAIN)
     height, width = blended.shape[:2]
     large = cv2.resize(gain, (width, height), interpolation=cv2.INTER_LINEAR)
-    scaled: Planes = cv2.multiply(blended, cv2.merge([large] * 3), dst=blended)
+    scaled: Planes = cv2.multiply(blended, large, dst=blended)
     return scaled
 
 
-def _energy(band: Planes) -> NDArray[np.float32]:
+def _energy(band: Planes) -> Planes:
     """The local mean square, on a smaller grid."""
     cv2: Any = opencv()
     small_wh = [max(1, side // ENERGY_STEP) for side in band.shape[1::-1]]
     square = cv2.resize(cv2.multiply(band, band), small_wh, interpolation=cv2.INTER_AREA)
-    energy: NDArray[np.float32] = cv2.GaussianBlur(
-        square.sum(2), (0, 0), ENERGY_PX / ENERGY_STEP, borderType=cv2.BORDER_REFLECT
-    )
+    energy: Planes = cv2.GaussianBlur(square, (0, 0), ENERGY_PX / ENERGY_STEP, borderType=cv2.BORDER_REFLECT)
     return energy
 
 
