@@ -61,7 +61,7 @@ class LivePainter:
 
     def __init__(self, session: Session, paint_hw: SizeHW, *, steady: float) -> None:
         self.session, self.paint_hw = session, paint_hw
-        self._tracker = Tracker.named(search_px=SEARCH_PX) if steady else None
+        self._tracker = Tracker.named("dis-coarse", search_px=SEARCH_PX) if steady else None
         self._steadier = Steadier.of(steady)
         self._codes: OrderedDict[tuple[float, ...], Any] = OrderedDict()
         self._last: _Last | None = None

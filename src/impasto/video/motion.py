@@ -16,7 +16,7 @@ STILL = 0.006
 """Zero motion is used where its mean absolute difference exceeds the flow's by less than about this: in flat areas any
 flow fits, and strokes must not follow its noise."""
 STILL_SIGMA_PX = 4.0
-CHANGED = 0.15  # difference of the warped content at which trust falls to 1/e
+CHANGED = 0.1  # difference of the warped content at which trust falls to 1/e; with 0.15 wheels leave ghosts
 
 BINS = 32
 CUT_HISTOGRAM, CUT_UNEXPLAINED = 0.25, 0.6
