@@ -2,9 +2,11 @@
 
 `python benchmarks/video.py` paints a 720p film in the trained style `wave` and prints the CPU and wall time per frame
 of each stage alone, their sum, and those of the pipeline, in which they run in parallel. `--memory` compares the peak
-memory of films of different lengths; `--strength 0` does so without the network, which is quick. `--sample FILE` makes
-the picture in docs/pictures: a camera moves over a photograph, with the source on the left and the painting on the
-right.
+memory of films of different lengths; `--strength 0` does so without the network, which is quick. `--live 256` prints
+the CPU time of each stage of live painting with a long side of 256 px, and the frame rate and latency of a film of 30
+frames a second: the network runs in one thread and the other stages in others, so that with two free cores the rate is
+at most the inverse of the greater sum. `--sample FILE` makes the picture in docs/pictures: a camera moves over a
+photograph, with the source on the left and the painting on the right.
 """
 
 from __future__ import annotations
@@ -16,20 +18,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from impasto.config.job import Job, PaintOptions, StyleSource
+from impasto.config.live import LiveLookOptions, LiveOptions
 from impasto.config.video import FilmSizeOptions, VideoOptions
 from impasto.core.memory import keep_freed_memory
 from impasto.flow.warping import warped
+from impasto.image.pixels import from_bytes
 from impasto.image.resize import SizeHW, resized
 from impasto.image.samples import sample
+from impasto.image.swatches import FOLDER
+from impasto.live.controls import Controls
+from impasto.live.opening import open_view
+from impasto.session.device import with_threads
 from impasto.video.animated import animated
 from impasto.video.assembly import assembled
 from impasto.video.codecs import CODECS
@@ -43,6 +52,11 @@ from impasto.video.steady import Steadier
 
 RATE = Fraction(25)
 STYLE = "wave"
+LIVE_STYLE = FOLDER / "woodblock.webp"
+LIVE_RATE = Fraction(30)
+SKIPPED = 5  # first frames, which are slower
+
+Value = TypeVar("Value")
 
 
 def camera(count: int, size_hw: SizeHW, *, name: str = "chelsea") -> Iterator[Tensor]:
@@ -62,12 +76,12 @@ def camera(count: int, size_hw: SizeHW, *, name: str = "chelsea") -> Iterator[Te
         yield warped(wide, flow[None])
 
 
-def film(path: Path, count: int, size_hw: SizeHW, *, loops: int = 1) -> Path:
+def film(path: Path, count: int, size_hw: SizeHW, *, loops: int = 1, rate: Fraction = RATE) -> Path:
     """Write the camera's film of `count` frames, repeated `loops` times."""
-    parts = Parts(path.with_name(f"{path.stem}-parts"), Layout(CODECS["h264"], size_hw, RATE, 1 / RATE))
+    parts = Parts(path.with_name(f"{path.stem}-parts"), Layout(CODECS["h264"], size_hw, rate, 1 / rate))
     parts.open()
     for index, pixels in enumerate(camera(count, size_hw)):
-        parts.add(Frame(pixels.clamp(0, 1), index / RATE), duration_s=1 / RATE, state={})
+        parts.add(Frame(pixels.clamp(0, 1), index / rate), duration_s=1 / rate, state={})
     parts.finish()
     length_s = parts.done[-1].end_s
     repeated = [
@@ -75,9 +89,28 @@ def film(path: Path, count: int, size_hw: SizeHW, *, loops: int = 1) -> Path:
         for loop in range(loops)
         for part in parts.done
     ]
-    assembled(repeated, path, rate=RATE)
+    assembled(repeated, path, rate=rate)
     parts.remove()
     return path
+
+
+class Stages:
+    """CPU seconds of this thread by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = {}
+
+    def timed(self, name: str, run: Callable[..., Value], *inputs: Any, **options: Any) -> Value:
+        """The result of a call, whose time is added to the stage."""
+        begun = time.thread_time()
+        result = run(*inputs, **options)
+        self.seconds.setdefault(name, []).append(time.thread_time() - begun)
+        return result
+
+    def mean_ms(self, name: str) -> float:
+        """The mean of all but the first frames."""
+        counted = self.seconds[name][SKIPPED:]
+        return 1000 * sum(counted) / len(counted)
 
 
 class Clock:
@@ -170,6 +203,41 @@ def animated_sample(output: Path, folder: Path) -> None:
     animated(parts.done, output, alpha=False)
 
 
+def live_stages(job: Job, options: LiveOptions, *, count: int) -> Stages:
+    """Every stage of `count` frames, one after the other."""
+    painter, timed, controls = open_view(job, options, on_note=print).painter, Stages(), Controls(1)
+    steadier, last = Steadier.of(options.steady), None
+    statistics: Mapping[str, Tensor] = {}
+    assert painter.tracker is not None
+    for stored in islice(opened(job.content).stored(), count):
+        assert stored.levels is not None
+        frame = timed.timed("open", stored.levels)
+        small = timed.timed("reduce", painter.reduced, frame)
+        content = from_bytes(small)
+        output, statistics = timed.timed("network", painter.painted, content, controls, shared=statistics)
+        if last is not None:
+            motion = timed.timed("motion", painter.tracker, content, last[0])
+            output = timed.timed("steady", steadier, output, last[1], motion)
+        last = content, output
+        timed.timed("upsample", painter.enlarged, output, small, frame=frame)
+    return timed
+
+
+def live(job: Job, options: LiveOptions, *, count: int) -> None:
+    """Print the stages of live painting, each by itself on one thread, and the frame rate and latency of all."""
+    with with_threads(1):
+        timed = live_stages(job, options, count=count)
+    found = {stage: timed.mean_ms(stage) for stage in timed.seconds}
+    thread = found["open"] + found["reduce"] + found["network"]
+    print(f"{options.paint_size} px:", *(f"{stage} {ms:.1f}" for stage, ms in found.items()), "CPU ms per frame")
+    print(f"  thread of the network {thread:.1f} ms, other threads {sum(found.values()) - thread:.1f} ms")
+    shown = open_view(job, options, on_note=print).run()
+    print(
+        f"  {torch.get_num_threads()} threads: {shown.fps:.1f} frames/s, latency {shown.latency_ms_median:.0f} ms, "
+        f"99th percentile {shown.latency_ms_p99:.0f} ms, {shown.dropped} of {shown.frames + shown.dropped} dropped"
+    )
+
+
 def main() -> None:
     """Run what the flags ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -178,6 +246,8 @@ def main() -> None:
     parser.add_argument("--memory", type=int, nargs="*", help="lengths in frames to compare")
     parser.add_argument("--strength", type=float, default=1.0, help="of the style while memory is measured")
     parser.add_argument("--sample", type=Path, help="write the animated picture of the docs")
+    parser.add_argument("--live", type=int, nargs="+", help="paint live, with these long sides in pixels")
+    parser.add_argument("--style", default=str(LIVE_STYLE), help="of --live")
     parser.add_argument("--paint", type=Path, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     keep_freed_memory()
@@ -189,6 +259,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         if given.sample:
             animated_sample(given.sample, Path(name))
+        elif given.live is not None:
+            source = film(Path(name) / "in.mp4", 30, size_hw, loops=6, rate=LIVE_RATE)
+            job = Job(content=str(source), styles=(StyleSource(source=given.style),), **vars(LiveLookOptions()))
+            for px in given.live:
+                live(job, LiveOptions(screen="none", paint_size=px), count=given.frames)
         elif given.memory is not None:
             memory(Path(name), given.memory or [250, 1500], size_hw, strength=given.strength)
         else:

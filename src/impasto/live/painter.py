@@ -61,7 +61,7 @@ class LivePainter:
 
     def __init__(self, session: Session, paint_hw: SizeHW, *, steady: float) -> None:
         self.session, self.paint_hw = session, paint_hw
-        self._tracker = Tracker.named("dis-coarse", search_px=SEARCH_PX) if steady else None
+        self.tracker = Tracker.named("dis-coarse", search_px=SEARCH_PX) if steady else None
         self._steadier = Steadier.of(steady)
         self._codes: OrderedDict[tuple[float, ...], Any] = OrderedDict()
         self._last: _Last | None = None
@@ -80,14 +80,14 @@ class LivePainter:
         After a change of style or strength, and after a long gap, nothing is carried over from the previous frame.
         """
         content, last = from_bytes(small), self._last
-        if self._tracker is None or last is None or not last.leads_to(controls, at_s):
+        if self.tracker is None or last is None or not last.leads_to(controls, at_s):
             last, motion = None, None
-            painted, averages = self._painted(content, controls, shared={})
+            painted, averages = self.painted(content, controls, shared={})
         else:
-            motion_of = self._motion.submit(self._tracker, content, last.content)
-            painted, averages = self._painted(content, controls, shared=last.statistics)
+            motion_of = self._motion.submit(self.tracker, content, last.content)
+            painted, averages = self.painted(content, controls, shared=last.statistics)
             if (motion := motion_of.result()) is None:  # a cut, which is rare
-                painted, averages = self._painted(content, controls, shared={})
+                painted, averages = self.painted(content, controls, shared={})
             last.output.result()  # at most one frame waits to be steadied
         output = self._steadying.submit(self._steadied, painted, last, motion=motion)
         self._last = _Last(controls, at_s, content, output, averages)
@@ -96,7 +96,7 @@ class LivePainter:
     def _steadied(self, painted: Tensor, last: _Last | None, *, motion: Motion | None) -> Tensor:
         return painted if last is None else self._steadier(painted, last.output.result(), motion)
 
-    def _painted(
+    def painted(
         self, content: Tensor, controls: Controls, *, shared: Mapping[str, Tensor]
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The painting of one frame, and the statistics of its shot, `shared` being those of the frames before."""
