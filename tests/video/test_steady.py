@@ -17,6 +17,7 @@ from impasto.flow.estimators import estimator
 from impasto.flow.warping import warped
 from impasto.metrics.temporal import sharpness_of, steadiness, warping_error
 from impasto.nets.shared import shared
+from impasto.video import motion
 from impasto.video.ahead import Ahead
 from impasto.video.frames import Frame, Stored
 from impasto.video.motion import Motion, Tracker, at_rest, is_cut
@@ -282,3 +283,25 @@ def test_drift_is_the_outputs_less_the_sources() -> None:
 def test_a_film_of_one_frame_is_told() -> None:
     with pytest.raises(OptionError, match="has 1 frames; steadiness needs 2"):
         steadiness([(PAN[0], PAN[0])])
+
+
+def test_a_fade_is_not_carried_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the light of the source changes everywhere, an output that is carried lags behind."""
+    painted = textured(Frame(PAN[0], Fraction(0)), 0)
+    tracker, steadier, lags = Tracker.named(), Steadier(), []
+    for lit in (motion.LIT, 1e6):
+        monkeypatch.setattr(motion, "LIT", lit)
+        output = painted
+        for index in range(1, 8):
+            moved = tracker((1 - index / 8) * PAN[0], (1 - (index - 1) / 8) * PAN[0])
+            output = steadier((1 - index / 8) * painted, output, moved)
+        lags.append(float(output.mean() - painted.mean() / 8))
+    assert lags[0] < 0.02 < 0.06 < lags[1]
+
+
+def test_detail_that_was_resampled_many_times_keeps_its_sharpness() -> None:
+    painted = textured(Frame(PAN[0], Fraction(0)), 0)
+    flow, output = torch.full((1, 2, *SIZE), 0.5), painted
+    for index in range(20):
+        output = Steadier()(painted, output, Motion(flow if index % 2 else -flow, torch.ones(1, 1, *SIZE)))
+    assert sharpness_of(output)[0] > 0.9 * sharpness_of(painted)[0]

@@ -17,6 +17,8 @@ STILL = 0.006
 flow fits, and strokes must not follow its noise."""
 STILL_SIGMA_PX = 4.0
 CHANGED = 0.1  # difference of the warped content at which trust falls to 1/e; with 0.15 wheels leave ghosts
+LIT, LIT_SIGMA_PX = 0.04, 8.0
+"""The same for a difference of the light, which is smooth: what is carried through a fade lags behind it."""
 
 BINS = 32
 CUT_HISTOGRAM, CUT_UNEXPLAINED = 0.25, 0.6
@@ -64,8 +66,10 @@ class Tracker:
             return None
         flow = _rested(now, then, flow=flow, moved=moved)
         reverse = at_rest(then, now, reverse)
-        changed = blurred((now - warped(then, flow, mode="linear")).abs().mean(1, keepdim=True), 1.0)
-        trust = agreement(flow, reverse) * vanishing((changed / CHANGED).square())
+        apart = now - warped(then, flow, mode="linear")
+        changed = blurred(apart.abs().mean(1, keepdim=True), 1.0) / CHANGED
+        lit = blurred(apart, LIT_SIGMA_PX).abs().mean(1, keepdim=True) / LIT
+        trust = agreement(flow, reverse) * vanishing(changed.square() + lit.square())
         return Motion(resized_flow(flow, size_hw), resized(trust, size_hw, mode="bilinear"))
 
 

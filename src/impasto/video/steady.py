@@ -22,6 +22,7 @@ TO_LUMA = np.array([LUMA, np.subtract((1, 0, 0), LUMA), np.subtract((0, 0, 1), L
 
 BANDS_PX = (0.7, 2.0)  # sigmas between which the bands of detail lie
 ENERGY_PX, ENERGY_STEP = 8.0, 4  # sigma of a band's local energy, and the factor by which its grid is smaller
+LAPLACIAN = 0.05  # of its square in the energy; without, films lose up to a tenth more of their sharpness
 GAIN = 2.0  # the largest gain of a band, and the inverse of the smallest
 FLOOR = 1e-6  # energy of flat areas
 
@@ -40,8 +41,8 @@ class Steadier:
     """
 
     low: float = 0.95
-    middle: float = 0.88
-    high: float = 0.8  # with 0.9 and more, detail that has been carried for 100 frames turns into streaks
+    middle: float = 0.92
+    high: float = 0.85  # with 0.9 and more, detail that has been carried for 100 frames turns into streaks
     shares: bool = False
 
     def __post_init__(self) -> None:
@@ -106,11 +107,16 @@ def _scaled(blended: Planes, band: Planes) -> Planes:
 
 
 def _energy(band: Planes) -> Planes:
-    """The local mean square, on a smaller grid."""
+    """The local mean square, and a part of the Laplacian's, on a smaller grid.
+
+    A band that was resampled many times can have the energy of the painted one in its lowest frequencies.
+    """
     cv2: Any = opencv()
+    fine = cv2.Laplacian(band, cv2.CV_32F, borderType=cv2.BORDER_REFLECT)
+    square = cv2.add(cv2.multiply(band, band), cv2.multiply(fine, fine, dst=fine, scale=LAPLACIAN), dst=fine)
     small_wh = [max(1, side // ENERGY_STEP) for side in band.shape[1::-1]]
-    square = cv2.resize(cv2.multiply(band, band), small_wh, interpolation=cv2.INTER_AREA)
-    energy: Planes = cv2.GaussianBlur(square, (0, 0), ENERGY_PX / ENERGY_STEP, borderType=cv2.BORDER_REFLECT)
+    small = cv2.resize(square, small_wh, interpolation=cv2.INTER_AREA)
+    energy: Planes = cv2.GaussianBlur(small, (0, 0), ENERGY_PX / ENERGY_STEP, borderType=cv2.BORDER_REFLECT)
     return energy
 
 
