@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from pathlib import Path
+from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # parameters of glibc's mallopt(3)
 _NEVER = -1
@@ -44,11 +45,27 @@ def keep_freed_memory() -> bool:
     less at 1024 px (998,505 faults became 17,477), and at its peak 1 to 10 % more memory, because freed blocks of one
     size do not always serve another. On other C libraries this does nothing.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
+    mallopt = _glibc("mallopt")
+    if mallopt is None:
         return False
     kept = bool(mallopt(_MMAP_THRESHOLD, _GIB)) or bool(mallopt(_MMAP_MAX, 0))  # old ones refuse so high a threshold
     return kept and bool(mallopt(_TRIM_THRESHOLD, _NEVER))
+
+
+def return_freed_memory() -> bool:
+    """Return what `keep_freed_memory` kept to the system; whether there was any. For the end of a phase.
+
+    Blocks freed by one phase of a large painting seldom serve the next one, and would count twice against its limit.
+    """
+    trim = _glibc("malloc_trim")
+    return trim is not None and bool(trim(ctypes.c_size_t(0)))
+
+
+def _glibc(name: str) -> Any:
+    """A function of the GNU C library, or None on other systems."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except (OSError, AttributeError):
+        return None

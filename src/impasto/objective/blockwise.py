@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from impasto.core.memory import return_freed_memory
 from impasto.losses.joins import Join
 from impasto.losses.statistics import Statistic
 from impasto.losses.table import StyleLoss
@@ -122,6 +123,7 @@ class Blockwise:
 
     def __call__(self, image: Tensor) -> Terms:
         """The losses of `image` `(1, 3, h, w)`; their gradient is computed along with them if it is needed."""
+        return_freed_memory()  # of the optimiser, whose pictures are larger than features
         needed = torch.is_grad_enabled() and image.requires_grad
         kept: dict[int, Seen] = {}
         values, slopes = self._style(image.detach(), kept=kept if needed else None)
@@ -130,6 +132,7 @@ class Blockwise:
             seen = kept.pop(number, None) or self._seen(image.detach(), number, graph=needed)
             found = self._passed(seen, slopes=slopes.get(number, {}), gradient=gradient)
             del seen  # before the next one
+            return_freed_memory()  # else the heap grows from block to block, since their sizes differ
             for name, value in found.items():
                 values[name] = values[name] + value if name in values else value
         if not values:
@@ -174,6 +177,8 @@ class Blockwise:
                     rows.append((number, tuple(part.clone() for part in statistic), mass))
             if also is not None:
                 also(seen)
+            del seen
+            return_freed_memory()
         return {key: _stacked(rows) for key, rows in found.items()}
 
     def _style(
