@@ -28,8 +28,8 @@ from impasto.image.files import Picture, read
 from impasto.image.pixels import over_white
 from impasto.image.resize import resized
 from impasto.image.samples import sample
+from impasto.methods.one_pass import load_trained
 from impasto.methods.table import METHODS
-from impasto.methods.trained import load_trained
 from impasto.nets.fast import FastNetwork, load_fast_network
 from impasto.nets.table import Network, load_network
 from impasto.session.evaluated import evaluate

@@ -6,9 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.objective.coherence import coherence
-from impasto.objective.motion import moved, random_flow, stability
-from impasto.objective.output import Weights, content_terms, output_terms
+from impasto.objective.output import (
+    Weights,
+    coherence,
+    content_terms,
+    moved,
+    output_terms,
+    random_flow,
+    stability,
+)
 
 CONTENTS = torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(0))
 

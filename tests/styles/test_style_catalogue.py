@@ -11,7 +11,7 @@ import pytest
 from impasto.config.job import Job, StyleSource
 from impasto.core.errors import OptionError, StateError, UnknownName, WeightsError
 from impasto.methods.fast import LoadedStyles
-from impasto.methods.trained import load_trained
+from impasto.methods.one_pass import load_trained
 from impasto.session.job_cache import JobCache
 from impasto.session.plan import plan_job
 from impasto.session.recipe import job_again, recipe_for

@@ -15,10 +15,16 @@ from impasto.config.job import Job
 from impasto.encoders.table import Progress
 from impasto.image.resize import SizeHW
 from impasto.image.tiling import wraps_of
-from impasto.methods.memory import one_pass_bytes, room_bytes
+from impasto.methods.one_pass import (
+    load_trained,
+    network_digests,
+    one_pass_bytes,
+    room_bytes,
+    trained_among,
+    trained_weights,
+)
 from impasto.methods.protocol import LoadedMethod
 from impasto.methods.style_checks import check_fixed_options
-from impasto.methods.trained import load_trained, network_digests, trained_among, trained_weights
 from impasto.nets import table as nets
 from impasto.nets.fast import FastNetwork
 from impasto.nets.noise import SeededNoise

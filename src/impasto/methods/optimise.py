@@ -16,7 +16,7 @@ from impasto.encoders import table as encoders
 from impasto.encoders.table import Encoder, Progress
 from impasto.image.resize import SizeHW
 from impasto.image.tiling import wraps_of
-from impasto.methods.memory import room_bytes
+from impasto.methods.one_pass import room_bytes
 from impasto.methods.protocol import LoadedMethod, Work
 from impasto.methods.style_checks import check_needs_picture
 from impasto.nets import table as nets

@@ -21,7 +21,7 @@ from impasto.losses.joins import Join
 from impasto.losses.statistics import Statistic
 from impasto.losses.table import StyleLoss
 from impasto.objective.blocks import CanvasBlock
-from impasto.objective.perceptual import Encoder, Features, Terms
+from impasto.objective.perceptual import Encode, Features, Terms
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Blockwise:
     `regions` are masks of style terms by their numbers, and those by layer, `(1, 1, h, w)` of the layer's size.
     """
 
-    encoder: Encoder
+    encoder: Encode
     blocks: tuple[CanvasBlock, ...]
     strides: dict[str, int]
     content: tuple[BlockContentTerm, ...] = ()

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 Features = Mapping[str, Tensor]
-
-
-class Encoder(Protocol):
-    """`encoder(image, layers) -> {layer: features}`."""
-
-    def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Features `(b, c, h, w)` of `image` `(b, 3, h, w)` in `[0, 1]`."""
+Encode = Callable[[Tensor, Iterable[str]], dict[str, Tensor]]
+"""`encoder(image, layers)` gives `{layer: features (b, c, h, w)}` of `image` `(b, 3, h, w)` in `[0, 1]`."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,7 @@ class PixelTerm:
 class Perceptual:
     """`objective(image) -> Terms`; terms of one name add up to a part. Terms of weight 0 are not computed."""
 
-    encoder: Encoder
+    encoder: Encode
     features: tuple[FeatureTerm, ...] = ()
     pixels: tuple[PixelTerm, ...] = ()
 

@@ -19,8 +19,8 @@ from impasto.encoders.table import Progress
 from impasto.image.files import Picture
 from impasto.methods.arbitrary import LoadedNetwork
 from impasto.methods.fast import LoadedStyles
+from impasto.methods.one_pass import load_trained
 from impasto.methods.protocol import LoadedMethod
-from impasto.methods.trained import load_trained
 from impasto.session.inputs import read_inputs
 from impasto.session.plan import plan_job
 from impasto.styles.resolved import TrainedStyle

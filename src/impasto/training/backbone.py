@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.encoders.protocol import EncoderNet
+from impasto.encoders.table import Encoder
 from impasto.encoders.vgg import Vgg
 from impasto.training.data import PictureBatch, placed
 
@@ -28,16 +28,6 @@ def layer_pairs(student: EncoderNet, teacher: EncoderNet) -> dict[str, str]:
         return {name: name for name in MATCHED if name in teacher.layers}
     deepest = {teacher.stride(name): name for name in teacher.layers if name != teacher.score_layer}
     return {name: deepest[student.stride(name)] for name in MATCHED if student.stride(name) in deepest}
-
-
-class TeacherEncoder(Protocol):
-    """Encoder whose features, and class scores if any, are distilled."""
-
-    def width(self, layer: str) -> int:
-        """Number of channels of a layer."""
-
-    def __call__(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Features by layer name."""
 
 
 class Student(nn.Module):
@@ -90,7 +80,7 @@ class ChannelNorm:
 
 
 @torch.no_grad()
-def channel_norms(teacher: TeacherEncoder, images: Tensor, *, layers: Sequence[str]) -> dict[str, ChannelNorm]:
+def channel_norms(teacher: Encoder, images: Tensor, *, layers: Sequence[str]) -> dict[str, ChannelNorm]:
     """The statistics of a teacher's channels on some pictures; a channel that is always zero gets a deviation of 1."""
     norms = {}
     for name, feats in teacher(images, layers).items():
@@ -104,7 +94,7 @@ class EncoderDistillation:
     """Squared error to a teacher's standardised features, and the divergence of its class scores (Hinton 2015)."""
 
     encoder: Vgg
-    teacher: TeacherEncoder
+    teacher: Encoder
     norms: Mapping[str, ChannelNorm]
     pairs: Mapping[str, str]
     score_layer: str | None

@@ -66,15 +66,15 @@ def prepare_backbone(options: BackboneOptions, fitting: FitOptions) -> Run[Encod
         fitting=fitting,
         metadata=metadata,
         export=export,
-        frozen=(encoder, teacher.net) if isinstance(teacher, table.Encoder) else (encoder,),
+        frozen=(encoder,) if teacher is None else (encoder, teacher.net),
         datasets=(train.pictures,) if held_out is None else (train.pictures, held_out.pictures),
         file="encoder.safetensors",
     )
 
 
-def _provenance(teacher: backbone.TeacherEncoder | None) -> dict[str, str]:
+def _provenance(teacher: table.Encoder | None) -> dict[str, str]:
     """Digest and licence of the teacher, for the card."""
-    if not isinstance(teacher, table.Encoder):
+    if teacher is None:
         return {}
     return {"teacher_sha256": teacher.sha256, "teacher_licence": teacher.card.licence}
 

@@ -14,7 +14,7 @@ import logging
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,27 +24,21 @@ from impasto.core.extras import optional
 from impasto.session.device import painting_device
 
 
-class Lossy(Protocol):
-    """A task with a loss."""
-
-    def loss(self, module: nn.Module, batch: Any) -> dict[str, Tensor]:
-        """Named scalar losses."""
-
-
 class Loss(nn.Module):
     """A task's loss as a separate module, which is wrapped for gradient synchronisation.
 
     The task keeps the unwrapped module, and may call it twice or partially.
     """
 
-    def __init__(self, task: Lossy, module: nn.Module) -> None:
+    def __init__(self, task: Any, module: nn.Module) -> None:
         super().__init__()
         self.module = module
         self._loss = task.loss  # the method only, since a task that is a module would be registered as a submodule
 
     def forward(self, batch: Any) -> dict[str, Tensor]:
         """Named scalar losses on a batch."""
-        return self._loss(self.module, batch)
+        losses: dict[str, Tensor] = self._loss(self.module, batch)
+        return losses
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
@@ -35,13 +35,6 @@ NAMES_OR_PATHS = ("encoder", "network", "start_from", "teacher")
 """Options that name weights or a file of them."""
 
 
-class Movable(Protocol):
-    """A module, or a part of an encoder."""
-
-    def to(self, device: Any) -> Any:
-        """Move it to a device."""
-
-
 T = TypeVar("T", bound=Task[Any])
 F = TypeVar("F", bound=FitOptions)
 Export = Callable[[dict[str, Tensor]], tuple[Mapping[str, Tensor], Card]]
@@ -61,7 +54,7 @@ class Run(Generic[T]):
     fitting: FitOptions
     metadata: dict[str, Any]
     export: Export
-    frozen: tuple[Movable, ...]
+    frozen: tuple[Any, ...]
     datasets: tuple[ImageDataset, ...]
     file: str = NETWORK
 

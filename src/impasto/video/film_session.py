@@ -25,7 +25,7 @@ from impasto.encoders.table import Progress
 from impasto.image.files import Picture
 from impasto.image.pixels import over_white
 from impasto.image.resize import SizeHW
-from impasto.methods.memory import room_bytes
+from impasto.methods.one_pass import room_bytes
 from impasto.session.device import on_gpu, painting_device, with_threads
 from impasto.session.inputs import output_size
 from impasto.session.job_cache import JobCache

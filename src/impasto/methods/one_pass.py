@@ -1,19 +1,28 @@
-"""The networks of trained styles that a job names: which, loaded, and their digests."""
+"""One pass: the networks of trained styles that a job names, and the memory of painting."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
+from impasto.config.job import Job
 from impasto.core.errors import OptionError, WeightsError
+from impasto.core.memory import BASE_BYTES
 from impasto.core.paths import first_free
 from impasto.encoders.table import Progress
+from impasto.image.resize import SizeHW
+from impasto.image.strips import LARGE_PX
 from impasto.nets import fast as nets
 from impasto.nets.fast import FastNetwork, several
 from impasto.styles.resolved import ResolvedStyle, TrainedStyle
 from impasto.styles.text import StyleName, is_weight_file
+
+FEATURES = 6
+"""Values per pixel of the smallest features of the bundled networks, which are always kept: 96 channels at a quarter of
+the size."""
 
 
 def trained_among(styles: Sequence[ResolvedStyle]) -> list[TrainedStyle]:
@@ -70,3 +79,17 @@ def _single_style(network: FastNetwork, name: StyleName) -> FastNetwork:
     if len(network.styles) > 1:  # its styles became known when it was downloaded
         raise OptionError(several(name.network, network.styles))
     return network
+
+
+def room_bytes(job: Job) -> int:
+    """Memory for the picture and its features within `memory_gb`."""
+    return max(0, round(job.paint.memory_gb * 1e9) - BASE_BYTES)
+
+
+def one_pass_bytes(job: Job, size_hw: SizeHW, *, dtype: torch.dtype) -> int:
+    """Approximate minimum of memory of one pass at `size_hw`: content, output, features and masks."""
+    area = math.prod(size_hw)
+    picture = 3 * (2 if area > LARGE_PX else 4)
+    masks = sum(style.mask is not None for style in job.styles)
+    each = 2 * picture + FEATURES * dtype.itemsize + 4 * masks * 2
+    return BASE_BYTES + each * area
