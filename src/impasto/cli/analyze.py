@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from impasto.cli import outputs
-from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time, fetch_progress
+from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time, fetch_progress, working
 from impasto.cli.flags import output_flag, takes_options
 from impasto.cli.stopping import INTERRUPTED, on_interrupt
 from impasto.config.analysis import (
@@ -61,7 +61,7 @@ def reconstruct(
 
     Ctrl-C stops after the current step and keeps the picture so far.
     """
-    with Bar(quiet=console.quiet) as bar:
+    with working(console) as bar:
         analysis = _Analysis.open(
             picture, output, view=view, console=console, bar=bar, precision=rebuild.precision, film=animation
         )
@@ -90,7 +90,7 @@ def layers(
     console: ConsoleOptions,
 ) -> int:
     """Reconstruct a picture from the features and the style of each layer, on one sheet."""
-    with Bar(quiet=console.quiet) as bar:
+    with working(console) as bar:
         analysis = _Analysis.open(picture, output, view=view, console=console, bar=bar, precision=rebuild.precision)
         from impasto.analysis.layers import layer_sheet, layer_steps
         from impasto.analysis.reconstruct import error_of
@@ -114,7 +114,7 @@ def gram(
     picture: Picture, /, *, output: Output, matrices: GramOptions, view: EncoderViewOptions, console: ConsoleOptions
 ) -> int:
     """Draw Gram matrices: the correlations between the channels of a layer, which represent a style."""
-    with Bar(quiet=console.quiet) as bar:
+    with working(console) as bar:
         analysis = _Analysis.open(picture, output, view=view, console=console, bar=bar)
         from impasto.analysis.gram import gram_sheet
 
@@ -130,7 +130,7 @@ def features(
     picture: Picture, /, *, output: Output, channels: FeatureOptions, view: EncoderViewOptions, console: ConsoleOptions
 ) -> int:
     """Draw the feature maps of a layer: where in the picture each channel is active."""
-    with Bar(quiet=console.quiet) as bar:
+    with working(console) as bar:
         analysis = _Analysis.open(picture, output, view=view, console=console, bar=bar)
         from impasto.analysis.features import feature_sheet
 
@@ -165,14 +165,12 @@ class _Analysis:
     ) -> _Analysis:
         """Check the outputs, read the picture, load the encoder."""
         from impasto.analysis.reconstruct import encoder_of, view_pixels
-        from impasto.cli import processor
         from impasto.image import files
 
         files.check_writable(output, 8)
         outputs.check_no_input(output, [picture])
         if film is not None:
             outputs.check_film(film, inputs=[picture, output])
-        processor.prepare(console)
         pixels = view_pixels(files.read(picture), view)
         encoder = encoder_of(view, precision=precision, progress=fetch_progress(bar, view.encoder))
         return cls(picture, output, pixels, encoder, console.json)

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from impasto.cli.failures import printable
 from impasto.cli.flags import with_flags
+from impasto.config.console import ConsoleOptions
 
 SHOWN_AFTER_S = 1.0  # quicker work shows no bar
 BAR_WIDTH, PERCENT_WIDTH, GAPS = 20, 4, 3  # characters
@@ -106,6 +107,25 @@ class Bar:
         self.console.quiet, quiet = False, self.console.quiet
         self.note(f"error: {text}")
         self.console.quiet = quiet
+
+
+@contextlib.contextmanager
+def working(console: ConsoleOptions) -> Iterator[Bar]:
+    """The bar of a command that computes, with the threads that the options ask for."""
+    prepare_processor(console)
+    with Bar(quiet=console.quiet) as bar:
+        yield bar
+
+
+def prepare_processor(console: ConsoleOptions) -> None:
+    """Keep freed memory, and take the number of threads that the options ask for."""
+    import torch
+
+    from impasto.core.memory import keep_freed_memory
+
+    keep_freed_memory()
+    if console.threads is not None:
+        torch.set_num_threads(console.threads)
 
 
 @contextlib.contextmanager

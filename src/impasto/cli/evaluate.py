@@ -60,12 +60,10 @@ def evaluate(
     if frame_by_frame is not None:
         raise OptionError("--frame-by-frame is for a film. Add --video, or leave it out.")
     from impasto import api
-    from impasto.cli import processor
-    from impasto.cli.bars import Bar, fetch_progress
+    from impasto.cli.bars import fetch_progress, working
     from impasto.session.evaluated import compared
 
-    processor.prepare(console)
-    with Bar(quiet=console.quiet) as bar:
+    with working(console) as bar:
         features = api.load_encoder(encoder, precision="float32", progress=fetch_progress(bar, encoder))
         rows = api.evaluate(
             output, content, style=style or None, style_scale=style_scale, encoder=features, progress=bar.show
@@ -80,12 +78,10 @@ def evaluate(
 
 
 def _evaluate_film(output: Path, content: Path, *, frame_by_frame: Path | None, console: ConsoleOptions) -> int:
-    from impasto.cli import processor
-    from impasto.cli.bars import Bar
+    from impasto.cli.bars import working
     from impasto.video.scoring import as_numbers, film_rows
 
-    processor.prepare(console)
-    with Bar(quiet=console.quiet) as bar:
+    with working(console) as bar:
         rows = film_rows(output, content, frame_by_frame=frame_by_frame, progress=bar.show)
     measures = {name: as_numbers(row) for name, row in rows.items()}
     if console.json:

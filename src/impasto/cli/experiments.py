@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from impasto.cli import outputs
-from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time
+from impasto.cli.bars import Bar, TimeLeft, as_losses, as_time, working
 from impasto.cli.flags import output_flag, takes_options
 from impasto.cli.mixes import MixFlags
 from impasto.cli.stopping import INTERRUPTED, on_interrupt
@@ -57,13 +57,11 @@ def paint_sweep(
     on.
     """
     job = Job(content=str(content), styles=mix.sources(), **vars(look))
-    with Bar(quiet=console.quiet) as bar:
+    with working(console) as bar:
         from impasto import api
         from impasto.analysis.report import DATA, PAGE
         from impasto.analysis.sweep_report import SHEET, summary
-        from impasto.cli import processor
 
-        processor.prepare(console)
         try:
             runs = api.sweep(job, vary, folder=output, options=sweep, progress=RunProgress(bar))
         except KeyboardInterrupt:
@@ -92,14 +90,12 @@ def sweep(
     """
     from impasto.analysis.report import PAGE
     from impasto.analysis.runs import state_counts
-    from impasto.cli import processor
     from impasto.jobs.experiments import run_experiments
     from impasto.jobs.grid import experiments
 
     planned = experiments(grid)
-    processor.prepare(console)
     title = f"{grid.stem}: {len(planned)} experiment{'s' if len(planned) > 1 else ''}"
-    with Bar(quiet=console.quiet) as bar:
+    with working(console) as bar:
         with closing(run_experiments(planned, output, title=title, report_error=bar.tell_error)) as events:
             ends, stopped = _shown(events, bar)
         counts = state_counts([end.run.record for end in ends])

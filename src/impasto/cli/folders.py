@@ -10,8 +10,7 @@ from pathlib import Path
 
 from impasto import api
 from impasto.api import JobCache, OutputOptions, Plan, Session
-from impasto.cli import processor
-from impasto.cli.bars import Bar, TimeLeft, fetch_progress
+from impasto.cli.bars import Bar, TimeLeft, fetch_progress, prepare_processor
 from impasto.cli.failures import described, unexpected
 from impasto.cli.painting import PaintingResult, PlaceInRun, check_gradual, done_already, painted
 from impasto.cli.stopping import INTERRUPTED
@@ -58,7 +57,7 @@ class FolderRun:
 
         Raises `OptionError` for an animation of a method that is not gradual.
         """
-        processor.prepare(console)
+        prepare_processor(console)
         for item in items:
             check_gradual(item.plan.method.gradual, item.options)
         self.items, self._resume, self._several, self._console = items, resume, several, console

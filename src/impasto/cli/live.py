@@ -40,14 +40,12 @@ def live(
     with the next one, - and + strength, m mirror, f freeze, v split view, s snapshot, r record, i figures, q quit.
     A film plays once.
     """
-    from impasto.cli import processor
-    from impasto.cli.bars import Bar, fetch_progress
+    from impasto.cli.bars import fetch_progress, working
     from impasto.cli.stopping import on_interrupt
     from impasto.live.opening import open_view
 
-    processor.prepare(console)
     job = Job(content=source, styles=styles.sources(), **vars(look))
-    with Bar(quiet=console.quiet) as bar, on_interrupt(lambda note: None) as stop:
+    with working(console) as bar, on_interrupt(lambda note: None) as stop:
         opened = open_view(job, view, on_note=bar.note, progress=fetch_progress(bar, "weights"))
         stop.worth_keeping = True
         report = opened.run(lambda: stop.asked)

@@ -58,15 +58,13 @@ def _picture_again(
     console: ConsoleOptions,
 ) -> int:
     from impasto import api
-    from impasto.cli import processor
-    from impasto.cli.bars import Bar
+    from impasto.cli.bars import working
     from impasto.cli.painting import check_gradual, painted
     from impasto.image.files import check_writable
 
     written = api.recipe_of(file).output_options(output)
     check_writable(to, written.bits)
-    processor.prepare(console)
-    with Bar(quiet=console.quiet) as bar:
+    with working(console) as bar:
         session = api.redo(file, output=to, threads=console.threads, content=content, styles=styles, force=force)
         given = session.plan.files
         outputs.check_no_input(to, given)

@@ -38,11 +38,9 @@ def save(
     outputs.check_no_input(output, [picture])
     Range(1, 100_000).check("--size", size)
     from impasto import api
-    from impasto.cli import processor
-    from impasto.cli.bars import Bar, fetch_progress
+    from impasto.cli.bars import fetch_progress, working
 
-    processor.prepare(console)
-    with Bar(quiet=console.quiet) as bar:
+    with working(console) as bar:
         card = api.save_style(
             picture, output, scale=style_scale, size=size, network=network, progress=fetch_progress(bar, network)
         )

@@ -129,12 +129,11 @@ def _was_imported(path: Path, name: str) -> bool:
 def _trained(start: Callable[[], Iterator[Progress]], output: Path, *, fit: FitOptions, console: ConsoleOptions) -> int:
     """Train to the end, or until a signal; the exit code."""
     from impasto.analysis.curves import LossPicture
-    from impasto.cli import processor
-    from impasto.cli.bars import Bar, TimeLeft, as_time
+    from impasto.cli.bars import Bar, TimeLeft, as_time, prepare_processor
     from impasto.cli.stopping import INTERRUPTED, on_interrupt
     from impasto.training.processes import is_first
 
-    processor.prepare(console)
+    prepare_processor(console)
     stopped, progress = False, None
     left: TimeLeft | None = None
     with Bar(quiet=console.quiet or not is_first()) as bar, on_interrupt(bar.note) as stop:

@@ -119,14 +119,13 @@ def painted(
     console: ConsoleOptions,
 ) -> int:
     """Paint the film of `job` with a progress bar, after a contact sheet if asked for; returns the exit code."""
-    from impasto.cli import outputs, processor
-    from impasto.cli.bars import Bar
+    from impasto.cli import outputs
+    from impasto.cli.bars import working
     from impasto.cli.stopping import INTERRUPTED, on_interrupt
     from impasto.video.film_session import open_film
 
     outputs.check_no_input(output, [job.content, *(style.source for style in job.styles)])
-    processor.prepare(console)
-    with Bar(quiet=console.quiet) as bar, on_interrupt(bar.note) as stop:
+    with working(console) as bar, on_interrupt(bar.note) as stop:
         session = open_film(job, output, options=options, force=film.force, gpus=_gpus(film.devices))
         if film.preview is not None:
             _write_preview(session, film.preview, bar=bar)
