@@ -22,7 +22,7 @@ from impasto.analysis.sweep_metrics import metric_of
 from impasto.config.analysis import SweepOptions
 from impasto.config.job import Job
 from impasto.image import files
-from impasto.metrics.table import METRICS, Metric
+from impasto.metrics.table import METRICS
 
 SHEET = "sheet.png"
 
@@ -67,16 +67,14 @@ def sweep_report(runs: Sequence[PaintRun], axes: Sequence[Axis], *, job: Job, fo
         costs=cost_rows(records),
         notes=[f"{note[0].upper()}{note[1:]}." for note in dict.fromkeys(r.note for r in records) if note],
         charts=_charts(runs),
-        definitions={name: _definition(metric) for name, metric in METRICS.items()},
+        definitions={
+            name: f"{it.about}{it.unit and f' ({it.unit})'}; {it.better} is better" for name, it in METRICS.items()
+        },
         fixed=job.to_dict(),
         fixed_title="All other options",
         footer="The best run of each measure is marked. Every picture in the folder cells carries its recipe.",
         width=f"{cell_px}px",
     )
-
-
-def _definition(metric: Metric) -> str:
-    return f"{metric.about}{metric.unit and f' ({metric.unit})'}; {metric.better} is better"
 
 
 def _thumbnail(run: PaintRun, folder: Path, *, cell_px: int) -> Thumbnail:

@@ -179,10 +179,9 @@ def curves(
     if not console.json:
         print(output, flush=True)
         return 0
-    final = {run.name: {name: _finite(value) for name, value in run.final().items()} for run in losses}
+    final = {
+        run.name: {name: value if math.isfinite(value) else None for name, value in run.final().items()}
+        for run in losses
+    }
     print(json.dumps({"output": str(output), "losses": final}), flush=True)
     return 0
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

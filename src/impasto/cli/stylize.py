@@ -138,7 +138,8 @@ def _items(
         bits=output.bits,
         keeps=lambda path: _is_kept(path, pictures),
     )
-    plans = [api.plan_job(_job(target, mix, look=look), catalogue=catalogue) for target in made]
+    jobs = [Job(content=str(each.content), styles=mix.sources(each.styles), **vars(look)) for each in made]
+    plans = [api.plan_job(job, catalogue=catalogue) for job in jobs]
     options = [_of_one(target, output, several=len(made) > 1) for target in made]
     check_outputs(plans, [target.output for target in made], options=options)
     rows = zip(plans, made, options, strict=True)
@@ -169,10 +170,6 @@ def check_outputs(plans: Sequence[Plan], made: Sequence[Path], *, options: Seque
                 raise OptionError(f"{own.animation} is both --output and --animation. Name another file for one.")
         if own.snapshots:
             outputs.check_snapshots(path, {name for plan in plans for name in plan.files})
-
-
-def _job(target: Target, mix: MixFlags, *, look: LookOptions) -> Job:
-    return Job(content=str(target.content), styles=mix.sources(target.styles), **vars(look))
 
 
 def _of_one(target: Target, output: OutputOptions, *, several: bool) -> OutputOptions:

@@ -92,12 +92,5 @@ def pictures_in(folder: str | Path, *, recursive: bool = True) -> list[Path]:
         problem = "is a file" if folder.exists() else "does not exist"
         raise ImageUnreadable(f"{folder} {problem}; a folder of pictures is needed.")
     paths = folder.rglob("*") if recursive else folder.glob("*")
-    return sorted(p for p in paths if _shown(p.relative_to(folder)) and _is_picture(p))
-
-
-def _shown(path: Path) -> bool:
-    return not any(part.startswith(".") for part in path.parts)
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in READABLE_SUFFIXES and path.is_file()
+    shown = (path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return sorted(path for path in shown if path.suffix.lower() in READABLE_SUFFIXES and path.is_file())

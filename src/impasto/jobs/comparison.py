@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,12 +146,8 @@ def _charts(entries: Sequence[ComparedRun]) -> Mapping[str, Sequence[Chart]]:
         heading = "Losses of all runs, without weights, since those differ" if reweighted else "Losses of all runs"
         charts[heading] = [chart(lambda: loss_chart(runs))]
     if drawable:
-        charts["Losses of each run"] = [_run_chart(run) for _, run in drawable]
+        charts["Losses of each run"] = [chart(partial(loss_chart, [run]), run.name) for _, run in drawable]
     return charts
-
-
-def _run_chart(run: Curves) -> Chart:
-    return chart(lambda: loss_chart([run]), run.name)
 
 
 def _without_weights(entry: ComparedRun, run: Curves) -> Curves:

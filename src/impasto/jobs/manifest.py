@@ -69,16 +69,14 @@ def manifest(inputs: Sequence[str], *, outputs: str = "") -> list[ManifestEntry]
         if not entries:
             raise BatchError(f"{text} holds no pictures.")
         for entry in entries:
-            inside = kept_out and not is_url(entry.place) and _lies_in(entry.place, kept_out)
+            inside = (
+                kept_out and not is_url(entry.place) and os.path.realpath(entry.place).startswith(kept_out + os.sep)
+            )
             if not inside:
                 entries_by_key.setdefault(entry.key, entry)
     if not entries_by_key:
         raise BatchError(f"all pictures are in {outputs}, the folder of outputs. Name another one with -o.")
     return list(entries_by_key.values())
-
-
-def _lies_in(path: str, folder: str) -> bool:
-    return os.path.realpath(path).startswith(folder + os.sep)
 
 
 def _entries(text: str) -> Iterator[ManifestEntry]:

@@ -37,7 +37,7 @@ def prepared(target: Statistic) -> Statistic:
     """
     spread, mean = target[:2]
     ridge = (RIDGE * _variances(spread).mean(-1)).clamp_min(NOTHING)
-    blurred = _with_ridge(spread, ridge)
+    blurred = spread + torch.diag_embed(ridge.unsqueeze(-1).expand(-1, spread.shape[-1]))
     values, vectors = eigh(_wide(blurred))
     spanned = values > (1 + SPAN) * ridge.to(values).unsqueeze(-1)
     rank = max(1, int(spanned.sum(-1).max()))
@@ -112,7 +112,8 @@ class Unshared(torch.autograd.Function):
         slopes = torch.where(roots > least, roots, torch.inf).rsqrt()
         with torch.autocast(factor.device.type, enabled=False):
             halves = factor @ (vectors * slopes.unsqueeze(-2)).to(factor)  # (b, c, r)
-            gradient = torch.baddbmm(_identity(halves), halves, halves.mT, alpha=-1)
+            gradient = torch.eye(halves.shape[-2], device=halves.device, dtype=halves.dtype)
+            gradient = torch.baddbmm(gradient, halves, halves.mT, alpha=-1)
         return gradient * grads[0][:, None, None], None, None
 
 
@@ -153,10 +154,6 @@ def _wide(matrix: Tensor) -> Tensor:
     return (matrix.cpu() if matrix.device.type == "mps" else matrix).double()
 
 
-def _with_ridge(spread: Tensor, ridge: Tensor) -> Tensor:
-    return spread + torch.diag_embed(ridge.unsqueeze(-1).expand(-1, spread.shape[-1]))
-
-
 def _variances(spread: Tensor) -> Tensor:
     return spread.diagonal(dim1=-2, dim2=-1)
 
@@ -174,7 +171,3 @@ def _size(energy: Tensor) -> Tensor:
 
 def _at_least(own: Tensor, floor: Tensor) -> Tensor:
     return _size(torch.maximum(own.detach(), floor))
-
-
-def _identity(like: Tensor) -> Tensor:
-    return torch.eye(like.shape[-2], device=like.device, dtype=like.dtype)

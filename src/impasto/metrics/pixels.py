@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -47,12 +48,8 @@ def ssim(output: Tensor, content: Tensor) -> float:
     outputs, targets = (
         luminance(image.float().clamp(0, 1)).cpu().numpy() for image in (output, fitted(content, output))
     )
-    return float(np.mean([_similarity(*pair) for pair in zip(outputs[:, 0], targets[:, 0], strict=True)]))
-
-
-def _similarity(output: np.ndarray, target: np.ndarray) -> float:
-    """SSIM of two luminances `(h, w)` in `[0, 1]`."""
-    return float(metrics.structural_similarity(output, target, data_range=1.0, win_size=SSIM_WINDOW_PX))
+    similarity = partial(metrics.structural_similarity, data_range=1.0, win_size=SSIM_WINDOW_PX)
+    return float(np.mean([similarity(*pair) for pair in zip(outputs[:, 0], targets[:, 0], strict=True)]))
 
 
 def _quantiles_along(directions: Tensor, image: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from impasto.config.job import Job, StyleSource
 from impasto.config.presets import PRESETS
 from impasto.core.errors import OptionError, UnknownName
-from impasto.core.options import Options, annotated_fields, changed_options, from_dict, option
+from impasto.core.options import Options, changed_options, from_dict, option
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
@@ -62,11 +62,7 @@ def _source(source: str, weight: float, *, scale: float, mask: Path | None) -> S
 
 def with_given(options: O, **values: Any) -> O:
     """The options, with the entries of `values` that are not None."""
-    return type(options)(**{**_values(options), **{name: value for name, value in values.items() if value is not None}})
-
-
-def _values(options: Options) -> dict[str, Any]:
-    return {field.name: getattr(options, field.name) for field, _ in annotated_fields(type(options))}
+    return type(options)(**{**vars(options), **{name: value for name, value in values.items() if value is not None}})
 
 
 T = TypeVar("T")

@@ -94,7 +94,8 @@ class Crops:
         p = None if self.odds is None else np.asarray(self.odds) / np.sum(self.odds)
         chosen = draw.choice(len(self.pictures), self.batch_size, p=p)
         places, pictures = zip(*(self._picture(int(i)) for i in chosen), strict=True)
-        images = torch.cat([self._crop(picture, draw) for picture in pictures])
+        crops = ((CropPlace.drawn(picture, draw, smallest=self.smallest_crop), picture) for picture in pictures)
+        images = torch.cat([place.of(picture, self.crop_px) for place, picture in crops])
         labels = None if self.labels is None else torch.tensor([self.labels[i] for i in places])
         return PictureBatch(images, torch.tensor(places), labels)
 
@@ -102,9 +103,6 @@ class Crops:
         if isinstance(self.pictures, ImageDataset):
             return self.pictures.readable(index)
         return index, self.pictures[index]
-
-    def _crop(self, picture: Bytes, draw: np.random.Generator) -> Tensor:
-        return CropPlace.drawn(picture, draw, smallest=self.smallest_crop).of(picture, self.crop_px)
 
 
 @dataclass(frozen=True)

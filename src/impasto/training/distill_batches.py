@@ -78,7 +78,8 @@ class DistillBatches:
         paints = any(self.teachers[number].painter is not None for number in counting)
         for ahead in range(len(self.names)):
             index = (wanted + ahead) % len(self.names)
-            if not paints and not any(_has(self.teachers[number], index) for number in counting):
+            known = [self.teachers[number].results for number in counting]
+            if not paints and not any(it is not None and it.places[index] is not None for it in known):
                 continue
             content = self.contents.at(index)
             if content is None:
@@ -93,10 +94,6 @@ class DistillBatches:
     def _result(self, number: int, index: int, *, content: Bytes) -> Bytes | None:
         results = self.teachers[number].results
         return None if results is None else results.of(index, content)
-
-
-def _has(teacher: Teacher, index: int) -> bool:
-    return teacher.results is not None and teacher.results.places[index] is not None
 
 
 def _number(name: str) -> int:

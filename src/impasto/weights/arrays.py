@@ -7,7 +7,7 @@ import math
 import re
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,16 +63,14 @@ def _check_unpacked(path: Path) -> None:
         for entry in archive.infolist():
             with archive.open(entry) as file:
                 version = np.lib.format.read_magic(file)
-                header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
+                header = (
+                    np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                )
                 shape, _, dtype = header(file)
                 if dtype.hasobject:
                     raise WeightsError(f"{path.name} holds Python objects ({entry.filename}); plain arrays are needed.")
                 if file.tell() + math.prod(shape) * dtype.itemsize != entry.file_size:
                     raise WeightsError(f"{path.name} has {entry.filename} of another size than {shape}; it is damaged.")
-
-
-def _header_2_0(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    return np.lib.format.read_array_header_2_0(file)
 
 
 def in_folder(path: Path) -> dict[str, Tensor]:
