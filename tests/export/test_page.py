@@ -193,6 +193,51 @@ def test_it_paints_by_webgpu_or_as_if(
             pytest.skip("this Chromium has no WebGPU, not even in software")
 
 
+@needs_chromium
+def test_a_gpu_that_paints_something_else_is_not_used(
+    runtime: None, save_learned: Callable[..., Path], photo: torch.Tensor, tmp_path: Path
+) -> None:
+    style, page_file, picture = save_learned(tmp_path / "one.safetensors"), tmp_path / "page.html", tmp_path / "p.png"
+    write_browser_page(page_file, BrowserOptions(style=(str(style),)))
+    text, allowed = page_file.read_text(), "const MOST_LEVELS = 4;"
+    assert text.count(allowed) == 1
+    page_file.write_text(text.replace(allowed, "const MOST_LEVELS = -1;"))  # every difference is too large
+    content = saved(photo[..., :64, :64], picture)
+    with chromium(*SOFTWARE_GPU) as browser:
+        page = browser.page()
+        page.open(f"{page_file.as_uri()}#size=64")
+        page.evaluate("impasto.ready")
+        assert page.evaluate("impasto.state.engine") == "wasm"
+        if not page.evaluate("navigator.gpu?.requestAdapter().then((adapter) => Boolean(adapter))"):
+            pytest.skip("this Chromium has no WebGPU, not even in software")
+        page.choose_files("#file", picture)
+        page.wait("impasto.state.photo.height === 64 && !impasto.state.painting")
+        assert "WebAssembly · 64 × 64 px" in page.evaluate("document.getElementById('status').textContent")
+        assert apart(page, fast.load_fast_network(style, precision="float32"), content) <= MOST_LEVELS
+
+
+@needs_chromium
+def test_the_page_paints_any_style_with_the_bundled_network(
+    runtime: None, there: Path, photo: torch.Tensor, tmp_path: Path
+) -> None:
+    page_file, picture = tmp_path / "page.html", tmp_path / "photo.png"
+    content, style = saved(photo, picture), saved(photo.flip(1)[..., :64, :64], there / "style.png")
+    options = BrowserOptions(style=(str(there / "style.png"),), any=True, webgpu=False, style_px=64)
+    write_browser_page(page_file, options)
+    stylizer = Arbitrary(table.load_network(options.network, precision="float32"))
+    *_, step = stylizer.paint(content, stylizer.prepare(Mix((Style(style),))))
+    with chromium("--disable-gpu") as browser:
+        page = browser.page()
+        opened(page, page_file)
+        page.choose_files("#file", picture)
+        page.wait("impasto.state.photo.height === 72 && !impasto.state.painting")
+        assert (shown(page) - step.picture() * 255).abs().max() <= MOST_LEVELS  # made a style at the export
+        page.choose_files("#style-file", there / "style.png")
+        page.wait("impasto.page.styles.length === 2 && !impasto.state.painting && !impasto.state.wanted")
+        assert (shown(page) - step.picture() * 255).abs().max() <= MOST_LEVELS  # and in the page
+        assert page.errors == []
+
+
 def test_a_page_is_html(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"does not end in \.html"):
         write_browser_page(tmp_path / "page.pdf", BrowserOptions())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from impasto.config.arbitrary import SMALL_NETWORK
 from impasto.core.options import Choice, Doc, Options, Range
 
 FORMATS = ("onnx", "openvino")
@@ -37,7 +38,7 @@ class BrowserOptions(Options, title="Page"):
         ),
     ] = ()
     any: Annotated[bool, Doc("Accept pictures as styles on the page; embeds `network` and its encoder.")] = False
-    network: Annotated[str, Doc("Arbitrary network for style pictures: a name or a file.")] = "compact-any"
+    network: Annotated[str, Doc("Arbitrary network for style pictures: a name or a file.")] = SMALL_NETWORK
     style_px: Annotated[int, Doc("Long side of style pictures; larger means larger strokes."), Range(64, 4096)] = 512
     webgpu: Annotated[bool, Doc("Include the WebGPU runtime; doubles the size of the page.")] = True
     runtime: Annotated[

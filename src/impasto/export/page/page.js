@@ -167,7 +167,7 @@ function fillWall() {
     const button = Object.assign(document.createElement("button"), { type: "button", title: style.name });
     button.setAttribute("role", "radio");
     button.append(Object.assign(document.createElement("img"), { src: style.thumbnail, alt: "" }),
-      Object.assign(document.createElement("span"), { textContent: style.name.replaceAll("-", " ") }));
+      Object.assign(document.createElement("span"), { textContent: style.name.replace(/[-_]/g, " ") }));
     button.onclick = () => choose(index);
     return button;
   }));
