@@ -13,7 +13,7 @@ import httpx
 import pytest
 from wire import PNG, head, ids, raw, status
 
-from impasto.web import server, store
+from impasto.web import job_routes, server, store
 
 Running = Callable[..., AbstractContextManager[httpx.Client]]
 
@@ -136,3 +136,22 @@ def test_ranges_of_a_result(studio: httpx.Client) -> None:
     for headers in (film, {"range": "bytes=5-1"}, {"range": "bytes=99999999-"}, {"range": "bytes=-" + "9" * 4000}):
         answer = studio.get(f"/api/jobs/{job}/result", headers=headers, timeout=60)
         assert answer.status_code in (200, 206, 400, 416)
+
+
+def test_one_job_has_few_followers(studio: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_routes, "MOST_FOLLOWERS", 2)
+    slow = {"paint": {"method": "optimise"}, "optimise": {"steps": [5000]}, "size": {"size": 48}}
+    picture = ids(studio)
+    job = studio.post("/api/jobs", json={"content": picture, "styles": [{"picture": picture}], **slow}).json()["id"]
+    path = f"/api/jobs/{job}/events"
+    with studio.stream("GET", path) as first, studio.stream("GET", path) as second:
+        rows = [first.iter_lines(), second.iter_lines()]  # a generator that is forgotten closes its connection
+        assert all(next(lines).startswith("data") for lines in rows)
+        refused = studio.get(path)
+        assert refused.status_code == 429
+        assert "2 connections follow this job" in refused.json()["error"]
+        assert studio.delete(f"/api/jobs/{job}").status_code == 200
+    deadline = time.monotonic() + 30
+    while (code := studio.get(path, timeout=60).status_code) == 429 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert code == 200  # both have ended

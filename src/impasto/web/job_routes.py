@@ -15,7 +15,7 @@ from impasto.core.errors import OptionError
 from impasto.core.options import from_dict
 from impasto.session.inputs import output_size
 from impasto.styles.catalogue import StyleCatalogue
-from impasto.web.jobs import FINISHED, StudioJob
+from impasto.web.jobs import FINISHED, QueueFull, StudioJob
 from impasto.web.requests import Uploads, film_task, job_options, learn_task, sheet_task
 from impasto.web.store import UploadRefused, timed
 from impasto.web.studio import Studio
@@ -23,6 +23,7 @@ from impasto.web.upload_routes import jpeg
 
 LONGEST_JSON = 200_000  # bytes of a request for a job
 KEEP_ALIVE_S = 15.0
+MOST_FOLLOWERS = 8  # of one job
 
 
 async def post_job(studio: Studio, request: Request) -> Response:
@@ -114,7 +115,10 @@ async def delete_job(studio: Studio, request: Request) -> Response:
 
 async def job_events(studio: Studio, request: Request) -> Response:
     """Server-sent events: the job's row at every change, to its end."""
-    return StreamingResponse(_sent_events(_job(studio, request)), media_type="text/event-stream")
+    job = _job(studio, request)
+    if job.followers >= MOST_FOLLOWERS:  # else one client could hold all connections of the server
+        raise QueueFull(f"{MOST_FOLLOWERS} connections follow this job. Close one of them.")
+    return StreamingResponse(_sent_events(job), media_type="text/event-stream")
 
 
 async def _sent_events(job: StudioJob) -> AsyncIterator[str]:

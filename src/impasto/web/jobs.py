@@ -61,6 +61,7 @@ class StudioJob:
     version: int = 0
     cancelled: threading.Event = field(default_factory=threading.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    followers: int = 0
 
     @property
     def kind(self) -> str:
@@ -88,12 +89,16 @@ class StudioJob:
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """The job's row now and after each change until it has finished; simultaneous changes are merged."""
-        while True:
-            changed, row = self.changed, self.row()
-            yield row
-            if row["state"] in FINISHED:  # the row that was sent: the job may have finished meanwhile
-                return
-            await changed.wait()
+        self.followers += 1
+        try:
+            while True:
+                changed, row = self.changed, self.row()
+                yield row
+                if row["state"] in FINISHED:  # the row that was sent: the job may have finished meanwhile
+                    return
+                await changed.wait()
+        finally:
+            self.followers -= 1
 
 
 @dataclass(frozen=True, kw_only=True)
