@@ -23,10 +23,6 @@ from impasto.losses.table import StyleLoss
 from impasto.objective.blocks import CanvasBlock
 from impasto.objective.perceptual import Encode, Features, Terms
 
-TRIM_BLOCKS = 8
-"""Freed memory is returned after so many blocks: their sizes differ, so that the heap grows from block to block. After
-each block it took a quarter of the processor time at 64 megapixels."""
-
 
 @dataclass(frozen=True)
 class BlockFeatures:
@@ -136,8 +132,7 @@ class Blockwise:
             seen = kept.pop(number, None) or self._seen(image.detach(), number, graph=needed)
             found = self._passed(seen, slopes=slopes.get(number, {}), gradient=gradient)
             del seen  # before the next one
-            if number % TRIM_BLOCKS == 0:
-                return_freed_memory()
+            return_freed_memory()  # else the heap grows from block to block, since their sizes differ
             for name, value in found.items():
                 values[name] = values[name] + value if name in values else value
         if not values:
@@ -183,8 +178,7 @@ class Blockwise:
             if also is not None:
                 also(seen)
             del seen
-            if number % TRIM_BLOCKS == 0:
-                return_freed_memory()
+            return_freed_memory()
         return {key: _stacked(rows) for key, rows in found.items()}
 
     def _style(
