@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,17 +136,23 @@ def test_the_camera_is_painted_until_it_is_stopped(
 
 
 @needs_chromium
+@pytest.mark.parametrize("bundled", [False, True])
 def test_a_picture_becomes_a_style_of_the_page(
-    runtime: None, there: Path, save_network: Callable[..., Path], photo: torch.Tensor, tmp_path: Path
+    runtime: None,
+    there: Path,
+    save_network: Callable[..., Path],
+    photo: torch.Tensor,
+    tmp_path: Path,
+    bundled: bool,
 ) -> None:
-    network_file = save_network(there / "net.safetensors", encoder=there / "tiny.safetensors", variant="predicted")
     page_file, picture = tmp_path / "page.html", tmp_path / "photo.png"
     content, style = saved(photo, picture), saved(photo.flip(1)[..., :64, :64], there / "style.png")
-    options = BrowserOptions(
-        style=(str(there / "style.png"),), network=str(network_file), any=True, webgpu=False, style_px=64
-    )
+    options = BrowserOptions(style=(str(there / "style.png"),), any=True, webgpu=False, style_px=64)
+    if not bundled:
+        untrained = save_network(there / "net.safetensors", encoder=there / "tiny.safetensors", variant="predicted")
+        options = dataclasses.replace(options, network=str(untrained))
     write_browser_page(page_file, options)
-    network = table.load_network(network_file, precision="float32")
+    network = table.load_network(options.network, precision="float32")
     stylizer = Arbitrary(network)
     *_, step = stylizer.paint(content, stylizer.prepare(Mix((Style(style),))))
     with chromium("--disable-gpu") as browser:
@@ -214,28 +221,6 @@ def test_a_gpu_that_paints_something_else_is_not_used(
         page.wait("impasto.state.photo.height === 64 && !impasto.state.painting")
         assert "WebAssembly · 64 × 64 px" in page.evaluate("document.getElementById('status').textContent")
         assert apart(page, fast.load_fast_network(style, precision="float32"), content) <= MOST_LEVELS
-
-
-@needs_chromium
-def test_the_page_paints_any_style_with_the_bundled_network(
-    runtime: None, there: Path, photo: torch.Tensor, tmp_path: Path
-) -> None:
-    page_file, picture = tmp_path / "page.html", tmp_path / "photo.png"
-    content, style = saved(photo, picture), saved(photo.flip(1)[..., :64, :64], there / "style.png")
-    options = BrowserOptions(style=(str(there / "style.png"),), any=True, webgpu=False, style_px=64)
-    write_browser_page(page_file, options)
-    stylizer = Arbitrary(table.load_network(options.network, precision="float32"))
-    *_, step = stylizer.paint(content, stylizer.prepare(Mix((Style(style),))))
-    with chromium("--disable-gpu") as browser:
-        page = browser.page()
-        opened(page, page_file)
-        page.choose_files("#file", picture)
-        page.wait("impasto.state.photo.height === 72 && !impasto.state.painting")
-        assert (shown(page) - step.picture() * 255).abs().max() <= MOST_LEVELS  # made a style at the export
-        page.choose_files("#style-file", there / "style.png")
-        page.wait("impasto.page.styles.length === 2 && !impasto.state.painting && !impasto.state.wanted")
-        assert (shown(page) - step.picture() * 255).abs().max() <= MOST_LEVELS  # and in the page
-        assert page.errors == []
 
 
 def test_a_page_is_html(tmp_path: Path) -> None:

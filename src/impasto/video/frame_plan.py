@@ -21,4 +21,5 @@ def frame_plan(job: Job, *, content: Picture) -> Plan:
     pictures = "arbitrary" in plan.method.groups and all(isinstance(style, PictureStyle) for style in plan.styles)
     if not small or not pictures:
         return plan
-    return plan_job(dataclasses.replace(job, arbitrary=ArbitraryOptions(network=SMALL_NETWORK)), content=content)
+    small_job = dataclasses.replace(plan.job, arbitrary=ArbitraryOptions(network=SMALL_NETWORK))
+    return dataclasses.replace(plan, job=small_job)
