@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -56,6 +58,27 @@ def test_a_known_colour_comes_back_from_every_codec(tmp_path: Path, codec: str, 
     assert len(frames) == 6
     assert max(abs(t - i / RATE) for i, t in enumerate(times)) < Fraction(1, 1000)
     assert np.abs(decoded_colour(path).astype(int) - (200, 30, 90)).max() <= 3  # by the tags, as players do
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_segment_may_have_fewer_frames_than_the_encoder_looks_ahead(tmp_path: Path, count: int) -> None:
+    for i, codec in enumerate(["h265", "h264", "vp9", "av1"] * 2):
+        path = tmp_path / f"{i}.mp4"
+        frames, times = seen(whole(path, plain((200, 30, 90), count, size_hw=(64, 64)), codec, size_hw=(64, 64)))
+        assert len(frames) == count, codec
+        assert max(abs(t - i / RATE) for i, t in enumerate(times)) < Fraction(1, 1000), codec
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="scheduling policies of Linux")
+def test_no_encoder_leaves_real_time_threads_behind(tmp_path: Path) -> None:
+    """As root, SVT-AV1 starts real-time threads, which starve every other process."""
+    for codec in ("h265", "h264", "vp9", "av1"):
+        parts = parts_in(tmp_path / codec, codec, size_hw=(64, 64))
+        parts.open()
+        write(parts, plain((0, 0, 0), 1, size_hw=(64, 64)))
+        policies = {os.sched_getscheduler(int(task.name)) for task in Path("/proc/self/task").iterdir()}
+        parts.finish()
+        assert policies == {os.SCHED_OTHER}, codec
 
 
 def decoded_colour(path: Path) -> Levels:

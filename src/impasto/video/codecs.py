@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -126,3 +129,33 @@ def codec_for(path: Path, name: str | None = None) -> Codec:
     if codec.encoder not in av.codecs_available:
         raise VideoUnwritable(f"the FFmpeg of this PyAV has no encoder {codec.encoder} for {codec.name}.")
     return codec
+
+
+@contextlib.contextmanager
+def quiet_encoder() -> Iterator[None]:
+    """Open an encoder in this block: SVT-AV1 logs errors only, and no thread becomes a real-time thread.
+
+    SVT-AV1 gives its threads and the one that opens it SCHED_FIFO with priority 99 where it runs as root, as it does in
+    containers. From there every thread and process that starts later inherits it, and nothing else on the machine runs.
+    """
+    os.environ.setdefault("SVT_LOG", "1")
+    if sys.platform != "linux":
+        yield
+        return
+    policy, parameters, before = os.sched_getscheduler(0), os.sched_getparam(0), _real_time_threads()
+    try:
+        yield
+    finally:
+        for thread in _real_time_threads() - before:
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(thread, policy, parameters)
+
+
+def _real_time_threads() -> set[int]:
+    """The real-time threads of this process."""
+    found = set()
+    for thread in map(int, os.listdir("/proc/self/task")):
+        with contextlib.suppress(ProcessLookupError):
+            if os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR):
+                found.add(thread)
+    return found

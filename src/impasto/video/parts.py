@@ -19,7 +19,7 @@ from torch import Tensor
 from impasto.core.errors import VideoUnwritable
 from impasto.core.paths import written_whole
 from impasto.image.resize import SizeHW
-from impasto.video.codecs import Codec
+from impasto.video.codecs import Codec, quiet_encoder
 from impasto.video.containers import writing
 from impasto.video.frames import Frame
 from impasto.video.planes import BT709, LIMITED, to_frame
@@ -177,11 +177,17 @@ class _Writer:
         made.time_base = self.layout.time_base
         made.pts = round((frame.time_s - self.start_s) / self.layout.time_base)
         made.duration = max(1, round(duration_s / self.layout.time_base))
-        self.file.mux(self._stream.encode(made))
+        with quiet_encoder() if self.frames == 0 else contextlib.nullcontext():  # the first one opens the encoder
+            packets = self._stream.encode(made)
+        self.file.mux(packets)
         self.frames, self.end_s = self.frames + 1, frame.time_s + duration_s
 
     def close(self) -> None:
-        self.file.mux(self._stream.encode(None))
+        packets = self._stream.encode(None)
+        if self.frames < 3:  # x265 computes decoding times from its third frame on; two frames are never reordered
+            for packet in packets:
+                packet.dts = packet.pts
+        self.file.mux(packets)
         self.file.close()
 
 
