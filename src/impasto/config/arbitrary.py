@@ -26,7 +26,8 @@ class FrameNetworkOptions(ArbitraryOptions, title="One pass (`method=arbitrary`)
     network: Annotated[
         str,
         Doc(
-            f"Network: a name of `impasto models list`, or a weight file; {AUTO}: {SMALL_NETWORK} where it is "
-            f"installed and every style is a picture, otherwise {ArbitraryOptions().network}."
+            f"Network: a name of `impasto models list`, or a weight file; {AUTO}: networks with less arithmetic, "
+            f"{SMALL_NETWORK} for pictures and compact-styles-half for trained styles, where all styles have one; "
+            f"otherwise {ArbitraryOptions().network} and compact-styles."
         ),
     ] = AUTO

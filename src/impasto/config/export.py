@@ -38,7 +38,13 @@ class BrowserOptions(Options, title="Page"):
         ),
     ] = ()
     any: Annotated[bool, Doc("Accept pictures as styles on the page; embeds `network` and its encoder.")] = False
-    network: Annotated[str, Doc("Arbitrary network for style pictures: a name or a file.")] = SMALL_NETWORK
+    network: Annotated[
+        str,
+        Doc(
+            f"Arbitrary network for style pictures: a name or a file. With {SMALL_NETWORK}, trained styles are painted "
+            "with compact-styles-half."
+        ),
+    ] = SMALL_NETWORK
     style_px: Annotated[int, Doc("Long side of style pictures; larger means larger strokes."), Range(64, 4096)] = 512
     webgpu: Annotated[bool, Doc("Include the WebGPU runtime; doubles the size of the page.")] = True
     runtime: Annotated[

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 import impasto
+from impasto.config.arbitrary import SMALL_NETWORK
 from impasto.config.export import BrowserOptions
+from impasto.config.job import StyleSource
 from impasto.core.errors import OptionError
 from impasto.core.paths import written_whole
 from impasto.encoders.table import Progress
@@ -40,6 +42,7 @@ from impasto.nets import table
 from impasto.nets.layers import is_style_param
 from impasto.session.prepared import PreparedStylizer, prepare_style
 from impasto.styles.catalogue import StyleCatalogue
+from impasto.styles.resolved import TrainedStyle
 from impasto.stylizers.arbitrary import Arbitrary
 from impasto.stylizers.fast import Fast
 
@@ -114,7 +117,15 @@ def _sources(options: BrowserOptions) -> list[str]:
     """The texts of the styles; a network is replaced by its styles."""
     catalogue = StyleCatalogue()
     chosen = options.style or DEFAULT_STYLES
-    return [text for name in chosen for text in (catalogue.sources([name]) if name in catalogue.networks else [name])]
+    texts = [text for name in chosen for text in (catalogue.sources([name]) if name in catalogue.networks else [name])]
+    return [_small(text, catalogue) for text in texts] if options.network == SMALL_NETWORK else texts
+
+
+def _small(text: str, catalogue: StyleCatalogue) -> str:
+    """The text of the same style in a network with less arithmetic, where there is one."""
+    style = catalogue.resolve(StyleSource(source=text))
+    small = catalogue.small(style) if isinstance(style, TrainedStyle) else None
+    return text if small is None else small.source
 
 
 def _style(source: str, painters: _Painters, *, options: BrowserOptions) -> dict[str, Any]:

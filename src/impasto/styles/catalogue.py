@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -43,6 +44,12 @@ class StyleCatalogue:
             if (entry.kind if entry else card.kind if card else "") == KIND:
                 styles[name] = _styles_in(card) or (name,)
         return styles
+
+    @cached_property
+    def _first_choices(self) -> Mapping[str, tuple[str, ...]]:
+        """The networks that a style's bare name is looked up in: all but small ones, which repeat styles of others."""
+        small = {entry.small for entry in catalogue.CATALOGUE.values()}
+        return {network: styles for network, styles in self.networks.items() if network not in small}
 
     @property
     def names(self) -> list[str]:
@@ -93,7 +100,7 @@ class StyleCatalogue:
             return self._checked_name(name)
         if len(self.networks.get(text, ())) == 1:  # also where a network of many has a style of this name
             return StyleName(text)
-        holders = [network for network, styles in self.networks.items() if text in styles]
+        holders = [network for network, styles in self._first_choices.items() if text in styles]
         if len(holders) > 1:
             ways = " or ".join(str(StyleName(network, text)) for network in holders)
             raise OptionError(f"{text} is a style of {' and of '.join(holders)}. Name one of them: {ways}.")
@@ -103,12 +110,20 @@ class StyleCatalogue:
             raise OptionError(several(text, self.networks[text]))
         raise UnknownName(f"there is no file {text}: {UnknownName.of('trained style', text, known=self.names)}")
 
+    def small(self, style: TrainedStyle) -> StyleSource | None:
+        """The same style in a network with less arithmetic, where one is installed."""
+        entry = catalogue.CATALOGUE.get(style.at.network)
+        network = entry.small if entry is not None else None
+        if network not in self.installed or style.at.style not in self.networks[str(network)]:
+            return None
+        return dataclasses.replace(style.source, source=str(StyleName(str(network), style.at.style)))
+
     def sources(self, chosen: Sequence[str] = ()) -> list[str]:
         """The text of each style of the networks, files and styles `chosen`: short where that is unambiguous.
 
-        Without any, those of all networks on this machine. Raises as `named` does.
+        Without any, those of all networks on this machine but small ones. Raises as `named` does.
         """
-        every = chosen or [network for network in self.networks if network in self.installed]
+        every = chosen or [network for network in self._first_choices if network in self.installed]
         return list(dict.fromkeys(source for name in every for source in self._sources_of(name)))
 
     def styles_in(self, text: str) -> list[str]:

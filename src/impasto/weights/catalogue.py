@@ -31,7 +31,8 @@ class CatalogueEntry:
     """One row of the catalogue.
 
     `checkpoint_format` is the name of its reader, `sha256` the digest in hex or the published first digits of it (8 or
-    more), `bundled` the file's name where it comes with the package.
+    more), `bundled` the file's name where it comes with the package, `small` the name of a network that paints the
+    same styles with less arithmetic, for films and live pictures.
     """
 
     name: str
@@ -43,6 +44,7 @@ class CatalogueEntry:
     licence: str
     about: str
     bundled: str | None = None
+    small: str | None = None
 
     def __post_init__(self) -> None:
         check_digest(self.sha256, self.name)
@@ -71,7 +73,7 @@ _TORCHVISION_LICENCE = "BSD-3-Clause (torchvision); trained on ImageNet"
 _OXFORD_LICENCE = "CC BY 4.0 (Simonyan and Zisserman, Oxford VGG); trained on ImageNet"
 
 
-def _our_own(name: str, kind: str, *, about: str) -> CatalogueEntry:
+def _our_own(name: str, kind: str, *, about: str, small: str | None = None) -> CatalogueEntry:
     """Weights of our own, in the package."""
     return CatalogueEntry(
         name=name,
@@ -80,6 +82,7 @@ def _our_own(name: str, kind: str, *, about: str) -> CatalogueEntry:
         licence="MIT",
         about=f"{about}; comes with the package, needs no network connection",
         bundled=f"{name}.safetensors",
+        small=small,
     )
 
 
@@ -87,11 +90,14 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     entry.name: entry
     for entry in (
         _our_own("compact-vgg", "encoder", about="our own compact VGG"),
-        _our_own("compact-any", "arbitrary", about="our own network that paints in any style"),
+        _our_own(
+            "compact-any", "arbitrary", about="our own network that paints in any style", small="compact-any-half"
+        ),
         _our_own(
             "compact-any-half", "arbitrary", about="paints in any style with a quarter of the arithmetic of compact-any"
         ),
-        _our_own("compact-styles", FAST, about="our own network of trained styles"),
+        _our_own("compact-styles", FAST, about="our own network of trained styles", small="compact-styles-half"),
+        _our_own("compact-styles-half", FAST, about="the styles of compact-styles with a quarter of the arithmetic"),
         CatalogueEntry(
             name="vgg16",
             kind="encoder",
