@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
@@ -11,9 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 from wire import PNG, head, ids, raw, status
 
+from impasto.core.errors import ImageError, MissingExtra
 from impasto.web import job_routes, server, store
+from impasto.web.pictures import check_header
 
 Running = Callable[..., AbstractContextManager[httpx.Client]]
 
@@ -155,3 +159,30 @@ def test_one_job_has_few_followers(studio: httpx.Client, monkeypatch: pytest.Mon
     while (code := studio.get(path, timeout=60).status_code) == 429 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert code == 200  # both have ended
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+
+
+def test_a_heic_picture_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.heic").write_bytes(HEIC)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(MissingExtra, match=r"for HEIC it needs pillow_heif: pip install 'impasto\[heic\]'"):
+        check_header(tmp_path / "a.heic", 1000)
+
+
+def test_a_damaged_heic_picture_is_refused(studio: httpx.Client) -> None:
+    """With its package as without."""
+    answer = studio.put("/api/pictures", content=HEIC)
+    assert answer.status_code == 415
+    assert "HEIC" in answer.json()["error"] or "damaged" in answer.json()["error"]
+
+
+def test_a_heic_picture_is_received_within_the_limits(studio: httpx.Client, tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(Image.new("RGB", (96, 64), "red")).save(tmp_path / "a.heic")
+    answer = studio.put("/api/pictures", content=(tmp_path / "a.heic").read_bytes())
+    assert answer.status_code == 201, answer.text
+    assert (answer.json()["width"], answer.json()["height"]) == (96, 64)
+    with pytest.raises(ImageError, match=r"96×64 px; 0\.001 megapixels are allowed"):
+        check_header(tmp_path / "a.heic", 1000)

@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from impasto.core.errors import ImageTooLarge, ImageUnreadable, ImpastoError
 from impasto.core.extras import optional
 from impasto.image import metadata, png, profiles, tiff
-from impasto.image.formats import FORMATS
+from impasto.image.formats import FORMATS, HEIC_BRANDS
 from impasto.image.pixels import halves
 from impasto.image.strips import LARGE_PX, strips
 
@@ -27,7 +27,6 @@ Samples = NDArray[Any]
 Texts = tuple[dict[str, str], dict[str, str]]  # notes and EXIF entries
 
 _PILLOW_FORMATS = tuple(kind.name for kind in FORMATS if kind.name != "HEIF")
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _ORIENTATION = 274
 _process_wide = threading.RLock()  # held while Pillow's limit or stderr is changed
 _STDERR = 2
@@ -137,7 +136,7 @@ def _check_size(size_wh: tuple[int, int], max_pixels: int) -> None:
 def _image(file: IO[bytes], start: bytes) -> Any:
     """The opened, not yet decoded Pillow picture (or pillow-heif file)."""
     file.seek(0)
-    if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS and b"avif" not in start[8:]:
+    if start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS and b"avif" not in start[8:]:
         return optional("pillow_heif", "heic", purpose="is a HEIC picture and").open_heif(file)
     with _any_size():
         return Image.open(file, formats=_PILLOW_FORMATS)

@@ -35,6 +35,9 @@ FORMATS: tuple[Format, ...] = (
     Format(name="HEIF", suffixes=(".heic", ".heif"), bits=(), alpha=True, notes=False),
 )
 
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""The brands of HEIC files, after `ftyp`."""
+
 _BY_SUFFIX = {suffix: kind for kind in FORMATS for suffix in kind.suffixes}
 READABLE_SUFFIXES = frozenset(_BY_SUFFIX)
 

@@ -11,28 +11,43 @@ PREVIEW_PX = 1024
 
 
 def check_header(path: Path, most_pixels: int) -> None:
-    """Raise `ImageError` if a picture's header declares more than `most_pixels` over all frames."""
-    from PIL import Image
+    """Raise `ImageError` if a picture's header declares more than `most_pixels` over all frames.
 
-    from impasto.core.errors import ImageError
+    Raises `MissingExtra` for a HEIC picture without its package.
+    """
+    from impasto.core.errors import ImageError, MissingExtra
 
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # our own limit has its own message
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            frames = min(getattr(image, "n_frames", 1), 10_000)
+        width, height, frames = _declared(path)
+    except MissingExtra:
+        raise
     except Exception as error:
         raise ImageError(
             "the file is damaged, or is not a picture. Choose another one, or save it as JPEG or PNG."
         ) from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
     if width * height * max(1, frames) > most_pixels:
         raise ImageError(
             f"the picture has {width}×{height} px"
             + (f" in {frames} frames" if frames > 1 else "")
             + f"; {most_pixels / 1e6:g} megapixels are allowed."
         )
+
+
+def _declared(path: Path) -> tuple[int, int, int]:
+    """Width, height and number of frames in a picture's header."""
+    from PIL import Image
+
+    from impasto.core.extras import optional
+
+    if path.suffix == ".heic":
+        heif = optional("pillow_heif", "heic", purpose="this server reads JPEG and PNG; for HEIC it")
+        return (*heif.open_heif(path).size, 1)
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # our own limit has its own message
+    try:
+        with Image.open(path) as image:
+            return (*image.size, min(getattr(image, "n_frames", 1), 10_000))
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def as_jpeg(pixels: Any, longest_px: int) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.core.errors import ImpastoError
+from impasto.image.formats import HEIC_BRANDS
 
 CHUNK_TIMEOUT_S = 20.0
 SLOWEST_BYTES_S = 1000.0
@@ -30,6 +31,7 @@ PICTURES: Mapping[str, tuple[Magic, ...]] = {
     "bmp": (((0, b"BM"),),),
     "tif": (((0, b"II*\x00"),), ((0, b"MM\x00*"),)),
     "avif": (((0, b"\x00\x00\x00"), (4, b"ftypavif")),),
+    "heic": tuple(((0, b"\x00\x00\x00"), (4, b"ftyp" + brand)) for brand in HEIC_BRANDS),
 }
 FILMS: Mapping[str, tuple[Magic, ...]] = {
     "mp4": (((0, b"\x00\x00\x00"), (4, b"ftyp")),),
