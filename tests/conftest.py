@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,14 @@ NARROW = ((4, 2), (6, 2), (8, 3), (8, 2), (8, 1))
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)  # results are then the same bit for bit, and a busy machine stays usable
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heard_signals() -> None:
+    """Signals that `nohup` or a job in the background ignores are sent by tests of stopping."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
