@@ -45,7 +45,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def heard_signals() -> None:
-    """Signals that `nohup` or a job in the background ignores are sent by tests of stopping."""
+    """The tests of stopping send signals that `nohup` and background jobs ignore."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
